@@ -1,0 +1,318 @@
+//! The signed envelope: COSE_Sign1 (RFC 9052) with Ed25519, over one statement in canonical CBOR.
+//!
+//! The protected header holds the algorithm and the signer's raw public key as key id; the node id is
+//! derived from that key and never sent. The external data `clawmesh/envelope/v1` keeps a signature made
+//! for something else from being passed off as an envelope. Relays cannot alter any of it.
+
+use coset::{CborSerializable, CoseSign1, CoseSign1Builder, HeaderBuilder, iana};
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::canonical;
+use crate::hlc::Hlc;
+use crate::ids::{MeshId, NodeId};
+use crate::keys::{NodeKey, PublicKey};
+use crate::lane::Lane;
+use crate::reading::{Frame, READINGS_PER_BATCH_MAX, ReadingBatch};
+use crate::refusal::{Code, Refusal};
+
+const EXTERNAL_DATA: &[u8] = b"clawmesh/envelope/v1";
+
+/// The largest envelope we make or take, in bytes.
+pub const ENVELOPE_BYTES_MAX: usize = 256 * 1024;
+
+/// What an envelope carries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// Samples, on the stream lane.
+    #[n(0)]
+    Readings(#[n(0)] ReadingBatch),
+    /// A context record, on the state lane.
+    #[n(1)]
+    Frame(#[n(0)] Frame),
+    /// "I have written down what you sent", the answer to an envelope on the state lane.
+    #[n(2)]
+    Receipt(#[n(0)] Receipt),
+}
+
+/// What the receiver of a state-lane envelope signs once its journal holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct Receipt {
+    /// Whose envelope.
+    #[n(0)]
+    pub source: NodeId,
+    /// Its epoch.
+    #[n(1)]
+    pub epoch: u64,
+    /// Its sequence.
+    #[n(2)]
+    pub sequence: u64,
+}
+
+impl Body {
+    /// The lane this kind of content travels on.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Readings(_) => Lane::Stream,
+            Self::Frame(_) | Self::Receipt(_) => Lane::State,
+        }
+    }
+
+    fn fault(&self) -> Option<String> {
+        match self {
+            Self::Readings(batch) if batch.0.len() > READINGS_PER_BATCH_MAX => {
+                Some(format!("a batch of {} readings, {READINGS_PER_BATCH_MAX} are allowed", batch.0.len()))
+            }
+            Self::Frame(frame) => frame.fault(),
+            _ => None,
+        }
+    }
+}
+
+/// What a node says, before it is signed or after the signature was checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct Statement {
+    /// The mesh it is meant for.
+    #[n(0)]
+    pub mesh: MeshId,
+    /// The run of the node; grows with every start.
+    #[n(1)]
+    pub epoch: u64,
+    /// Counts the statements of one epoch and lane.
+    #[n(2)]
+    pub sequence: u64,
+    /// When, in hybrid time.
+    #[n(3)]
+    pub hlc: Hlc,
+    /// What.
+    #[n(4)]
+    pub body: Body,
+}
+
+impl Statement {
+    /// The lane it travels on.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        self.body.lane()
+    }
+}
+
+/// A statement and the node that signed it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opened {
+    /// The signer, derived from its key.
+    pub source: NodeId,
+    /// What it said.
+    pub statement: Statement,
+}
+
+/// Signs `statement`.
+#[must_use]
+pub fn seal(key: &NodeKey, statement: &Statement) -> Vec<u8> {
+    let protected = HeaderBuilder::new()
+        .algorithm(iana::Algorithm::Ed25519)
+        .key_id(key.public().raw().to_vec())
+        .build();
+    let sealed = CoseSign1Builder::new()
+        .protected(protected)
+        .payload(canonical::encode(statement))
+        .create_signature(EXTERNAL_DATA, |message| key.sign(message).to_vec())
+        .build();
+    // Header and payload are plain byte strings, for which the encoder has no failing case.
+    sealed.to_vec().unwrap_or_default()
+}
+
+/// Opens an envelope meant for `mesh`: form first, then the mesh, the signature last because it costs most.
+///
+/// # Errors
+/// A [`Refusal`] that names the signer as far as it is known. Trust, order and clock are not judged here.
+pub fn open(bytes: &[u8], mesh: MeshId) -> Result<Opened, Refusal> {
+    let parsed = parse(bytes)?;
+    let source = parsed.key.id();
+    if parsed.statement.mesh != mesh {
+        return Err(Refusal::new(
+            Code::MeshIdMismatch,
+            source,
+            "the envelope belongs to another mesh; start both nodes with the same --mesh-name",
+        ));
+    }
+    let verified = parsed
+        .sealed
+        .verify_signature(EXTERNAL_DATA, |signature, message| {
+            if parsed.key.verifies(message, signature) { Ok(()) } else { Err(()) }
+        })
+        .is_ok();
+    if !verified {
+        return Err(Refusal::new(
+            Code::BadSignature,
+            source,
+            "the signature does not fit the content; somebody on the way altered it, or the key is another's",
+        ));
+    }
+    Ok(Opened { source, statement: parsed.statement })
+}
+
+/// Reads an envelope whose signature was checked before it was written to our journal.
+///
+/// # Errors
+/// As [`open`], but neither mesh nor signature are judged.
+pub fn read_journaled(bytes: &[u8]) -> Result<Opened, Refusal> {
+    parse(bytes).map(|parsed| Opened { source: parsed.key.id(), statement: parsed.statement })
+}
+
+struct Parsed {
+    sealed: CoseSign1,
+    key: PublicKey,
+    statement: Statement,
+}
+
+fn parse(bytes: &[u8]) -> Result<Parsed, Refusal> {
+    let unknown = |code, why: String| Refusal::new(code, "an unknown sender", why);
+    if bytes.len() > ENVELOPE_BYTES_MAX {
+        return Err(unknown(
+            Code::TooLarge,
+            format!("{} bytes, an envelope has at most {ENVELOPE_BYTES_MAX}", bytes.len()),
+        ));
+    }
+    let malformed =
+        |why: &str| unknown(Code::MalformedEnvelope, format!("{why}; only signed clawmesh envelopes are taken"));
+    let sealed = CoseSign1::from_slice(bytes).map_err(|_| malformed("the bytes are no COSE_Sign1"))?;
+    if sealed.clone().to_vec().ok().as_deref() != Some(bytes) {
+        return Err(malformed("the COSE_Sign1 is not in canonical form"));
+    }
+    if sealed.unprotected != coset::Header::default() {
+        return Err(malformed("the unprotected header is not empty"));
+    }
+    let header = &sealed.protected.header;
+    let expected = HeaderBuilder::new()
+        .algorithm(iana::Algorithm::Ed25519)
+        .key_id(header.key_id.clone())
+        .build();
+    if *header != expected {
+        return Err(malformed("the protected header is not Ed25519 and a key id"));
+    }
+    let key = <&[u8; 32]>::try_from(header.key_id.as_slice())
+        .ok()
+        .and_then(PublicKey::from_raw)
+        .ok_or_else(|| malformed("the key id is no Ed25519 public key"))?;
+    let malformed = |why: String| Refusal::new(Code::MalformedEnvelope, key.id(), why);
+    let payload = sealed.payload.as_deref().ok_or_else(|| malformed("the envelope is empty".to_owned()))?;
+    let statement: Statement = canonical::decode(payload).map_err(|fault| malformed(fault.to_string()))?;
+    if let Some(fault) = statement.body.fault() {
+        return Err(Refusal::new(Code::InvalidParams, key.id(), fault));
+    }
+    Ok(Parsed { sealed, key, statement })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::{Observation, Tier, Value};
+    use proptest::prelude::*;
+
+    fn mesh() -> MeshId {
+        MeshId::of_name("barn")
+    }
+
+    fn statement() -> Statement {
+        Statement {
+            mesh: mesh(),
+            epoch: 3,
+            sequence: 9,
+            hlc: Hlc { wall_ms: 1_730_000_000_000, logical: 2 },
+            body: Body::Frame(Frame::Observation(Observation {
+                key: "zone-1/gate".to_owned(),
+                value: Value::Flag(true),
+                unit: None,
+                origin_ms: 1_730_000_000_000,
+                tier: Tier::T1,
+            })),
+        }
+    }
+
+    fn key() -> NodeKey {
+        NodeKey::from_secret(&[7; 32])
+    }
+
+    fn code(bytes: &[u8]) -> Code {
+        open(bytes, mesh()).unwrap_err().code
+    }
+
+    fn seal_with(header: coset::Header, unprotected: coset::Header, external: &[u8]) -> Vec<u8> {
+        CoseSign1Builder::new()
+            .protected(header)
+            .unprotected(unprotected)
+            .payload(canonical::encode(&statement()))
+            .create_signature(external, |message| key().sign(message).to_vec())
+            .build()
+            .to_vec()
+            .unwrap()
+    }
+
+    fn true_header() -> coset::Header {
+        HeaderBuilder::new().algorithm(iana::Algorithm::Ed25519).key_id(key().public().raw().to_vec()).build()
+    }
+
+    #[test]
+    fn what_was_sealed_opens_as_it_was_and_names_its_signer() {
+        let opened = open(&seal(&key(), &statement()), mesh()).unwrap();
+        assert_eq!(opened, Opened { source: key().id(), statement: statement() });
+        assert_eq!(read_journaled(&seal(&key(), &statement())).unwrap(), opened);
+    }
+
+    #[test]
+    fn another_mesh_is_refused() {
+        let refusal = open(&seal(&key(), &statement()), MeshId::of_name("field")).unwrap_err();
+        assert_eq!((refusal.code, refusal.from), (Code::MeshIdMismatch, key().id().to_string()));
+    }
+
+    #[test]
+    fn a_signature_made_for_something_else_is_no_envelope() {
+        assert!(open(&seal_with(true_header(), coset::Header::default(), EXTERNAL_DATA), mesh()).is_ok());
+        let other = seal_with(true_header(), coset::Header::default(), b"clawmesh/approval/v1");
+        assert_eq!(code(&other), Code::BadSignature);
+    }
+
+    #[test]
+    fn an_unsigned_statement_is_malformed() {
+        assert_eq!(code(&canonical::encode(&statement())), Code::MalformedEnvelope);
+        assert_eq!(code(b""), Code::MalformedEnvelope);
+    }
+
+    #[test]
+    fn a_header_relays_could_play_with_is_malformed() {
+        let unprotected = HeaderBuilder::new().key_id(b"someone else".to_vec()).build();
+        assert_eq!(code(&seal_with(true_header(), unprotected, EXTERNAL_DATA)), Code::MalformedEnvelope);
+    }
+
+    #[test]
+    fn too_large_is_said_before_anything_is_read() {
+        assert_eq!(code(&vec![0xff; ENVELOPE_BYTES_MAX + 1]), Code::TooLarge);
+    }
+
+    #[test]
+    fn content_that_makes_no_sense_is_refused_with_its_signer() {
+        let mut wrong = statement();
+        let Body::Frame(Frame::Observation(observation)) = &mut wrong.body else { unreachable!() };
+        observation.value = Value::Number(f64::INFINITY);
+        let refusal = open(&seal(&key(), &wrong), mesh()).unwrap_err();
+        assert_eq!((refusal.code, refusal.from), (Code::InvalidParams, key().id().to_string()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_flipped_bit_is_refused(at in 0_usize..1_000, bit in 0_u8..8) {
+            let mut bytes = seal(&key(), &statement());
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            prop_assert!(open(&bytes, mesh()).is_err());
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            prop_assert!(open(&bytes, mesh()).is_err());
+        }
+    }
+}

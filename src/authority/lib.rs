@@ -1,0 +1,27 @@
+//! The rules of clawmesh that hold on every node: who said it, what was said, in which order, and
+//! why something was refused.
+//! Reads/Writes: nothing. Bytes and numbers come in, values and bytes go out.
+//! Invariant: no clock, no disk, no socket, no random number; the same arguments give the same answer
+//! on every machine. Only [`envelope::open`] turns outside bytes into a [`envelope::Statement`].
+//! Not here: the world (`core`), links (`bridge`), the journal file (`storage`).
+
+pub mod canonical;
+pub mod capability;
+pub mod envelope;
+pub mod hlc;
+pub mod ids;
+pub mod keys;
+pub mod lane;
+pub mod reading;
+pub mod refusal;
+pub mod unit;
+
+pub use capability::{Capability, CapabilityFault};
+pub use envelope::{Body, Opened, Statement};
+pub use hlc::{Hlc, HlcClock};
+pub use ids::{MeshId, NodeId};
+pub use keys::{NodeKey, PublicKey};
+pub use lane::{Admission, Lane, LaneMark};
+pub use reading::{Frame, NodeDescription, Observation, Reading, ReadingBatch, SensorSpec, Tier, Value};
+pub use refusal::{Code, Refusal};
+pub use unit::Unit;
