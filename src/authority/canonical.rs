@@ -10,7 +10,8 @@ use minicbor::{Decode, Encode};
 pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(128);
     // A Vec takes every write; the error type is `Infallible` and cannot be built.
-    let _: Result<(), minicbor::encode::Error<std::convert::Infallible>> = minicbor::encode(value, &mut bytes);
+    let _: Result<(), minicbor::encode::Error<std::convert::Infallible>> =
+        minicbor::encode(value, &mut bytes);
     bytes
 }
 

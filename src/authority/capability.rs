@@ -64,7 +64,11 @@ impl fmt::Display for Capability {
 }
 
 impl<C> Encode<C> for Capability {
-    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
+    fn encode<W: Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
         e.str(&self.0)?.ok()
     }
 }
@@ -98,7 +102,17 @@ mod tests {
         for good in ["sensor:cpu-load", "actuator:relay:board:3:pin:7", "llm:google.gemini"] {
             assert!(Capability::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "sensor", "sensor:", ":x", "a::b", "sensor:a b", "sensor:a/b", "sensor:*", "sensor:\u{202e}x"] {
+        for bad in [
+            "",
+            "sensor",
+            "sensor:",
+            ":x",
+            "a::b",
+            "sensor:a b",
+            "sensor:a/b",
+            "sensor:*",
+            "sensor:\u{202e}x",
+        ] {
             assert!(Capability::new(bad).is_err(), "{bad}");
         }
     }

@@ -111,10 +111,8 @@ pub struct Opened {
 /// Signs `statement`.
 #[must_use]
 pub fn seal(key: &NodeKey, statement: &Statement) -> Vec<u8> {
-    let protected = HeaderBuilder::new()
-        .algorithm(iana::Algorithm::Ed25519)
-        .key_id(key.public().raw().to_vec())
-        .build();
+    let protected =
+        HeaderBuilder::new().algorithm(iana::Algorithm::Ed25519).key_id(key.public().raw().to_vec()).build();
     let sealed = CoseSign1Builder::new()
         .protected(protected)
         .payload(canonical::encode(statement))
@@ -176,8 +174,9 @@ fn parse(bytes: &[u8]) -> Result<Parsed, Refusal> {
             format!("{} bytes, an envelope has at most {ENVELOPE_BYTES_MAX}", bytes.len()),
         ));
     }
-    let malformed =
-        |why: &str| unknown(Code::MalformedEnvelope, format!("{why}; only signed clawmesh envelopes are taken"));
+    let malformed = |why: &str| {
+        unknown(Code::MalformedEnvelope, format!("{why}; only signed clawmesh envelopes are taken"))
+    };
     let sealed = CoseSign1::from_slice(bytes).map_err(|_| malformed("the bytes are no COSE_Sign1"))?;
     if sealed.clone().to_vec().ok().as_deref() != Some(bytes) {
         return Err(malformed("the COSE_Sign1 is not in canonical form"));
@@ -186,10 +185,8 @@ fn parse(bytes: &[u8]) -> Result<Parsed, Refusal> {
         return Err(malformed("the unprotected header is not empty"));
     }
     let header = &sealed.protected.header;
-    let expected = HeaderBuilder::new()
-        .algorithm(iana::Algorithm::Ed25519)
-        .key_id(header.key_id.clone())
-        .build();
+    let expected =
+        HeaderBuilder::new().algorithm(iana::Algorithm::Ed25519).key_id(header.key_id.clone()).build();
     if *header != expected {
         return Err(malformed("the protected header is not Ed25519 and a key id"));
     }

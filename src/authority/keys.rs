@@ -105,10 +105,7 @@ mod tests {
     #[test]
     fn the_id_of_a_known_key_is_the_one_existing_nodes_compute() {
         let key = NodeKey::from_secret(&counting_secret());
-        assert_eq!(
-            key.id().to_string(),
-            "56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c"
-        );
+        assert_eq!(key.id().to_string(), "56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c");
     }
 
     #[test]

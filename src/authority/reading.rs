@@ -9,7 +9,9 @@ use crate::capability::Capability;
 use crate::unit::Unit;
 
 /// How much a statement is worth as evidence. It can be lowered by a receiver, never raised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 #[cbor(index_only)]
 pub enum Tier {
     /// Planning inference: somebody, or some model, thinks so.

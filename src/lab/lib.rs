@@ -1,1 +1,297 @@
-//! stub
+//! Many cores in one process: a mesh without sockets, disks or clocks, that a seed determines.
+//! Reads a script of calls. Writes nothing but the worlds of its nodes.
+//! Invariant: time is virtual, nodes step in a fixed order, messages move between ticks only; the same seed
+//! and calls give the same digests.
+//! Not here: real links (`bridge`), real journals (`storage`).
+
+mod journal;
+mod network;
+mod node;
+mod rng;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use clawmesh_authority::{Lane, NodeId, NodeKey, Observation, Tier, Value};
+use clawmesh_core::intake::{Input, InputBody, Sample, SourceId, StreamKey};
+use clawmesh_core::publish::Snapshot;
+use clawmesh_core::replay::{Record, ReplayReport, Replayer};
+use clawmesh_core::{Core, Settings};
+
+pub use network::LinkFaults;
+pub use rng::SplitMix64;
+
+use network::{Content, Message, Network};
+use node::LabNode;
+
+/// Ticks a second in the lab.
+pub const HZ: u32 = 50;
+/// When the virtual clock starts, Unix milliseconds.
+pub const START_MS: u64 = 1_800_000_000_000;
+/// A link that is cut takes a peer's token away after this long, as a real lease does.
+const LEASE_MS: u64 = 2_000;
+/// A frame without a receipt is sent again after this long.
+const RESEND_MS: u64 = 200;
+
+/// A mesh of nodes that trust each other, all at once.
+pub struct Lab {
+    nodes: Vec<LabNode>,
+    network: Network,
+    now_ms: u64,
+    cut_since_ms: u64,
+    epochs: u64,
+}
+
+impl Lab {
+    /// An empty lab whose faults follow from `seed`.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        let network = Network::new(seed);
+        Self { nodes: Vec::new(), network, now_ms: START_MS, cut_since_ms: START_MS, epochs: 0 }
+    }
+
+    /// Adds nodes that trust each other, and starts them.
+    #[must_use]
+    pub fn with_nodes<const N: usize>(mut self, names: [&str; N]) -> Self {
+        let keys: Vec<NodeKey> = (1..=N).map(|n| NodeKey::from_secret(&secret(n))).collect();
+        let all: BTreeSet<NodeId> = keys.iter().map(NodeKey::id).collect();
+        for (name, key) in names.into_iter().zip(keys) {
+            let others = all.iter().copied().filter(|id| *id != key.id()).collect();
+            self.nodes.push(LabNode::new(name, key, others));
+            self.start(name);
+        }
+        self
+    }
+
+    /// Sets what may happen on every link from now on.
+    #[must_use]
+    pub fn with_faults(mut self, faults: LinkFaults) -> Self {
+        self.network.faults = faults;
+        self
+    }
+
+    /// Changes what may happen on every link.
+    pub fn set_faults(&mut self, faults: LinkFaults) {
+        self.network.faults = faults;
+    }
+
+    /// Cuts every link between the two groups.
+    pub fn partition(&mut self, one: &[&str], other: &[&str]) {
+        for a in one {
+            for b in other {
+                self.network.cut(self.place(a), self.place(b));
+            }
+        }
+        self.cut_since_ms = self.now_ms;
+    }
+
+    /// Heals every cut.
+    pub fn heal(&mut self) {
+        self.network.heal();
+    }
+
+    /// Takes a node away at once; its journal stays.
+    pub fn crash(&mut self, name: &str) {
+        let place = self.place(name);
+        self.nodes[place].live = None;
+        self.cut_since_ms = self.now_ms;
+    }
+
+    /// Starts a node, again or for the first time.
+    pub fn start(&mut self, name: &str) {
+        self.epochs += 1;
+        let (place, epoch) = (self.place(name), self.epochs);
+        self.nodes[place].start(epoch);
+    }
+
+    /// Sets how far a node's clock is off.
+    pub fn set_clock_offset(&mut self, name: &str, offset_ms: i64) {
+        let place = self.place(name);
+        self.nodes[place].clock_offset_ms = offset_ms;
+    }
+
+    /// Lets a sensor of a node give a value, stamped with that node's clock.
+    pub fn sample(&mut self, name: &str, mut sample: Sample) {
+        let node = &self.nodes[self.place(name)];
+        sample.origin_ms = self.now_ms.saturating_add_signed(node.clock_offset_ms);
+        let Some(live) = &node.live else { return };
+        let key = StreamKey { source: SourceId::HostSensors, what: sample.sensor.to_string() };
+        let input = Input {
+            source: SourceId::HostSensors,
+            sequence: live.inbox.next_sequence(),
+            body: InputBody::Sampled(vec![sample]),
+        };
+        live.inbox.offer_stream(key, input);
+    }
+
+    /// Lets a person at a node note something.
+    pub fn record(&mut self, name: &str, key: &str, value: Value) {
+        let observation =
+            Observation { key: key.to_owned(), value, unit: None, origin_ms: self.now_ms, tier: Tier::T1 };
+        self.offer(name, SourceId::Gateway, InputBody::Recorded { observation, hlc: None });
+    }
+
+    /// Brings any state-lane input to a node's door.
+    pub fn offer(&mut self, name: &str, source: SourceId, body: InputBody) {
+        if let Some(live) = &self.nodes[self.place(name)].live {
+            live.inbox.offer_own(source, body, None).expect("the lab never fills an inbox");
+        }
+    }
+
+    /// Runs `ticks` ticks of every node.
+    pub fn run_ticks(&mut self, ticks: u64) {
+        for _ in 0..ticks {
+            self.step();
+        }
+    }
+
+    /// Runs `seconds` seconds of every node.
+    pub fn run_seconds(&mut self, seconds: u64) {
+        self.run_ticks(seconds * u64::from(HZ));
+    }
+
+    /// The newest picture of a node's world.
+    #[must_use]
+    pub fn snapshot(&self, name: &str) -> Arc<Snapshot> {
+        let live = self.nodes[self.place(name)].live.as_ref().expect("the node is up");
+        live.newest_snapshot().expect("the first tick publishes a snapshot")
+    }
+
+    /// A node's core, to look into.
+    #[must_use]
+    pub fn core(&self, name: &str) -> &Core {
+        &self.nodes[self.place(name)].live.as_ref().expect("the node is up").core
+    }
+
+    /// A node's core, to alter it.
+    pub fn core_mut(&mut self, name: &str) -> &mut Core {
+        let place = self.place(name);
+        &mut self.nodes[place].live.as_mut().expect("the node is up").core
+    }
+
+    /// The id of a node.
+    #[must_use]
+    pub fn id(&self, name: &str) -> NodeId {
+        self.nodes[self.place(name)].key.id()
+    }
+
+    /// The records of a node's journal, over all its runs; the first has sequence 1.
+    #[must_use]
+    pub fn records(&self, name: &str) -> Vec<Record> {
+        self.nodes[self.place(name)].records()
+    }
+
+    /// Replays a node's journal.
+    #[must_use]
+    pub fn replay(&self, name: &str) -> ReplayReport {
+        replay(self.records(name))
+    }
+
+    fn place(&self, name: &str) -> usize {
+        let found = self.nodes.iter().position(|node| node.name == name);
+        found.unwrap_or_else(|| panic!("the lab has no node {name:?}"))
+    }
+
+    fn step(&mut self) {
+        self.now_ms += 1_000 / u64::from(HZ);
+        self.move_tokens();
+        for Message { from, to, content } in self.network.arrivals(self.now_ms) {
+            if let Some(live) = &mut self.nodes[to].live {
+                live.receive(from, content);
+            }
+        }
+        for place in 0..self.nodes.len() {
+            let node = &mut self.nodes[place];
+            let wall_ms = self.now_ms.saturating_add_signed(node.clock_offset_ms);
+            if let Some(live) = &mut node.live {
+                live.tick(wall_ms);
+            }
+        }
+        for place in 0..self.nodes.len() {
+            self.carry_from(place);
+        }
+    }
+
+    /// Tokens appear as soon as both ends are up and vanish when the lease of a cut link has run out.
+    fn move_tokens(&mut self) {
+        let lease_is_over = self.now_ms >= self.cut_since_ms + LEASE_MS;
+        for place in 0..self.nodes.len() {
+            for other in (0..self.nodes.len()).filter(|other| *other != place) {
+                let is_reachable = self.nodes[other].live.is_some() && !self.network.is_cut(place, other);
+                let id = self.nodes[other].key.id();
+                let Some(live) = &mut self.nodes[place].live else { continue };
+                let body = if is_reachable && live.peers_present.insert(other) {
+                    InputBody::PeerAppeared(id)
+                } else if !is_reachable && lease_is_over && live.peers_present.remove(&other) {
+                    InputBody::PeerVanished(id)
+                } else {
+                    continue;
+                };
+                live.inbox.offer_own(SourceId::Bridge, body, None).expect("the lab never fills an inbox");
+            }
+        }
+    }
+
+    fn carry_from(&mut self, place: usize) {
+        let peers: BTreeSet<usize> = (0..self.nodes.len()).filter(|other| *other != place).collect();
+        let LabNode { key, live: Some(live), .. } = &mut self.nodes[place] else { return };
+        let mut out: Vec<(usize, Content)> = Vec::new();
+        for (to, epoch, sequence) in live.take_receipts() {
+            out.push((to, Content::Receipt { epoch, sequence }));
+        }
+        for bytes in live.take_outgoing(key, &peers) {
+            let readings = Content::Envelope { lane: Lane::Stream, bytes };
+            out.extend(peers.iter().map(|to| (*to, readings.clone())));
+        }
+        // In order, one at a time for each peer, as the real edge does: a later frame must not overtake.
+        let mut busy: BTreeSet<usize> = BTreeSet::new();
+        for frame in live.unconfirmed.values_mut() {
+            let is_due = frame.sent_ms.is_none_or(|sent_ms| self.now_ms >= sent_ms + RESEND_MS);
+            let free: Vec<usize> =
+                frame.waiting_for.iter().copied().filter(|to| busy.insert(*to) && is_due).collect();
+            for to in free {
+                frame.sent_ms = Some(self.now_ms);
+                out.push((to, Content::Envelope { lane: Lane::State, bytes: frame.bytes.clone() }));
+            }
+        }
+        for (to, content) in out {
+            self.network.send(self.now_ms, Message { from: place, to, content });
+        }
+    }
+}
+
+/// Replays records; the first has sequence 1.
+///
+/// # Panics
+/// When a record stands where it cannot stand.
+#[must_use]
+pub fn replay(records: Vec<Record>) -> ReplayReport {
+    let mut replayer = Replayer::default();
+    for (sequence, record) in (1..).zip(records) {
+        replayer.take(sequence, record).expect("a journal of the lab is well-formed");
+    }
+    replayer.finish()
+}
+
+/// Settings for a core that stands alone in a test.
+#[must_use]
+pub fn lone_settings() -> Settings {
+    Settings {
+        node: NodeKey::from_secret(&secret(1)).id(),
+        name: "lone".to_owned(),
+        role: "lab".to_owned(),
+        mesh_name: "lab".to_owned(),
+        version: "0".to_owned(),
+        epoch: 1,
+        hz: HZ,
+        digest_every_ticks: 1,
+        tick_before: 0,
+        trusted: BTreeSet::new(),
+    }
+}
+
+fn secret(n: usize) -> [u8; 32] {
+    let mut secret = [0; 32];
+    secret[..8].copy_from_slice(&(n as u64).to_le_bytes());
+    secret
+}

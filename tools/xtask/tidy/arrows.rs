@@ -44,7 +44,8 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 fn wrong_arrows(manifest: &SourceFile) -> Vec<Finding> {
     let Some(package) = package_name(&manifest.text) else { return Vec::new() };
     let Some((_, may_use)) = ARROWS.iter().find(|(name, _)| *name == package) else {
-        let sentence = format!("`{package}` has no row in the table of arrows (`tools/xtask/tidy/arrows.rs`)");
+        let sentence =
+            format!("`{package}` has no row in the table of arrows (`tools/xtask/tidy/arrows.rs`)");
         return vec![Finding::new(&manifest.path, 1, sentence)];
     };
     let wrong = dependencies(&manifest.text).into_iter().filter(|(_, name)| !may_use.allows(name));
@@ -173,7 +174,10 @@ mod tests {
             assert_eq!(found(name, rest).len(), 1, "{rest}");
         }
         let report = found(name, "[dependencies]\nclawmesh-core.workspace = true\n");
-        assert_eq!(report, [(5, "`authority` depends on `core`; it may depend on none of our crates".to_owned())]);
+        assert_eq!(
+            report,
+            [(5, "`authority` depends on `core`; it may depend on none of our crates".to_owned())]
+        );
     }
 
     #[test]

@@ -7,7 +7,10 @@ use super::tree::{SourceFile, Tree};
 const EMPTY_NAMES: &[&str] = &["utils.rs", "helpers.rs", "types.rs", "manager.rs", "misc.rs"];
 
 pub fn check(tree: &Tree) -> Vec<Finding> {
-    tree.rust().flat_map(|file| [empty_name(file), missing_page(file), missing_promise(file)]).flatten().collect()
+    tree.rust()
+        .flat_map(|file| [empty_name(file), missing_page(file), missing_promise(file)])
+        .flatten()
+        .collect()
 }
 
 fn empty_name(file: &SourceFile) -> Option<Finding> {
@@ -69,7 +72,8 @@ mod tests {
         assert!(sentences("src/core/mesh/mod.rs", good).is_empty());
         let found = sentences("src/core/mesh/mod.rs", "//! Who is on the mesh.\n//! Not here: sockets.\n");
         assert_eq!(found, ["the page of a feature needs a line with `Invariant:`"]);
-        let found = sentences("src/core/mesh/mod.rs", "//! Mesh.\n\n// Invariant: late.\n// Not here: late.\n");
+        let found =
+            sentences("src/core/mesh/mod.rs", "//! Mesh.\n\n// Invariant: late.\n// Not here: late.\n");
         assert_eq!(found, ["the page of a feature needs a line with `Invariant:` and one with `Not here:`"]);
         assert!(sentences("src/core/mesh/systems/mod.rs", "//! Systems.\n").is_empty());
         assert!(sentences("src/core/tests/mod.rs", "//! Tests.\n").is_empty());

@@ -14,7 +14,8 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     for manifest in tree.manifests() {
         let folder = manifest.path.trim_end_matches("/Cargo.toml");
         if !is_listed(&members, folder) && !is_listed(&excluded, folder) {
-            let sentence = format!("`{folder}` is not a member of the workspace; add it to the top `Cargo.toml`");
+            let sentence =
+                format!("`{folder}` is not a member of the workspace; add it to the top `Cargo.toml`");
             findings.push(Finding::new(&manifest.path, 1, sentence));
         }
         if !is_on_map(map, folder) {
@@ -29,7 +30,9 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 fn list(manifest: &str, key: &str) -> Vec<String> {
     let opens = |line: &&str| line.split_once('=').is_some_and(|(name, _)| name.trim() == key);
     let mut items = Vec::new();
-    for line in manifest.lines().map(|line| line.split('#').next().unwrap_or_default()).skip_while(|l| !opens(l)) {
+    for line in
+        manifest.lines().map(|line| line.split('#').next().unwrap_or_default()).skip_while(|l| !opens(l))
+    {
         items.extend(line.split('"').skip(1).step_by(2).map(str::to_owned));
         if line.contains(']') {
             break;
@@ -69,7 +72,8 @@ mod tests {
 
     #[test]
     fn a_crate_outside_of_the_workspace_is_found() {
-        let found = sentences("[workspace]\nmembers = [\n    \"src/authority\", # \"src/core\"\n]\n", "`core`");
+        let found =
+            sentences("[workspace]\nmembers = [\n    \"src/authority\", # \"src/core\"\n]\n", "`core`");
         assert_eq!(found.len(), 1);
         assert!(found[0].contains("not a member"), "{}", found[0]);
     }
@@ -94,7 +98,9 @@ mod tests {
 
     #[test]
     fn a_crate_on_the_map_passes() {
-        for map in ["| `core` | the tick |", "  core/   the tick", "[the tick](src/core)", "clawmesh-core: the tick"] {
+        for map in
+            ["| `core` | the tick |", "  core/   the tick", "[the tick](src/core)", "clawmesh-core: the tick"]
+        {
             assert!(sentences("members = [\"src/core\"]", map).is_empty(), "{map}");
         }
     }

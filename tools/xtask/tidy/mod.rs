@@ -50,8 +50,15 @@ pub fn tidy(root: &Path) -> anyhow::Result<Vec<Finding>> {
 }
 
 fn findings(tree: &Tree) -> Vec<Finding> {
-    let checks =
-        [purity::check, files::check, sizes::check, testing::check, arrows::check, paths::check, members::check];
+    let checks = [
+        purity::check,
+        files::check,
+        sizes::check,
+        testing::check,
+        arrows::check,
+        paths::check,
+        members::check,
+    ];
     let mut findings: Vec<Finding> = checks.iter().flat_map(|check| check(tree)).collect();
     findings.sort();
     findings

@@ -77,7 +77,10 @@ mod tests {
     fn a_relative_path_with_the_same_words_passes() {
         for before in ["~", "$HOME", "${CACHE}", "docs", "./..", "https://example.org"] {
             for folder in MACHINE_FOLDERS {
-                assert!(lines("docs/a.md", &format!("see {before}{folder}x\n")).is_empty(), "{before}{folder}");
+                assert!(
+                    lines("docs/a.md", &format!("see {before}{folder}x\n")).is_empty(),
+                    "{before}{folder}"
+                );
             }
         }
     }

@@ -77,7 +77,11 @@ fn line_of_thread(words: &[Token<'_>]) -> Option<usize> {
 
 fn broken_entry(tree: &Tree, glue: &GlueFile) -> Option<Finding> {
     if tree.get(glue.path).is_none() {
-        return Some(Finding::new(glue.path, 1, "listed in `GLUE_FILES` but not in the tree; drop the entry"));
+        return Some(Finding::new(
+            glue.path,
+            1,
+            "listed in `GLUE_FILES` but not in the tree; drop the entry",
+        ));
     }
     let sentence = "listed in `GLUE_FILES` without a reason";
     glue.reason.trim().is_empty().then(|| Finding::new(glue.path, 1, sentence))
@@ -94,7 +98,8 @@ mod tests {
     #[test]
     fn every_forbidden_name_is_reported_at_its_line() {
         for name in ECS_VERBS.iter().chain(CLOCKS) {
-            let found = sentences("src/core/mesh/liveness.rs", &format!("//! Liveness.\n\nfn f(x: &{name}) {{}}\n"));
+            let found =
+                sentences("src/core/mesh/liveness.rs", &format!("//! Liveness.\n\nfn f(x: &{name}) {{}}\n"));
             assert_eq!(found.len(), 1, "{name}: {found:?}");
             assert!(found[0].starts_with("src/core/mesh/liveness.rs:3: "), "{}", found[0]);
             assert!(found[0].contains(&format!("`{name}`")), "{}", found[0]);
@@ -103,7 +108,9 @@ mod tests {
 
     #[test]
     fn the_outside_world_is_reported_direct_and_in_a_group() {
-        for text in ["use std::time::Duration;", "use std::{fmt, fs};", "std::net::lookup();", "use std::thread;"] {
+        for text in
+            ["use std::time::Duration;", "use std::{fmt, fs};", "std::net::lookup();", "use std::thread;"]
+        {
             assert_eq!(sentences("src/core/world/belief.rs", text).len(), 1, "{text}");
         }
         assert_eq!(sentences("src/core/world/belief.rs", "fn f() { thread::park(); }").len(), 1);
@@ -119,9 +126,15 @@ mod tests {
 
     #[test]
     fn glue_by_name_or_folder_may_name_anything() {
-        let paths = ["mesh/mod.rs", "mesh/systems.rs", "mesh/systems/track.rs", "mesh/observers.rs", "lib.rs"];
-        for path in paths.iter().chain(&["mesh/components.rs", "mesh/messages.rs", "tests/all.rs", "benches/tick.rs"]) {
-            assert!(sentences(&format!("src/core/{path}"), "fn f(world: &mut World) {}").is_empty(), "{path}");
+        let paths =
+            ["mesh/mod.rs", "mesh/systems.rs", "mesh/systems/track.rs", "mesh/observers.rs", "lib.rs"];
+        for path in
+            paths.iter().chain(&["mesh/components.rs", "mesh/messages.rs", "tests/all.rs", "benches/tick.rs"])
+        {
+            assert!(
+                sentences(&format!("src/core/{path}"), "fn f(world: &mut World) {}").is_empty(),
+                "{path}"
+            );
         }
         assert!(sentences("src/lab/net.rs", "fn f(world: &mut World) {}").is_empty());
     }

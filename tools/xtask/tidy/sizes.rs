@@ -43,7 +43,8 @@ struct Function<'a> {
 
 /// Every function with a body, nested ones too.
 fn functions<'a>(words: &'a [Token<'a>]) -> impl Iterator<Item = Function<'a>> {
-    let starts = (0..words.len()).filter(|at| words[*at].text == "fn" && is_identifier(text_at(words, at + 1)));
+    let starts =
+        (0..words.len()).filter(|at| words[*at].text == "fn" && is_identifier(text_at(words, at + 1)));
     starts.filter_map(|at| {
         let open = body_start(words, at)?;
         let close = body_end(words, open)?;
@@ -87,11 +88,17 @@ mod tests {
     use super::*;
 
     fn found(path: &str, text: &str) -> Vec<(usize, String)> {
-        check(&Tree::of(&[(path, text)])).into_iter().map(|finding| (finding.line, finding.sentence)).collect()
+        check(&Tree::of(&[(path, text)]))
+            .into_iter()
+            .map(|finding| (finding.line, finding.sentence))
+            .collect()
     }
 
     fn function_of(lines: usize) -> String {
-        format!("/// Long.\nfn long(x: [u8; 4]) -> u8 {{\n{}}}\n", "    step('}', \"}\"); // }\n".repeat(lines))
+        format!(
+            "/// Long.\nfn long(x: [u8; 4]) -> u8 {{\n{}}}\n",
+            "    step('}', \"}\"); // }\n".repeat(lines)
+        )
     }
 
     #[test]

@@ -226,7 +226,8 @@ mod tests {
 
     #[test]
     fn tests_begin_at_the_module_not_at_a_lone_attribute() {
-        let code = "#[cfg(test)]\nuse a::b;\n#[cfg(test)]\nmod samples;\nfn f() {}\n#[cfg(test)]\nmod tests {\n}\n";
+        let code =
+            "#[cfg(test)]\nuse a::b;\n#[cfg(test)]\nmod samples;\nfn f() {}\n#[cfg(test)]\nmod tests {\n}\n";
         assert_eq!(tests_begin(&tokens(code)), Some(6));
         assert_eq!(tests_begin(&tokens("fn f() {}")), None);
     }

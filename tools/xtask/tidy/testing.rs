@@ -11,7 +11,11 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 fn ignored(file: &SourceFile) -> Option<Finding> {
     let words = tokens(&file.code);
     let line = (0..words.len()).find_map(|at| ignored_at(&words, at))?;
-    Some(Finding::new(&file.path, line, "an ignored test tests nothing; run it, move it to `.ci/full`, or delete it"))
+    Some(Finding::new(
+        &file.path,
+        line,
+        "an ignored test tests nothing; run it, move it to `.ci/full`, or delete it",
+    ))
 }
 
 /// `#[ignore…]`, or `ignore` anywhere inside a `#[cfg_attr(…)]`.
@@ -64,12 +68,18 @@ mod tests {
     fn a_sleeping_test_is_found_in_test_folders_and_test_modules() {
         assert_eq!(lines("src/storage/tests/a.rs", "fn f() {\n    std::thread::sleep(d);\n}\n"), [2]);
         assert_eq!(lines("src/storage/tests/a.rs", "use std::thread::{self, sleep};\n"), [1]);
-        assert_eq!(lines("src/storage/a.rs", "#[cfg(test)]\nmod tests {\n    fn f() { thread::sleep(d); }\n}\n"), [3]);
+        assert_eq!(
+            lines("src/storage/a.rs", "#[cfg(test)]\nmod tests {\n    fn f() { thread::sleep(d); }\n}\n"),
+            [3]
+        );
     }
 
     #[test]
     fn black_box_tests_may_poll_and_an_edge_may_sleep() {
         assert!(lines("tests/peers.rs", "fn f() { std::thread::sleep(d); }\n").is_empty());
-        assert!(lines("src/storage/a.rs", "fn f() { thread::sleep(d); }\n#[cfg(test)]\nmod tests {\n}\n").is_empty());
+        assert!(
+            lines("src/storage/a.rs", "fn f() { thread::sleep(d); }\n#[cfg(test)]\nmod tests {\n}\n")
+                .is_empty()
+        );
     }
 }

@@ -98,7 +98,8 @@ fn read_text(root: &Path, entry: &DirEntry) -> anyhow::Result<Option<SourceFile>
     if !entry.file_type().is_file() || entry.metadata()?.len() > TEXT_BYTES_MAX {
         return Ok(None);
     }
-    let bytes = std::fs::read(entry.path()).with_context(|| format!("cannot read {}", entry.path().display()))?;
+    let bytes =
+        std::fs::read(entry.path()).with_context(|| format!("cannot read {}", entry.path().display()))?;
     let Ok(text) = String::from_utf8(bytes) else { return Ok(None) };
     if text.contains('\0') {
         return Ok(None);
@@ -131,6 +132,9 @@ mod tests {
     #[test]
     fn only_crates_under_the_three_tops_count_as_manifests() {
         let tree = Tree::of(&[("Cargo.toml", ""), ("fuzz/Cargo.toml", ""), ("src/core/Cargo.toml", "")]);
-        assert_eq!(tree.manifests().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["src/core/Cargo.toml"]);
+        assert_eq!(
+            tree.manifests().map(|file| file.path.as_str()).collect::<Vec<_>>(),
+            ["src/core/Cargo.toml"]
+        );
     }
 }

@@ -1,0 +1,256 @@
+//! Everything that may enter the world, in plain types that a journal can hold.
+
+use std::fmt;
+
+use clawmesh_authority::{
+    Capability, Hlc, Lane, LaneMark, NodeId, Observation, Refusal, SensorSpec, Tier, Unit,
+};
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+/// Who brought an input. The order of the list is the order within a tick.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceId {
+    /// The wall clock of this machine.
+    #[n(0)]
+    Clock,
+    /// What earlier runs of this node had acknowledged.
+    #[n(1)]
+    Journal,
+    /// The process that runs the tick: stop latch, shutdown.
+    #[n(2)]
+    Runner,
+    /// Sensors of the machine this node runs on.
+    #[n(3)]
+    HostSensors,
+    /// The zenoh edge itself: links, liveliness, refusals, mapped foreign samples.
+    #[n(4)]
+    Bridge,
+    /// People and programs at the gateway.
+    #[n(5)]
+    Gateway,
+    /// Another node, by its signature.
+    #[n(6)]
+    Node(#[n(0)] NodeId),
+}
+
+/// A sample this node measured or relays; it becomes a reading of one of our sensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct Sample {
+    /// Our sensor.
+    #[n(0)]
+    pub sensor: Capability,
+    /// The value in `unit`.
+    #[n(1)]
+    pub value: f64,
+    /// The unit.
+    #[n(2)]
+    pub unit: Unit,
+    /// When it was taken, Unix milliseconds.
+    #[n(3)]
+    pub origin_ms: u64,
+    /// What it is worth: T2 if measured here, T1 if relayed.
+    #[n(4)]
+    pub tier: Tier,
+}
+
+/// How our link to the mesh stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum LinkState {
+    /// The session is being opened.
+    #[n(0)]
+    #[default]
+    Connecting,
+    /// The session is open; it listens here.
+    #[n(1)]
+    Open {
+        /// Where other nodes can connect, for example `tcp/127.0.0.1:7447`.
+        #[n(0)]
+        listen: Vec<String>,
+    },
+    /// The session could not be opened; it is tried again.
+    #[n(2)]
+    Failed {
+        /// One sentence: what failed and what to do.
+        #[n(0)]
+        sentence: String,
+    },
+}
+
+/// What an input says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
+pub enum InputBody {
+    /// The wall clock showed this, Unix milliseconds.
+    #[n(0)]
+    ClockSampled {
+        /// Unix milliseconds.
+        #[n(0)]
+        unix_ms: u64,
+    },
+    /// A signed envelope of another node whose signature the edge has checked.
+    #[n(1)]
+    Envelope {
+        /// The lane its content travels on.
+        #[n(0)]
+        lane: Lane,
+        /// The bytes as they came.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        bytes: Vec<u8>,
+    },
+    /// A state-lane envelope that an earlier run of this node had acknowledged.
+    #[n(2)]
+    Recovered {
+        /// The bytes as they came then.
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        bytes: Vec<u8>,
+    },
+    /// How far an earlier run had heard another node.
+    #[n(3)]
+    MarkRestored {
+        /// The other node.
+        #[n(0)]
+        node: NodeId,
+        /// Its state lane.
+        #[n(1)]
+        state: LaneMark,
+        /// Its stream lane.
+        #[n(2)]
+        stream: LaneMark,
+    },
+    /// Sensors of our own that an edge brings.
+    #[n(4)]
+    SensorsDeclared(#[n(0)] Vec<SensorSpec>),
+    /// Samples of our own sensors.
+    #[n(5)]
+    Sampled(#[n(0)] Vec<Sample>),
+    /// A node's liveliness token appeared.
+    #[n(6)]
+    PeerAppeared(#[n(0)] NodeId),
+    /// A node's liveliness token is gone.
+    #[n(7)]
+    PeerVanished(#[n(0)] NodeId),
+    /// A person or program at this node's gateway saw something.
+    #[n(8)]
+    Recorded {
+        /// What.
+        #[n(0)]
+        observation: Observation,
+        /// When in hybrid time; the tick stamps it before the journal sees it.
+        #[n(1)]
+        hlc: Option<Hlc>,
+    },
+    /// An edge refused something, `count` times since it last said so.
+    #[n(9)]
+    Refused {
+        /// The last of them.
+        #[n(0)]
+        refusal: Refusal,
+        /// How many.
+        #[n(1)]
+        count: u64,
+    },
+    /// The link to the mesh changed.
+    #[n(10)]
+    LinkChanged(#[n(0)] LinkState),
+    /// The stop is latched.
+    #[n(11)]
+    StopLatched {
+        /// Why, one sentence.
+        #[n(0)]
+        reason: String,
+    },
+}
+
+/// One input on its way to the tick.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct Input {
+    /// Who brought it.
+    #[n(0)]
+    pub source: SourceId,
+    /// Counts what this source brought on this lane; orders inputs within a tick.
+    #[n(1)]
+    pub sequence: u64,
+    /// What it says.
+    #[n(2)]
+    pub body: InputBody,
+}
+
+/// An input with its place in the journal and in time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct StampedInput {
+    /// Its row in the journal.
+    #[n(0)]
+    pub journal_sequence: u64,
+    /// The tick it takes effect in.
+    #[n(1)]
+    pub tick: u64,
+    /// The input.
+    #[n(2)]
+    pub input: Input,
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clock => f.write_str("clock"),
+            Self::Journal => f.write_str("journal"),
+            Self::Runner => f.write_str("runner"),
+            Self::HostSensors => f.write_str("host-sensors"),
+            Self::Bridge => f.write_str("bridge"),
+            Self::Gateway => f.write_str("gateway"),
+            Self::Node(node) => write!(f, "{node}"),
+        }
+    }
+}
+
+impl Input {
+    /// The promise under which it is kept.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        self.body.lane()
+    }
+
+    /// Inputs of one tick are applied in this order.
+    #[must_use]
+    pub fn order(&self) -> (SourceId, Lane, u64) {
+        (self.source, self.lane(), self.sequence)
+    }
+}
+
+impl InputBody {
+    /// The promise under which it is kept.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Envelope { lane, .. } => *lane,
+            Self::Sampled(_) | Self::ClockSampled { .. } => Lane::Stream,
+            _ => Lane::State,
+        }
+    }
+
+    /// The name of its kind, as the journal and people see it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ClockSampled { .. } => "clock_sampled",
+            Self::Envelope { .. } => "envelope",
+            Self::Recovered { .. } => "recovered",
+            Self::MarkRestored { .. } => "mark_restored",
+            Self::SensorsDeclared(_) => "sensors_declared",
+            Self::Sampled(_) => "sampled",
+            Self::PeerAppeared(_) => "peer_appeared",
+            Self::PeerVanished(_) => "peer_vanished",
+            Self::Recorded { .. } => "recorded",
+            Self::Refused { .. } => "refused",
+            Self::LinkChanged(_) => "link_changed",
+            Self::StopLatched { .. } => "stop_latched",
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A node of the mesh as an entity, and what is kept about all of them.
+
+use std::collections::BTreeMap;
+
+use bevy::prelude::{Component, Entity, Resource};
+use clawmesh_authority::{HlcClock, LaneMark, NodeId};
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use super::liveness::Liveness;
+
+/// The identity of a node; the entity never becomes another.
+#[derive(
+    Component, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode,
+)]
+#[component(immutable)]
+#[require(Presence, Liveness, LastHeard, ClockOffset)]
+pub struct Node(#[n(0)] pub NodeId);
+
+/// This very node.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct OwnNode;
+
+/// A node whose statements are taken here.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct Trusted;
+
+/// What a node says about itself.
+#[derive(Component, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct NodeProfile {
+    /// Its name.
+    #[n(0)]
+    pub name: String,
+    /// Its role.
+    #[n(1)]
+    pub role: String,
+    /// The version of its software.
+    #[n(2)]
+    pub version: String,
+}
+
+/// Whether the node's liveliness token is there, and since which tick.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct Presence {
+    /// True while the token is there.
+    #[n(0)]
+    pub is_present: bool,
+    /// The tick it appeared or vanished in.
+    #[n(1)]
+    pub since_tick: u64,
+}
+
+/// The tick in which a statement of the node was last admitted; `None` before the first.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct LastHeard(#[n(0)] pub Option<u64>);
+
+/// The node's clock minus ours when last heard, milliseconds; the way is in it.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct ClockOffset(#[n(0)] pub Option<i64>);
+
+/// How far one node was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct NodeMarks {
+    /// On the state lane.
+    #[n(0)]
+    pub state: LaneMark,
+    /// On the stream lane.
+    #[n(1)]
+    pub stream: LaneMark,
+}
+
+/// How far every trusted node was heard. Only trusted nodes get an entry, so it is bounded by that list.
+#[derive(Resource, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct LaneMarks(#[n(0)] pub BTreeMap<NodeId, NodeMarks>);
+
+/// The hybrid clock this node stamps its statements with.
+#[derive(Resource, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct HlcState(#[n(0)] pub HlcClock);
+
+/// The entity of every node.
+#[derive(Resource, Debug, Default)]
+pub struct NodeIndex(pub BTreeMap<NodeId, Entity>);
+
+/// The most nodes one world holds; an unknown one beyond that is refused.
+pub const NODES_MAX: usize = 1_024;

@@ -1,0 +1,44 @@
+//! What admitted statements say, one message for each thing said.
+
+use bevy::prelude::Message;
+use clawmesh_authority::{Hlc, NodeDescription, NodeId, Observation, Reading};
+
+/// A statement of a node was admitted, or its token moved.
+#[derive(Message, Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeHeard {
+    /// Which node.
+    pub node: NodeId,
+    /// The hybrid time of the statement; `None` when only its token moved.
+    pub hlc: Option<Hlc>,
+}
+
+/// A node said who it is and what it measures.
+#[derive(Message, Debug, Clone, PartialEq)]
+pub struct NodeDescribed {
+    /// Which node.
+    pub node: NodeId,
+    /// What it said.
+    pub description: NodeDescription,
+}
+
+/// A sensor gave a value.
+#[derive(Message, Debug, Clone, PartialEq)]
+pub struct ReadingTaken {
+    /// The node it is mounted on.
+    pub node: NodeId,
+    /// The reading.
+    pub reading: Reading,
+    /// The hybrid time of the statement it came in.
+    pub hlc: Hlc,
+}
+
+/// Somebody said something about a key.
+#[derive(Message, Debug, Clone, PartialEq)]
+pub struct ObservationMade {
+    /// The node that signed it.
+    pub source: NodeId,
+    /// What was said.
+    pub observation: Observation,
+    /// When, in hybrid time.
+    pub hlc: Hlc,
+}

@@ -1,0 +1,250 @@
+//! Systems that open what came in and keep the nodes.
+
+use bevy::ecs::system::SystemParam;
+use bevy::prelude::*;
+use clawmesh_authority::{Admission, Body, Code, Frame, Hlc, Lane, NodeId, Statement, Tier, envelope};
+
+use super::components::{
+    ClockOffset, HlcState, LaneMarks, LastHeard, NODES_MAX, Node, NodeIndex, NodeProfile, Presence, Trusted,
+};
+use super::liveness::{Liveness, LivenessPolicy, assess};
+use super::messages::{NodeDescribed, NodeHeard, ObservationMade, ReadingTaken};
+use crate::clock::{Tick, WallClock};
+use crate::intake::{InputBody, SourceId, TickBatch};
+use crate::replay::DomainId;
+use crate::safety::Refused;
+use crate::settings::Settings;
+
+/// Where the content of admitted statements goes.
+#[derive(SystemParam)]
+pub(super) struct Said<'w> {
+    heard: MessageWriter<'w, NodeHeard>,
+    described: MessageWriter<'w, NodeDescribed>,
+    readings: MessageWriter<'w, ReadingTaken>,
+    observations: MessageWriter<'w, ObservationMade>,
+    refused: MessageWriter<'w, Refused>,
+}
+
+impl Said<'_> {
+    fn pass_on(&mut self, source: NodeId, statement: Statement) {
+        let hlc = statement.hlc;
+        match statement.body {
+            Body::Readings(batch) => {
+                self.readings.write_batch(batch.0.into_iter().map(|mut reading| {
+                    // Only what a person or a verified action signs may claim more, and that is no reading.
+                    reading.tier = reading.tier.min(Tier::T2);
+                    ReadingTaken { node: source, reading, hlc }
+                }));
+            }
+            Body::Frame(Frame::Description(description)) => {
+                self.described.write(NodeDescribed { node: source, description });
+            }
+            Body::Frame(Frame::Observation(mut observation)) => {
+                observation.tier = observation.tier.min(Tier::T2);
+                self.observations.write(ObservationMade { source, observation, hlc });
+            }
+            // Receipts answer a question of the edge; in a batch they mean nothing.
+            Body::Receipt(_) => {}
+        }
+    }
+}
+
+/// Opens the envelopes of this tick, in order: trust, order, clock; then passes on what they say.
+pub(super) fn open_envelopes(
+    tick: Res<Tick>,
+    settings: Res<Settings>,
+    wall: Res<WallClock>,
+    batch: Res<TickBatch>,
+    mut marks: ResMut<LaneMarks>,
+    mut hlc: ResMut<HlcState>,
+    mut said: Said,
+) {
+    let wall_ms = wall.at(*tick, &settings);
+    for stamped in batch.iter() {
+        let outcome = match &stamped.input.body {
+            InputBody::Envelope { bytes, .. } => {
+                admit(bytes, stamped.input.source, wall_ms, &settings, &mut marks)
+            }
+            InputBody::Recovered { bytes } => recover(bytes, &settings),
+            InputBody::MarkRestored { node, state, stream } => {
+                let mark = marks.0.entry(*node).or_default();
+                (mark.state, mark.stream) = (*state, *stream);
+                continue;
+            }
+            InputBody::Recorded { observation, hlc: Some(at) } => {
+                hlc.0.observe(*at);
+                said.observations.write(ObservationMade {
+                    source: settings.node,
+                    observation: observation.clone(),
+                    hlc: *at,
+                });
+                continue;
+            }
+            _ => continue,
+        };
+        match outcome {
+            Ok((source, statement)) => {
+                hlc.0.observe(statement.hlc);
+                let is_live = !matches!(stamped.input.body, InputBody::Recovered { .. });
+                if is_live {
+                    said.heard.write(NodeHeard { node: source, hlc: Some(statement.hlc) });
+                }
+                said.pass_on(source, statement);
+            }
+            Err(refused) => {
+                said.refused.write(refused);
+            }
+        }
+    }
+}
+
+fn admit(
+    bytes: &[u8],
+    brought_as: SourceId,
+    wall_ms: u64,
+    settings: &Settings,
+    marks: &mut LaneMarks,
+) -> Result<(NodeId, Statement), Refused> {
+    let (source, statement) = recover(bytes, settings)?;
+    if brought_as != SourceId::Node(source) {
+        return Err(Refused::once(
+            Code::SourceMismatch,
+            source,
+            "the envelope came under another node's name",
+        ));
+    }
+    if statement.hlc.is_from_the_future(wall_ms) {
+        return Err(Refused::once(Code::ClockUntrusted, source, from_the_future(statement.hlc, wall_ms)));
+    }
+    let mark = marks.0.entry(source).or_default();
+    let lane = match statement.lane() {
+        Lane::State => &mut mark.state,
+        Lane::Stream => &mut mark.stream,
+    };
+    if lane.admit(statement.epoch, statement.sequence) == Admission::Replayed {
+        return Err(Refused::once(Code::Replayed, source, "it, or something later, was heard before"));
+    }
+    Ok((source, statement))
+}
+
+/// Reads an envelope of the journal and asks only whether its signer is trusted here.
+fn recover(bytes: &[u8], settings: &Settings) -> Result<(NodeId, Statement), Refused> {
+    let opened = envelope::read_journaled(bytes).map_err(|refusal| Refused { refusal, count: 1 })?;
+    if settings.trusted.contains(&opened.source) {
+        Ok((opened.source, opened.statement))
+    } else {
+        Err(Refused::once(Code::UntrustedPeer, opened.source, "this node is not trusted here"))
+    }
+}
+
+fn from_the_future(hlc: Hlc, wall_ms: u64) -> String {
+    let ahead_s = hlc.ahead_ms(wall_ms) as f64 / 1_000.0;
+    format!("its clock is {ahead_s:.1} s ahead of ours; set the clock of that node, or ours")
+}
+
+/// Makes an entity of every node met for the first time in this tick.
+pub(super) fn meet_nodes(
+    settings: Res<Settings>,
+    batch: Res<TickBatch>,
+    mut index: ResMut<NodeIndex>,
+    mut commands: Commands,
+    mut heard: MessageReader<NodeHeard>,
+    mut described: MessageReader<NodeDescribed>,
+    mut refused: MessageWriter<Refused>,
+) {
+    let tokens = batch.iter().filter_map(|stamped| match stamped.input.body {
+        InputBody::PeerAppeared(node) => Some(node),
+        _ => None,
+    });
+    let said = heard.read().map(|heard| heard.node);
+    let met = tokens.chain(said).chain(described.read().map(|described| described.node));
+    for node in met.collect::<Vec<_>>() {
+        if index.0.contains_key(&node) {
+            continue;
+        }
+        if index.0.len() >= NODES_MAX {
+            let sentence =
+                format!("this node already knows {NODES_MAX} others; restart it to forget lost ones");
+            refused.write(Refused::once(Code::LimitExceeded, node, sentence));
+            continue;
+        }
+        let mut entity = commands.spawn((Node(node), DomainId::of("node", &[&node.0])));
+        if settings.trusted.contains(&node) {
+            entity.insert(Trusted);
+        }
+        // The observer indexes it when the command runs; later statements of this tick need it now.
+        index.0.insert(node, entity.id());
+    }
+}
+
+pub(super) fn follow_tokens(
+    tick: Res<Tick>,
+    batch: Res<TickBatch>,
+    index: Res<NodeIndex>,
+    mut nodes: Query<&mut Presence, With<Node>>,
+) -> Result {
+    for stamped in batch.iter() {
+        let (node, is_present) = match stamped.input.body {
+            InputBody::PeerAppeared(node) => (node, true),
+            InputBody::PeerVanished(node) => (node, false),
+            _ => continue,
+        };
+        if let Some(entity) = index.0.get(&node) {
+            *nodes.get_mut(*entity)? = Presence { is_present, since_tick: tick.0 };
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn note_heard(
+    tick: Res<Tick>,
+    settings: Res<Settings>,
+    wall: Res<WallClock>,
+    index: Res<NodeIndex>,
+    mut heard: MessageReader<NodeHeard>,
+    mut nodes: Query<(&mut LastHeard, &mut ClockOffset), With<Node>>,
+) -> Result {
+    let wall_ms = wall.at(*tick, &settings);
+    for NodeHeard { node, hlc } in heard.read() {
+        let Some(entity) = index.0.get(node) else { continue };
+        let (mut last, mut offset) = nodes.get_mut(*entity)?;
+        last.0 = Some(tick.0);
+        if let Some(hlc) = hlc {
+            offset.0 = Some(hlc.wall_ms.cast_signed().saturating_sub(wall_ms.cast_signed()));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn describe_nodes(
+    index: Res<NodeIndex>,
+    mut described: MessageReader<NodeDescribed>,
+    mut commands: Commands,
+) {
+    for NodeDescribed { node, description } in described.read() {
+        if let Some(entity) = index.0.get(node) {
+            commands.entity(*entity).insert(NodeProfile {
+                name: description.name.clone(),
+                role: description.role.clone(),
+                version: description.version.clone(),
+            });
+        }
+    }
+}
+
+pub(super) fn assess_nodes(
+    tick: Res<Tick>,
+    settings: Res<Settings>,
+    policy: Res<LivenessPolicy>,
+    mut nodes: Query<(&Presence, &mut Liveness), With<Node>>,
+) {
+    for (presence, mut liveness) in &mut nodes {
+        let never_seen = !presence.is_present && presence.since_tick == 0;
+        let gone_for_ms = match presence.is_present {
+            true => None,
+            false if never_seen => Some(u64::MAX),
+            false => Some(settings.ms_of_ticks(tick.0 - presence.since_tick)),
+        };
+        liveness.set_if_neq(assess(gone_for_ms, &policy));
+    }
+}

@@ -1,0 +1,129 @@
+//! A whole core: the plugins put together, live or in replay.
+
+use bevy::ecs::error::{BevyError, ErrorContext};
+use bevy::prelude::*;
+
+use crate::clock::{ClockPlugin, Tick};
+use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
+use crate::mesh::{MeshPlugin, Node, NodeProfile, OwnNode, Presence};
+use crate::publish::{Outbox, OutboxPort, PublishPlugin, SnapshotPort, SnapshotSink};
+use crate::replay::{DigestRecord, DomainId, JournalWriter, LastDigest, Record, ReplayPlugin};
+use crate::safety::SafetyPlugin;
+use crate::settings::Settings;
+use crate::world::WorldPlugin;
+
+/// What a system's error becomes: a panic in tests and replay, a latched stop in a live node.
+pub type FaultHandler = fn(BevyError, ErrorContext);
+
+/// The ways in and out of a live node.
+pub struct Ports {
+    /// The doors.
+    pub inboxes: Inboxes,
+    /// The journal.
+    pub journal: Box<dyn JournalWriter>,
+    /// The sequence the journal's next record gets.
+    pub next_sequence: u64,
+    /// The way out.
+    pub outbox: Outbox,
+    /// The way to readers.
+    pub snapshots: Box<dyn SnapshotSink>,
+    /// What a system's error becomes.
+    pub fault_handler: FaultHandler,
+}
+
+/// One world and its tick.
+pub struct Core {
+    app: App,
+}
+
+impl Core {
+    /// A live node. The first thing its journal gets is `settings`.
+    #[must_use]
+    pub fn live(settings: Settings, ports: Ports) -> Self {
+        let mut cursor = JournalCursor { next: ports.next_sequence };
+        let mut journal = JournalPort(ports.journal);
+        journal.append(&mut cursor, vec![Record::RunStarted(settings.clone())], Vec::new());
+        let mut core = Self::new(settings, cursor, ports.fault_handler);
+        core.app
+            .insert_resource(Feed(ports.inboxes))
+            .insert_resource(journal)
+            .insert_resource(OutboxPort(ports.outbox))
+            .insert_resource(SnapshotPort(ports.snapshots));
+        core
+    }
+
+    /// A core without edges, for a run whose first input has the row `next_sequence`.
+    #[must_use]
+    pub fn replaying(settings: Settings, next_sequence: u64) -> Self {
+        Self::new(settings, JournalCursor { next: next_sequence }, bevy::ecs::error::panic)
+    }
+
+    fn new(settings: Settings, cursor: JournalCursor, fault_handler: FaultHandler) -> Self {
+        let mut app = App::new();
+        app.set_error_handler(fault_handler);
+        app.insert_resource(Tick(settings.tick_before)).insert_resource(cursor);
+        app.add_plugins((
+            ReplayPlugin,
+            ClockPlugin,
+            IntakePlugin,
+            MeshPlugin::default(),
+            WorldPlugin::default(),
+            SafetyPlugin,
+            PublishPlugin,
+        ));
+        spawn_own_node(app.world_mut(), &settings);
+        app.insert_resource(settings);
+        app.finish();
+        app.cleanup();
+        Self { app }
+    }
+
+    /// Puts the inputs of the next tick in place; a live core takes them from its doors instead.
+    pub fn feed(&mut self, inputs: Vec<StampedInput>) {
+        let mut cursor = self.app.world_mut().resource_mut::<JournalCursor>();
+        cursor.next += inputs.len() as u64;
+        self.app.world_mut().resource_mut::<TickBatch>().0 = inputs;
+    }
+
+    /// Runs one tick.
+    pub fn tick(&mut self) {
+        self.app.update();
+    }
+
+    /// The number of the last tick that ran.
+    #[must_use]
+    pub fn tick_number(&self) -> u64 {
+        self.app.world().resource::<Tick>().0
+    }
+
+    /// The digest taken last.
+    #[must_use]
+    pub fn last_digest(&self) -> Option<&DigestRecord> {
+        self.app.world().resource::<LastDigest>().0.as_ref()
+    }
+
+    /// The world, to look at.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        self.app.world()
+    }
+
+    /// The world, for tests that alter it.
+    pub fn world_mut(&mut self) -> &mut World {
+        self.app.world_mut()
+    }
+}
+
+fn spawn_own_node(world: &mut World, settings: &Settings) {
+    world.spawn((
+        Node(settings.node),
+        DomainId::of("node", &[&settings.node.0]),
+        OwnNode,
+        Presence { is_present: true, since_tick: settings.tick_before },
+        NodeProfile {
+            name: settings.name.clone(),
+            role: settings.role.clone(),
+            version: settings.version.clone(),
+        },
+    ));
+}

@@ -1,0 +1,159 @@
+//! The world as readers see it: plain rows, made by the tick, never waited for.
+
+use std::sync::Arc;
+
+use clawmesh_authority::{Code, Hlc, NodeId, Tier, Unit, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::intake::LinkState;
+
+/// One picture of the world. Times are Unix milliseconds by this node's estimate of wall time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The tick it was taken at, after all its systems ran.
+    pub tick: u64,
+    /// Wall time at that tick.
+    pub wall_ms: u64,
+    /// This node.
+    pub node: NodeView,
+    /// How the link to the mesh stands.
+    pub link: LinkState,
+    /// Why the stop is latched, if it is.
+    pub stop: Option<String>,
+    /// Other nodes, by id.
+    pub peers: Vec<PeerView>,
+    /// Sensors, by node and capability.
+    pub sensors: Vec<SensorView>,
+    /// Beliefs, by key.
+    pub beliefs: Vec<BeliefView>,
+    /// Refusals, by code and sender.
+    pub refusals: Vec<RefusalView>,
+    /// The newest digest.
+    pub digest: Option<DigestView>,
+}
+
+/// This node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+    /// The name of its mesh.
+    pub mesh: String,
+    /// The version of its software.
+    pub version: String,
+    /// Which run of it this is.
+    pub epoch: u64,
+    /// Its ticks per second.
+    pub hz: u32,
+}
+
+/// Another node as seen from here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeerView {
+    /// Its id.
+    pub id: NodeId,
+    /// The name it gives itself, once it has described itself.
+    pub name: Option<String>,
+    /// The role it gives itself.
+    pub role: Option<String>,
+    /// The version of its software.
+    pub version: Option<String>,
+    /// True when its statements are taken here.
+    pub trusted: bool,
+    /// `alive`, `suspect` or `lost`.
+    pub liveness: String,
+    /// Milliseconds since a statement of it was admitted.
+    pub heard_age_ms: Option<u64>,
+    /// Its clock minus ours when last heard, milliseconds; includes the way.
+    pub clock_offset_ms: Option<i64>,
+    /// Statements on its stream lane that never reached us.
+    pub stream_skipped: u64,
+    /// How many sensors it has.
+    pub sensors: usize,
+}
+
+/// A sensor and what it last said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SensorView {
+    /// The node it is mounted on.
+    pub node: NodeId,
+    /// The name of that node.
+    pub node_name: Option<String>,
+    /// Its capability.
+    pub sensor: String,
+    /// The quantity in words.
+    pub quantity: Option<String>,
+    /// The last value.
+    pub value: Option<f64>,
+    /// The unit.
+    pub unit: Option<Unit>,
+    /// What the value is worth.
+    pub tier: Option<Tier>,
+    /// When it was measured, by the origin's clock.
+    pub origin_ms: Option<u64>,
+    /// Milliseconds since it was measured.
+    pub age_ms: Option<u64>,
+    /// The time between two samples when all is well, milliseconds.
+    pub period_ms: Option<u32>,
+    /// How many samples were taken.
+    pub samples: u64,
+    /// What is wrong with it: `stale`, `stuck`, `out_of_range`, `future`, `undescribed`, `silent`.
+    pub flags: Vec<String>,
+}
+
+/// What the world holds for one key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BeliefView {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: Value,
+    /// The unit, for numbers that have one.
+    pub unit: Option<Unit>,
+    /// What it is worth.
+    pub tier: Tier,
+    /// Who said it.
+    pub source: NodeId,
+    /// When it was said in hybrid time; the later one wins.
+    pub hlc: Hlc,
+    /// When it was seen, by the origin's clock.
+    pub origin_ms: u64,
+    /// Milliseconds since it was seen.
+    pub age_ms: u64,
+    /// The sensor it rests on, as `node/capability`.
+    pub supported_by: Option<String>,
+}
+
+/// How often one sender was refused with one code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RefusalView {
+    /// The code.
+    pub code: Code,
+    /// The sender.
+    pub from: String,
+    /// How often.
+    pub count: u64,
+    /// The last sentence.
+    pub sentence: String,
+    /// Milliseconds since the last one.
+    pub age_ms: u64,
+}
+
+/// The newest digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigestView {
+    /// The tick it was taken at.
+    pub tick: u64,
+    /// Over all types, 16 hexadecimal characters.
+    pub total: String,
+}
+
+/// Takes snapshots; called from the tick, so it must not wait.
+pub trait SnapshotSink: Send + Sync + 'static {
+    /// Takes the newest snapshot; the one before it may be forgotten.
+    fn publish(&self, snapshot: Arc<Snapshot>);
+}

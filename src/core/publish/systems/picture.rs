@@ -1,0 +1,178 @@
+//! The snapshot: a few times a second, sorted, complete.
+
+use std::sync::Arc;
+
+use bevy::ecs::system::SystemParam;
+use bevy::prelude::*;
+
+use crate::clock::{Tick, WallClock};
+use crate::mesh::{
+    ClockOffset, LaneMarks, LastHeard, Liveness, Node, NodeIndex, NodeProfile, OwnNode, Trusted,
+};
+use crate::publish::components::SnapshotPort;
+use crate::publish::snapshot::{
+    BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, Snapshot,
+};
+use crate::replay::LastDigest;
+use crate::safety::{LinkStatus, Refusals, StopState};
+use crate::settings::Settings;
+use crate::world::{Belief, BeliefKey, Latest, Profile, Quality, Sensor, Sensors, SupportedBy};
+
+/// Milliseconds between two snapshots.
+const SNAPSHOT_EVERY_MS: u64 = 100;
+
+/// Everything a snapshot shows.
+#[derive(SystemParam)]
+pub(in crate::publish) struct Shown<'w, 's> {
+    tick: Res<'w, Tick>,
+    settings: Res<'w, Settings>,
+    wall: Res<'w, WallClock>,
+    link: Res<'w, LinkStatus>,
+    stop: Res<'w, StopState>,
+    refusals: Res<'w, Refusals>,
+    marks: Res<'w, LaneMarks>,
+    digest: Res<'w, LastDigest>,
+    index: Res<'w, NodeIndex>,
+    peers: Query<
+        'w,
+        's,
+        (
+            &'static Node,
+            Option<&'static NodeProfile>,
+            &'static Liveness,
+            &'static LastHeard,
+            &'static ClockOffset,
+            Has<Trusted>,
+            Option<&'static Sensors>,
+        ),
+        Without<OwnNode>,
+    >,
+    profiles: Query<'w, 's, &'static NodeProfile>,
+    sensors:
+        Query<'w, 's, (&'static Sensor, Option<&'static Profile>, Option<&'static Latest>, &'static Quality)>,
+    beliefs: Query<'w, 's, (&'static BeliefKey, &'static Belief, Option<&'static SupportedBy>)>,
+}
+
+pub(in crate::publish) fn publish_snapshot(shown: Shown, port: Res<SnapshotPort>) {
+    let every = shown.settings.ticks_of_ms(SNAPSHOT_EVERY_MS);
+    let is_first = shown.tick.0 == shown.settings.tick_before + 1;
+    if is_first || shown.tick.0.is_multiple_of(every) {
+        port.0.publish(Arc::new(shown.snapshot()));
+    }
+}
+
+impl Shown<'_, '_> {
+    fn snapshot(&self) -> Snapshot {
+        let wall_ms = self.wall.at(*self.tick, &self.settings);
+        Snapshot {
+            tick: self.tick.0,
+            wall_ms,
+            node: NodeView::of(&self.settings),
+            link: self.link.0.clone(),
+            stop: self.stop.0.clone(),
+            peers: self.peers(),
+            sensors: self.sensors(wall_ms),
+            beliefs: self.beliefs(wall_ms),
+            refusals: self.refusals(),
+            digest: self
+                .digest
+                .0
+                .as_ref()
+                .map(|digest| DigestView { tick: digest.tick, total: format!("{:016x}", digest.total) }),
+        }
+    }
+
+    fn peers(&self) -> Vec<PeerView> {
+        let mut rows: Vec<PeerView> = self
+            .peers
+            .iter()
+            .map(|(node, profile, liveness, heard, offset, trusted, sensors)| PeerView {
+                id: node.0,
+                name: profile.map(|profile| profile.name.clone()),
+                role: profile.map(|profile| profile.role.clone()),
+                version: profile.map(|profile| profile.version.clone()),
+                trusted,
+                liveness: liveness.word().to_owned(),
+                heard_age_ms: heard.0.map(|tick| self.settings.ms_of_ticks(self.tick.0 - tick)),
+                clock_offset_ms: offset.0,
+                stream_skipped: self.marks.0.get(&node.0).map_or(0, |marks| marks.stream.skipped),
+                sensors: sensors.map_or(0, |sensors| sensors.len()),
+            })
+            .collect();
+        rows.sort_by_key(|row| row.id);
+        rows
+    }
+
+    fn sensors(&self, wall_ms: u64) -> Vec<SensorView> {
+        let mut rows: Vec<_> = self.sensors.iter().collect();
+        rows.sort_by_key(|(sensor, ..)| *sensor);
+        rows.into_iter()
+            .map(|(sensor, profile, latest, quality)| SensorView {
+                node: sensor.node,
+                node_name: self.name_of(sensor),
+                sensor: sensor.capability.to_string(),
+                quantity: profile.map(|profile| profile.0.quantity.clone()),
+                value: latest.map(|latest| latest.value),
+                unit: latest.map(|latest| latest.unit).or(profile.map(|profile| profile.0.unit)),
+                tier: latest.map(|latest| latest.tier),
+                origin_ms: latest.map(|latest| latest.origin_ms),
+                age_ms: latest.map(|latest| wall_ms.saturating_sub(latest.origin_ms)),
+                period_ms: profile.map(|profile| profile.0.period_ms),
+                samples: latest.map_or(0, |latest| latest.samples),
+                flags: quality.words().map(str::to_owned).collect(),
+            })
+            .collect()
+    }
+
+    fn name_of(&self, sensor: &Sensor) -> Option<String> {
+        let entity = self.index.0.get(&sensor.node)?;
+        self.profiles.get(*entity).ok().map(|profile| profile.name.clone())
+    }
+
+    fn beliefs(&self, wall_ms: u64) -> Vec<BeliefView> {
+        let mut rows: Vec<_> = self.beliefs.iter().collect();
+        rows.sort_by_key(|(key, ..)| *key);
+        rows.into_iter()
+            .map(|(key, belief, support)| BeliefView {
+                key: key.0.clone(),
+                value: belief.value.clone(),
+                unit: belief.unit,
+                tier: belief.tier,
+                source: belief.source,
+                hlc: belief.hlc,
+                origin_ms: belief.origin_ms,
+                age_ms: wall_ms.saturating_sub(belief.origin_ms),
+                supported_by: support
+                    .and_then(|support| self.sensors.get(support.0).ok())
+                    .map(|(sensor, ..)| format!("{}/{}", sensor.node, sensor.capability)),
+            })
+            .collect()
+    }
+
+    fn refusals(&self) -> Vec<RefusalView> {
+        let rows = self.refusals.0.tallies().iter().map(|tally| RefusalView {
+            code: tally.code,
+            from: tally.from.clone(),
+            count: tally.count,
+            sentence: tally.sentence.clone(),
+            age_ms: self.settings.ms_of_ticks(self.tick.0 - tally.tick),
+        });
+        rows.collect()
+    }
+}
+
+impl NodeView {
+    /// The view of a node with these settings.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            id: settings.node,
+            name: settings.name.clone(),
+            role: settings.role.clone(),
+            mesh: settings.mesh_name.clone(),
+            version: settings.version.clone(),
+            epoch: settings.epoch,
+            hz: settings.hz,
+        }
+    }
+}

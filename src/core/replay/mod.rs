@@ -1,0 +1,44 @@
+//! Proof that the world is a function of its inputs: digests, the journal's records, the replayer.
+//! Reads every component. Writes digest records.
+//! Invariant: altering any component of the core changes the digest, or its type is excluded with a reason.
+//! Not here: the journal file and its chain (`storage`).
+
+mod commit;
+mod digest;
+mod domain;
+mod journal;
+mod replayer;
+mod systems;
+
+use bevy::prelude::*;
+
+pub use commit::{CommitWatch, Ticket};
+pub use digest::{DigestApp, DigestRegistry};
+pub use domain::DomainId;
+pub use journal::{Batch, DigestRecord, JOURNAL_FORMAT, JournalWriter, Record};
+pub use replayer::{Difference, ReplayReport, Replayer};
+pub use systems::LastDigest;
+
+use crate::clock::TickSystems;
+use crate::publish::ComposeSystems;
+
+/// Takes digests at the cadence of the settings.
+pub struct ReplayPlugin;
+
+impl Plugin for ReplayPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<DigestRegistry>()
+            .init_resource::<LastDigest>()
+            .exclude_from_digest::<DigestRegistry>("it holds the digests")
+            .exclude_from_digest::<LastDigest>("it is the digest")
+            .exclude_from_digest::<DomainId>("the name under which everything else is digested")
+            .exclude_from_digest::<crate::settings::Settings>("constant for a run, in the journal's header")
+            .add_systems(
+                FixedUpdate,
+                systems::take_digest
+                    .run_if(systems::is_digest_due)
+                    .after(ComposeSystems)
+                    .in_set(TickSystems::Record),
+            );
+    }
+}

@@ -1,0 +1,183 @@
+//! Runs a journal again and compares: the world must be what it was, at every digest.
+
+use std::collections::VecDeque;
+
+use serde::Serialize;
+
+use super::journal::{DigestRecord, Record};
+use crate::intake::{InputBody, StampedInput};
+use crate::node::Core;
+use crate::settings::Settings;
+
+/// Inputs remembered to name the last ones before a difference.
+const LAST_INPUTS: usize = 5;
+
+/// Where a replay first differed from the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The journal row of the recorded digest.
+    pub sequence: u64,
+    /// The tick of the digest that differs.
+    pub tick: u64,
+    /// The tick of the last digest that was equal; the worlds parted after it.
+    pub equal_until_tick: u64,
+    /// The component types whose digests differ.
+    pub types: Vec<String>,
+    /// The last inputs before the difference, newest last.
+    pub last_inputs: Vec<String>,
+}
+
+/// What came of a replay.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ReplayReport {
+    /// Runs of the node in the journal.
+    pub runs: u64,
+    /// Ticks run again.
+    pub ticks: u64,
+    /// Inputs fed again.
+    pub inputs: u64,
+    /// Digests compared.
+    pub digests_compared: u64,
+    /// The last tick.
+    pub last_tick: u64,
+    /// A digest over all totals; equal journals replay to equal ones on every machine.
+    pub total_digest: String,
+    /// The first difference, if there is one.
+    pub difference: Option<Difference>,
+}
+
+/// Takes the records of a journal in order. It has no edge: nothing but the journal feeds the world.
+#[derive(Default)]
+pub struct Replayer {
+    run: Option<Run>,
+    report: ReplayReport,
+    totals: blake3::Hasher,
+    last_inputs: VecDeque<String>,
+}
+
+struct Run {
+    core: Core,
+    waiting: Vec<StampedInput>,
+    equal_until_tick: u64,
+}
+
+impl Replayer {
+    /// Takes one record. After a difference there is nothing left to compare, and records are ignored.
+    ///
+    /// # Errors
+    /// A sentence when the record cannot stand where it stands.
+    pub fn take(&mut self, sequence: u64, record: Record) -> Result<(), String> {
+        if self.report.difference.is_some() {
+            return Ok(());
+        }
+        match record {
+            Record::RunStarted(settings) => {
+                self.finish_run();
+                self.start_run(sequence, &settings);
+                Ok(())
+            }
+            Record::Input(stamped) => self.take_input(sequence, stamped),
+            Record::Digest(recorded) => self.compare(sequence, &recorded),
+        }
+    }
+
+    /// Runs what is left and reports.
+    #[must_use]
+    pub fn finish(mut self) -> ReplayReport {
+        self.finish_run();
+        let mut total = [0; 8];
+        self.totals.finalize_xof().fill(&mut total);
+        self.report.total_digest = format!("{:016x}", u64::from_le_bytes(total));
+        self.report
+    }
+
+    fn start_run(&mut self, sequence: u64, settings: &Settings) {
+        self.report.runs += 1;
+        self.run = Some(Run {
+            core: Core::replaying(settings.clone(), sequence + 1),
+            waiting: Vec::new(),
+            equal_until_tick: settings.tick_before,
+        });
+    }
+
+    fn take_input(&mut self, sequence: u64, stamped: StampedInput) -> Result<(), String> {
+        self.run_until(stamped.tick.saturating_sub(1))?;
+        let run = self.run.as_mut().ok_or("an input stands before the first run")?;
+        if stamped.tick <= run.core.tick_number() || stamped.journal_sequence != sequence {
+            return Err(format!("the input at sequence {sequence} stands at the wrong place"));
+        }
+        self.report.inputs += 1;
+        if self.last_inputs.len() == LAST_INPUTS {
+            self.last_inputs.pop_front();
+        }
+        self.last_inputs.push_back(name(&stamped));
+        run.waiting.push(stamped);
+        Ok(())
+    }
+
+    fn compare(&mut self, sequence: u64, recorded: &DigestRecord) -> Result<(), String> {
+        self.run_until(recorded.tick)?;
+        let run = self.run.as_mut().ok_or("a digest stands before the first run")?;
+        let Some(ours) = run.core.last_digest().filter(|ours| ours.tick == recorded.tick) else {
+            return Err(format!("the digest at sequence {sequence} is of a tick that has none"));
+        };
+        self.report.digests_compared += 1;
+        self.totals.update(&ours.total.to_le_bytes());
+        if ours == recorded {
+            run.equal_until_tick = recorded.tick;
+            return Ok(());
+        }
+        self.report.difference = Some(Difference {
+            sequence,
+            tick: recorded.tick,
+            equal_until_tick: run.equal_until_tick,
+            types: differing_types(ours, recorded),
+            last_inputs: self.last_inputs.iter().cloned().collect(),
+        });
+        Ok(())
+    }
+
+    /// Runs the ticks up to and with `tick`; inputs that wait belong to the next one.
+    fn run_until(&mut self, tick: u64) -> Result<(), String> {
+        let run = self.run.as_mut().ok_or("the journal does not begin with a run")?;
+        while run.core.tick_number() < tick {
+            run.core.feed(std::mem::take(&mut run.waiting));
+            run.core.tick();
+            self.report.ticks += 1;
+        }
+        Ok(())
+    }
+
+    fn finish_run(&mut self) {
+        let Some(mut run) = self.run.take() else { return };
+        if !run.waiting.is_empty() {
+            run.core.feed(run.waiting);
+            run.core.tick();
+            self.report.ticks += 1;
+        }
+        self.report.last_tick = run.core.tick_number();
+    }
+}
+
+fn name(stamped: &StampedInput) -> String {
+    let StampedInput { journal_sequence, tick, input } = stamped;
+    let detail = match &input.body {
+        InputBody::Sampled(samples) => {
+            samples.iter().map(|sample| format!(" {}={}", sample.sensor, sample.value)).collect()
+        }
+        _ => String::new(),
+    };
+    format!("sequence {journal_sequence} tick {tick} {} from {}{detail}", input.body.kind(), input.source)
+}
+
+fn differing_types(ours: &DigestRecord, recorded: &DigestRecord) -> Vec<String> {
+    let digest_in = |record: &DigestRecord, name: &str| {
+        record.types.iter().find(|(other, _)| other == name).map(|(_, digest)| *digest)
+    };
+    let names = ours.types.iter().chain(&recorded.types).map(|(name, _)| name);
+    let mut differing: Vec<String> =
+        names.filter(|name| digest_in(ours, name) != digest_in(recorded, name)).cloned().collect();
+    differing.sort();
+    differing.dedup();
+    differing
+}

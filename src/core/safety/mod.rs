@@ -1,0 +1,40 @@
+//! What was refused and whether we are stopped, where everybody can see it.
+//! Reads `Refused` and the batch. Writes `Refusals`, `StopState`, `LinkStatus`.
+//! Invariant: every refusal is counted; the book is bounded, and what it has no page for is counted too.
+//! Not here: deciding what to refuse (`authority`, edges), the stop latch itself (driver layer).
+
+mod components;
+mod messages;
+mod systems;
+mod tally;
+
+use bevy::prelude::*;
+
+pub use components::{LinkStatus, Refusals, StopState};
+pub use messages::Refused;
+pub use tally::{RefusalBook, RefusalTally};
+
+use crate::clock::TickSystems;
+use crate::replay::DigestApp as _;
+
+/// Keeps the book of refusals and follows the stop.
+pub struct SafetyPlugin;
+
+impl Plugin for SafetyPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<Refusals>()
+            .init_resource::<StopState>()
+            .init_resource::<LinkStatus>()
+            .add_message::<Refused>()
+            .digest_resource::<Refusals>("refusals")
+            .digest_resource::<StopState>("stop")
+            .digest_resource::<LinkStatus>("link")
+            .add_systems(
+                FixedUpdate,
+                (systems::follow_runner, systems::tally_refusals)
+                    .chain()
+                    .before(crate::publish::ComposeSystems)
+                    .in_set(TickSystems::Record),
+            );
+    }
+}

@@ -1,0 +1,40 @@
+//! Systems that keep the book.
+
+use bevy::prelude::*;
+
+use super::components::{LinkStatus, Refusals, StopState};
+use super::messages::Refused;
+use crate::clock::Tick;
+use crate::intake::{InputBody, TickBatch};
+
+/// The stop and the link are facts of the process around the tick; it learns of them as inputs.
+pub(super) fn follow_runner(
+    batch: Res<TickBatch>,
+    mut stop: ResMut<StopState>,
+    mut link: ResMut<LinkStatus>,
+    mut refused: MessageWriter<Refused>,
+) {
+    for stamped in batch.iter() {
+        match &stamped.input.body {
+            InputBody::StopLatched { reason } => {
+                // The first reason stays: what came later did not stop us.
+                stop.0.get_or_insert_with(|| reason.clone());
+            }
+            InputBody::LinkChanged(state) => link.0 = state.clone(),
+            InputBody::Refused { refusal, count } => {
+                refused.write(Refused { refusal: refusal.clone(), count: *count });
+            }
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn tally_refusals(
+    tick: Res<Tick>,
+    mut heard: MessageReader<Refused>,
+    mut refusals: ResMut<Refusals>,
+) {
+    for refused in heard.read() {
+        refusals.0.enter(refused.refusal.clone(), refused.count, tick.0);
+    }
+}

@@ -1,0 +1,66 @@
+//! What one run of a node is made of; written once into the journal, equal for the live node and its replay.
+
+use std::collections::BTreeSet;
+
+use bevy::prelude::Resource;
+use clawmesh_authority::{MeshId, NodeId};
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+/// The settings of one run. They never change while it lasts.
+#[derive(Resource, Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct Settings {
+    /// Who we are.
+    #[n(0)]
+    pub node: NodeId,
+    /// The name people use for this node.
+    #[n(1)]
+    pub name: String,
+    /// What it is for, for example `field`.
+    #[n(2)]
+    pub role: String,
+    /// The name of the mesh.
+    #[n(3)]
+    pub mesh_name: String,
+    /// The version of the software that made the run.
+    #[n(4)]
+    pub version: String,
+    /// Which run of this node it is; every run has a larger one.
+    #[n(5)]
+    pub epoch: u64,
+    /// Ticks per second.
+    #[n(6)]
+    pub hz: u32,
+    /// A digest is taken at every tick that is a multiple of this.
+    #[n(7)]
+    pub digest_every_ticks: u64,
+    /// The tick before the first one of this run.
+    #[n(8)]
+    pub tick_before: u64,
+    /// The nodes whose statements are taken.
+    #[n(9)]
+    pub trusted: BTreeSet<NodeId>,
+}
+
+/// The lowest and highest tick rate a node may run at.
+pub const HZ_RANGE: std::ops::RangeInclusive<u32> = 1..=200;
+
+impl Settings {
+    /// The mesh this node is in.
+    #[must_use]
+    pub fn mesh(&self) -> MeshId {
+        MeshId::of_name(&self.mesh_name)
+    }
+
+    /// Milliseconds of wall time that `ticks` take.
+    #[must_use]
+    pub fn ms_of_ticks(&self, ticks: u64) -> u64 {
+        ticks.saturating_mul(1_000) / u64::from(self.hz.max(1))
+    }
+
+    /// Ticks that `ms` milliseconds take, rounded up.
+    #[must_use]
+    pub fn ticks_of_ms(&self, ms: u64) -> u64 {
+        ms.saturating_mul(u64::from(self.hz.max(1))).div_ceil(1_000)
+    }
+}

@@ -1,0 +1,221 @@
+//! One node of the lab: a core, its doors, and the part of an edge that a network needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clawmesh_authority::{Body, Lane, LaneMark, MeshId, NodeId, NodeKey, envelope};
+use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
+use clawmesh_core::publish::{OutboxReader, Snapshot, SnapshotSink, outbox};
+use clawmesh_core::replay::{Record, Ticket};
+use clawmesh_core::{Core, Ports, Settings};
+
+use crate::HZ;
+use crate::journal::MemoryJournal;
+use crate::network::Content;
+
+/// A frame that some peers have not confirmed yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Unconfirmed {
+    pub(crate) epoch: u64,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) waiting_for: BTreeSet<usize>,
+    pub(crate) sent_ms: Option<u64>,
+}
+
+/// Receipts the journal has granted and the network has not carried yet.
+type Granted = Arc<Mutex<Vec<(usize, u64, u64)>>>;
+
+pub(crate) struct LabNode {
+    pub(crate) name: String,
+    pub(crate) key: NodeKey,
+    pub(crate) clock_offset_ms: i64,
+    pub(crate) live: Option<Live>,
+    journal: MemoryJournal,
+    trusted: BTreeSet<NodeId>,
+}
+
+/// What a crash takes away.
+pub(crate) struct Live {
+    pub(crate) core: Core,
+    pub(crate) inbox: InboxHandle,
+    pub(crate) unconfirmed: BTreeMap<u64, Unconfirmed>,
+    pub(crate) peers_present: BTreeSet<usize>,
+    outbox: OutboxReader,
+    granted: Granted,
+    snapshot: Arc<Mutex<Option<Arc<Snapshot>>>>,
+}
+
+struct KeepNewest(Arc<Mutex<Option<Arc<Snapshot>>>>);
+
+impl SnapshotSink for KeepNewest {
+    fn publish(&self, snapshot: Arc<Snapshot>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+    }
+}
+
+impl LabNode {
+    pub(crate) fn new(name: &str, key: NodeKey, trusted: BTreeSet<NodeId>) -> Self {
+        let journal = MemoryJournal::default();
+        Self { name: name.to_owned(), key, clock_offset_ms: 0, live: None, journal, trusted }
+    }
+
+    pub(crate) fn records(&self) -> Vec<Record> {
+        self.journal.records()
+    }
+
+    /// Starts a run; what earlier runs had acknowledged is fed again.
+    pub(crate) fn start(&mut self, epoch: u64) {
+        let records = self.journal.records();
+        let tick_before = records.iter().map(tick_of).max().unwrap_or(0);
+        let settings = Settings {
+            node: self.key.id(),
+            name: self.name.clone(),
+            role: "lab".to_owned(),
+            mesh_name: "lab".to_owned(),
+            version: "0".to_owned(),
+            epoch,
+            hz: HZ,
+            digest_every_ticks: 1,
+            tick_before,
+            trusted: self.trusted.clone(),
+        };
+        let (inbox, inboxes) = doors(InboxLimits::default());
+        let (outbox_in, outbox_out) = outbox(4_096, 1_024);
+        let snapshot = Arc::default();
+        let ports = Ports {
+            inboxes,
+            next_sequence: self.journal.next_sequence(),
+            journal: Box::new(self.journal.clone()),
+            outbox: outbox_in,
+            snapshots: Box::new(KeepNewest(Arc::clone(&snapshot))),
+            fault_handler: bevy_panics(),
+        };
+        let core = Core::live(settings, ports);
+        for body in recovered(&records) {
+            inbox.offer_own(SourceId::Journal, body, None).expect("a fresh inbox has room");
+        }
+        self.live = Some(Live {
+            core,
+            inbox,
+            unconfirmed: BTreeMap::new(),
+            peers_present: BTreeSet::new(),
+            outbox: outbox_out,
+            granted: Arc::default(),
+            snapshot,
+        });
+    }
+}
+
+fn bevy_panics() -> clawmesh_core::node::FaultHandler {
+    |error, context| panic!("{context}: {error}")
+}
+
+fn tick_of(record: &Record) -> u64 {
+    match record {
+        Record::RunStarted(settings) => settings.tick_before,
+        Record::Input(stamped) => stamped.tick,
+        Record::Digest(digest) => digest.tick,
+    }
+}
+
+/// What a restart must know again: marks, others' newest frames, and what was recorded here.
+fn recovered(records: &[Record]) -> Vec<InputBody> {
+    let mut marks: BTreeMap<NodeId, (LaneMark, LaneMark)> = BTreeMap::new();
+    let mut frames = BTreeMap::new();
+    let mut recorded = BTreeMap::new();
+    for record in records {
+        let Record::Input(stamped) = record else { continue };
+        match &stamped.input.body {
+            InputBody::Envelope { bytes, lane } => {
+                let Ok(opened) = envelope::read_journaled(bytes) else { continue };
+                let mark = marks.entry(opened.source).or_default();
+                let mark = if *lane == Lane::State { &mut mark.0 } else { &mut mark.1 };
+                mark.admit(opened.statement.epoch, opened.statement.sequence);
+                if let Body::Frame(frame) = &opened.statement.body {
+                    let order = (opened.statement.epoch, opened.statement.sequence);
+                    let newest = frames.entry((opened.source, frame.subject())).or_insert((order, bytes));
+                    if order > newest.0 {
+                        *newest = (order, bytes);
+                    }
+                }
+            }
+            InputBody::Recorded { observation, .. } => {
+                recorded.insert(observation.key.clone(), stamped.input.body.clone());
+            }
+            _ => {}
+        }
+    }
+    let marks =
+        marks.into_iter().map(|(node, (state, stream))| InputBody::MarkRestored { node, state, stream });
+    let frames = frames.into_values().map(|(_, bytes)| InputBody::Recovered { bytes: bytes.clone() });
+    marks.chain(frames).chain(recorded.into_values()).collect()
+}
+
+impl Live {
+    /// Samples the virtual clock and runs one tick.
+    pub(crate) fn tick(&mut self, wall_ms: u64) {
+        let body = InputBody::ClockSampled { unix_ms: wall_ms };
+        let sequence = self.inbox.next_sequence();
+        let key = StreamKey { source: SourceId::Clock, what: String::new() };
+        self.inbox.offer_stream(key, Input { source: SourceId::Clock, sequence, body });
+        self.core.tick();
+    }
+
+    /// Seals what the tick wants to say; frames are kept until every peer has confirmed them.
+    pub(crate) fn take_outgoing(&mut self, key: &NodeKey, peers: &BTreeSet<usize>) -> Vec<Vec<u8>> {
+        for frame in self.outbox.state.try_iter() {
+            let statement = &frame.statement;
+            let unconfirmed = Unconfirmed {
+                epoch: statement.epoch,
+                bytes: envelope::seal(key, statement),
+                waiting_for: peers.clone(),
+                sent_ms: None,
+            };
+            self.unconfirmed.insert(statement.sequence, unconfirmed);
+        }
+        self.outbox.stream.try_iter().map(|readings| envelope::seal(key, &readings.statement)).collect()
+    }
+
+    /// Receipts granted since the last call, as (to, epoch, sequence).
+    pub(crate) fn take_receipts(&self) -> Vec<(usize, u64, u64)> {
+        std::mem::take(&mut self.granted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn newest_snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The edge's part: check the signature, bring it to the door, confirm once the journal holds it.
+    pub(crate) fn receive(&mut self, from: usize, content: Content) {
+        match content {
+            Content::Receipt { epoch, sequence } => self.confirm(from, epoch, sequence),
+            Content::Envelope { lane, bytes } => {
+                let Ok(opened) = envelope::open(&bytes, MeshId::of_name("lab")) else { return };
+                let (epoch, sequence) = (opened.statement.epoch, opened.statement.sequence);
+                let source = SourceId::Node(opened.source);
+                let input = Input { source, sequence, body: InputBody::Envelope { lane, bytes } };
+                if lane == Lane::Stream {
+                    self.inbox.offer_stream(StreamKey { source, what: String::new() }, input);
+                    return;
+                }
+                let granted = Arc::clone(&self.granted);
+                let ticket = Ticket::new(move |outcome| {
+                    if outcome.is_ok() {
+                        granted.lock().unwrap_or_else(PoisonError::into_inner).push((from, epoch, sequence));
+                    }
+                });
+                // A full inbox is `BUSY`: no receipt, and the sender tries again.
+                let _ = self.inbox.offer_state(input, Some(ticket));
+            }
+        }
+    }
+
+    fn confirm(&mut self, from: usize, epoch: u64, sequence: u64) {
+        if let Some(frame) = self.unconfirmed.get_mut(&sequence).filter(|frame| frame.epoch == epoch) {
+            frame.waiting_for.remove(&from);
+            if frame.waiting_for.is_empty() {
+                self.unconfirmed.remove(&sequence);
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Nothing in the world is outside the digest.
+
+use std::any::TypeId;
+use std::collections::BTreeSet;
+
+use bevy::ecs::relationship::Relationship;
+use bevy::prelude::*;
+use clawmesh_authority::{Code, LaneMark, NodeId, Refusal, Value};
+use clawmesh_core::Core;
+use clawmesh_core::clock::{Tick, WallClock};
+use clawmesh_core::intake::{InputBody, LinkState, SourceId};
+use clawmesh_core::mesh::{
+    ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trusted,
+};
+use clawmesh_core::publish::OwnLanes;
+use clawmesh_core::replay::{DigestRecord, DigestRegistry};
+use clawmesh_core::safety::{LinkStatus, Refusals, StopState};
+use clawmesh_core::world::{Belief, BeliefKey, Latest, MountedOn, Profile, Quality, Sensor, SupportedBy};
+use clawmesh_lab::Lab;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::alter::altered;
+use crate::{flow_of, pump_and_barn};
+
+/// A world in which every component type has at least one value.
+fn full_world() -> Lab {
+    let mut lab = pump_and_barn();
+    lab.sample("pump", flow_of(12.5));
+    lab.record("barn", "gate", Value::Text("open".to_owned()));
+    lab.offer("barn", SourceId::Runner, InputBody::StopLatched { reason: "drill".to_owned() });
+    let refusal = Refusal::new(Code::Replayed, "somebody", "heard before");
+    lab.offer("barn", SourceId::Bridge, InputBody::Refused { refusal, count: 3 });
+    let open = LinkState::Open { listen: vec!["tcp/127.0.0.1:7447".to_owned()] };
+    lab.offer("barn", SourceId::Bridge, InputBody::LinkChanged(open));
+    let mark = LaneMark { epoch: 1, next: 2, skipped: 3 };
+    let restored = InputBody::MarkRestored { node: NodeId([9; 32]), state: mark, stream: mark };
+    lab.offer("barn", SourceId::Journal, restored);
+    lab.run_ticks(20);
+    lab
+}
+
+fn digest(world: &mut World) -> DigestRecord {
+    world.increment_change_tick();
+    let record = world.resource_scope(|world, mut registry: Mut<DigestRegistry>| registry.refresh(world, 0));
+    world.increment_change_tick();
+    record
+}
+
+fn differing(before: &DigestRecord, after: &DigestRecord) -> Vec<String> {
+    let pairs = before.types.iter().zip(&after.types);
+    pairs.filter(|(a, b)| a != b).map(|((name, _), _)| name.clone()).collect()
+}
+
+/// Alters every value of one `C` of the world, one at a time, and puts it back.
+fn every_alteration_shows<C>(world: &mut World) -> TypeId
+where
+    C: Component + Serialize + DeserializeOwned + PartialEq + Clone,
+{
+    let own = [std::any::type_name::<C>()];
+    let mut query = world.query::<(Entity, &C)>();
+    let found = query.iter(world).next().map(|(entity, component)| (entity, component.clone()));
+    let (entity, original) = found.unwrap_or_else(|| panic!("the world has no {own:?}"));
+    let before = digest(world);
+    for (place, altered) in altered(&original) {
+        world.entity_mut(entity).insert(altered);
+        let after = digest(world);
+        assert!(!differing(&before, &after).is_empty(), "altering {place:?} of {own:?} does not show");
+        assert_ne!(before.total, after.total);
+        world.entity_mut(entity).insert(original.clone());
+        assert_eq!(digest(world), before, "putting {place:?} of {own:?} back does not restore the digest");
+    }
+    TypeId::of::<C>()
+}
+
+/// A marker has no value; being there is what it says.
+fn removing_shows<C: Component + Clone>(world: &mut World) -> TypeId {
+    let mut query = world.query::<(Entity, &C)>();
+    let found = query.iter(world).next().map(|(entity, marker)| (entity, marker.clone()));
+    let (entity, marker) = found.expect("the world has one");
+    let before = digest(world);
+    world.entity_mut(entity).remove::<C>();
+    assert!(!differing(&before, &digest(world)).is_empty());
+    world.entity_mut(entity).insert(marker);
+    assert_eq!(digest(world), before);
+    TypeId::of::<C>()
+}
+
+/// Pointing a relation elsewhere shows.
+fn retargeting_shows<R: Relationship>(world: &mut World, elsewhere: Entity) -> TypeId {
+    let mut query = world.query::<(Entity, &R)>();
+    let (entity, target) =
+        query.iter(world).map(|(entity, r)| (entity, r.get())).next().expect("there is one");
+    assert_ne!(target, elsewhere);
+    let before = digest(world);
+    world.entity_mut(entity).insert(R::from(elsewhere));
+    assert!(!differing(&before, &digest(world)).is_empty());
+    world.entity_mut(entity).insert(R::from(target));
+    assert_eq!(digest(world), before);
+    TypeId::of::<R>()
+}
+
+fn elsewhere<With: Component>(world: &mut World) -> Entity {
+    world.query_filtered::<Entity, bevy::prelude::With<With>>().iter(world).next().expect("there is one")
+}
+
+fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
+    let world = core.world_mut();
+    let (own_node, belief) = (elsewhere::<OwnNode>(world), elsewhere::<BeliefKey>(world));
+    BTreeSet::from([
+        every_alteration_shows::<Tick>(world),
+        every_alteration_shows::<WallClock>(world),
+        every_alteration_shows::<Node>(world),
+        every_alteration_shows::<NodeProfile>(world),
+        every_alteration_shows::<Presence>(world),
+        every_alteration_shows::<Liveness>(world),
+        every_alteration_shows::<LastHeard>(world),
+        every_alteration_shows::<ClockOffset>(world),
+        every_alteration_shows::<LaneMarks>(world),
+        every_alteration_shows::<HlcState>(world),
+        every_alteration_shows::<Sensor>(world),
+        every_alteration_shows::<Profile>(world),
+        every_alteration_shows::<Latest>(world),
+        every_alteration_shows::<Quality>(world),
+        every_alteration_shows::<BeliefKey>(world),
+        every_alteration_shows::<Belief>(world),
+        every_alteration_shows::<Refusals>(world),
+        every_alteration_shows::<StopState>(world),
+        every_alteration_shows::<LinkStatus>(world),
+        every_alteration_shows::<OwnLanes>(world),
+        removing_shows::<Trusted>(world),
+        removing_shows::<OwnNode>(world),
+        retargeting_shows::<MountedOn>(world, own_node),
+        retargeting_shows::<SupportedBy>(world, belief),
+    ])
+}
+
+#[test]
+fn altering_any_value_of_any_component_changes_the_digest_or_its_type_is_excluded_with_a_reason() {
+    let mut lab = full_world();
+    let core = lab.core_mut("barn");
+    let altered = alter_everything(core);
+    let world = core.world();
+    let registry = world.resource::<DigestRegistry>();
+    let mut ours = 0;
+    for info in world.components().iter_registered() {
+        let name = info.name().to_string();
+        if !name.starts_with("clawmesh_") {
+            assert!(name.starts_with("bevy_"), "{name} is neither ours nor Bevy's");
+            continue;
+        }
+        ours += 1;
+        let id = info.type_id().expect("our components are Rust types");
+        match (registry.name_of(id), registry.exclusion_of(id)) {
+            (Some(_), None) => assert!(altered.contains(&id), "{name} is digested, but never altered here"),
+            (None, Some(reason)) => assert!(reason.len() > 10, "{name} is excluded without a reason"),
+            (None, None) => panic!("{name} is neither digested nor excluded with a reason"),
+            (Some(_), Some(_)) => panic!("{name} is both digested and excluded"),
+        }
+    }
+    assert!(ours >= altered.len(), "{ours} component types were looked at");
+    assert_eq!(registry.names().count(), altered.len());
+}
+
+#[test]
+fn digests_kept_as_the_world_changes_equal_digests_of_the_world_as_it_is() {
+    let mut lab = full_world();
+    for round in 0..30 {
+        lab.sample("pump", flow_of(f64::from(round)));
+        lab.record("barn", "gate", Value::Number(f64::from(round)));
+        lab.run_ticks(3);
+        for name in ["pump", "barn"] {
+            let core = lab.core_mut(name);
+            let tick = core.tick_number();
+            let world = core.world_mut();
+            world.increment_change_tick();
+            world.resource_scope(|world, mut registry: Mut<DigestRegistry>| {
+                let kept = registry.refresh(world, tick);
+                assert_eq!(kept, registry.recompute(world, tick), "{name} at tick {tick}");
+            });
+            world.increment_change_tick();
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Peers, trust, order and clocks.
+
+use clawmesh_authority::{Body, Hlc, Lane, MeshId, NodeKey, ReadingBatch, Statement, Value, envelope};
+use clawmesh_core::intake::{InputBody, SourceId};
+use clawmesh_lab::{Lab, LinkFaults, START_MS};
+
+use crate::{flow_at, flow_of, pump_and_barn, refusals};
+
+fn liveness(lab: &Lab, at: &str, of: &str) -> String {
+    let snapshot = lab.snapshot(at);
+    let row = snapshot.peers.iter().find(|row| row.id == lab.id(of)).expect("the peer is known");
+    row.liveness.clone()
+}
+
+#[test]
+fn a_partition_makes_the_far_side_suspect_then_lost_and_healing_brings_it_back() {
+    let mut lab = Lab::seeded(7).with_nodes(["barn", "pump", "gate"]);
+    lab.run_seconds(1);
+    assert_eq!(liveness(&lab, "barn", "pump"), "alive");
+    lab.partition(&["barn"], &["pump", "gate"]);
+    lab.run_seconds(3);
+    assert_eq!(liveness(&lab, "barn", "pump"), "suspect");
+    lab.run_seconds(6);
+    assert_eq!(liveness(&lab, "barn", "pump"), "lost");
+    assert_eq!(liveness(&lab, "pump", "gate"), "alive");
+    lab.heal();
+    lab.run_seconds(1);
+    assert_eq!(liveness(&lab, "barn", "pump"), "alive");
+}
+
+#[test]
+fn peers_learn_each_others_names_and_roles() {
+    let lab = pump_and_barn();
+    let snapshot = lab.snapshot("barn");
+    let row = &snapshot.peers[0];
+    assert_eq!((row.name.as_deref(), row.role.as_deref()), (Some("pump"), Some("lab")));
+    assert!(row.trusted);
+    assert_eq!(row.sensors, 1);
+}
+
+#[test]
+fn what_arrives_twice_is_heard_once_and_counted() {
+    let mut lab = pump_and_barn();
+    lab.set_faults(LinkFaults { duplicate_percent: 100, ..LinkFaults::default() });
+    for n in 0..10 {
+        lab.sample("pump", flow_of(f64::from(n)));
+        lab.run_ticks(2);
+    }
+    assert_eq!(flow_at(&lab, "barn").samples, 10);
+    let rows = refusals(&lab, "barn", "REPLAYED");
+    assert_eq!((rows[0].count, rows[0].from.clone()), (10, lab.id("pump").to_string()));
+}
+
+#[test]
+fn readings_that_were_lost_on_the_way_are_counted_as_skipped() {
+    let mut lab = pump_and_barn();
+    lab.sample("pump", flow_of(0.0));
+    lab.run_ticks(2);
+    lab.set_faults(LinkFaults { loss_percent: 100, ..LinkFaults::default() });
+    for n in 0..10 {
+        lab.sample("pump", flow_of(f64::from(n)));
+        lab.run_ticks(2);
+    }
+    lab.set_faults(LinkFaults::default());
+    lab.sample("pump", flow_of(99.0));
+    lab.run_ticks(10);
+    assert_eq!(lab.snapshot("barn").peers[0].stream_skipped, 10);
+}
+
+fn sealed(key: &NodeKey, hlc_ms: u64) -> InputBody {
+    let statement = Statement {
+        mesh: MeshId::of_name("lab"),
+        epoch: 1,
+        sequence: 0,
+        hlc: Hlc { wall_ms: hlc_ms, logical: 0 },
+        body: Body::Readings(ReadingBatch(Vec::new())),
+    };
+    InputBody::Envelope { lane: Lane::Stream, bytes: envelope::seal(key, &statement) }
+}
+
+#[test]
+fn a_node_that_is_not_trusted_is_not_heard() {
+    let mut lab = pump_and_barn();
+    let stranger = NodeKey::from_secret(&[99; 32]);
+    lab.offer("barn", SourceId::Node(stranger.id()), sealed(&stranger, START_MS));
+    lab.run_ticks(10);
+    assert_eq!(refusals(&lab, "barn", "UNTRUSTED_PEER")[0].from, stranger.id().to_string());
+    assert_eq!(lab.snapshot("barn").peers.len(), 1, "a stranger's envelope makes no entity");
+}
+
+#[test]
+fn an_envelope_under_another_nodes_name_is_refused() {
+    let mut lab = pump_and_barn();
+    let pump = NodeKey::from_secret(&std::array::from_fn(|n| u8::from(n == 0)));
+    assert_eq!(pump.id(), lab.id("pump"));
+    lab.offer("barn", SourceId::Node(lab.id("barn")), sealed(&pump, START_MS));
+    lab.run_ticks(10);
+    assert_eq!(refusals(&lab, "barn", "SOURCE_MISMATCH")[0].from, pump.id().to_string());
+}
+
+#[test]
+fn a_clock_ten_minutes_fast_is_refused_and_says_by_how_much() {
+    let mut lab = pump_and_barn();
+    lab.set_clock_offset("pump", 600_000);
+    lab.run_seconds(1);
+    lab.sample("pump", flow_of(12.5));
+    lab.run_ticks(10);
+    assert_eq!(flow_at(&lab, "barn").value, None);
+    let row = &refusals(&lab, "barn", "CLOCK_UNTRUSTED")[0];
+    assert!(
+        row.sentence.contains("600.0 s ahead") && row.sentence.contains("set the clock"),
+        "{}",
+        row.sentence
+    );
+}
+
+#[test]
+fn what_was_acknowledged_before_a_crash_is_known_after_it() {
+    let mut lab = pump_and_barn();
+    lab.record("pump", "gate", Value::Text("open".to_owned()));
+    lab.record("barn", "dog", Value::Text("asleep".to_owned()));
+    lab.run_seconds(1);
+    let before = lab.snapshot("barn");
+    lab.crash("pump");
+    lab.crash("barn");
+    lab.start("barn");
+    lab.run_ticks(10);
+    let after = lab.snapshot("barn");
+    assert_eq!(before.beliefs.len(), 2);
+    for (then, now) in before.beliefs.iter().zip(&after.beliefs) {
+        assert_eq!(
+            (&then.key, &then.value, then.hlc, then.source),
+            (&now.key, &now.value, now.hlc, now.source)
+        );
+        assert!(now.age_ms > then.age_ms, "what was seen long ago does not look new");
+    }
+    assert_eq!(after.peers[0].liveness, "lost");
+    assert_eq!(after.peers[0].name.as_deref(), Some("pump"), "who it was is known");
+}
