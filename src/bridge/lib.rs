@@ -1,1 +1,40 @@
-//! stub
+//! The zenoh edge: one session of a node with its mesh, and nothing of zenoh beyond this crate.
+//! Reads zenoh and the outbox. Writes the inboxes; says on zenoh only what the journal already holds.
+//! Invariant: nothing enters unverified, nothing is called received that is not in the journal, and no
+//! zenoh thread ever waits for the tick.
+//! Not here: the rules of trust and order (`authority`), what an input means (`core`), the journal (`storage`).
+//!
+//! The way in: [`admission`] judges envelopes, [`readings`] and [`deliveries`] bring them, [`samples`] brings
+//! what foreign programs say. The way out: [`outbound`] seals, [`courier`] carries frames until a receipt
+//! comes back. [`presence`] knows who is there, [`session`] opens and closes, [`edge`] is what all share.
+
+mod bridge;
+mod config;
+mod error;
+mod mapping;
+
+mod admission;
+mod backoff;
+mod bucket;
+mod clock;
+mod keys;
+mod ledger;
+mod retained;
+mod roster;
+mod tally;
+
+mod courier;
+mod deliveries;
+mod edge;
+mod outbound;
+mod own;
+mod presence;
+mod readings;
+mod replies;
+mod samples;
+mod session;
+
+pub use bridge::{Bridge, spawn};
+pub use config::{BridgeConfig, BridgeLimits, BridgePorts};
+pub use error::BridgeError;
+pub use mapping::{Decoder, Mapping};

@@ -31,9 +31,9 @@ pub struct Ports {
     pub fault_handler: FaultHandler,
 }
 
-/// One world and its tick.
+/// One world and its tick. It may move to the thread that ticks it.
 pub struct Core {
-    app: App,
+    app: SubApp,
 }
 
 impl Core {
@@ -75,7 +75,8 @@ impl Core {
         app.insert_resource(settings);
         app.finish();
         app.cleanup();
-        Self { app }
+        // The runner of a whole `App` cannot move between threads; its main part can.
+        Self { app: std::mem::take(app.main_mut()) }
     }
 
     /// Puts the inputs of the next tick in place; a live core takes them from its doors instead.

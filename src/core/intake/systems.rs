@@ -24,7 +24,10 @@ pub(super) fn take_batch(
     mut journal: ResMut<JournalPort>,
     mut batch: ResMut<TickBatch>,
 ) {
-    let (mut inputs, tickets) = drain(&feed.0);
+    let is_first = tick.0 == settings.tick_before + 1;
+    // What earlier runs acknowledged must be known before anything new is heard.
+    let state_inputs_max = if is_first { usize::MAX } else { STATE_INPUTS_PER_TICK_MAX };
+    let (mut inputs, tickets) = drain(&feed.0, state_inputs_max);
     inputs.sort_by_key(Input::order);
     let wall_ms = sampled_ms(&inputs).unwrap_or_else(|| wall.at(*tick, &settings));
     stamp_hybrid_time(&mut inputs, hlc.0, wall_ms);
@@ -39,11 +42,11 @@ pub(super) fn take_batch(
     }
 }
 
-fn drain(inboxes: &Inboxes) -> (Vec<Input>, Vec<Ticket>) {
+fn drain(inboxes: &Inboxes, state_inputs_max: usize) -> (Vec<Input>, Vec<Ticket>) {
     let (mut inputs, dropped) = inboxes.take_stream();
     inputs.extend(dropped.into_iter().map(skipped));
     let mut tickets = Vec::new();
-    for (input, ticket) in inboxes.take_state(STATE_INPUTS_PER_TICK_MAX) {
+    for (input, ticket) in inboxes.take_state(state_inputs_max) {
         inputs.push(input);
         tickets.extend(ticket);
     }

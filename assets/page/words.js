@@ -1,0 +1,101 @@
+// How numbers, ages and states read. Everything here turns values into text; nothing touches the page.
+
+const UNITS = {
+  "1": "", "%": "%", Cel: "°C", By: "B", "By/s": "B/s", deg: "°", "W/m2": "W/m²", "W.h": "Wh",
+};
+const SCALED = new Set(["By", "By/s", "Hz", "W", "W.h"]);
+const PREFIXES = ["", "k", "M", "G", "T", "P"];
+
+const FLAGS = {
+  stale: ["stale", "bad", "nothing new for longer than its period allows"],
+  silent: ["silent", "bad", "described, and never heard"],
+  stuck: ["stuck", "warn", "the value has not changed for too long"],
+  out_of_range: ["out of range", "bad", "outside of what is physically possible"],
+  future: ["future", "bad", "measured later than now: a clock is wrong"],
+  undescribed: ["undescribed", "warn", "its node has not said what it measures"],
+};
+const TIERS = {
+  T0: "planning inference",
+  T1: "unverified observation: we know who relayed it, not who measured it",
+  T2: "operational observation, signed by the node that measured it",
+  T3: "verified action evidence",
+};
+const LIVENESS = { alive: "good", suspect: "warn", lost: "bad" };
+
+export const NOTHING = "–";
+
+/** "0.4 s", "12 s", "3 min 20 s", "5 h", "2 d". */
+export function age(ms) {
+  if (ms === null || ms === undefined) return NOTHING;
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 1) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d`;
+}
+
+/** A period: exact, because people compare it with a data sheet. */
+export function period(ms) {
+  if (ms === null || ms === undefined) return NOTHING;
+  return ms < 1000 ? `${ms} ms` : `${+(ms / 1000).toFixed(2)} s`;
+}
+
+export function offset(ms) {
+  if (ms === null || ms === undefined) return NOTHING;
+  const sign = ms > 0 ? "+" : ms < 0 ? "−" : "";
+  const size = Math.abs(ms);
+  return size < 10000 ? `${sign}${size} ms` : `${sign}${age(size)}`;
+}
+
+function digits(number) {
+  const size = Math.abs(number);
+  if (Number.isInteger(number) && size < 1e6) return String(number);
+  if (size !== 0 && (size < 0.001 || size >= 1e7)) return number.toExponential(2);
+  return number.toFixed(size < 1 ? 3 : size < 100 ? 2 : 1);
+}
+
+/** The number and the unit as people write them. */
+export function quantity(value, unit) {
+  if (value === null || value === undefined) return { number: NOTHING, unit: "" };
+  let scaled = value;
+  let prefix = 0;
+  while (SCALED.has(unit) && Math.abs(scaled) >= 1000 && prefix < PREFIXES.length - 1) {
+    scaled /= 1000;
+    prefix += 1;
+  }
+  const name = unit === null || unit === undefined ? "" : (UNITS[unit] ?? unit);
+  return { number: digits(scaled), unit: PREFIXES[prefix] + name };
+}
+
+/** A belief's value, which may also be a text or yes and no. */
+export function anyValue(value, unit) {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value !== "number") return value === null ? NOTHING : String(value);
+  const { number, unit: name } = quantity(value, unit);
+  return name ? `${number} ${name}` : number;
+}
+
+export function flag(name) {
+  const [text, tone, meaning] = FLAGS[name] ?? [String(name).replaceAll("_", " "), "warn", ""];
+  return { text, tone, meaning };
+}
+
+export const tier = (name) => TIERS[name] ?? "";
+export const livenessTone = (name) => LIVENESS[name] ?? "quiet";
+export const count = (number) => new Intl.NumberFormat("en").format(number);
+
+/** Node ids are long; the first eight characters are for people. */
+export function shortId(text) {
+  return /^[0-9a-f]{64}$/.test(text) ? text.slice(0, 8) : text;
+}
+
+/** `tcp/127.0.0.1:7447` and others, or why not. */
+export function meshLink(link) {
+  switch (link.state) {
+    case "open": return { text: "open", title: (link.listen ?? []).join(", "), tone: "good" };
+    case "failed": return { text: `failed: ${link.sentence}`, title: "", tone: "bad" };
+    default: return { text: "connecting", title: "", tone: "warn" };
+  }
+}

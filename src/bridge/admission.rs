@@ -1,0 +1,174 @@
+//! Who may say what: the judgement over one envelope, in the order in which it costs and could mislead.
+
+use std::collections::BTreeSet;
+
+use clawmesh_authority::hlc::AHEAD_MS_MAX;
+use clawmesh_authority::{Body, Code, MeshId, NodeId, Opened, Refusal, envelope};
+
+/// What a key expression is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Batches of readings, under the key of the node that signs them.
+    ReadingsOf(NodeId),
+    /// Frames, from anybody.
+    Frames,
+}
+
+/// Whom and what this node takes.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    mesh: MeshId,
+    trusted: BTreeSet<NodeId>,
+}
+
+impl Admission {
+    /// Takes statements for `mesh` by the `trusted` nodes.
+    pub fn new(mesh: MeshId, trusted: BTreeSet<NodeId>) -> Self {
+        Self { mesh, trusted }
+    }
+
+    /// Opens an envelope. Form, mesh and signature come first: before them nobody is to blame by name.
+    ///
+    /// Replays are not judged here: that needs the mark of the lane.
+    pub fn judge(&self, bytes: &[u8], wanted: Wanted, wall_ms: u64) -> Result<Opened, Refusal> {
+        let opened = envelope::open(bytes, self.mesh)?;
+        let refuse = |code, sentence: String| Err(Refusal::new(code, opened.source, sentence));
+        if let Wanted::ReadingsOf(node) = wanted
+            && node != opened.source
+        {
+            return refuse(
+                Code::SourceMismatch,
+                format!(
+                    "it signed readings that came under the key of {node}; a node speaks under its own key only"
+                ),
+            );
+        }
+        if !self.trusted.contains(&opened.source) {
+            return refuse(Code::UntrustedPeer, untrusted(opened.source));
+        }
+        match (wanted, &opened.statement.body) {
+            (Wanted::ReadingsOf(_), Body::Readings(_)) | (Wanted::Frames, Body::Frame(_)) => {}
+            _ => return refuse(Code::InvalidParams, misplaced(wanted)),
+        }
+        if opened.statement.hlc.is_from_the_future(wall_ms) {
+            return refuse(Code::ClockUntrusted, ahead(opened.statement.hlc.ahead_ms(wall_ms)));
+        }
+        Ok(opened)
+    }
+}
+
+fn untrusted(node: NodeId) -> String {
+    format!(
+        "node {node} is not trusted here; add its id to `trusted` in node.ron, or start with --trust {node}"
+    )
+}
+
+fn misplaced(wanted: Wanted) -> String {
+    let wanted = match wanted {
+        Wanted::ReadingsOf(_) => "reading/batch takes readings only",
+        Wanted::Frames => "rpc/deliver takes frames only",
+    };
+    format!("{wanted}; the sender mixes its lanes up")
+}
+
+fn ahead(ahead_ms: u64) -> String {
+    format!(
+        "its clock is {ahead_ms} ms ahead of ours, at most {AHEAD_MS_MAX} ms are taken; set the clock of that node (or ours)"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clawmesh_authority::envelope::Receipt;
+    use clawmesh_authority::{Frame, Hlc, NodeKey, Observation, ReadingBatch, Statement, Tier, Value};
+    use proptest::prelude::*;
+
+    const NOW_MS: u64 = 1_730_000_000_000;
+
+    fn mesh() -> MeshId {
+        MeshId::of_name("barn")
+    }
+
+    fn key(n: u8) -> NodeKey {
+        NodeKey::from_secret(&[n; 32])
+    }
+
+    fn readings() -> Body {
+        Body::Readings(ReadingBatch(Vec::new()))
+    }
+
+    fn frame() -> Body {
+        let observation = Observation {
+            key: "gate".to_owned(),
+            value: Value::Flag(true),
+            unit: None,
+            origin_ms: 0,
+            tier: Tier::T1,
+        };
+        Body::Frame(Frame::Observation(observation))
+    }
+
+    fn receipt() -> Body {
+        Body::Receipt(Receipt { source: key(1).id(), epoch: 1, sequence: 1 })
+    }
+
+    fn sealed(signer: u8, mesh: MeshId, wall_ms: u64, body: Body) -> Vec<u8> {
+        let statement = Statement { mesh, epoch: 1, sequence: 1, hlc: Hlc { wall_ms, logical: 0 }, body };
+        envelope::seal(&key(signer), &statement)
+    }
+
+    fn judge(bytes: &[u8], wanted: Wanted) -> Result<Opened, Refusal> {
+        Admission::new(mesh(), BTreeSet::from([key(1).id()])).judge(bytes, wanted, NOW_MS)
+    }
+
+    #[test]
+    fn what_a_trusted_node_says_in_its_place_and_time_is_taken() {
+        let own = Wanted::ReadingsOf(key(1).id());
+        assert_eq!(judge(&sealed(1, mesh(), NOW_MS, readings()), own).unwrap().source, key(1).id());
+        assert!(judge(&sealed(1, mesh(), NOW_MS + 500, frame()), Wanted::Frames).is_ok());
+        assert!(
+            judge(&sealed(1, mesh(), 0, frame()), Wanted::Frames).is_ok(),
+            "age is for the core to judge"
+        );
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_its_own_code_and_a_way_out() {
+        let (one, two) = (Wanted::ReadingsOf(key(1).id()), Wanted::ReadingsOf(key(2).id()));
+        for (bytes, wanted, code, words) in [
+            (b"hello".to_vec(), one, Code::MalformedEnvelope, "signed"),
+            (
+                sealed(1, MeshId::of_name("field"), NOW_MS, readings()),
+                one,
+                Code::MeshIdMismatch,
+                "--mesh-name",
+            ),
+            (sealed(1, mesh(), NOW_MS, readings()), two, Code::SourceMismatch, "own key"),
+            (sealed(2, mesh(), NOW_MS, readings()), two, Code::UntrustedPeer, "--trust"),
+            (sealed(1, mesh(), NOW_MS, frame()), one, Code::InvalidParams, "readings only"),
+            (sealed(1, mesh(), NOW_MS, readings()), Wanted::Frames, Code::InvalidParams, "frames only"),
+            (sealed(1, mesh(), NOW_MS, receipt()), Wanted::Frames, Code::InvalidParams, "frames only"),
+            (sealed(1, mesh(), NOW_MS + 600_000, readings()), one, Code::ClockUntrusted, "600000 ms ahead"),
+        ] {
+            let refusal = judge(&bytes, wanted).unwrap_err();
+            assert_eq!(refusal.code, code, "{refusal}");
+            assert!(refusal.sentence.contains(words), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_forged_signature_is_never_blamed_on_trust_or_clock() {
+        let mut bytes = sealed(2, mesh(), NOW_MS + 600_000, readings());
+        *bytes.last_mut().unwrap() ^= 1;
+        assert_eq!(judge(&bytes, Wanted::Frames).unwrap_err().code, Code::BadSignature);
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_trusted_pass(signer in 0_u8..4, wall_ms in NOW_MS - 2_000..NOW_MS + 2_000) {
+            let taken = judge(&sealed(signer, mesh(), wall_ms, frame()), Wanted::Frames).is_ok();
+            prop_assert_eq!(taken, signer == 1 && wall_ms <= NOW_MS + 500);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Starting and closing: the threads of a bridge and the runtime they share.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use clawmesh_authority::{Code, Refusal};
+use clawmesh_core::intake::InputBody;
+use clawmesh_core::publish::OutboxReader;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use tokio::runtime::Runtime;
+use zenoh::Config;
+
+use crate::config::{BridgeConfig, BridgePorts};
+use crate::courier::send_couriers;
+use crate::deliveries::Deliveries;
+use crate::edge::Edge;
+use crate::error::BridgeError;
+use crate::mapping::Mapping;
+use crate::outbound::{Shelf, say_readings, shelve_frames};
+use crate::presence::Presence;
+use crate::readings::ReadingsIn;
+use crate::replies::{REPLIES_MAX, Reply, send_replies};
+use crate::samples::SamplesIn;
+use crate::session::{Ears, OpenSession, open_patiently, settings};
+
+/// zenoh has threads of its own; ours only wait and hand over.
+const WORKERS: usize = 2;
+/// How long closing may take in all.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+const RUNTIME_PATIENCE: Duration = Duration::from_millis(300);
+const RETRY_PERIOD: Duration = Duration::from_millis(50);
+/// Refusals are told and tokens compared once in this many retries: once a second.
+const RETRIES_PER_ROUND: u32 = 20;
+
+/// A running bridge. Dropping it asks it to stop; closing it waits until it has.
+#[derive(Debug)]
+pub struct Bridge {
+    edge: EdgeHandle,
+    thread: Option<JoinHandle<()>>,
+    done: Receiver<()>,
+}
+
+struct EdgeHandle(Arc<Edge>);
+
+impl std::fmt::Debug for EdgeHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.own.short())
+    }
+}
+
+/// Starts a bridge and returns at once; how the session fares comes as `LinkChanged` inputs.
+///
+/// # Errors
+/// When the configuration makes no sense, or the system gives no thread.
+pub fn spawn(config: BridgeConfig, ports: BridgePorts) -> Result<Bridge, BridgeError> {
+    judge_mappings(&config.mappings)?;
+    let settings = settings(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("bridge-worker")
+        .enable_all()
+        .build()?;
+    let edge = Arc::new(Edge::new(&config, &ports));
+    let (done_tx, done) = bounded(1);
+    let plan = Plan { edge: Arc::clone(&edge), config, settings, outbox: ports.outbox };
+    let thread = Builder::new().name("bridge".to_owned()).spawn(move || plan.carry_out(runtime, &done_tx))?;
+    Ok(Bridge { edge: EdgeHandle(edge), thread: Some(thread), done })
+}
+
+impl Bridge {
+    /// Undeclares the liveliness token, closes the session and waits for the threads, two seconds at most.
+    pub fn close(mut self) {
+        self.edge.0.stop.send_replace(true);
+        let Some(thread) = self.thread.take() else { return };
+        if self.done.recv_timeout(CLOSE_PATIENCE).is_err() && !thread.is_finished() {
+            return tracing::warn!("the bridge is still closing; not waiting any longer");
+        }
+        if thread.join().is_err() {
+            tracing::error!("the bridge's thread panicked");
+        }
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.edge.0.stop.send_replace(true);
+    }
+}
+
+fn judge_mappings(mappings: &[Mapping]) -> Result<(), BridgeError> {
+    let mut sensors = BTreeSet::new();
+    for mapping in mappings {
+        if let Some(fault) = mapping.fault() {
+            return Err(BridgeError::Mapping { key_expr: mapping.key_expr.clone(), fault });
+        }
+        if !sensors.insert(&mapping.sensor) {
+            return Err(BridgeError::SensorTwice { sensor: mapping.sensor.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// All that the bridge's main thread needs.
+struct Plan {
+    edge: Arc<Edge>,
+    config: BridgeConfig,
+    settings: Config,
+    outbox: OutboxReader,
+}
+
+impl Plan {
+    fn carry_out(self, runtime: Runtime, done: &Sender<()>) {
+        let mut threads = Vec::new();
+        if let Err(fault) = runtime.block_on(self.run(&mut threads)) {
+            tracing::error!(%fault, "the bridge cannot go on");
+        }
+        self.edge.stop.send_replace(true);
+        runtime.shutdown_timeout(RUNTIME_PATIENCE);
+        for thread in threads {
+            // A thread that panicked has said so itself; there is nothing left to do for it.
+            let _ = thread.join();
+        }
+        self.edge.tell_refusals();
+        // Nobody may be waiting.
+        let _ = done.try_send(());
+    }
+
+    async fn run(&self, threads: &mut Vec<JoinHandle<()>>) -> std::io::Result<()> {
+        self.declare_sensors();
+        let (replies_tx, replies) = bounded::<Reply>(REPLIES_MAX);
+        let shelf = Arc::new(Shelf::new(self.config.limits.frames_retained_max));
+        threads.push(self.reply_thread(replies)?);
+        threads.push(self.frames_thread(Arc::clone(&shelf))?);
+        let ears = self.ears(replies_tx);
+        let presence = Arc::clone(&ears.presence);
+        let mut stop = self.edge.stop.subscribe();
+        tokio::spawn(tell_own_inputs(Arc::clone(&self.edge), self.outbox.clone()));
+        let open = tokio::select! {
+            open = open_patiently(&self.edge, &self.config, &self.settings, &ears) => open,
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        };
+        threads.push(self.readings_thread(&open)?);
+        let session = open.session.clone();
+        tokio::spawn(send_couriers(Arc::clone(&self.edge), session.clone(), shelf, presence.friends()));
+        tokio::select! {
+            () = reconcile(&presence, &session) => {},
+            _ = stop.wait_for(|stop| *stop) => {},
+        }
+        drop(session);
+        open.close().await;
+        Ok(())
+    }
+
+    fn declare_sensors(&self) {
+        let specs: Vec<_> = self.config.mappings.iter().map(Mapping::spec).collect();
+        if !specs.is_empty() && !self.edge.own_inputs.offer(InputBody::SensorsDeclared(specs)) {
+            tracing::error!("the sensors of the mapping table were not declared");
+        }
+    }
+
+    fn ears(&self, replies: Sender<Reply>) -> Ears {
+        let state = self.config.marks.iter().map(|(node, (state, _))| (*node, *state)).collect();
+        let stream = self.config.marks.iter().map(|(node, (_, stream))| (*node, *stream)).collect();
+        let edge = || Arc::clone(&self.edge);
+        let samples = |mapping: &Mapping| Arc::new(SamplesIn::new(edge(), mapping.clone()));
+        Ears {
+            readings: Arc::new(ReadingsIn::new(edge(), stream)),
+            deliveries: Arc::new(Deliveries::new(edge(), state, replies)),
+            presence: Arc::new(Presence::new(edge())),
+            samples: self.config.mappings.iter().map(samples).collect(),
+        }
+    }
+
+    fn reply_thread(&self, replies: Receiver<Reply>) -> std::io::Result<JoinHandle<()>> {
+        let edge = Arc::clone(&self.edge);
+        Builder::new().name("bridge-replies".to_owned()).spawn(move || send_replies(&edge, &replies))
+    }
+
+    fn frames_thread(&self, shelf: Arc<Shelf>) -> std::io::Result<JoinHandle<()>> {
+        let (edge, outbox) = (Arc::clone(&self.edge), self.outbox.clone());
+        Builder::new().name("bridge-frames".to_owned()).spawn(move || shelve_frames(&edge, &outbox, &shelf))
+    }
+
+    fn readings_thread(&self, open: &OpenSession) -> std::io::Result<JoinHandle<()>> {
+        let (edge, outbox, session) = (Arc::clone(&self.edge), self.outbox.clone(), open.session.clone());
+        Builder::new()
+            .name("bridge-readings".to_owned())
+            .spawn(move || say_readings(&edge, &outbox, &session))
+    }
+}
+
+/// Tries waiting inputs again and, once a second, tells what was refused and dropped.
+async fn tell_own_inputs(edge: Arc<Edge>, outbox: OutboxReader) {
+    let mut ticks = tokio::time::interval(RETRY_PERIOD);
+    for round in (0..RETRIES_PER_ROUND).cycle() {
+        ticks.tick().await;
+        edge.own_inputs.retry();
+        if round == 0 {
+            count_dropped(&edge, &outbox);
+            edge.tell_refusals();
+        }
+    }
+}
+
+fn count_dropped(edge: &Edge, outbox: &OutboxReader) {
+    let dropped = outbox.take_dropped();
+    if dropped > 0 {
+        let sentence = "batches of our readings were dropped, because newer ones came before they could leave; is the link or the journal slow?";
+        edge.refuse_many(Refusal::new(Code::StreamSkipped, "outbox", sentence), dropped);
+    }
+}
+
+async fn reconcile(presence: &Presence, session: &zenoh::Session) {
+    let mut seconds = tokio::time::interval(RETRY_PERIOD * RETRIES_PER_ROUND);
+    loop {
+        seconds.tick().await;
+        presence.reconcile(session).await;
+    }
+}

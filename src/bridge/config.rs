@@ -1,0 +1,83 @@
+//! What a bridge needs to know and to hold, in plain types.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use clawmesh_authority::{LaneMark, MeshId, NodeId, NodeKey};
+use clawmesh_core::intake::InboxHandle;
+use clawmesh_core::publish::OutboxReader;
+use clawmesh_core::replay::CommitWatch;
+
+use crate::mapping::Mapping;
+
+/// How a node is on the mesh.
+#[derive(Debug, Clone)]
+pub struct BridgeConfig {
+    /// The mesh.
+    pub mesh: MeshId,
+    /// Where to listen, as zenoh endpoints, for example `tcp/0.0.0.0:7447`. Port 0 takes a free one.
+    pub listen: Vec<String>,
+    /// Whom to connect to, as zenoh endpoints; tried for ever.
+    pub connect: Vec<String>,
+    /// Whether other nodes are looked for by multicast.
+    pub discovery: bool,
+    /// The nodes whose statements are taken.
+    pub trusted: BTreeSet<NodeId>,
+    /// What foreign programs say, and which sensors of ours it becomes.
+    pub mappings: Vec<Mapping>,
+    /// The bounds.
+    pub limits: BridgeLimits,
+    /// How far earlier runs have heard the state lane and the stream lane of other nodes.
+    pub marks: BTreeMap<NodeId, (LaneMark, LaneMark)>,
+}
+
+/// The bounds of a bridge. What exceeds one is refused and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BridgeLimits {
+    /// Envelopes a second of one claimed node, and as many at once after a pause.
+    pub envelopes_per_second_max: u32,
+    /// The largest sample of a foreign program, in bytes.
+    pub sample_bytes_max: usize,
+    /// Nodes we do not trust whose presence we report; those we trust are always reported.
+    pub strangers_max: usize,
+    /// Frames of ours that are kept for nodes which have not heard them yet.
+    pub frames_retained_max: usize,
+}
+
+impl Default for BridgeLimits {
+    fn default() -> Self {
+        Self {
+            envelopes_per_second_max: 500,
+            sample_bytes_max: 64 * 1024,
+            strangers_max: 1_024,
+            frames_retained_max: 4_096,
+        }
+    }
+}
+
+/// What the bridge is connected to inside the node.
+#[derive(Clone)]
+pub struct BridgePorts {
+    /// The key we sign with.
+    pub key: NodeKey,
+    /// Which run of this node it is.
+    pub epoch: u64,
+    /// Where everything goes in.
+    pub inbox: InboxHandle,
+    /// Where everything comes out.
+    pub outbox: OutboxReader,
+    /// How far the journal is durable.
+    pub commits: CommitWatch,
+    /// Wall time, Unix milliseconds.
+    pub unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl fmt::Debug for BridgePorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BridgePorts")
+            .field("key", &self.key)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}

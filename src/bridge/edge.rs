@@ -1,0 +1,118 @@
+//! What all parts of the bridge share: who we are, the doors, the refusals, the wish to stop.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clawmesh_authority::{Body, Hlc, MeshId, NodeId, NodeKey, Refusal, Statement, envelope};
+use clawmesh_core::intake::{InboxHandle, InputBody};
+use clawmesh_core::replay::CommitWatch;
+use tokio::sync::watch;
+
+use crate::admission::Admission;
+use crate::clock::Monotonic;
+use crate::config::{BridgeConfig, BridgeLimits, BridgePorts};
+use crate::own::OwnInputs;
+use crate::tally::RefusalTally;
+
+/// The shared part of one bridge.
+pub struct Edge {
+    pub mesh: MeshId,
+    pub own: NodeId,
+    pub epoch: u64,
+    pub limits: BridgeLimits,
+    pub trusted: BTreeSet<NodeId>,
+    pub admission: Admission,
+    pub inbox: InboxHandle,
+    pub own_inputs: OwnInputs,
+    pub commits: CommitWatch,
+    pub stop: watch::Sender<bool>,
+    key: NodeKey,
+    unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+    clock: Monotonic,
+    receipts: AtomicU64,
+    refusals: Mutex<RefusalTally>,
+}
+
+impl Edge {
+    /// The shared part of a bridge that is about to begin.
+    pub fn new(config: &BridgeConfig, ports: &BridgePorts) -> Self {
+        // What comes back to us under our own name is an echo or a forgery, whatever the configuration says.
+        let mut trusted = config.trusted.clone();
+        trusted.remove(&ports.key.id());
+        Self {
+            mesh: config.mesh,
+            own: ports.key.id(),
+            epoch: ports.epoch,
+            limits: config.limits,
+            admission: Admission::new(config.mesh, trusted.clone()),
+            trusted,
+            inbox: ports.inbox.clone(),
+            own_inputs: OwnInputs::new(ports.inbox.clone()),
+            commits: ports.commits.clone(),
+            stop: watch::Sender::new(false),
+            key: ports.key.clone(),
+            unix_ms: Arc::clone(&ports.unix_ms),
+            clock: Monotonic::begin(),
+            receipts: AtomicU64::new(0),
+            refusals: Mutex::default(),
+        }
+    }
+
+    /// Wall time, Unix milliseconds.
+    pub fn wall_ms(&self) -> u64 {
+        (self.unix_ms)()
+    }
+
+    /// Nanoseconds since the bridge began.
+    pub fn now_ns(&self) -> u64 {
+        self.clock.now_ns()
+    }
+
+    /// Signs a statement the tick made.
+    pub fn seal(&self, statement: &Statement) -> Vec<u8> {
+        envelope::seal(&self.key, statement)
+    }
+
+    /// Signs a receipt, the one kind of statement that is made here: it says what the journal says.
+    pub fn seal_receipt(&self, receipt: envelope::Receipt) -> Vec<u8> {
+        self.seal(&Statement {
+            mesh: self.mesh,
+            epoch: self.epoch,
+            sequence: self.receipts.fetch_add(1, Ordering::Relaxed),
+            hlc: Hlc { wall_ms: self.wall_ms(), logical: 0 },
+            body: Body::Receipt(receipt),
+        })
+    }
+
+    /// Counts a refusal; it is told within a second.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.refuse_many(refusal, 1);
+    }
+
+    /// Counts `count` refusals of one kind.
+    pub fn refuse_many(&self, refusal: Refusal, count: u64) {
+        tracing::debug!(%refusal, count, "refused");
+        lock(&self.refusals).add(refusal, count);
+    }
+
+    /// Tells the refusals that were counted, as far as there is room.
+    pub fn tell_refusals(&self) {
+        let told = lock(&self.refusals).take(self.own_inputs.room());
+        for (refusal, count) in told {
+            if !self.own_inputs.offer(InputBody::Refused { refusal: refusal.clone(), count }) {
+                lock(&self.refusals).add(refusal, count);
+            }
+        }
+    }
+
+    /// True once the bridge is closing.
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+}
+
+/// Locks what is consistent at every instruction, so that a panic elsewhere does not spoil it.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

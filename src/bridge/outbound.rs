@@ -1,0 +1,124 @@
+//! What the tick says to others: sealed and let out only when the journal holds its cause.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clawmesh_authority::{Code, Refusal};
+use clawmesh_core::publish::{OutboxReader, Outgoing};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use tokio::sync::watch;
+use zenoh::pubsub::Publisher;
+use zenoh::qos::CongestionControl;
+use zenoh::sample::Locality;
+use zenoh::{Session, Wait};
+
+use crate::edge::{Edge, lock};
+use crate::keys;
+use crate::replies::STOP_POLL;
+use crate::retained::{Retained, SealedFrame};
+
+/// How long one look at the journal lasts before we look whether we should stop.
+const COMMIT_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Sealed frames for the couriers, and a bell that rings when one more is there.
+pub struct Shelf {
+    frames: Mutex<Retained>,
+    bell: watch::Sender<u64>,
+}
+
+impl Shelf {
+    /// An empty shelf for `frames_max` frames.
+    pub fn new(frames_max: usize) -> Self {
+        Self { frames: Mutex::new(Retained::new(frames_max)), bell: watch::Sender::new(0) }
+    }
+
+    /// The first frame after `sequence`, or the first of all.
+    pub fn after(&self, sequence: Option<u64>) -> Option<SealedFrame> {
+        lock(&self.frames).after(sequence)
+    }
+
+    /// Rings for every frame.
+    pub fn bell(&self) -> watch::Receiver<u64> {
+        self.bell.subscribe()
+    }
+
+    fn put(&self, subject: Option<String>, frame: SealedFrame) -> Option<u64> {
+        let dropped = lock(&self.frames).keep(subject, frame);
+        self.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
+        dropped
+    }
+}
+
+/// Seals frames and puts them on the shelf, until the bridge stops.
+pub fn shelve_frames(edge: &Edge, outbox: &OutboxReader, shelf: &Shelf) {
+    while let Some(outgoing) = next(edge, &outbox.state) {
+        let sequence = outgoing.statement.sequence;
+        let frame = SealedFrame { sequence, bytes: Arc::from(edge.seal(&outgoing.statement)) };
+        if let Some(dropped) = shelf.put(outgoing.subject, frame) {
+            edge.refuse(shelf_full(dropped, edge.limits.frames_retained_max));
+        }
+    }
+}
+
+/// Seals batches of readings and says them to whoever listens, until the bridge stops.
+pub fn say_readings(edge: &Edge, outbox: &OutboxReader, session: &Session) {
+    let publisher = match publisher(edge, session) {
+        Ok(publisher) => publisher,
+        Err(fault) => return tracing::error!(%fault, "readings cannot be published"),
+    };
+    while let Some(outgoing) = next(edge, &outbox.stream) {
+        if let Err(fault) = publisher.put(edge.seal(&outgoing.statement)).wait() {
+            tracing::debug!(%fault, "a batch of readings did not leave; listeners see the gap in its sequence");
+        }
+    }
+}
+
+fn publisher(edge: &Edge, session: &Session) -> zenoh::Result<Publisher<'static>> {
+    session
+        .declare_publisher(keys::reading_batch(edge.mesh, edge.own))
+        .congestion_control(CongestionControl::Drop)
+        .allowed_destination(Locality::Remote)
+        .wait()
+}
+
+/// The next statement whose cause the journal holds; nothing when the bridge stops.
+fn next(edge: &Edge, statements: &Receiver<Outgoing>) -> Option<Outgoing> {
+    while !edge.is_stopping() {
+        let outgoing = match statements.recv_timeout(STOP_POLL) {
+            Ok(outgoing) => outgoing,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return None,
+        };
+        match is_committed(edge, outgoing.cause) {
+            Some(true) => return Some(outgoing),
+            Some(false) => edge.refuse(never_committed()),
+            None => return None,
+        }
+    }
+    None
+}
+
+/// Waits until the journal holds `cause`, or never will, or the bridge stops.
+fn is_committed(edge: &Edge, cause: u64) -> Option<bool> {
+    while !edge.is_stopping() {
+        if edge.commits.wait_for(cause, COMMIT_PATIENCE) {
+            return Some(true);
+        }
+        if edge.commits.failure().is_some() {
+            return Some(false);
+        }
+    }
+    None
+}
+
+fn never_committed() -> Refusal {
+    let sentence = "a statement of ours was not sent, because the journal cannot hold its cause; see the journal's own message";
+    Refusal::new(Code::JournalUnavailable, "outbox", sentence)
+}
+
+fn shelf_full(sequence: u64, frames_max: usize) -> Refusal {
+    let sentence = format!(
+        "frame {sequence} was dropped, because {frames_max} newer ones are kept for peers; record fewer different keys"
+    );
+    Refusal::new(Code::LimitExceeded, "outbox", sentence)
+}

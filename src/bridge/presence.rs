@@ -1,0 +1,107 @@
+//! Liveliness tokens: who is there, told to the world and to the couriers.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clawmesh_authority::{Code, NodeId, Refusal};
+use clawmesh_core::intake::InputBody;
+use tokio::sync::watch;
+use zenoh::Session;
+use zenoh::sample::{Sample, SampleKind};
+
+use crate::edge::{Edge, lock};
+use crate::keys;
+use crate::readings::malformed_key;
+use crate::roster::{Change, Roster};
+
+/// How long a list of tokens may take. A list that is not complete by then says nothing.
+const LIST_PATIENCE: Duration = Duration::from_millis(800);
+
+/// Keeps the roster.
+pub struct Presence {
+    edge: Arc<Edge>,
+    roster: Mutex<Roster>,
+    friends: watch::Sender<BTreeSet<NodeId>>,
+}
+
+impl Presence {
+    /// Nobody is there yet.
+    pub fn new(edge: Arc<Edge>) -> Self {
+        let roster = Roster::new(edge.own, edge.trusted.clone(), edge.limits.strangers_max);
+        Self { edge, roster: Mutex::new(roster), friends: watch::Sender::new(BTreeSet::new()) }
+    }
+
+    /// The trusted nodes that are there.
+    pub fn friends(&self) -> watch::Receiver<BTreeSet<NodeId>> {
+        self.friends.subscribe()
+    }
+
+    /// Takes an event of a token.
+    pub fn take(&self, sample: &Sample) {
+        let Some(node) = self.node_of(sample.key_expr().as_str()) else { return };
+        self.change(|roster| match sample.kind() {
+            SampleKind::Put => roster.appear(node),
+            SampleKind::Delete => {
+                roster.vanish(node);
+                true
+            }
+        });
+    }
+
+    /// Compares with the tokens zenoh knows: an event may be lost while a link breaks and heals, a list is not.
+    pub async fn reconcile(&self, session: &Session) {
+        let asked_at = lock(&self.roster).events();
+        if let Some(tokens) = self.list(session).await {
+            self.change(|roster| roster.reconcile(&tokens, asked_at));
+        }
+    }
+
+    async fn list(&self, session: &Session) -> Option<BTreeSet<NodeId>> {
+        let query = session.liveliness().get(keys::alive_of_all(self.edge.mesh)).timeout(LIST_PATIENCE);
+        let replies = query.await.ok()?;
+        let mut tokens = BTreeSet::new();
+        while let Ok(reply) = replies.recv_async().await {
+            // An error is the patience that ran out.
+            let key = reply.into_result().ok()?.key_expr().to_string();
+            tokens.extend(keys::node_of(self.edge.mesh, &key));
+        }
+        Some(tokens)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Roster) -> bool) {
+        let mut roster = lock(&self.roster);
+        if !change(&mut roster) {
+            self.edge.refuse(too_many(self.edge.limits.strangers_max));
+        }
+        roster.settle(|change| self.tell(change));
+        let friends = roster.friends();
+        self.friends.send_if_modified(|known| {
+            let is_new = *known != friends;
+            *known = friends;
+            is_new
+        });
+    }
+
+    fn tell(&self, change: Change) -> bool {
+        self.edge.own_inputs.offer(match change {
+            Change::Appeared(node) => InputBody::PeerAppeared(node),
+            Change::Vanished(node) => InputBody::PeerVanished(node),
+        })
+    }
+
+    fn node_of(&self, key: &str) -> Option<NodeId> {
+        let node = keys::node_of(self.edge.mesh, key);
+        if node.is_none() {
+            self.edge.refuse(malformed_key(key));
+        }
+        node
+    }
+}
+
+fn too_many(strangers_max: usize) -> Refusal {
+    let sentence = format!(
+        "more than {strangers_max} nodes we do not trust are on the mesh; further ones are not shown until some are gone"
+    );
+    Refusal::new(Code::LimitExceeded, "liveliness", sentence)
+}

@@ -1,0 +1,75 @@
+//! Answers to queries. zenoh may make a reply wait for seconds when the link is full, so neither its own
+//! threads nor the journal's send one: they leave it here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clawmesh_authority::Refusal;
+use clawmesh_authority::envelope::Receipt;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use serde::{Deserialize, Serialize};
+use zenoh::Wait;
+use zenoh::query::Query;
+
+use crate::edge::Edge;
+
+/// Answers that may wait. One more is dropped: the asking node hears nothing in time and asks again.
+pub const REPLIES_MAX: usize = 1_024;
+
+/// How often a thread looks whether it should stop.
+pub const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// An answer and the query it belongs to.
+pub struct Reply {
+    /// The query.
+    pub query: Query,
+    /// What to say.
+    pub answer: Answer,
+}
+
+/// What to say.
+pub enum Answer {
+    /// The journal holds this.
+    Held(Receipt),
+    /// Nothing of the asking node has been heard.
+    Nothing,
+    /// No, and why.
+    Refused(Refusal),
+}
+
+/// A refusal as the asking node sees it. It is not signed: whoever reads it may act on it, not prove it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalText {
+    /// The code.
+    pub code: String,
+    /// The sentence.
+    pub sentence: String,
+}
+
+/// Sends answers until the bridge stops.
+pub fn send_replies(edge: &Arc<Edge>, replies: &Receiver<Reply>) {
+    while !edge.is_stopping() {
+        match replies.recv_timeout(STOP_POLL) {
+            Ok(reply) => send(edge, reply),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn send(edge: &Edge, Reply { query, answer }: Reply) {
+    let sent = match answer {
+        Answer::Held(receipt) => query.reply(query.key_expr(), edge.seal_receipt(receipt)).wait(),
+        Answer::Nothing => query.reply(query.key_expr(), Vec::new()).wait(),
+        Answer::Refused(refusal) => query.reply_err(text_of(refusal)).wait(),
+    };
+    if let Err(fault) = sent {
+        tracing::debug!(%fault, "an answer did not leave; the asking node will ask again");
+    }
+}
+
+fn text_of(refusal: Refusal) -> Vec<u8> {
+    let text = RefusalText { code: refusal.code.to_string(), sentence: refusal.sentence };
+    // Two strings always have a JSON form.
+    serde_json::to_vec(&text).unwrap_or_default()
+}

@@ -1,0 +1,214 @@
+//! The zenoh session of a node: its settings, its opening with patience, what it declares, its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clawmesh_core::intake::LinkState;
+use zenoh::liveliness::LivelinessToken;
+use zenoh::pubsub::Subscriber;
+use zenoh::query::Queryable;
+use zenoh::sample::Locality;
+use zenoh::{Config, Session};
+
+use crate::backoff::Backoff;
+use crate::config::BridgeConfig;
+use crate::deliveries::Deliveries;
+use crate::edge::Edge;
+use crate::error::BridgeError;
+use crate::keys;
+use crate::presence::Presence;
+use crate::readings::ReadingsIn;
+use crate::samples::SamplesIn;
+
+const REOPEN_FIRST: Duration = Duration::from_secs(1);
+const REOPEN_LONGEST: Duration = Duration::from_secs(30);
+/// How long a session may take to say good-bye.
+const CLOSE_PATIENCE: Duration = Duration::from_millis(1_200);
+
+/// The settings of the session. zenoh checks each of them here, so that a wrong endpoint is found at once.
+pub fn settings(config: &BridgeConfig) -> Result<Config, BridgeError> {
+    let discovery = config.discovery.to_string();
+    let mut settings = Config::default();
+    for (setting, value) in [
+        ("mode", "\"peer\""),
+        ("listen/endpoints", &json_list(&config.listen)),
+        // A port that is taken is an error to report, not to be silent about.
+        ("listen/exit_on_failure", "true"),
+        ("listen/timeout_ms", "0"),
+        ("connect/endpoints", &json_list(&config.connect)),
+        // Opening never waits for the others: they are connected to in the background, for ever.
+        ("connect/exit_on_failure", "false"),
+        ("connect/timeout_ms", "-1"),
+        ("connect/retry", r#"{"period_init_ms": 500, "period_max_ms": 4000, "period_increase_factor": 2}"#),
+        ("open/return_conditions/connect_scouted", "false"),
+        ("scouting/delay", "0"),
+        ("scouting/multicast/enabled", &discovery),
+        // Peers relay nothing for each other, so whoever is linked to one must learn where the others are.
+        ("scouting/gossip/enabled", "true"),
+        ("transport/link/tx/lease", "2000"),
+        // Large enough to see a message that is far too large and to say who sent it.
+        ("transport/link/rx/max_message_size", "16777216"),
+        ("adminspace/enabled", "false"),
+    ] {
+        settings.insert_json5(setting, value).map_err(|why| BridgeError::Setting {
+            setting,
+            value: value.to_owned(),
+            why: why.to_string(),
+        })?;
+    }
+    Ok(settings)
+}
+
+fn json_list(endpoints: &[String]) -> String {
+    serde_json::Value::from(endpoints).to_string()
+}
+
+/// What listens on a session.
+pub struct Ears {
+    /// Readings of other nodes.
+    pub readings: Arc<ReadingsIn>,
+    /// Frames of other nodes.
+    pub deliveries: Arc<Deliveries>,
+    /// Tokens of other nodes.
+    pub presence: Arc<Presence>,
+    /// Samples of foreign programs.
+    pub samples: Vec<Arc<SamplesIn>>,
+}
+
+/// An open session and everything that is declared on it.
+pub struct OpenSession {
+    /// The session.
+    pub session: Session,
+    subscribers: Vec<Subscriber<()>>,
+    queryables: Vec<Queryable<()>>,
+    token: LivelinessToken,
+}
+
+/// Opens the session, however long it takes, and says how it goes.
+pub async fn open_patiently(
+    edge: &Edge,
+    config: &BridgeConfig,
+    settings: &Config,
+    ears: &Ears,
+) -> OpenSession {
+    let mut backoff = Backoff::new(REOPEN_FIRST, REOPEN_LONGEST);
+    loop {
+        match open(edge, settings, ears).await {
+            Ok(open) => {
+                let listen = locators(&open.session, &config.listen).await;
+                tracing::info!(?listen, "the zenoh session is open");
+                edge.own_inputs.offer_link(LinkState::Open { listen });
+                return open;
+            }
+            Err(fault) => {
+                let sentence = failure(&config.listen, &fault.to_string());
+                tracing::warn!(%sentence, "the zenoh session is not open");
+                edge.own_inputs.offer_link(LinkState::Failed { sentence });
+                tokio::time::sleep(backoff.wait()).await;
+            }
+        }
+    }
+}
+
+async fn open(edge: &Edge, settings: &Config, ears: &Ears) -> zenoh::Result<OpenSession> {
+    let session = zenoh::open(settings.clone()).await?;
+    let subscribers = subscribe(edge, &session, ears).await?;
+    let queryables = serve(edge, &session, ears).await?;
+    // Last, so that whoever sees us finds everything in place.
+    let token = session.liveliness().declare_token(keys::alive(edge.mesh, edge.own)).await?;
+    Ok(OpenSession { session, subscribers, queryables, token })
+}
+
+async fn subscribe(edge: &Edge, session: &Session, ears: &Ears) -> zenoh::Result<Vec<Subscriber<()>>> {
+    let mut subscribers = Vec::new();
+    for samples in &ears.samples {
+        let samples = Arc::clone(samples);
+        let key_expr = samples.key_expr().to_owned();
+        let subscriber = session.declare_subscriber(key_expr);
+        subscribers.push(subscriber.callback(move |sample| samples.take(&sample)).await?);
+    }
+    let readings = Arc::clone(&ears.readings);
+    let subscriber =
+        session.declare_subscriber(keys::readings_of_all(edge.mesh)).allowed_origin(Locality::Remote);
+    subscribers.push(subscriber.callback(move |sample| readings.take(&sample)).await?);
+    let presence = Arc::clone(&ears.presence);
+    let tokens = session.liveliness().declare_subscriber(keys::alive_of_all(edge.mesh)).history(true);
+    subscribers.push(tokens.callback(move |sample| presence.take(&sample)).await?);
+    Ok(subscribers)
+}
+
+async fn serve(edge: &Edge, session: &Session, ears: &Ears) -> zenoh::Result<Vec<Queryable<()>>> {
+    let deliveries = Arc::clone(&ears.deliveries);
+    let deliver =
+        session.declare_queryable(keys::deliver(edge.mesh, edge.own)).allowed_origin(Locality::Remote);
+    let deliver = deliver.callback(move |query| deliveries.deliver(&query)).await?;
+    let deliveries = Arc::clone(&ears.deliveries);
+    let heard = session.declare_queryable(keys::heard(edge.mesh, edge.own)).allowed_origin(Locality::Remote);
+    let heard = heard.callback(move |query| deliveries.heard(&query)).await?;
+    Ok(vec![deliver, heard])
+}
+
+/// Where others reach us. A machine whose only address is the loopback one has no better answer than what it was told.
+async fn locators(session: &Session, listen: &[String]) -> Vec<String> {
+    let real: Vec<String> = session.info().locators().await.iter().map(ToString::to_string).collect();
+    if real.is_empty() { listen.to_vec() } else { real }
+}
+
+impl OpenSession {
+    /// Says good-bye first, so that others see us go at once and not when a lease runs out.
+    pub async fn close(self) {
+        let farewell = async {
+            let token = self.token.undeclare().await;
+            drop((self.subscribers, self.queryables));
+            token.and(self.session.close().await)
+        };
+        match tokio::time::timeout(CLOSE_PATIENCE, farewell).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => tracing::warn!(%fault, "the zenoh session did not close cleanly"),
+            Err(_) => tracing::warn!("the zenoh session did not close in time"),
+        }
+    }
+}
+
+/// Why the session is not open, in one sentence that names the endpoint and what to do.
+fn failure(listen: &[String], why: &str) -> String {
+    let why: String = why.chars().take(300).collect();
+    let address = |endpoint: &str| endpoint.split(['?', '#']).next().unwrap_or_default().to_owned();
+    let Some(endpoint) = listen.iter().find(|endpoint| why.contains(&address(endpoint))) else {
+        return format!(
+            "the zenoh session cannot be opened ({why}); check `listen` and `connect` in node.ron"
+        );
+    };
+    if why.contains("in use") {
+        return format!(
+            "cannot listen on {endpoint}: another program has that port; stop it, or choose another port in `listen` of node.ron"
+        );
+    }
+    format!("cannot listen on {endpoint} ({why}); correct `listen` in node.ron")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_endpoint_and_what_to_do() {
+        let listen = ["tcp/127.0.0.1:7447#iface=lo".to_owned(), "tcp/10.0.0.9:7447".to_owned()];
+        for (why, endpoint, words) in [
+            (
+                "Can not create a new TCP listener bound to tcp/127.0.0.1:7447#iface=lo: [Address already in use (os error 98)]",
+                "tcp/127.0.0.1:7447#iface=lo",
+                "another program",
+            ),
+            (
+                "Can not create a new TCP listener bound to tcp/10.0.0.9:7447: [Cannot assign requested address]",
+                "tcp/10.0.0.9:7447",
+                "correct `listen`",
+            ),
+            ("no idea", "zenoh", "check `listen` and `connect`"),
+        ] {
+            let sentence = failure(&listen, why);
+            assert!(sentence.contains(endpoint) && sentence.contains(words), "{sentence}");
+        }
+    }
+}

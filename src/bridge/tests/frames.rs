@@ -1,0 +1,211 @@
+//! The state lane between two nodes: nothing is called received before the journal holds it, nothing is lost.
+
+use clawmesh_authority::envelope::Receipt;
+use clawmesh_authority::{Code, LaneMark, Refusal};
+use clawmesh_bridge::BridgeLimits;
+use clawmesh_core::intake::InboxLimits;
+
+use crate::support::{Asked, Node, Setup, Stranger, envelope_of, frame, id, outgoing, readings, sealed};
+
+fn receipt(n: u8, sequence: u64) -> Option<Receipt> {
+    Some(Receipt { source: id(n), epoch: 1, sequence })
+}
+
+fn deliver(stranger: &Stranger, sequence: u64) -> Asked {
+    stranger.ask(id(1), "deliver", sealed(2, sequence, frame("gate")))
+}
+
+fn heard(stranger: &Stranger) -> Option<Receipt> {
+    stranger.ask(id(1), "heard", id(2).to_string()).receipt(id(1))
+}
+
+#[test]
+fn the_receipt_comes_when_the_journal_holds_the_frame_and_not_before() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let stranger = Stranger::connecting(&listen);
+    assert_eq!(heard(&stranger), None);
+    let asked = deliver(&stranger, 4);
+    let (sequence, ticket) = a.expect_envelope(id(2));
+    assert_eq!(sequence, 4);
+    assert!(asked.is_unanswered());
+    assert_eq!(deliver(&stranger, 4).refusal().0, "BUSY", "it is still on its way");
+    assert_eq!(heard(&stranger), None);
+    ticket.unwrap().answer(Ok(()));
+    assert_eq!(asked.receipt(id(1)), receipt(2, 4));
+    assert_eq!(heard(&stranger), receipt(2, 4));
+    assert_eq!(deliver(&stranger, 4).receipt(id(1)), receipt(2, 4), "asked again, answered again");
+    assert_eq!(deliver(&stranger, 3).refusal().0, "REPLAYED");
+    a.expect_none("a frame twice", |input| envelope_of(input, id(2)).is_some());
+    a.expect_refused(Code::Replayed);
+}
+
+#[test]
+fn a_frame_the_journal_did_not_take_may_come_again() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let stranger = Stranger::connecting(&listen);
+    let asked = deliver(&stranger, 0);
+    let why = Refusal::new(Code::JournalUnavailable, "journal", "the disk is full");
+    a.expect_envelope(id(2)).1.unwrap().answer(Err(why));
+    assert_eq!(asked.refusal(), ("JOURNAL_UNAVAILABLE".to_owned(), "the disk is full".to_owned()));
+    let _asked = deliver(&stranger, 0);
+    drop(a.expect_envelope(id(2)).1.unwrap());
+    let asked = deliver(&stranger, 0);
+    a.expect_envelope(id(2)).1.unwrap().answer(Ok(()));
+    assert_eq!(asked.receipt(id(1)), receipt(2, 0));
+    a.commits.fail("the disk is full");
+    assert_eq!(deliver(&stranger, 1).refusal().0, "JOURNAL_UNAVAILABLE");
+    assert_eq!(deliver(&stranger, 0).receipt(id(1)), receipt(2, 0), "what it holds it still holds");
+}
+
+#[test]
+fn an_earlier_run_is_remembered() {
+    let state = LaneMark { epoch: 1, next: 8, skipped: 0 };
+    let marks = [(id(2), (state, LaneMark::default()))].into();
+    let (_a, listen) = Node::open(1, Setup { marks, ..Setup::trusting(&[2]) });
+    let stranger = Stranger::connecting(&listen);
+    assert_eq!(heard(&stranger), receipt(2, 7));
+    assert_eq!(deliver(&stranger, 7).receipt(id(1)), receipt(2, 7));
+    assert_eq!(deliver(&stranger, 6).refusal().0, "REPLAYED");
+}
+
+#[test]
+fn a_full_inbox_is_busy_and_takes_the_frame_later() {
+    let inbox = InboxLimits { state_inputs_max: 1, ..InboxLimits::default() };
+    let (mut a, listen) = Node::open(1, Setup { inbox, ..Setup::trusting(&[2, 3]) });
+    let stranger = Stranger::connecting(&listen);
+    let first = stranger.ask(id(1), "deliver", sealed(3, 0, frame("door")));
+    assert!(first.is_unanswered());
+    assert_eq!(deliver(&stranger, 0).refusal().0, "BUSY");
+    a.expect_envelope(id(3)).1.unwrap().answer(Ok(()));
+    assert_eq!(first.receipt(id(1)), receipt(3, 0));
+    let second = deliver(&stranger, 0);
+    a.expect_envelope(id(2)).1.unwrap().answer(Ok(()));
+    assert_eq!(second.receipt(id(1)), receipt(2, 0));
+    let (refusal, _) = a.expect_refused(Code::Busy);
+    assert_eq!(refusal.from, id(2).to_string());
+}
+
+#[test]
+fn bad_deliveries_and_questions_are_answered_with_a_reason() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let stranger = Stranger::connecting(&listen);
+    for (bytes, code) in [
+        (b"hello".to_vec(), Code::MalformedEnvelope),
+        (sealed(3, 0, frame("gate")), Code::UntrustedPeer),
+        (sealed(2, 0, readings()), Code::InvalidParams),
+        (vec![0; 300 * 1024], Code::TooLarge),
+    ] {
+        let (said, sentence) = stranger.ask(id(1), "deliver", bytes).refusal();
+        assert_eq!(said, code.as_str(), "{sentence}");
+        a.expect_refused(code);
+    }
+    assert_eq!(stranger.ask(id(1), "heard", "the gate").refusal().0, "INVALID_PARAMS");
+    assert_eq!(stranger.ask(id(1), "heard", id(7).to_string()).receipt(id(1)), None);
+}
+
+#[test]
+fn frames_go_to_a_trusted_peer_in_order_one_after_the_other() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let (mut b, _) = Node::open(2, Setup::trusting(&[1]).connecting(&listen));
+    for sequence in 0..3 {
+        assert_eq!(b.outbox.offer(outgoing(5, sequence, frame(&sequence.to_string()))), Ok(()));
+    }
+    b.expect_peer(a.id);
+    a.expect_none("a frame before its commit", |input| envelope_of(input, id(2)).is_some());
+    b.commits.commit(5);
+    for sequence in 0..3 {
+        let (came, ticket) = a.expect_envelope(id(2));
+        assert_eq!(came, sequence);
+        if sequence == 0 {
+            a.expect_none("a second frame before the receipt of the first", |input| {
+                envelope_of(input, id(2)).is_some()
+            });
+        }
+        ticket.unwrap().answer(Ok(()));
+    }
+    a.expect_none("a frame twice", |input| envelope_of(input, id(2)).is_some());
+}
+
+#[test]
+fn a_peer_that_comes_late_hears_the_newest_of_every_subject() {
+    let (mut b, listen) = Node::open(2, Setup::trusting(&[1, 3]));
+    let (mut witness, _) = Node::open(3, Setup::trusting(&[2]).connecting(&listen));
+    b.commits.commit(1);
+    for (sequence, key) in [(0, "gate"), (1, "door"), (2, "gate")] {
+        assert_eq!(b.outbox.offer(outgoing(1, sequence, frame(key))), Ok(()));
+    }
+    assert_eq!(hear_until(&mut witness, 2).last(), Some(&2));
+    let (mut a, _) = Node::open(1, Setup::trusting(&[2]).connecting(&listen));
+    b.expect_peer(a.id);
+    assert_eq!(hear_until(&mut a, 2), [1, 2]);
+}
+
+/// Takes frames of node 2 until the one with the sequence `last` came.
+fn hear_until(node: &mut Node, last: u64) -> Vec<u64> {
+    let mut heard = Vec::new();
+    while heard.last() != Some(&last) {
+        let (sequence, ticket) = node.expect_envelope(id(2));
+        ticket.unwrap().answer(Ok(()));
+        heard.push(sequence);
+    }
+    heard
+}
+
+#[test]
+fn a_peer_that_comes_back_hears_only_what_it_has_not() {
+    let (mut b, listen) = Node::open(2, Setup::trusting(&[1]));
+    b.commits.commit(1);
+    for sequence in 0..4 {
+        assert_eq!(b.outbox.offer(outgoing(1, sequence, frame(&sequence.to_string()))), Ok(()));
+    }
+    let state = LaneMark { epoch: 1, next: 3, skipped: 0 };
+    let marks = [(id(2), (state, LaneMark::default()))].into();
+    let (mut a, _) = Node::open(1, Setup { marks, ..Setup::trusting(&[2]).connecting(&listen) });
+    b.expect_peer(a.id);
+    let (sequence, ticket) = a.expect_envelope(id(2));
+    assert_eq!(sequence, 3);
+    ticket.unwrap().answer(Ok(()));
+}
+
+#[test]
+fn a_busy_or_failing_peer_gets_the_frame_later() {
+    let inbox = InboxLimits { state_inputs_max: 1, ..InboxLimits::default() };
+    let (mut a, listen) = Node::open(1, Setup { inbox, ..Setup::trusting(&[2]) });
+    let (mut b, _) = Node::open(2, Setup::trusting(&[1]).connecting(&listen));
+    b.expect_peer(a.id);
+    b.commits.commit(1);
+    assert_eq!(b.outbox.offer(outgoing(1, 0, frame("gate"))), Ok(()));
+    for _ in 0..2 {
+        let why = Refusal::new(Code::JournalUnavailable, "journal", "not now");
+        a.expect_envelope(id(2)).1.unwrap().answer(Err(why));
+    }
+    a.expect_envelope(id(2)).1.unwrap().answer(Ok(()));
+    a.expect_none("a frame twice", |input| envelope_of(input, id(2)).is_some());
+}
+
+#[test]
+fn a_node_is_told_why_its_peer_does_not_take_its_frames() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[]));
+    let (mut b, _) = Node::open(2, Setup::trusting(&[1]).connecting(&listen));
+    b.commits.commit(1);
+    assert_eq!(b.outbox.offer(outgoing(1, 0, frame("gate"))), Ok(()));
+    let (refusal, _) = b.expect_refused(Code::UntrustedPeer);
+    assert_eq!(refusal.from, id(1).to_string());
+    assert!(
+        refusal.sentence.contains("refused our frame") && refusal.sentence.contains("--trust"),
+        "{refusal}"
+    );
+    assert_eq!(a.expect_refused(Code::UntrustedPeer).0.from, id(2).to_string());
+}
+
+#[test]
+fn frames_beyond_what_is_kept_are_counted() {
+    let limits = BridgeLimits { frames_retained_max: 2, ..BridgeLimits::default() };
+    let mut node = Node::start(1, Setup { limits, ..Setup::trusting(&[]) });
+    node.commits.commit(1);
+    for sequence in 0..5 {
+        assert_eq!(node.outbox.offer(outgoing(1, sequence, frame(&sequence.to_string()))), Ok(()));
+    }
+    let (refusal, _) = node.expect_refused(Code::LimitExceeded);
+    assert_eq!(refusal.from, "outbox");
+}

@@ -1,0 +1,299 @@
+//! A node without a world: the bridge, and the doors in the hands of the test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clawmesh_authority::envelope::{self, Receipt};
+use clawmesh_authority::{
+    Body, Code, Frame, Hlc, LaneMark, MeshId, NodeId, NodeKey, Observation, ReadingBatch, Refusal, Statement,
+    Tier, Value,
+};
+use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, spawn};
+use clawmesh_core::intake::{InboxLimits, Inboxes, Input, InputBody, LinkState, SourceId, doors};
+use clawmesh_core::publish::{Outbox, Outgoing, outbox};
+use clawmesh_core::replay::{CommitWatch, Ticket};
+use crossbeam_channel::{after, select, tick};
+use zenoh::handlers::FifoChannelHandler;
+use zenoh::query::Reply;
+use zenoh::{Session, Wait};
+
+pub const NOW_MS: u64 = 1_730_000_000_000;
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for loopback to deliver what must not be delivered.
+const QUIET: Duration = Duration::from_millis(300);
+
+pub fn mesh() -> MeshId {
+    MeshId::of_name("barn")
+}
+
+pub fn key(n: u8) -> NodeKey {
+    NodeKey::from_secret(&[n; 32])
+}
+
+pub fn id(n: u8) -> NodeId {
+    key(n).id()
+}
+
+/// What a test may choose about a node.
+pub struct Setup {
+    pub listen: Vec<String>,
+    pub connect: Vec<String>,
+    pub trusted: BTreeSet<NodeId>,
+    pub mappings: Vec<Mapping>,
+    pub limits: BridgeLimits,
+    pub marks: BTreeMap<NodeId, (LaneMark, LaneMark)>,
+    pub inbox: InboxLimits,
+}
+
+impl Setup {
+    /// Listens on a free port and trusts these nodes.
+    pub fn trusting(trusted: &[u8]) -> Self {
+        Self {
+            listen: vec!["tcp/127.0.0.1:0".to_owned()],
+            connect: Vec::new(),
+            trusted: trusted.iter().map(|n| id(*n)).collect(),
+            mappings: Vec::new(),
+            limits: BridgeLimits::default(),
+            marks: BTreeMap::new(),
+            inbox: InboxLimits::default(),
+        }
+    }
+
+    /// Connects there, and listens nowhere.
+    pub fn connecting(self, endpoint: &str) -> Self {
+        Self { listen: Vec::new(), connect: vec![endpoint.to_owned()], ..self }
+    }
+
+    pub fn config(self) -> BridgeConfig {
+        BridgeConfig {
+            mesh: mesh(),
+            listen: self.listen,
+            connect: self.connect,
+            discovery: false,
+            trusted: self.trusted,
+            mappings: self.mappings,
+            limits: self.limits,
+            marks: self.marks,
+        }
+    }
+}
+
+/// One node of a test.
+pub struct Node {
+    pub id: NodeId,
+    pub outbox: Outbox,
+    pub commits: CommitWatch,
+    bridge: Option<Bridge>,
+    inboxes: Inboxes,
+    pulled: Vec<(Input, Option<Ticket>)>,
+}
+
+impl Node {
+    pub fn start(n: u8, setup: Setup) -> Self {
+        let (inbox, inboxes) = doors(setup.inbox);
+        let (outbox, reader) = outbox(64, 16);
+        let commits = CommitWatch::default();
+        let unix_ms = Arc::new(|| NOW_MS);
+        let ports =
+            BridgePorts { key: key(n), epoch: 1, inbox, outbox: reader, commits: commits.clone(), unix_ms };
+        let bridge = Some(spawn(setup.config(), ports).unwrap());
+        Self { id: id(n), outbox, commits, bridge, inboxes, pulled: Vec::new() }
+    }
+
+    /// Starts a node and waits until its session is open; gives the endpoint it listens on.
+    pub fn open(n: u8, setup: Setup) -> (Self, String) {
+        let mut node = Self::start(n, setup);
+        let listen = node.expect("an open link", |input| match &input.body {
+            InputBody::LinkChanged(LinkState::Open { listen }) => Some(listen.clone()),
+            _ => None,
+        });
+        (node, listen.first().cloned().unwrap_or_default())
+    }
+
+    pub fn close(&mut self) {
+        self.bridge.take().unwrap().close();
+    }
+
+    /// Waits for an input and takes it; inputs of other kinds stay.
+    pub fn expect<T>(&mut self, what: &str, wanted: impl Fn(&Input) -> Option<T>) -> T {
+        self.expect_with_ticket(what, wanted).0
+    }
+
+    pub fn expect_with_ticket<T>(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&Input) -> Option<T>,
+    ) -> (T, Option<Ticket>) {
+        let (deadline, beat) = (after(PATIENCE), tick(Duration::from_millis(2)));
+        loop {
+            self.pull();
+            let found =
+                self.pulled.iter().enumerate().find_map(|(at, (input, _))| Some((at, wanted(input)?)));
+            if let Some((at, found)) = found {
+                return (found, self.pulled.remove(at).1);
+            }
+            select! {
+                recv(beat) -> _ => {}
+                recv(deadline) -> _ => panic!("no {what}; there are {:#?}", self.pulled),
+            }
+        }
+    }
+
+    /// Waits a moment and sees that nothing of the kind has come.
+    pub fn expect_none(&mut self, what: &str, unwanted: impl Fn(&Input) -> bool) {
+        assert!(after(QUIET).recv().is_ok());
+        self.pull();
+        assert!(!self.pulled.iter().any(|(input, _)| unwanted(input)), "{what}: {:#?}", self.pulled);
+    }
+
+    pub fn expect_peer(&mut self, node: NodeId) {
+        self.expect("the peer", |input| (input.body == InputBody::PeerAppeared(node)).then_some(()));
+    }
+
+    pub fn expect_no_peer(&mut self, node: NodeId) {
+        self.expect("the end of the peer", |input| {
+            (input.body == InputBody::PeerVanished(node)).then_some(())
+        });
+    }
+
+    /// Waits for a refusal with `code`, of any sender.
+    pub fn expect_refused(&mut self, code: Code) -> (Refusal, u64) {
+        self.expect(code.as_str(), |input| match &input.body {
+            InputBody::Refused { refusal, count } if refusal.code == code => Some((refusal.clone(), *count)),
+            _ => None,
+        })
+    }
+
+    /// Waits for an envelope of `source` and gives its sequence.
+    pub fn expect_envelope(&mut self, source: NodeId) -> (u64, Option<Ticket>) {
+        self.expect_with_ticket("an envelope", |input| envelope_of(input, source))
+    }
+
+    fn pull(&mut self) {
+        self.pulled.extend(self.inboxes.take_state(usize::from(u16::MAX)));
+        self.pulled.extend(self.inboxes.take_stream().0.into_iter().map(|input| (input, None)));
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(bridge) = self.bridge.take() {
+            bridge.close();
+        }
+    }
+}
+
+/// The sequence of `input` if it is an envelope of `source`, judged as the world will judge it.
+pub fn envelope_of(input: &Input, source: NodeId) -> Option<u64> {
+    let InputBody::Envelope { lane, bytes } = &input.body else { return None };
+    let opened = envelope::open(bytes, mesh()).unwrap();
+    assert_eq!((opened.statement.lane(), opened.statement.sequence), (*lane, input.sequence));
+    assert_eq!(input.source, SourceId::Node(opened.source));
+    (opened.source == source).then_some(input.sequence)
+}
+
+pub fn readings() -> Body {
+    Body::Readings(ReadingBatch(Vec::new()))
+}
+
+pub fn frame(key: &str) -> Body {
+    Body::Frame(Frame::Observation(Observation {
+        key: key.to_owned(),
+        value: Value::Flag(true),
+        unit: None,
+        origin_ms: NOW_MS,
+        tier: Tier::T1,
+    }))
+}
+
+pub fn statement(sequence: u64, body: Body) -> Statement {
+    Statement { mesh: mesh(), epoch: 1, sequence, hlc: Hlc { wall_ms: NOW_MS, logical: 0 }, body }
+}
+
+pub fn outgoing(cause: u64, sequence: u64, body: Body) -> Outgoing {
+    let subject = match &body {
+        Body::Frame(frame) => Some(frame.subject()),
+        _ => None,
+    };
+    Outgoing { cause, subject, statement: statement(sequence, body) }
+}
+
+pub fn sealed(n: u8, sequence: u64, body: Body) -> Vec<u8> {
+    envelope::seal(&key(n), &statement(sequence, body))
+}
+
+/// Any zenoh program that is linked to a node of ours.
+pub struct Stranger {
+    session: Session,
+}
+
+impl Stranger {
+    pub fn connecting(endpoint: &str) -> Self {
+        let mut config = zenoh::Config::default();
+        for (setting, value) in [
+            ("mode", "\"client\"".to_owned()),
+            ("connect/endpoints", format!("[\"{endpoint}\"]")),
+            ("scouting/multicast/enabled", "false".to_owned()),
+        ] {
+            config.insert_json5(setting, &value).unwrap();
+        }
+        Self { session: zenoh::open(config).wait().unwrap() }
+    }
+
+    pub fn put(&self, key: &str, payload: impl Into<zenoh::bytes::ZBytes>) {
+        let put = self.session.put(key, payload).congestion_control(zenoh::qos::CongestionControl::Block);
+        put.wait().unwrap();
+    }
+
+    /// Says `bytes` under the readings key of node `n`.
+    pub fn say_as(&self, n: u8, bytes: Vec<u8>) {
+        self.put(&format!("clawmesh/{}/{}/reading/batch", mesh(), id(n)), bytes);
+    }
+
+    pub fn ask(&self, node: NodeId, method: &str, payload: impl Into<zenoh::bytes::ZBytes>) -> Asked {
+        let key = format!("clawmesh/{}/{node}/rpc/{method}", mesh());
+        Asked(self.session.get(key).payload(payload).timeout(PATIENCE).wait().unwrap())
+    }
+
+    pub fn appear(&self, key: &str) -> zenoh::liveliness::LivelinessToken {
+        self.session.liveliness().declare_token(key.to_owned()).wait().unwrap()
+    }
+}
+
+/// A query that waits for its answer.
+pub struct Asked(FifoChannelHandler<Reply>);
+
+impl Asked {
+    pub fn is_unanswered(&self) -> bool {
+        assert!(after(QUIET).recv().is_ok());
+        self.0.is_empty()
+    }
+
+    fn answer(&self) -> Result<Vec<u8>, Vec<u8>> {
+        let reply = self.0.recv_timeout(PATIENCE).unwrap().unwrap();
+        match reply.into_result() {
+            Ok(sample) => Ok(sample.payload().to_bytes().into_owned()),
+            Err(error) => Err(error.payload().to_bytes().into_owned()),
+        }
+    }
+
+    /// The receipt, signed by `by`; `None` when the answer is empty.
+    pub fn receipt(&self, by: NodeId) -> Option<Receipt> {
+        let bytes = self.answer().map_err(|refusal| String::from_utf8(refusal).unwrap()).unwrap();
+        if bytes.is_empty() {
+            return None;
+        }
+        let opened = envelope::open(&bytes, mesh()).unwrap();
+        assert_eq!(opened.source, by);
+        let Body::Receipt(receipt) = opened.statement.body else { panic!("{:?}", opened.statement.body) };
+        Some(receipt)
+    }
+
+    /// The code and the sentence of the refusal.
+    pub fn refusal(&self) -> (String, String) {
+        let text: serde_json::Value = serde_json::from_slice(&self.answer().unwrap_err()).unwrap();
+        let field = |name: &str| text[name].as_str().unwrap().to_owned();
+        (field("code"), field("sentence"))
+    }
+}

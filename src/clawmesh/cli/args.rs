@@ -1,0 +1,223 @@
+//! Every command and option, with the help that teaches them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::node_file::NodeFile;
+
+/// A mesh-first runtime for field operations.
+///
+/// A laptop, field nodes, sensors and people are entities of one deterministic world. What comes in is written
+/// down before it takes effect, and a recording replays bit for bit.
+#[derive(Debug, Parser)]
+#[command(
+    name = "clawmesh",
+    version,
+    after_help = "Start here:\n  clawmesh demo                      two nodes on this machine, live readings\n  \
+                  clawmesh start --host-sensors      one node, with this machine as its sensor\n  \
+                  clawmesh replay ~/.clawmesh --verify   prove that its recording replays exactly"
+)]
+pub struct Cli {
+    /// Where the node keeps its identity, settings and journal [default: ~/.clawmesh]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// What to log, for example `debug` or `info,clawmesh_bridge=trace`
+    #[arg(long, global = true, value_name = "FILTER", default_value = "info,zenoh=error,refinery_core=warn")]
+    pub log: String,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a command center and a field node on this machine and show their readings
+    Demo(DemoArgs),
+    /// Run a node; an empty state dir gets an identity and an empty site
+    Start(StartArgs),
+    /// Show who this node is
+    Identity(Output),
+    /// Show how a running node is doing, and what it refused
+    Status(Target),
+    /// Show the other nodes a running node knows
+    Peers(PeersArgs),
+    /// Show the sensors and beliefs of a running node
+    World(WorldArgs),
+    /// Run a journal again and compare every digest
+    Replay(ReplayArgs),
+    /// Check a state dir and this machine, and say what to do about each finding
+    Doctor(Output),
+    /// Look at the settings of a node
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Looking at settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show every setting with its value and where it comes from
+    Show(ConfigShowArgs),
+}
+
+/// How to answer.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Output {
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which running node to ask.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// The address of its gateway [default: the node of the state dir]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `peers`
+#[derive(Debug, Args)]
+pub struct PeersArgs {
+    /// One peer, by its id or the beginning of it
+    pub id: Option<String>,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `world`
+#[derive(Debug, Args)]
+pub struct WorldArgs {
+    /// Show only sensors whose capability or belief keys contain this
+    pub containing: Option<String>,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `replay`
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A state dir, or a journal file
+    pub journal: PathBuf,
+    /// Fail unless chain and every digest are as recorded
+    #[arg(long)]
+    pub verify: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Stop after this long, for example `30s`, then verify the recordings
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub length: Option<Duration>,
+    /// Keep the two state dirs in this empty or new folder
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// The settings that the command line may put on top of `node.ron`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SettingArgs {
+    /// The name people use for this node
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What it is for, for example `field` or `command-center`
+    #[arg(long)]
+    pub role: Option<String>,
+    /// The address its gateway listens on
+    #[arg(long, value_name = "IP")]
+    pub host: Option<String>,
+    /// The port its gateway listens on; 0 takes a free one
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// The name of its mesh; nodes of different meshes do not hear each other
+    #[arg(long)]
+    pub mesh_name: Option<String>,
+    /// Do not look for other nodes by multicast
+    #[arg(long)]
+    pub no_discovery: bool,
+    /// Publish readings of the machine it runs on: load, memory, disks, network, temperatures
+    #[arg(long)]
+    pub host_sensors: bool,
+    /// Connect to another node or a zenoh router, for example `tcp/192.0.2.7:7447` (may be repeated)
+    #[arg(long, value_name = "ENDPOINT")]
+    pub connect: Vec<String>,
+    /// Listen for other nodes here, for example `tcp/127.0.0.1:0` (may be repeated)
+    #[arg(long, value_name = "ENDPOINT")]
+    pub listen: Vec<String>,
+    /// Take statements of the node with this id; `clawmesh identity` over there prints it (may be repeated)
+    #[arg(long, value_name = "ID")]
+    pub trust: Vec<String>,
+}
+
+/// `start`
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// The settings
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    /// Stop when standard input ends; so a node never outlives whoever started it
+    #[arg(long)]
+    pub stop_with_stdin: bool,
+}
+
+/// `config show`
+#[derive(Debug, Args)]
+pub struct ConfigShowArgs {
+    /// The settings, as they would be given to `start`
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    /// How to answer
+    #[command(flatten)]
+    pub output: Output,
+}
+
+impl SettingArgs {
+    /// The command line as the topmost layer of the settings.
+    pub fn into_layer(self) -> NodeFile {
+        let listed = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        NodeFile {
+            name: self.name,
+            role: self.role,
+            host: self.host,
+            port: self.port,
+            mesh_name: self.mesh_name,
+            discovery: self.no_discovery.then_some(false),
+            host_sensors: self.host_sensors.then_some(true),
+            connect: listed(self.connect),
+            listen: listed(self.listen),
+            trusted: listed(self.trust),
+            ..NodeFile::default()
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|fault| format!("{fault}; write for example 30s or 5m"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_not_given_leaves_the_layer_below_alone() {
+        assert_eq!(SettingArgs::default().into_layer(), NodeFile::default());
+    }
+}

@@ -1,0 +1,191 @@
+//! `clawmesh doctor`: check a state dir and this machine, and say what to do about each finding.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clawmesh_storage::JournalReader;
+use serde::Serialize;
+
+use super::args::Output;
+use super::table::table;
+use super::terminal::{say, say_json};
+use crate::config::node_file::NodeFile;
+use crate::config::settings::NodeConfig;
+use crate::config::state_dir::StateDir;
+use crate::config::{identity, site_file, stop_file, token};
+use crate::moments::unix_ms;
+
+/// The day this was written, Unix milliseconds: a clock before it is wrong.
+const BUILT_AFTER_MS: u64 = 1_795_000_000_000;
+const DISK_BYTES_MIN: u64 = 1 << 30;
+
+#[derive(Serialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Good,
+    Note,
+    Bad,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    check: &'static str,
+    outcome: Outcome,
+    sentence: String,
+}
+
+/// Runs the command. The exit code is non-zero when something is bad.
+pub fn run(state_dir: Option<PathBuf>, output: Output) -> anyhow::Result<ExitCode> {
+    let dir = StateDir::find(state_dir)?;
+    let findings = examine(&dir);
+    if output.json {
+        say_json(&findings)?;
+    } else {
+        let word = |outcome| match outcome {
+            Outcome::Good => "good",
+            Outcome::Note => "note",
+            Outcome::Bad => "BAD",
+        };
+        let rows: Vec<Vec<String>> = findings
+            .iter()
+            .map(|finding| {
+                vec![finding.check.to_owned(), word(finding.outcome).to_owned(), finding.sentence.clone()]
+            })
+            .collect();
+        say(&table(&["check", "is", "finding"], &rows));
+    }
+    let is_bad = findings.iter().any(|finding| finding.outcome == Outcome::Bad);
+    Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn examine(dir: &StateDir) -> Vec<Finding> {
+    if !dir.root().exists() {
+        let sentence = format!("{} is not there yet; `clawmesh start` makes it", dir.root().display());
+        return vec![Finding { check: "state dir", outcome: Outcome::Note, sentence }, clock()];
+    }
+    vec![
+        identity_file(dir),
+        node_file(dir),
+        site(dir),
+        gateway(dir),
+        journal(dir),
+        stop(dir),
+        disk(dir),
+        clock(),
+    ]
+}
+
+fn finding(check: &'static str, outcome: Outcome, sentence: impl Into<String>) -> Finding {
+    Finding { check, outcome, sentence: sentence.into() }
+}
+
+fn identity_file(dir: &StateDir) -> Finding {
+    match identity::load(dir) {
+        Ok(Some(key)) => finding("identity", Outcome::Good, key.id().to_string()),
+        Ok(None) => finding("identity", Outcome::Note, "there is none yet; `clawmesh start` makes one"),
+        Err(fault) => finding("identity", Outcome::Bad, fault.to_string()),
+    }
+}
+
+fn node_file(dir: &StateDir) -> Finding {
+    match NodeConfig::load(dir, NodeFile::default()) {
+        Err(fault) => finding("node.ron", Outcome::Bad, fault.to_string()),
+        Ok(config) if config.trusted.value.is_empty() => {
+            let sentence =
+                "no other node is trusted, so nothing they say is taken; list their ids in `trusted`";
+            finding("node.ron", Outcome::Note, sentence)
+        }
+        Ok(config) => {
+            let sentence = format!("well-formed, trusts {} nodes", config.trusted.value.len());
+            finding("node.ron", Outcome::Good, sentence)
+        }
+    }
+}
+
+fn site(dir: &StateDir) -> Finding {
+    match site_file::load(dir) {
+        Ok(site) => {
+            let sentence = format!("well-formed, {} foreign topics mapped", site.mappings.len());
+            finding("site.ron", Outcome::Good, sentence)
+        }
+        Err(fault) => finding("site.ron", Outcome::Bad, fault.to_string()),
+    }
+}
+
+fn gateway(dir: &StateDir) -> Finding {
+    if let Err(fault) = token::load(dir) {
+        return finding("gateway", Outcome::Bad, fault.to_string());
+    }
+    let Ok(config) = NodeConfig::load(dir, NodeFile::default()) else {
+        return finding("gateway", Outcome::Note, "not looked at: node.ron must be mended first");
+    };
+    let address = std::net::SocketAddr::new(config.host.value, config.port.value);
+    match (dir.address_file().exists(), TcpListener::bind(address)) {
+        (true, _) => {
+            finding("gateway", Outcome::Good, "a node of this state dir runs; see `clawmesh status`")
+        }
+        (false, Ok(_)) => finding("gateway", Outcome::Good, format!("{address} is free")),
+        (false, Err(fault)) => {
+            let sentence = format!("{address} cannot be used ({fault}); choose another `port` in node.ron");
+            finding("gateway", Outcome::Bad, sentence)
+        }
+    }
+}
+
+fn journal(dir: &StateDir) -> Finding {
+    let path = dir.journal_file();
+    if !path.exists() {
+        return finding("journal", Outcome::Note, "there is none yet; `clawmesh start` makes one");
+    }
+    let read = JournalReader::open(&path).and_then(|reader| {
+        let mut rows = 0_u64;
+        for row in reader.records() {
+            row?;
+            rows += 1;
+        }
+        Ok(rows)
+    });
+    match read {
+        Ok(rows) => finding("journal", Outcome::Good, format!("{rows} rows, the chain holds")),
+        Err(fault) => finding("journal", Outcome::Bad, fault.to_string()),
+    }
+}
+
+fn stop(dir: &StateDir) -> Finding {
+    match stop_file::load(dir) {
+        None => finding("stop", Outcome::Good, "not latched"),
+        Some(stop) => {
+            let path = dir.stop_file();
+            let sentence = format!(
+                "latched: {}; when you have seen to it on site, remove {} and start the node again",
+                stop.reason,
+                path.display()
+            );
+            finding("stop", Outcome::Bad, sentence)
+        }
+    }
+}
+
+fn disk(dir: &StateDir) -> Finding {
+    let disks = sysinfo::Disks::new_with_refreshed_list().ok();
+    let holds_it = |disk: &&sysinfo::Disk| dir.root().starts_with(disk.mount_point());
+    let closest =
+        disks.iter().flatten().filter(holds_it).max_by_key(|disk| disk.mount_point().as_os_str().len());
+    match closest.map(sysinfo::Disk::available_space) {
+        None => finding("disk", Outcome::Note, "cannot tell how much room is left"),
+        Some(free) if free < DISK_BYTES_MIN => {
+            let sentence = format!("{} MiB left; the journal stops when it is full", free >> 20);
+            finding("disk", Outcome::Bad, sentence)
+        }
+        Some(free) => finding("disk", Outcome::Good, format!("{} GiB left", free >> 30)),
+    }
+}
+
+fn clock() -> Finding {
+    if unix_ms() < BUILT_AFTER_MS {
+        let sentence = "the clock stands in the past; set it, or other nodes take our readings for stale";
+        return finding("clock", Outcome::Bad, sentence);
+    }
+    finding("clock", Outcome::Good, "plausible")
+}

@@ -1,0 +1,47 @@
+//! The command line: what people type, what they read, and the exit code.
+//! Reads arguments, the state dir, and a running node over its gateway. Writes the terminal.
+//! Invariant: every reading command has `--json`; a failure is one sentence on standard error and a non-zero
+//! exit code.
+//! Not here: running a node (`headless`), the files it keeps (`config`).
+
+mod args;
+mod client;
+mod config_show;
+mod demo;
+mod doctor;
+mod identity;
+mod logging;
+mod peers;
+mod replay;
+mod start;
+mod status;
+mod table;
+mod terminal;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command, ConfigCommand};
+
+/// Parses the command line, runs the command, and turns its outcome into an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(&cli.log, matches!(cli.command, Command::Start(_)));
+    let outcome = match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Start(args) => start::run(cli.state_dir, args),
+        Command::Identity(output) => identity::run(cli.state_dir, output),
+        Command::Status(target) => status::run(cli.state_dir, &target),
+        Command::Peers(args) => peers::run(cli.state_dir, &args),
+        Command::World(args) => world::run(cli.state_dir, &args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Doctor(output) => doctor::run(cli.state_dir, output),
+        Command::Config(ConfigCommand::Show(args)) => config_show::run(cli.state_dir, args),
+    };
+    outcome.unwrap_or_else(|fault| {
+        terminal::complain(&format!("clawmesh: {fault:#}"));
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,189 @@
+//! Everything that can be wrong with the state dir and with what people wrote there.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the configuration could not be used. Each message is one sentence that names the file and the repair.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Neither flag, environment nor home folder says where the state dir is.
+    #[error("there is no home folder to keep the state in; name a folder with --state-dir")]
+    NoHome,
+    /// A flag or variable names a state dir, with nothing in it.
+    #[error("the state dir is given as an empty text; name a folder with --state-dir")]
+    BlankStateDir,
+    /// The operating system refused.
+    #[error("cannot {doing}: {fault}; check {}", path.display())]
+    Io {
+        /// What we were about to do, for example `write the file`.
+        doing: &'static str,
+        /// What the system said. Not called `source`: the sentence already holds it.
+        fault: io::Error,
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// Another node holds the lock of this state dir; two would spoil one journal.
+    #[error("another node is running on this state dir; stop it or name another with --state-dir: {}", dir.display())]
+    Locked {
+        /// The state dir.
+        dir: PathBuf,
+    },
+    /// We read small files only; this one cannot be what it should be.
+    #[error("the file has {found} bytes, more than the {max} it may have; check {}", path.display())]
+    TooLarge {
+        /// Its size.
+        found: u64,
+        /// The most it may have.
+        max: u64,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The identity file exists and holds no key. A new one would be another node, so we never make it here.
+    #[error(
+        "identity file is damaged: {why}; restore it from a backup, or move it away to get a new identity \
+         (peers must then trust the new id): {}", path.display()
+    )]
+    DamagedIdentity {
+        /// What is wrong with it.
+        why: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A secret that other users of the machine can read is no secret.
+    #[error("other users can read the {what} (mode {mode:o}); run: chmod 600 {}", path.display())]
+    ExposedSecret {
+        /// Which secret.
+        what: &'static str,
+        /// The permissions it has.
+        mode: u32,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The gateway token is no token of ours; programs may still use the old one.
+    #[error("gateway token is damaged: {why}; restore it, or move it away to get a new one: {}", path.display())]
+    DamagedToken {
+        /// What is wrong with it.
+        why: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Without the last epoch, peers could take new statements for old ones.
+    #[error(
+        "epoch file is damaged: {why}; restore it from a backup, or write into it a number larger than any epoch \
+         peers have seen of this node: {}", path.display()
+    )]
+    DamagedEpoch {
+        /// What is wrong with it.
+        why: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system has no randomness to give; a guessable secret is worse than none.
+    #[error("the system gives no random bytes for the {what}: {fault}")]
+    NoRandomness {
+        /// Which secret.
+        what: &'static str,
+        /// What the system said.
+        fault: getrandom::Error,
+    },
+    /// A key nobody knows: most often a slip of the pen.
+    #[error("{place}: unknown key `{key}`, known keys are {}{}", known.join(", "), did_you_mean(suggestion))]
+    UnknownKey {
+        /// Where it stands.
+        place: Place,
+        /// The key.
+        key: String,
+        /// What could stand there.
+        known: &'static [&'static str],
+        /// The known key that looks most like it.
+        suggestion: Option<&'static str>,
+    },
+    /// A text that is no RON, or a value that does not fit its key.
+    #[error("{place}: {sentence}")]
+    Refused {
+        /// Where it stands.
+        place: Place,
+        /// What is wrong and what would be right.
+        sentence: String,
+    },
+}
+
+impl ConfigError {
+    /// For `map_err` around a call of the operating system.
+    pub fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |fault| Self::Io { doing, fault, path: path.to_owned() }
+    }
+}
+
+fn did_you_mean(suggestion: &Option<&'static str>) -> String {
+    suggestion.map_or_else(String::new, |known| format!("; did you mean `{known}`?"))
+}
+
+/// A line and a column of a text, both counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+/// Where a faulty value was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a file, at a position if we found it.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The position.
+        position: Option<Position>,
+    },
+    /// On the command line, under this flag.
+    Flag(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, position: Some(at) } => {
+                write!(f, "{}:{}:{}", path.display(), at.line, at.column)
+            }
+            Self::File { path, position: None } => write!(f, "{}", path.display()),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_sentence_that_names_place_and_repair() {
+        let place = Place::File { path: "node.ron".into(), position: Some(Position { line: 3, column: 5 }) };
+        let known = &["name", "role"];
+        let slip = ConfigError::UnknownKey { place, key: "nmae".into(), known, suggestion: Some("name") };
+        assert_eq!(
+            slip.to_string(),
+            "node.ron:3:5: unknown key `nmae`, known keys are name, role; did you mean `name`?"
+        );
+        let locked = ConfigError::Locked { dir: "state".into() };
+        assert_eq!(
+            locked.to_string(),
+            "another node is running on this state dir; stop it or name another with --state-dir: state"
+        );
+        let exposed = ConfigError::ExposedSecret { what: "identity", mode: 0o644, path: "node.pem".into() };
+        assert_eq!(
+            exposed.to_string(),
+            "other users can read the identity (mode 644); run: chmod 600 node.pem"
+        );
+    }
+
+    #[test]
+    fn an_io_error_says_what_was_tried() {
+        let fault = io::Error::from(io::ErrorKind::NotFound);
+        let error = ConfigError::io("write the file", Path::new("epoch"))(fault);
+        assert_eq!(error.to_string(), "cannot write the file: entity not found; check epoch");
+    }
+}

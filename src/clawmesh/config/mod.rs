@@ -1,0 +1,18 @@
+//! What a node keeps on disk about itself, and what people tell it there.
+//! Reads the state dir, its files and the environment. Writes the state dir only, whole files at once.
+//! Invariant: a file we cannot understand is an error with the repair in it, never replaced; the environment
+//! is read here and nowhere else.
+//! Not here: the journal (`storage`), what the settings mean (the modes), the parsing of flags (`cli`).
+
+pub mod durable_file;
+pub mod epoch;
+pub mod error;
+pub mod identity;
+pub mod node_file;
+pub mod ron_marks;
+pub mod ron_text;
+pub mod settings;
+pub mod site_file;
+pub mod state_dir;
+pub mod stop_file;
+pub mod token;

@@ -1,0 +1,251 @@
+//! The settings of a node, layered: what is built in, then `node.ron`, then the command line.
+//! Every value remembers where it came from, so that nobody has to guess why a node behaves as it does.
+
+pub mod checks;
+pub mod show;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use clawmesh_authority::{MeshId, NodeId};
+use clawmesh_bridge::BridgeLimits;
+
+use crate::config::durable_file::read_bounded;
+use crate::config::error::{ConfigError, Place};
+use crate::config::node_file::{self, Limits, NodeFile};
+use crate::config::ron_text;
+use crate::config::state_dir::StateDir;
+use checks::Fault;
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Built in.
+    Default,
+    /// A file.
+    File {
+        /// Which one.
+        path: PathBuf,
+    },
+    /// The command line.
+    CommandLine,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path } => write!(f, "{}", path.display()),
+            Self::CommandLine => f.write_str("command line"),
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// The layer that set it.
+    pub source: Source,
+}
+
+/// Every setting of a node, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// The name people use for the node.
+    pub name: Setting<String>,
+    /// What it is for; self-declared, never an authority.
+    pub role: Setting<String>,
+    /// The address the gateway listens on.
+    pub host: Setting<IpAddr>,
+    /// The port the gateway listens on.
+    pub port: Setting<u16>,
+    /// The mesh the node belongs to.
+    pub mesh_name: Setting<String>,
+    /// Whether peers on the local network are looked for.
+    pub discovery: Setting<bool>,
+    /// Whether the machine itself is a sensor.
+    pub host_sensors: Setting<bool>,
+    /// Endpoints where other nodes can reach this one.
+    pub listen: Setting<Vec<String>>,
+    /// Endpoints of other nodes, or of a router.
+    pub connect: Setting<Vec<String>>,
+    /// The nodes whose statements count.
+    pub trusted: Setting<BTreeSet<NodeId>>,
+    /// Ticks per second.
+    pub hz: Setting<u32>,
+    /// Ticks between two digests.
+    pub digest_every_ticks: Setting<u64>,
+    /// The most signed envelopes of one peer we open in a second.
+    pub envelopes_per_second_max: Setting<u32>,
+}
+
+impl NodeConfig {
+    /// Reads `node.ron` of the state dir, if there is one, and puts `command_line` on top.
+    pub fn load(dir: &StateDir, command_line: NodeFile) -> Result<Self, ConfigError> {
+        let path = dir.node_file();
+        let content = read_bounded(&path)?;
+        let text = content.as_deref().map(|content| ron_text::utf8(&path, content)).transpose()?;
+        Self::resolve(&path, text, command_line, &machine_name())
+    }
+
+    /// The layers put together. Each layer is checked, also where a higher one covers it.
+    pub fn resolve(
+        path: &Path,
+        text: Option<&str>,
+        command_line: NodeFile,
+        machine_name: &str,
+    ) -> Result<Self, ConfigError> {
+        let file = text.map(|text| node_file::parse(path, text)).transpose()?.unwrap_or_default();
+        let layers = Layers { path, text: text.unwrap_or_default(), file, command_line };
+        let default_listen = vec!["tcp/127.0.0.1:7447".to_owned()];
+        Ok(Self {
+            name: layers.pick("name", machine_name.to_owned(), |l| l.name.as_deref(), checks::name)?,
+            role: layers.pick("role", "node".to_owned(), |l| l.role.as_deref(), checks::name)?,
+            host: layers.pick("host", Ipv4Addr::LOCALHOST.into(), |l| l.host.as_deref(), checks::host)?,
+            port: layers.pick("port", 18_789, |l| l.port.as_ref(), checks::any)?,
+            mesh_name: layers.pick(
+                "mesh_name",
+                MeshId::DEFAULT_NAME.to_owned(),
+                |l| l.mesh_name.as_deref(),
+                checks::name,
+            )?,
+            discovery: layers.pick("discovery", true, |l| l.discovery.as_ref(), checks::any)?,
+            host_sensors: layers.pick("host_sensors", false, |l| l.host_sensors.as_ref(), checks::any)?,
+            listen: layers.pick("listen", default_listen, |l| l.listen.as_deref(), checks::endpoints)?,
+            connect: layers.pick("connect", Vec::new(), |l| l.connect.as_deref(), checks::endpoints)?,
+            trusted: layers.pick("trusted", BTreeSet::new(), |l| l.trusted.as_deref(), checks::node_ids)?,
+            hz: layers.pick("hz", 50, |l| l.hz.as_ref(), checks::hz)?,
+            digest_every_ticks: layers.pick(
+                "digest_every_ticks",
+                50,
+                |l| l.digest_every_ticks.as_ref(),
+                checks::digest_every_ticks,
+            )?,
+            envelopes_per_second_max: layers.pick(
+                "limits.envelopes_per_second_max",
+                BridgeLimits::default().envelopes_per_second_max,
+                |l| l.limits.as_ref().and_then(Limits::envelopes),
+                checks::envelopes_per_second,
+            )?,
+        })
+    }
+}
+
+impl Limits {
+    fn envelopes(&self) -> Option<&u32> {
+        self.envelopes_per_second_max.as_ref()
+    }
+}
+
+struct Layers<'a> {
+    path: &'a Path,
+    text: &'a str,
+    file: NodeFile,
+    command_line: NodeFile,
+}
+
+impl Layers<'_> {
+    fn pick<R: ?Sized, T>(
+        &self,
+        key: &str,
+        default: T,
+        raw: fn(&NodeFile) -> Option<&R>,
+        check: fn(&str, &R) -> Result<T, Fault>,
+    ) -> Result<Setting<T>, ConfigError> {
+        let checked = |layer| raw(layer).map(|value| check(key, value)).transpose();
+        let in_file = checked(&self.file).map_err(|fault| self.fault_in_file(fault))?;
+        let given = checked(&self.command_line).map_err(|fault| fault_of_flag(key, fault))?;
+        let from_file = || Source::File { path: self.path.to_owned() };
+        Ok(match (given, in_file) {
+            (Some(value), _) => Setting { value, source: Source::CommandLine },
+            (None, Some(value)) => Setting { value, source: from_file() },
+            (None, None) => Setting { value: default, source: Source::Default },
+        })
+    }
+
+    fn fault_in_file(&self, fault: Fault) -> ConfigError {
+        ron_text::wrong_value(self.path, self.text, &fault.path, fault.sentence)
+    }
+}
+
+fn fault_of_flag(key: &str, fault: Fault) -> ConfigError {
+    let place = Place::Flag(format!("--{}", key.replace('_', "-")));
+    ConfigError::Refused { place, sentence: fault.sentence }
+}
+
+/// The name of the machine as far as it can be the name of a node.
+fn machine_name() -> String {
+    let name = sysinfo::System::host_name().unwrap_or_default();
+    checks::name("name", &name).unwrap_or_else(|_| "node".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(text: Option<&str>, command_line: NodeFile) -> Result<NodeConfig, String> {
+        NodeConfig::resolve(Path::new("node.ron"), text, command_line, "barn")
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_said_gives_the_defaults() {
+        let config = resolve(None, NodeFile::default()).unwrap();
+        assert_eq!(config.name, Setting { value: "barn".into(), source: Source::Default });
+        assert_eq!(config.host.value.to_string(), "127.0.0.1");
+        assert_eq!((config.port.value, config.hz.value, config.digest_every_ticks.value), (18_789, 50, 50));
+        assert_eq!(config.mesh_name.value, "default");
+        assert_eq!(config.listen.value, ["tcp/127.0.0.1:7447"]);
+        assert!(config.discovery.value && !config.host_sensors.value);
+        assert!(config.connect.value.is_empty() && config.trusted.value.is_empty());
+        assert_eq!(resolve(Some("()"), NodeFile::default()).unwrap(), config);
+    }
+
+    #[test]
+    fn the_higher_layer_wins_and_the_value_says_so() {
+        let command_line = NodeFile { hz: Some(10), discovery: Some(false), ..NodeFile::default() };
+        let config = resolve(Some("(hz: 100, port: 1, name: \"gate\")"), command_line).unwrap();
+        let file = || Source::File { path: "node.ron".into() };
+        assert_eq!(config.hz, Setting { value: 10, source: Source::CommandLine });
+        assert_eq!(config.discovery, Setting { value: false, source: Source::CommandLine });
+        assert_eq!(config.port, Setting { value: 1, source: file() });
+        assert_eq!(config.name, Setting { value: "gate".into(), source: file() });
+        assert_eq!(config.role.source, Source::Default);
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_where_it_stands_even_when_covered() {
+        let covering = NodeFile { hz: Some(10), ..NodeFile::default() };
+        assert_eq!(
+            resolve(Some("(\n  hz: 500,\n)"), covering).unwrap_err(),
+            "node.ron:2:3: `hz` is 500, it must be 1 to 200"
+        );
+        let wrong = NodeFile { mesh_name: Some(" ".into()), ..NodeFile::default() };
+        assert_eq!(
+            resolve(Some("()"), wrong).unwrap_err(),
+            "--mesh-name: `mesh_name` is blank, write at least one letter, or remove the key"
+        );
+        let error = resolve(Some("(\n trusted: [\n  \"ab\",\n ],\n)"), NodeFile::default()).unwrap_err();
+        assert!(error.starts_with("node.ron:3:3: `trusted[0]` is \"ab\", "), "{error}");
+        let limits = "(limits: (\n envelopes_per_second_max: 0))";
+        let error = resolve(Some(limits), NodeFile::default()).unwrap_err();
+        assert!(error.starts_with("node.ron:2:2: `limits.envelopes_per_second_max` is 0, "), "{error}");
+    }
+
+    #[test]
+    fn the_file_of_a_state_dir_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::locate(Some(dir.path().join("state"))).unwrap();
+        assert!(!NodeConfig::load(&state, NodeFile::default()).unwrap().name.value.is_empty());
+        std::fs::write(state.node_file(), "(role: \"field\")").unwrap();
+        let config = NodeConfig::load(&state, NodeFile::default()).unwrap();
+        assert_eq!(config.role.source, Source::File { path: state.node_file() });
+        std::fs::write(state.node_file(), b"(role: \"\xff\")").unwrap();
+        let error = NodeConfig::load(&state, NodeFile::default()).unwrap_err().to_string();
+        assert!(error.contains("node.ron: the file is not UTF-8"), "{error}");
+    }
+}

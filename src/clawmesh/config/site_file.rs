@@ -1,0 +1,219 @@
+//! `site.ron`: what stands at this site, and which foreign samples are its sensors.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clawmesh_bridge::Mapping;
+use serde::Deserialize;
+
+use crate::config::durable_file::{create_atomic, read_bounded};
+use crate::config::error::ConfigError;
+use crate::config::ron_text::{self, wrong_value};
+use crate::config::state_dir::StateDir;
+
+/// The most mappings of one site: one for each sensor a node may describe.
+pub const MAPPINGS_MAX: usize = clawmesh_authority::reading::SENSORS_PER_NODE_MAX;
+
+const EMPTY_SITE: &str = "\
+// What stands at this site. A mapping makes a sensor of the samples that somebody else puts, for example:
+//     (key_expr: \"orchard/moisture/1\", sensor: \"sensor:soil-moisture:zone-1\", decoder: Number,
+//      quantity: \"soil moisture\", unit: \"%\", period_ms: 1000, range: (0.0, 100.0)),
+(
+    name: \"unnamed\",
+    mappings: [],
+)
+";
+
+/// The site of a node, checked.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteFile {
+    /// The name people use for the site.
+    pub name: String,
+    /// Which key expressions of other zenoh clients feed which sensors.
+    #[serde(default)]
+    pub mappings: Vec<Mapping>,
+}
+
+impl Default for SiteFile {
+    fn default() -> Self {
+        Self { name: "unnamed".to_owned(), mappings: Vec::new() }
+    }
+}
+
+/// Reads the site; without a file it is empty.
+pub fn load(dir: &StateDir) -> Result<SiteFile, ConfigError> {
+    let path = dir.site_file();
+    match read_bounded(&path)? {
+        None => Ok(SiteFile::default()),
+        Some(content) => parse(&path, ron_text::utf8(&path, &content)?),
+    }
+}
+
+/// Writes an empty site with a word of explanation, for people to fill in; a file that is there stays.
+pub fn create_missing(dir: &StateDir) -> Result<(), ConfigError> {
+    create_atomic(&dir.site_file(), EMPTY_SITE.as_bytes()).map(drop)
+}
+
+/// Reads the text of `site.ron` and checks every mapping; `path` is for the messages.
+pub fn parse(path: &Path, text: &str) -> Result<SiteFile, ConfigError> {
+    let site: SiteFile = ron_text::parse(path, text, hint)?;
+    match fault(&site) {
+        None => Ok(site),
+        Some((at, sentence)) => Err(wrong_value(path, text, &at, sentence)),
+    }
+}
+
+fn hint(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "name" | "mappings.key_expr" | "mappings.quantity" => "a text in quotes",
+        "mappings" => "a list, for example [(key_expr: …, sensor: …), (…)]",
+        "mappings.decoder" => "Number, or JsonPointer(\"/value\")",
+        "mappings.period_ms" | "mappings.stuck_after_ms" => "milliseconds as a whole number",
+        "mappings.range" => "the lowest and the highest value, for example (0.0, 100.0)",
+        _ => return None,
+    })
+}
+
+/// The first thing wrong: where in the text, and the sentence.
+fn fault(site: &SiteFile) -> Option<(String, String)> {
+    if site.name.trim().is_empty() {
+        return Some(("name".to_owned(), "`name` is blank, write the name of the site".to_owned()));
+    }
+    if site.mappings.len() > MAPPINGS_MAX {
+        let found = site.mappings.len();
+        let sentence = format!("`mappings` has {found} entries, at most {MAPPINGS_MAX} are allowed");
+        return Some(("mappings".to_owned(), sentence));
+    }
+    let mut first_use = BTreeMap::new();
+    for (index, mapping) in site.mappings.iter().enumerate() {
+        let at = format!("mappings[{index}]");
+        if let Some(fault) = mapping.fault() {
+            // The fault names its key in backticks, if it is about one.
+            let key = fault.split('`').nth(1).unwrap_or_default();
+            return Some((format!("{at}.{key}"), format!("`{at}`: {fault}")));
+        }
+        if let Some(first) = first_use.insert(mapping.sensor.to_string(), index) {
+            let at = format!("{at}.sensor");
+            let sensor = &mapping.sensor;
+            let sentence = format!("`{at}` is {sensor}, which mappings[{first}] feeds already; rename one");
+            return Some((at, sentence));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+
+    fn mapping(sensor: &str, period_ms: u32) -> String {
+        format!(
+            "(key_expr: \"orchard/{sensor}\", sensor: \"sensor:{sensor}\", decoder: JsonPointer(\"/v\"), \
+             quantity: \"soil moisture\", unit: \"%\", period_ms: {period_ms}, range: (0.0, 100.0))"
+        )
+    }
+
+    fn site(mappings: &[String]) -> String {
+        format!("(\n name: \"farm\",\n mappings: [\n  {},\n ],\n)", mappings.join(",\n  "))
+    }
+
+    fn read(text: &str) -> Result<SiteFile, String> {
+        parse(Path::new("site.ron"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_site_without_a_file_is_empty_and_the_template_says_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::locate(Some(dir.path().join("state"))).unwrap();
+        assert_eq!(load(&state).unwrap(), SiteFile::default());
+        create_missing(&state).unwrap();
+        assert_eq!(load(&state).unwrap(), SiteFile::default());
+        fs::write(state.site_file(), site(&[mapping("a", 5)])).unwrap();
+        create_missing(&state).unwrap();
+        assert_eq!(load(&state).unwrap().mappings.len(), 1);
+    }
+
+    #[test]
+    fn the_example_of_the_template_is_a_mapping() {
+        let example: String = EMPTY_SITE
+            .lines()
+            .filter_map(|line| line.strip_prefix("//     ").or(line.strip_prefix("//      ")))
+            .collect();
+        let text = format!("(name: \"farm\", mappings: [{example}])");
+        assert_eq!(read(&text).unwrap().mappings[0].sensor.to_string(), "sensor:soil-moisture:zone-1");
+    }
+
+    #[test]
+    fn a_fault_is_told_with_line_mapping_and_key() {
+        for (text, sentence) in [
+            (
+                site(&[mapping("a", 5), mapping("b", 0)]),
+                "site.ron:5:3: `mappings[1]`: sensor:b has a period of zero",
+            ),
+            (
+                site(&[mapping("a", 5), mapping("b", 5).replace("orchard/b", "clawmesh/b")]),
+                "site.ron:5:4: `mappings[1]`: `key_expr` takes in keys of clawmesh itself; name keys outside of \
+                 `clawmesh/`",
+            ),
+            (
+                site(&[mapping("a", 5), mapping("b", 5), mapping("a", 5)]),
+                "site.ron:6:27: `mappings[2].sensor` is sensor:a, which mappings[0] feeds already; rename one",
+            ),
+            (
+                site(&[mapping("a", 5), mapping("b", 5).replace("period_ms", "perod_ms")]),
+                "site.ron:5:113: unknown key `perod_ms`, known keys are key_expr, sensor, decoder, quantity, unit, \
+                 period_ms, range, stuck_after_ms, about; did you mean `period_ms`?",
+            ),
+            (
+                "(name: \"f\", mappings: [\n (key_expr: \"a\")])".to_owned(),
+                "site.ron:2:2: the key `sensor` is missing in `mappings[0]`",
+            ),
+            ("(mappings: [])".to_owned(), "site.ron:1:14: the key `name` is missing"),
+            ("(\n name: \" \")".to_owned(), "site.ron:2:2: `name` is blank, write the name of the site"),
+            (
+                "(\n nam: \"x\")".to_owned(),
+                "site.ron:2:2: unknown key `nam`, known keys are name, mappings; did you mean `name`?",
+            ),
+        ] {
+            assert_eq!(read(&text).unwrap_err(), sentence);
+        }
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_names_its_mapping() {
+        for (from, to) in [
+            ("unit: \"%\"", "unit: \"furlong\""),
+            ("sensor: \"sensor:a\"", "sensor: \"a b\""),
+            ("JsonPointer(\"/v\")", "Jsonpointer(\"/v\")"),
+            ("period_ms: 5", "period_ms: -5"),
+        ] {
+            let error = read(&site(&[mapping("a", 5).replace(from, to)])).unwrap_err();
+            assert!(error.starts_with("site.ron:4:") && error.contains("`mappings[0]."), "{error}");
+        }
+    }
+
+    #[test]
+    fn too_many_mappings_are_refused() {
+        let many: Vec<String> = (0..=MAPPINGS_MAX).map(|i| mapping(&i.to_string(), 5)).collect();
+        assert!(read(&site(&many)).unwrap_err().contains("at most 1024"));
+        assert!(read(&site(&many[1..])).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,80}|\\(name: \"[a-z ]{0,3}\", mappings: \\[[(){}a-z_:\", 0-9.]{0,60}\\]\\)") {
+            let _ = read(&text);
+        }
+
+        #[test]
+        fn no_damage_to_a_good_site_panics(at in 0_usize..300, with in "\\PC{0,3}") {
+            let good = site(&[mapping("a", 5), mapping("b", 5)]);
+            let at = good.floor_char_boundary(at);
+            let _ = read(&format!("{}{with}{}", &good[..at], &good[at..]));
+            let _ = read(&good[..at]);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The folder a node lives in: where it is, what stands where, and that only one node uses it.
+
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::config::durable_file::create_folder;
+use crate::config::error::ConfigError;
+
+/// The variable that names the state dir when no flag does.
+pub const STATE_DIR_VARIABLE: &str = "CLAWMESH_STATE_DIR";
+
+/// The state dir of this node; an absolute path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+impl StateDir {
+    /// Finds the state dir (flag, then environment, then `~/.clawmesh`) and creates it, for its owner only.
+    pub fn locate(flag: Option<PathBuf>) -> Result<Self, ConfigError> {
+        let found = Self::find(flag)?;
+        create_folder(&found.root.join("identity"))?;
+        Ok(found)
+    }
+
+    /// Like [`StateDir::locate`], without touching the disk: for commands that only look.
+    pub fn find(flag: Option<PathBuf>) -> Result<Self, ConfigError> {
+        let (variable, home) = from_environment();
+        let root = choose(flag, variable, home)?;
+        // Relative paths would name another folder after the first change of directory.
+        let root = std::path::absolute(&root).map_err(ConfigError::io("find the folder", &root))?;
+        Ok(Self { root })
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The secret key of the node, PKCS#8 PEM.
+    #[must_use]
+    pub fn identity_file(&self) -> PathBuf {
+        self.root.join("identity").join("node.pem")
+    }
+
+    /// What people set for this node.
+    #[must_use]
+    pub fn node_file(&self) -> PathBuf {
+        self.root.join("node.ron")
+    }
+
+    /// What stands at this site.
+    #[must_use]
+    pub fn site_file(&self) -> PathBuf {
+        self.root.join("site.ron")
+    }
+
+    /// The record of inputs and decisions.
+    #[must_use]
+    pub fn journal_file(&self) -> PathBuf {
+        self.root.join("journal.db")
+    }
+
+    /// The secret that local programs show to the gateway.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.root.join("gateway.token")
+    }
+
+    /// Where the gateway of the running node listens; there only while one runs, or after it was killed.
+    #[must_use]
+    pub fn address_file(&self) -> PathBuf {
+        self.root.join("gateway.address")
+    }
+
+    /// The number of the last run.
+    #[must_use]
+    pub fn epoch_file(&self) -> PathBuf {
+        self.root.join("epoch")
+    }
+
+    /// There while a stop is latched.
+    #[must_use]
+    pub fn stop_file(&self) -> PathBuf {
+        self.root.join("stop")
+    }
+
+    /// Takes the state dir for this process until the lock is dropped, or the process ends in any way.
+    pub fn lock(&self) -> Result<StateLock, ConfigError> {
+        create_folder(&self.root)?;
+        let path = self.root.join("lock");
+        let failed = |fault| ConfigError::io("lock the state dir", &path)(fault);
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(StateLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(ConfigError::Locked { dir: self.root.clone() }),
+            Err(TryLockError::Error(fault)) => Err(failed(fault)),
+        }
+    }
+}
+
+/// The right to run a node on a state dir. The file stays; the system forgets the lock with the process.
+#[derive(Debug)]
+#[must_use = "the state dir is free again when the lock is dropped"]
+pub struct StateLock {
+    _file: File,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn from_environment() -> (Option<OsString>, Option<PathBuf>) {
+    (std::env::var_os(STATE_DIR_VARIABLE), std::env::home_dir())
+}
+
+fn choose(
+    flag: Option<PathBuf>,
+    variable: Option<OsString>,
+    home: Option<PathBuf>,
+) -> Result<PathBuf, ConfigError> {
+    if let Some(flag) = flag {
+        return if flag.as_os_str().is_empty() { Err(ConfigError::BlankStateDir) } else { Ok(flag) };
+    }
+    if let Some(folder) = variable.map(trimmed).filter(|folder| !folder.is_empty()) {
+        return Ok(folder.into());
+    }
+    let home = home.filter(|home| !home.as_os_str().is_empty()).ok_or(ConfigError::NoHome)?;
+    Ok(home.join(".clawmesh"))
+}
+
+/// Unit files and shells leave blanks around values; a name that is no text is taken as it is.
+fn trimmed(value: OsString) -> OsString {
+    value.to_str().map(|text| text.trim().into()).unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_wins_over_the_variable_over_the_home_folder() {
+        let choose = |flag: Option<&str>, variable: Option<&str>, home: Option<&str>| {
+            choose(flag.map(Into::into), variable.map(Into::into), home.map(Into::into))
+                .map(|path| path.display().to_string())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(choose(Some("flag"), Some("variable"), Some("barn")).unwrap(), "flag");
+        assert_eq!(choose(None, Some(" variable \n"), Some("barn")).unwrap(), "variable");
+        for blank in [None, Some(""), Some("  ")] {
+            assert_eq!(choose(None, blank, Some("barn")).unwrap(), "barn/.clawmesh");
+            assert!(choose(None, blank, None).unwrap_err().contains("--state-dir"));
+        }
+        assert!(choose(Some(""), Some("variable"), Some("barn")).unwrap_err().contains("--state-dir"));
+    }
+
+    #[test]
+    fn looking_creates_nothing_and_locating_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("a/state");
+        assert_eq!(StateDir::find(Some(root.clone())).unwrap().root(), root);
+        assert!(!dir.path().join("a").exists());
+        let state = StateDir::locate(Some(root.clone())).unwrap();
+        assert!(root.join("identity").is_dir());
+        assert_eq!(StateDir::locate(Some(root)).unwrap(), state);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_folders_are_for_their_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::locate(Some(dir.path().join("state"))).unwrap();
+        for folder in [state.root(), &state.root().join("identity")] {
+            assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
+
+    #[test]
+    fn every_file_has_its_own_name() {
+        let state = StateDir::find(Some("state".into())).unwrap();
+        let files = [
+            state.identity_file(),
+            state.node_file(),
+            state.site_file(),
+            state.journal_file(),
+            state.token_file(),
+            state.epoch_file(),
+            state.stop_file(),
+        ];
+        let names: Vec<_> = files.iter().map(|file| file.strip_prefix(state.root()).unwrap()).collect();
+        let expected =
+            ["identity/node.pem", "node.ron", "site.ron", "journal.db", "gateway.token", "epoch", "stop"];
+        assert_eq!(names, expected.map(Path::new));
+    }
+
+    #[test]
+    fn a_relative_state_dir_becomes_absolute() {
+        assert!(StateDir::find(Some("state".into())).unwrap().node_file().is_absolute());
+    }
+
+    #[test]
+    fn a_second_node_on_one_state_dir_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::locate(Some(dir.path().join("state"))).unwrap();
+        let first = state.lock().unwrap();
+        let error = state.lock().unwrap_err().to_string();
+        assert!(error.contains("another node is running"), "{error}");
+        assert!(error.ends_with(&state.root().display().to_string()), "{error}");
+        drop(first);
+        let _again = state.lock().unwrap();
+    }
+}

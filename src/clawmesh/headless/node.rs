@@ -1,0 +1,236 @@
+//! Putting a node together, running it, and taking it apart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clawmesh_authority::{LaneMark, NodeId, NodeKey};
+use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts};
+use clawmesh_core::intake::{InboxHandle, InboxLimits, InputBody, SourceId, doors};
+use clawmesh_core::publish::{NodeView, OutboxReader, outbox};
+use clawmesh_core::replay::CommitWatch;
+use clawmesh_core::{Core, Ports, Settings};
+use clawmesh_gateway::{BoundGateway, GatewayConfig, GatewayPorts, SnapshotFeed, snapshot_feed};
+use clawmesh_storage::{Journal, JournalOptions, OpenJournal};
+use tokio::sync::Notify;
+
+use super::host_sensors::HostSensors;
+use super::ticker::Ticker;
+use super::{faults, signals};
+use crate::config::durable_file::{remove_durably, write_atomic};
+use crate::config::settings::NodeConfig;
+use crate::config::site_file::{self, SiteFile};
+use crate::config::state_dir::StateDir;
+use crate::config::{epoch, identity, stop_file, token};
+use crate::moments::unix_ms;
+
+/// Frames and batches of readings that may wait for the zenoh edge.
+const OUTBOX_FRAMES: usize = 4_096;
+const OUTBOX_BATCHES: usize = 1_024;
+
+/// How a node is run.
+pub struct Options {
+    /// Where it keeps its things.
+    pub dir: StateDir,
+    /// Its settings.
+    pub config: NodeConfig,
+    /// Whether the end of standard input ends it.
+    pub stop_with_stdin: bool,
+}
+
+/// Runs a node until it is told to stop. The error, if any, is one sentence for people.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    let _lock = options.dir.lock()?;
+    let workers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("gateway")
+        .enable_all()
+        .build()
+        .context("the system gives no threads")?;
+    let start = Start::read(&options)?;
+    let gateway = workers.block_on(clawmesh_gateway::bind(start.gateway_config(&options.config)))?;
+    let journal = Journal::open(&options.dir.journal_file(), JournalOptions::default())?;
+    let node = Node::start(&options, start, journal)?;
+    tell_address(&options.dir, &gateway)?;
+    let served = workers.block_on(node.serve(gateway, options.stop_with_stdin));
+    remove_durably(&options.dir.address_file())?;
+    let death = node.close();
+    workers.shutdown_background();
+    if let Some(sentence) = death {
+        anyhow::bail!("{sentence}; the stop is latched, start the node again and look at `clawmesh status`");
+    }
+    served
+}
+
+fn tell_address(dir: &StateDir, gateway: &BoundGateway) -> anyhow::Result<()> {
+    let address = gateway.address();
+    write_atomic(&dir.address_file(), format!("{address}\n").as_bytes())?;
+    tracing::info!("gateway at http://{address}/, token in {}", dir.token_file().display());
+    Ok(())
+}
+
+/// Everything read from the state dir before anything is opened.
+struct Start {
+    key: NodeKey,
+    token: String,
+    site: SiteFile,
+    stop: Option<String>,
+    settings: Settings,
+}
+
+impl Start {
+    fn read(options: &Options) -> anyhow::Result<Self> {
+        let Options { dir, config, .. } = options;
+        let identity = identity::load_or_create(dir)?;
+        if identity.is_new {
+            tracing::info!("this node is new: its id is {}", identity.key.id());
+        }
+        site_file::create_missing(dir)?;
+        let settings = Settings {
+            node: identity.key.id(),
+            name: config.name.value.clone(),
+            role: config.role.value.clone(),
+            mesh_name: config.mesh_name.value.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch: epoch::begin(dir, unix_ms())?,
+            hz: config.hz.value,
+            digest_every_ticks: config.digest_every_ticks.value,
+            tick_before: 0,
+            trusted: config.trusted.value.clone(),
+        };
+        Ok(Self {
+            token: token::load_or_create(dir)?.reveal().to_owned(),
+            site: site_file::load(dir)?,
+            stop: stop_file::load(dir).map(|stop| stop.reason),
+            key: identity.key,
+            settings,
+        })
+    }
+
+    fn gateway_config(&self, config: &NodeConfig) -> GatewayConfig {
+        GatewayConfig {
+            host: config.host.value,
+            port: config.port.value,
+            token: self.token.clone(),
+            node: NodeView::of(&self.settings),
+        }
+    }
+}
+
+/// The running parts, in the order in which they are taken apart.
+struct Node {
+    host_sensors: Option<HostSensors>,
+    bridge: Bridge,
+    ticker: Ticker,
+    inbox: InboxHandle,
+    commits: CommitWatch,
+    snapshots: SnapshotFeed,
+    death: Arc<Notify>,
+}
+
+impl Node {
+    fn start(options: &Options, start: Start, journal: OpenJournal) -> anyhow::Result<Self> {
+        let usual = InboxLimits::default();
+        let (inbox, inboxes) = doors(InboxLimits {
+            state_inputs_max: usual.state_inputs_max + journal.recovered.inputs.len(),
+            ..usual
+        });
+        let (outbox_in, outbox_out) = outbox(OUTBOX_FRAMES, OUTBOX_BATCHES);
+        let (feeder, snapshots) = snapshot_feed();
+        let commits = journal.watch.clone();
+        let marks = marks_in(&journal.recovered.inputs);
+        let stop = start.stop.clone().map(|reason| InputBody::StopLatched { reason });
+        for body in journal.recovered.inputs.into_iter().chain(stop) {
+            inbox.offer_own(SourceId::Journal, body, None).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+        }
+        let settings = Settings { tick_before: journal.last_tick, ..start.settings.clone() };
+        let hz = settings.hz;
+        let core = Core::live(
+            settings,
+            Ports {
+                inboxes,
+                journal: Box::new(journal.writer),
+                next_sequence: journal.next_sequence,
+                outbox: outbox_in,
+                snapshots: Box::new(feeder),
+                fault_handler: faults::remember,
+            },
+        );
+        let death = Arc::<Notify>::default();
+        let mourner = Arc::clone(&death);
+        let ticker =
+            Ticker::start(core, hz, inbox.clone(), options.dir.clone(), move || mourner.notify_one())?;
+        let bridge = bridge(&options.config, start, &inbox, outbox_out, &commits, marks)?;
+        let wants_host = options.config.host_sensors.value;
+        let host_sensors = wants_host.then(|| HostSensors::start(inbox.clone())).transpose()?;
+        Ok(Self { host_sensors, bridge, ticker, inbox, commits, snapshots, death })
+    }
+
+    async fn serve(&self, gateway: BoundGateway, stop_with_stdin: bool) -> anyhow::Result<()> {
+        let ports = GatewayPorts {
+            snapshots: self.snapshots.clone(),
+            inbox: self.inbox.clone(),
+            commits: self.commits.clone(),
+            unix_ms: Arc::new(unix_ms),
+        };
+        let death = Arc::clone(&self.death);
+        let (told, stopping) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(gateway.serve(ports, async move {
+            let _ = stopping.await;
+        }));
+        let why = signals::wait(stop_with_stdin, death).await?;
+        tracing::info!("stopping: {why}");
+        let _ = told.send(());
+        serving.await.context("the gateway's task failed")??;
+        Ok(())
+    }
+
+    /// Edges first, so that nothing new comes in; the tick last, and with it the journal.
+    fn close(self) -> Option<String> {
+        if let Some(host_sensors) = self.host_sensors {
+            host_sensors.close();
+        }
+        self.bridge.close();
+        self.ticker.close()
+    }
+}
+
+fn bridge(
+    config: &NodeConfig,
+    start: Start,
+    inbox: &InboxHandle,
+    outbox: OutboxReader,
+    commits: &CommitWatch,
+    marks: BTreeMap<NodeId, (LaneMark, LaneMark)>,
+) -> anyhow::Result<Bridge> {
+    let bridge_config = BridgeConfig {
+        mesh: start.settings.mesh(),
+        listen: config.listen.value.clone(),
+        connect: config.connect.value.clone(),
+        discovery: config.discovery.value,
+        trusted: config.trusted.value.clone(),
+        mappings: start.site.mappings,
+        limits: BridgeLimits {
+            envelopes_per_second_max: config.envelopes_per_second_max.value,
+            ..BridgeLimits::default()
+        },
+        marks,
+    };
+    let ports = BridgePorts {
+        key: start.key,
+        epoch: start.settings.epoch,
+        inbox: inbox.clone(),
+        outbox,
+        commits: commits.clone(),
+        unix_ms: Arc::new(unix_ms),
+    };
+    Ok(clawmesh_bridge::spawn(bridge_config, ports)?)
+}
+
+fn marks_in(recovered: &[InputBody]) -> BTreeMap<NodeId, (LaneMark, LaneMark)> {
+    let marks = recovered.iter().filter_map(|body| match body {
+        InputBody::MarkRestored { node, state, stream } => Some((*node, (*state, *stream))),
+        _ => None,
+    });
+    marks.collect()
+}

@@ -1,0 +1,130 @@
+//! The thread that runs the tick: on time, one clock sample a second, and a stop when it fails.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use clawmesh_authority::{Code, Refusal};
+use clawmesh_core::Core;
+use clawmesh_core::intake::{InboxHandle, Input, InputBody, SourceId, StreamKey};
+
+use super::faults;
+use crate::config::state_dir::StateDir;
+use crate::config::stop_file;
+use crate::moments::{now, unix_ms};
+
+/// The wall clock is sampled when the estimate is off by more than this, and once a second.
+const DRIFT_MS_MAX: u64 = 20;
+const SAMPLE_EVERY_MS: u64 = 1_000;
+/// A tick that comes this late is not caught up: the machine slept, and time goes on from here.
+const LATE_MAX: Duration = Duration::from_millis(500);
+
+/// A running tick thread.
+pub struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Option<String>>,
+}
+
+impl Ticker {
+    /// Starts ticking. When the tick panics, `on_death` is called and the thread ends.
+    pub fn start(
+        core: Core,
+        hz: u32,
+        inbox: InboxHandle,
+        dir: StateDir,
+        on_death: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let stop = Arc::<AtomicBool>::default();
+        let period = Duration::from_secs(1) / hz.max(1);
+        let beat = Beat { core, period, inbox, dir, sampled: None, stop: Arc::clone(&stop) };
+        let thread = thread::Builder::new().name("tick".to_owned()).spawn(move || {
+            let death = beat.run();
+            if death.is_some() {
+                on_death();
+            }
+            death
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Stops after the current tick; the journal is closed with the core. Says why the tick died, if it did.
+    pub fn close(self) -> Option<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap_or_else(|panic| Some(faults::sentence_of_panic(&*panic)))
+    }
+}
+
+struct Beat {
+    core: Core,
+    period: Duration,
+    inbox: InboxHandle,
+    dir: StateDir,
+    /// Wall time and tick of the last clock sample.
+    sampled: Option<(u64, u64)>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Beat {
+    fn run(mut self) -> Option<String> {
+        let mut due = now();
+        while !self.stop.load(Ordering::Relaxed) {
+            self.sample_clock();
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.core.tick())) {
+                let sentence = faults::sentence_of_panic(&*panic);
+                self.latch_stop(&sentence);
+                return Some(sentence);
+            }
+            if let Some(sentence) = faults::take() {
+                self.latch_stop(&sentence);
+            }
+            due += self.period;
+            let late = now().saturating_duration_since(due);
+            if late > LATE_MAX {
+                self.tell_late(late);
+                due = now();
+            }
+            thread::sleep(due.saturating_duration_since(now()));
+        }
+        None
+    }
+
+    fn sample_clock(&mut self) {
+        let (unix_ms, next_tick) = (unix_ms(), self.core.tick_number() + 1);
+        let is_due = self.sampled.is_none_or(|(sampled_ms, tick)| {
+            let ticks = u32::try_from(next_tick - tick).unwrap_or(u32::MAX);
+            let passed_ms = u64::try_from((self.period * ticks).as_millis()).unwrap_or(u64::MAX);
+            passed_ms >= SAMPLE_EVERY_MS || unix_ms.abs_diff(sampled_ms + passed_ms) > DRIFT_MS_MAX
+        });
+        if !is_due {
+            return;
+        }
+        self.sampled = Some((unix_ms, next_tick));
+        let sequence = self.inbox.next_sequence();
+        let input = Input { source: SourceId::Clock, sequence, body: InputBody::ClockSampled { unix_ms } };
+        self.inbox.offer_stream(StreamKey { source: SourceId::Clock, what: String::new() }, input);
+    }
+
+    /// The file first: if the process dies now, the next one comes up stopped.
+    fn latch_stop(&self, reason: &str) {
+        tracing::error!("the stop is latched: {reason}");
+        if let Err(fault) = stop_file::latch(&self.dir, reason, unix_ms()) {
+            tracing::error!("the stop could not be written down: {fault}");
+        }
+        let body = InputBody::StopLatched { reason: reason.to_owned() };
+        if let Err(refusal) = self.inbox.offer_own(SourceId::Runner, body, None) {
+            tracing::error!("the tick was not told of the stop: {refusal}");
+        }
+    }
+
+    fn tell_late(&self, late: Duration) {
+        let sentence =
+            format!("a tick came {} ms late; the machine is overloaded or slept", late.as_millis());
+        tracing::warn!("{sentence}");
+        let body = InputBody::Refused { refusal: Refusal::new(Code::Busy, "the tick", sentence), count: 1 };
+        if let Err(refusal) = self.inbox.offer_own(SourceId::Runner, body, None) {
+            tracing::warn!("{refusal}");
+        }
+    }
+}

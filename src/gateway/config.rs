@@ -1,0 +1,47 @@
+//! What the door is told when it is made, and what it is connected to.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use clawmesh_core::intake::InboxHandle;
+use clawmesh_core::publish::NodeView;
+use clawmesh_core::replay::CommitWatch;
+
+use crate::error::GatewayError;
+use crate::feed::SnapshotFeed;
+
+/// The shortest token that is taken; an empty one would open the door to everybody.
+pub const TOKEN_BYTES_MIN: usize = 16;
+
+/// Where the door is and who may come in.
+#[derive(Clone)]
+pub struct GatewayConfig {
+    /// The address to listen on. Anything but a loopback address is plain HTTP for the whole network to read.
+    pub host: IpAddr,
+    /// The port; 0 lets the system choose one.
+    pub port: u16,
+    /// The bearer token, at least [`TOKEN_BYTES_MIN`] visible ASCII characters.
+    pub token: String,
+    /// This node, for the time before its first snapshot.
+    pub node: NodeView,
+}
+
+/// The rest of the node, as the door sees it.
+#[derive(Clone)]
+pub struct GatewayPorts {
+    /// Where snapshots come from.
+    pub snapshots: SnapshotFeed,
+    /// Where observations go.
+    pub inbox: InboxHandle,
+    /// How far the journal is durable.
+    pub commits: CommitWatch,
+    /// The wall clock, Unix milliseconds.
+    pub unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl GatewayConfig {
+    pub(crate) fn check_token(&self) -> Result<(), GatewayError> {
+        let is_visible = self.token.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_visible && self.token.len() >= TOKEN_BYTES_MIN { Ok(()) } else { Err(GatewayError::WeakToken) }
+    }
+}

@@ -1,0 +1,152 @@
+//! Noting something seen: from a person or a program at the door into the journal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use clawmesh_authority::hlc::AHEAD_MS_MAX;
+use clawmesh_authority::{Code, Observation, Refusal, Tier, Unit, Value};
+use clawmesh_core::intake::{InputBody, SourceId};
+use clawmesh_core::replay::Ticket;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Field;
+use tokio::sync::oneshot;
+
+use crate::answer::Fault;
+use crate::router::Shared;
+
+/// The largest body of a request.
+pub const BODY_BYTES_MAX: usize = 64 * 1_024;
+
+/// How long to wait for the journal; below the patience of a connection.
+const COMMIT_WITHIN: Duration = Duration::from_secs(10);
+
+/// What `/api/observations` answers when the observation is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// Always true: anything else is a refusal.
+    pub committed: bool,
+}
+
+/// The body as it comes. Every field is taken as it is and judged by hand, so that a refusal can name it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    key: Option<Field>,
+    value: Option<Field>,
+    unit: Option<Field>,
+    origin_ms: Option<Field>,
+}
+
+pub(crate) async fn note(
+    State(shared): State<Arc<Shared>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<Noted>), Fault> {
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let observation = parse(&body, (shared.ports.unix_ms)())?;
+    commit(&shared, observation).await?;
+    Ok((StatusCode::CREATED, Json(Noted { committed: true })))
+}
+
+fn unreadable(rejection: &BytesRejection) -> Fault {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let sentence = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+        return Fault::new(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge.as_str(), sentence);
+    }
+    Fault::invalid("the body did not arrive whole; send it again")
+}
+
+/// Hands the observation to the tick and waits until the journal has it.
+async fn commit(shared: &Shared, observation: Observation) -> Result<(), Refusal> {
+    if let Some(refusal) = shared.ports.commits.refusal() {
+        return Err(refusal);
+    }
+    let (tx, rx) = oneshot::channel();
+    // When nobody waits any more there is nobody to tell.
+    let ticket = Ticket::new(move |outcome| drop(tx.send(outcome)));
+    let body = InputBody::Recorded { observation, hlc: None };
+    shared.ports.inbox.offer_own(SourceId::Gateway, body, Some(ticket))?;
+    match tokio::time::timeout(COMMIT_WITHIN, rx).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) | Err(_) => Err(unconfirmed()),
+    }
+}
+
+fn unconfirmed() -> Refusal {
+    let sentence = "the journal has not confirmed the observation, which may or may not be kept; \
+                    look at /api/world before sending it again";
+    Refusal::new(Code::JournalUnavailable, SourceId::Gateway, sentence)
+}
+
+fn parse(body: &[u8], now_ms: u64) -> Result<Observation, Fault> {
+    let note: Note = serde_json::from_slice(body).map_err(|fault| {
+        let sentence = format!(
+            "the body is no JSON object with `key`, `value` and perhaps `unit`, `origin_ms`: {fault}"
+        );
+        Fault::invalid(sentence)
+    })?;
+    let value = value_of(note.value)?;
+    let observation = Observation {
+        key: key_of(note.key)?,
+        unit: unit_of(note.unit, &value)?,
+        value,
+        origin_ms: origin_of(note.origin_ms, now_ms)?,
+        tier: Tier::T1,
+    };
+    match observation.fault() {
+        Some(fault) => Err(Fault::invalid(format!("`key` or `value`: {fault}"))),
+        None => Ok(observation),
+    }
+}
+
+fn key_of(field: Option<Field>) -> Result<String, Fault> {
+    match field {
+        Some(Field::String(key)) if !key.chars().any(char::is_control) => Ok(key),
+        _ => Err(Fault::invalid(
+            "`key` must be a text on one line that says what was seen, like \"zone-1/gate\"",
+        )),
+    }
+}
+
+fn value_of(field: Option<Field>) -> Result<Value, Fault> {
+    let sentence = "`value` must be true or false, a finite number, or a text";
+    match field {
+        Some(Field::Bool(flag)) => Ok(Value::Flag(flag)),
+        Some(Field::String(text)) => Ok(Value::Text(text)),
+        Some(Field::Number(number)) => match number.as_f64() {
+            Some(number) if number.is_finite() => Ok(Value::Number(number)),
+            _ => Err(Fault::invalid(sentence)),
+        },
+        _ => Err(Fault::invalid(sentence)),
+    }
+}
+
+fn unit_of(field: Option<Field>, value: &Value) -> Result<Option<Unit>, Fault> {
+    let code = match field {
+        None => return Ok(None),
+        Some(Field::String(code)) => code,
+        Some(_) => return Err(Fault::invalid("`unit` must be a text, like \"Cel\"")),
+    };
+    if !matches!(value, Value::Number(_)) {
+        return Err(Fault::invalid("`unit` goes with a number only; leave it out"));
+    }
+    code.parse().map(Some).map_err(|fault| Fault::invalid(format!("`unit`: {fault}")))
+}
+
+fn origin_of(field: Option<Field>, now_ms: u64) -> Result<u64, Fault> {
+    let Some(field) = field else { return Ok(now_ms) };
+    let Some(origin_ms) = field.as_u64() else {
+        return Err(Fault::invalid("`origin_ms` must be a whole number, Unix milliseconds"));
+    };
+    let ahead_ms = origin_ms.saturating_sub(now_ms);
+    if ahead_ms > AHEAD_MS_MAX {
+        let sentence =
+            format!("`origin_ms` lies {ahead_ms} ms ahead of this node's clock; leave it out to mean now");
+        return Err(Fault::invalid(sentence));
+    }
+    Ok(origin_ms)
+}

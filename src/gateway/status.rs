@@ -1,0 +1,241 @@
+//! How the node is: one word for machines that watch it, one page for people.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use clawmesh_core::intake::LinkState;
+use clawmesh_core::publish::{DigestView, NodeView, RefusalView, Snapshot};
+use serde::{Deserialize, Serialize};
+
+use crate::events::STREAMS_MAX;
+use crate::router::Shared;
+
+/// A snapshot older than this means that the tick stands still.
+pub(crate) const STALLED_AFTER_MS: u64 = 2_000;
+/// A node without a snapshot after this long will not have one.
+const FIRST_SNAPSHOT_WITHIN_MS: u64 = 30_000;
+
+/// One word on how the node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthState {
+    /// No snapshot yet.
+    Starting,
+    /// All is well.
+    Healthy,
+    /// Something is wrong; the reasons say what.
+    Degraded,
+}
+
+/// What `/api/health` answers, to anybody who may call: no names, no paths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// One word.
+    pub status: HealthState,
+    /// What is wrong, in general words; `/api/status` has the details.
+    pub reasons: Vec<String>,
+    /// The version of the software.
+    pub version: String,
+    /// Milliseconds since the gateway began to serve.
+    pub uptime_ms: u64,
+    /// The newest tick.
+    pub tick: u64,
+}
+
+/// What the node is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// No tick has been shown yet.
+    Starting,
+    /// It ticks.
+    Running,
+    /// It ticks, and the stop is latched.
+    Stopped,
+    /// No tick has been shown for two seconds.
+    Stalled,
+}
+
+/// Peers, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PeerCounts {
+    /// All of them.
+    pub known: usize,
+    /// Heard lately.
+    pub alive: usize,
+    /// Pinned here.
+    pub trusted: usize,
+}
+
+/// Sensors, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SensorCounts {
+    /// All of them.
+    pub known: usize,
+    /// Those with something wrong.
+    pub flagged: usize,
+}
+
+/// How the journal is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct JournalView {
+    /// The highest durable sequence.
+    pub committed: u64,
+    /// Why it cannot commit, if so.
+    pub failure: Option<String>,
+}
+
+/// What happened at the door itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GatewayCounts {
+    /// Event streams now open.
+    pub streams: usize,
+    /// Requests refused since the start, by code.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// What `/api/status` answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// This node.
+    pub node: NodeView,
+    /// What it is doing.
+    pub state: NodeState,
+    /// How its link to the mesh stands.
+    pub link: LinkState,
+    /// Why the stop is latched, if it is.
+    pub stop: Option<String>,
+    /// Milliseconds since the gateway began to serve.
+    pub uptime_ms: u64,
+    /// The newest tick.
+    pub tick: u64,
+    /// Wall time at that tick, Unix milliseconds.
+    pub wall_ms: u64,
+    /// Milliseconds since that tick was shown; none before the first.
+    pub snapshot_age_ms: Option<u64>,
+    /// Other nodes.
+    pub peers: PeerCounts,
+    /// Sensors.
+    pub sensors: SensorCounts,
+    /// How many beliefs the world holds.
+    pub beliefs: usize,
+    /// The journal.
+    pub journal: JournalView,
+    /// Refusals, by code and sender.
+    pub refusals: Vec<RefusalView>,
+    /// All refusals together.
+    pub refused_total: u64,
+    /// The newest digest.
+    pub digest: Option<DigestView>,
+    /// The door itself.
+    pub gateway: GatewayCounts,
+}
+
+pub(crate) async fn health(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<Health>) {
+    let health = assess(&status_of(&shared));
+    let code = match health.status {
+        HealthState::Degraded => StatusCode::SERVICE_UNAVAILABLE,
+        HealthState::Starting | HealthState::Healthy => StatusCode::OK,
+    };
+    (code, Json(health))
+}
+
+pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
+    Json(status_of(&shared))
+}
+
+fn status_of(shared: &Shared) -> Status {
+    let commits = &shared.ports.commits;
+    let starting = Status {
+        node: shared.node.clone(),
+        state: NodeState::Starting,
+        link: LinkState::Connecting,
+        stop: None,
+        uptime_ms: shared.uptime_ms(),
+        tick: 0,
+        wall_ms: (shared.ports.unix_ms)(),
+        snapshot_age_ms: None,
+        peers: PeerCounts::default(),
+        sensors: SensorCounts::default(),
+        beliefs: 0,
+        journal: JournalView { committed: commits.committed(), failure: commits.failure() },
+        refusals: Vec::new(),
+        refused_total: 0,
+        digest: None,
+        gateway: GatewayCounts {
+            streams: STREAMS_MAX - shared.streams.available_permits(),
+            refused: shared.refused.by_code(),
+        },
+    };
+    match shared.ports.snapshots.newest() {
+        Some(newest) => with_snapshot(starting, &newest.snapshot, newest.age_ms()),
+        None => starting,
+    }
+}
+
+fn with_snapshot(starting: Status, snapshot: &Snapshot, age_ms: u64) -> Status {
+    Status {
+        node: snapshot.node.clone(),
+        state: state_of(snapshot, age_ms),
+        link: snapshot.link.clone(),
+        stop: snapshot.stop.clone(),
+        tick: snapshot.tick,
+        wall_ms: snapshot.wall_ms,
+        snapshot_age_ms: Some(age_ms),
+        peers: PeerCounts {
+            known: snapshot.peers.len(),
+            alive: snapshot.peers.iter().filter(|peer| peer.liveness == "alive").count(),
+            trusted: snapshot.peers.iter().filter(|peer| peer.trusted).count(),
+        },
+        sensors: SensorCounts {
+            known: snapshot.sensors.len(),
+            flagged: snapshot.sensors.iter().filter(|sensor| !sensor.flags.is_empty()).count(),
+        },
+        beliefs: snapshot.beliefs.len(),
+        refusals: snapshot.refusals.clone(),
+        refused_total: snapshot.refusals.iter().map(|refusal| refusal.count).sum(),
+        digest: snapshot.digest.clone(),
+        ..starting
+    }
+}
+
+fn state_of(snapshot: &Snapshot, age_ms: u64) -> NodeState {
+    if age_ms > STALLED_AFTER_MS {
+        NodeState::Stalled
+    } else if snapshot.stop.is_some() {
+        NodeState::Stopped
+    } else {
+        NodeState::Running
+    }
+}
+
+fn assess(status: &Status) -> Health {
+    let reasons = reasons(status);
+    let state = match status.state {
+        _ if !reasons.is_empty() => HealthState::Degraded,
+        NodeState::Starting => HealthState::Starting,
+        _ => HealthState::Healthy,
+    };
+    Health {
+        status: state,
+        reasons,
+        version: status.node.version.clone(),
+        uptime_ms: status.uptime_ms,
+        tick: status.tick,
+    }
+}
+
+fn reasons(status: &Status) -> Vec<String> {
+    let is_late = status.state == NodeState::Starting && status.uptime_ms > FIRST_SNAPSHOT_WITHIN_MS;
+    let found = [
+        (status.stop.is_some(), "the stop is latched"),
+        (status.journal.failure.is_some(), "the journal cannot commit"),
+        (matches!(status.link, LinkState::Failed { .. }), "the link to the mesh failed"),
+        (status.state == NodeState::Stalled, "the tick stands still"),
+        (is_late, "the tick has not begun"),
+    ];
+    found.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason.to_owned()).collect()
+}

@@ -1,0 +1,12 @@
+//! The door, knocked on without sockets wherever that is possible.
+
+#![expect(clippy::unwrap_used, reason = "tests; clippy exempts only their outermost functions")]
+
+mod events;
+mod guards;
+mod health;
+mod observations;
+mod page;
+mod reads;
+mod rig;
+mod sockets;

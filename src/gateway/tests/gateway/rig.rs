@@ -1,0 +1,169 @@
+//! A door with the rest of the node played by the test.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::request::Builder;
+use axum::http::{Request, Response, StatusCode};
+use clawmesh_authority::{Code, Hlc, NodeId, Tier, Unit, Value};
+use clawmesh_core::intake::{InboxLimits, Inboxes, LinkState, doors};
+use clawmesh_core::publish::{
+    BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, Snapshot, SnapshotSink,
+};
+use clawmesh_core::replay::CommitWatch;
+use clawmesh_gateway::{GatewayConfig, GatewayPorts, Refused, SnapshotFeeder, router, snapshot_feed};
+use serde::de::DeserializeOwned;
+use tower::ServiceExt as _;
+
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub const ADDRESS: &str = "127.0.0.1:18789";
+pub const NOW_MS: u64 = 1_800_000_000_000;
+
+pub struct Rig {
+    pub app: Router,
+    pub feeder: SnapshotFeeder,
+    pub inboxes: Inboxes,
+    pub commits: CommitWatch,
+}
+
+pub fn config() -> GatewayConfig {
+    GatewayConfig {
+        host: [127, 0, 0, 1].into(),
+        port: 18_789,
+        token: TOKEN.to_owned(),
+        node: NodeView {
+            id: NodeId([1; 32]),
+            name: "barn".to_owned(),
+            role: "command-center".to_owned(),
+            mesh: "farm".to_owned(),
+            version: "0.1.0".to_owned(),
+            epoch: 3,
+            hz: 50,
+        },
+    }
+}
+
+/// Ports, and the ends of them that the rest of the node would hold.
+pub fn ports(limits: InboxLimits) -> (GatewayPorts, SnapshotFeeder, Inboxes, CommitWatch) {
+    let (feeder, snapshots) = snapshot_feed();
+    let (inbox, inboxes) = doors(limits);
+    let commits = CommitWatch::default();
+    let ports = GatewayPorts { snapshots, inbox, commits: commits.clone(), unix_ms: Arc::new(|| NOW_MS) };
+    (ports, feeder, inboxes, commits)
+}
+
+pub fn rig() -> Rig {
+    rig_with(InboxLimits::default())
+}
+
+pub fn rig_with(limits: InboxLimits) -> Rig {
+    let (ports, feeder, inboxes, commits) = ports(limits);
+    let app = router(&config(), ADDRESS.parse().unwrap(), ports).unwrap();
+    Rig { app, feeder, inboxes, commits }
+}
+
+impl Rig {
+    pub fn show(&self, snapshot: Snapshot) {
+        self.feeder.publish(Arc::new(snapshot));
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.app.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Asks with the token.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> (StatusCode, T) {
+        read(self.send(get(path).body(Body::empty()).unwrap()).await).await
+    }
+
+    /// Asks with the token and is refused.
+    pub async fn refused(&self, path: &str) -> (StatusCode, Refused) {
+        self.get(path).await
+    }
+}
+
+pub fn get(path: &str) -> Builder {
+    Request::get(path).header("host", ADDRESS).header("authorization", format!("Bearer {TOKEN}"))
+}
+
+pub async fn read<T: DeserializeOwned>(response: Response<Body>) -> (StatusCode, T) {
+    let status = response.status();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap_or_else(|fault| panic!("{fault} in {bytes:?}")))
+}
+
+fn peer(id: NodeId, name: &str, liveness: &str, trusted: bool) -> PeerView {
+    PeerView {
+        id,
+        name: Some(name.to_owned()),
+        role: Some("field".to_owned()),
+        version: Some("0.1.0".to_owned()),
+        trusted,
+        liveness: liveness.to_owned(),
+        heard_age_ms: Some(40),
+        clock_offset_ms: Some(-3),
+        stream_skipped: 2,
+        sensors: 1,
+    }
+}
+
+fn sensor(node: NodeId, sensor: &str, flags: &[&str]) -> SensorView {
+    SensorView {
+        node,
+        node_name: Some("pump".to_owned()),
+        sensor: sensor.to_owned(),
+        quantity: Some("tank level".to_owned()),
+        value: Some(61.5),
+        unit: Some(Unit::Percent),
+        tier: Some(Tier::T2),
+        origin_ms: Some(NOW_MS - 20),
+        age_ms: Some(20),
+        period_ms: Some(1_000),
+        samples: 7,
+        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+    }
+}
+
+/// Two peers whose ids begin alike, three sensors, one belief, one refusal.
+pub fn snapshot() -> Snapshot {
+    let (mut near, far) = ([0xab; 32], [0xab; 32]);
+    near[31] = 0xcd;
+    near[1] = 0xcd;
+    Snapshot {
+        tick: 500,
+        wall_ms: NOW_MS,
+        node: config().node,
+        link: LinkState::Open { listen: vec!["tcp/127.0.0.1:7447".to_owned()] },
+        stop: None,
+        peers: vec![
+            peer(NodeId(far), "pump", "alive", true),
+            peer(NodeId(near), "<img src=x onerror=alert(1)>", "lost", false),
+        ],
+        sensors: vec![
+            sensor(NodeId([1; 32]), "sensor:cpu-load", &[]),
+            sensor(NodeId(far), "sensor:level:tank-1", &["stale"]),
+            sensor(NodeId(far), "sensor:level:tank-2", &[]),
+        ],
+        beliefs: vec![BeliefView {
+            key: "zone-1/gate".to_owned(),
+            value: Value::Text("open".to_owned()),
+            unit: None,
+            tier: Tier::T1,
+            source: NodeId([1; 32]),
+            hlc: Hlc { wall_ms: NOW_MS, logical: 0 },
+            origin_ms: NOW_MS,
+            age_ms: 0,
+            supported_by: None,
+        }],
+        refusals: vec![RefusalView {
+            code: Code::BadSignature,
+            from: "somebody".to_owned(),
+            count: 4,
+            sentence: "the signature does not fit".to_owned(),
+            age_ms: 900,
+        }],
+        digest: Some(DigestView { tick: 500, total: "00ff00ff00ff00ff".to_owned() }),
+    }
+}

@@ -1,0 +1,83 @@
+//! What a restarted node still knows: the newest state-lane content of each source, and how far each was heard.
+//! Reads the inputs that are journaled. Writes the tables `retained` and `mark`, in the same transaction.
+//! Invariant: later replaces earlier whatever the order of arrival; what is fed back at a restart changes nothing.
+//! Not here: the journal rows themselves (`write`).
+
+mod glance;
+mod marks;
+mod retained;
+
+use std::path::Path;
+
+use clawmesh_authority::{Lane, NodeId, envelope};
+use clawmesh_core::intake::InputBody;
+use rusqlite::Connection;
+
+use crate::error::JournalError;
+use glance::glance;
+use marks::Marks;
+pub use marks::SOURCES_MAX;
+use retained::Retained;
+pub use retained::SUBJECTS_PER_SOURCE_MAX;
+
+/// What earlier runs leave to this one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recovered {
+    /// To be fed to the new run in this order: `MarkRestored` by node, `Recovered` by (source, epoch, sequence),
+    /// `Recorded` by hybrid time.
+    pub inputs: Vec<InputBody>,
+}
+
+/// Keeps the two tables in step with the journal.
+#[derive(Debug, Default)]
+pub struct Memory {
+    marks: Marks,
+    retained: Retained,
+}
+
+impl Memory {
+    /// Reads both tables.
+    pub fn load(conn: &Connection, path: &Path) -> Result<(Self, Recovered), JournalError> {
+        let marks = Marks::load(conn, path)?;
+        let (retained, kept) = Retained::load(conn, path)?;
+        let mut inputs = marks.restored();
+        inputs.extend(kept);
+        Ok((Self { marks, retained }, Recovered { inputs }))
+    }
+
+    /// Takes notice of one journaled input.
+    pub fn remember(&mut self, conn: &Connection, body: &InputBody) -> rusqlite::Result<()> {
+        match body {
+            InputBody::Envelope { lane: Lane::Stream, bytes } => {
+                if let Some(seen) = glance(bytes) {
+                    self.marks.admit(
+                        NodeId::of_public_key(seen.key),
+                        Lane::Stream,
+                        seen.epoch,
+                        seen.sequence,
+                    );
+                }
+                Ok(())
+            }
+            InputBody::Envelope { lane: Lane::State, bytes } => {
+                // The core refuses what cannot be read, and counts it.
+                let Ok(opened) = envelope::read_journaled(bytes) else { return Ok(()) };
+                let said = &opened.statement;
+                self.marks.admit(opened.source, Lane::State, said.epoch, said.sequence);
+                self.retained.keep_envelope(conn, &opened, bytes)
+            }
+            InputBody::Recorded { observation, hlc: Some(hlc) } => {
+                self.retained.keep_own(conn, body, observation, *hlc)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the marks that moved since the last call; once for each commit.
+    pub fn store_marks(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        self.marks.store(conn)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! The newest state-lane content of each source about each subject.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use clawmesh_authority::{Body, Frame, Hlc, NodeId, Observation, Opened, canonical};
+use clawmesh_core::intake::InputBody;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::error::JournalError;
+
+/// The most subjects kept of one source. Upstream refuses more; here one more is simply not kept.
+pub const SUBJECTS_PER_SOURCE_MAX: usize = 4_096;
+
+/// Nobody's node id has this length: content of this node itself.
+const OWN: &[u8] = &[];
+
+/// What decides which of two contents is later: (epoch, sequence), or hybrid time.
+type Version = (u64, u64);
+
+/// Counts the rows of the table, so that one source cannot fill the disk.
+#[derive(Debug, Default)]
+pub struct Retained {
+    subjects: BTreeMap<Vec<u8>, usize>,
+    is_told: BTreeSet<Vec<u8>>,
+}
+
+struct Row {
+    source: Vec<u8>,
+    version: Version,
+    bytes: Vec<u8>,
+}
+
+impl Retained {
+    /// Reads the table: the counts, and the contents as inputs of a new run.
+    pub fn load(conn: &Connection, path: &Path) -> Result<(Self, Vec<InputBody>), JournalError> {
+        let rows =
+            load_rows(conn).map_err(|source| JournalError::of("read what is retained", source, path))?;
+        let mut retained = Self::default();
+        for row in &rows {
+            *retained.subjects.entry(row.source.clone()).or_default() += 1;
+        }
+        let (own, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.source == OWN);
+        let mut inputs: Vec<InputBody> =
+            others.into_iter().map(|row| InputBody::Recovered { bytes: row.bytes }).collect();
+        for row in own {
+            let recorded = canonical::decode(&row.bytes)
+                .map_err(|fault| JournalError::damaged(format!("a retained input is {fault}"), path))?;
+            inputs.push(recorded);
+        }
+        Ok((retained, inputs))
+    }
+
+    /// Keeps an envelope if it is a frame and later than what is kept of its source about its subject.
+    pub fn keep_envelope(
+        &mut self,
+        conn: &Connection,
+        opened: &Opened,
+        bytes: &[u8],
+    ) -> rusqlite::Result<()> {
+        let NodeId(source) = opened.source;
+        let said = &opened.statement;
+        match &said.body {
+            Body::Frame(frame) => {
+                self.keep(conn, &source, &frame.subject(), (said.epoch, said.sequence), || bytes.to_vec())
+            }
+            Body::Readings(_) | Body::Receipt(_) => Ok(()),
+        }
+    }
+
+    /// Keeps what somebody at this node recorded, if it is later than what is kept about the same key.
+    pub fn keep_own(
+        &mut self,
+        conn: &Connection,
+        body: &InputBody,
+        observation: &Observation,
+        hlc: Hlc,
+    ) -> rusqlite::Result<()> {
+        let subject = Frame::Observation(observation.clone()).subject();
+        self.keep(conn, OWN, &subject, (hlc.wall_ms, u64::from(hlc.logical)), || canonical::encode(body))
+    }
+
+    fn keep(
+        &mut self,
+        conn: &Connection,
+        source: &[u8],
+        subject: &str,
+        version: Version,
+        bytes: impl FnOnce() -> Vec<u8>,
+    ) -> rusqlite::Result<()> {
+        match kept_version(conn, source, subject)? {
+            Some(kept) if kept >= version => return Ok(()),
+            Some(_) => {}
+            None if !self.has_place(source) => return Ok(()),
+            None => *self.subjects.entry(source.to_vec()).or_default() += 1,
+        }
+        let mut upsert = conn.prepare_cached(
+            "INSERT OR REPLACE INTO retained (source, subject, major, minor, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        let (major, minor) = (version.0.cast_signed(), version.1.cast_signed());
+        upsert.execute(params![source, subject, major, minor, bytes()])?;
+        Ok(())
+    }
+
+    fn has_place(&mut self, source: &[u8]) -> bool {
+        let is_full = self.subjects.get(source).is_some_and(|count| *count >= SUBJECTS_PER_SOURCE_MAX);
+        if is_full && self.is_told.insert(source.to_vec()) {
+            tracing::warn!(
+                "a source has {SUBJECTS_PER_SOURCE_MAX} subjects; what it says about others does not outlive this run"
+            );
+        }
+        !is_full
+    }
+}
+
+fn kept_version(conn: &Connection, source: &[u8], subject: &str) -> rusqlite::Result<Option<Version>> {
+    let mut select =
+        conn.prepare_cached("SELECT major, minor FROM retained WHERE source = ?1 AND subject = ?2")?;
+    select.query_row(params![source, subject], |row| version_at(row, 0)).optional()
+}
+
+fn version_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Version> {
+    let number = |at| row.get(at).map(i64::cast_unsigned);
+    Ok((number(column)?, number(column + 1)?))
+}
+
+/// All rows, sorted as a new run wants them; SQL would compare the numbers as signed.
+fn load_rows(conn: &Connection) -> rusqlite::Result<Vec<Row>> {
+    let mut select = conn.prepare("SELECT source, major, minor, bytes FROM retained")?;
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Row { source: row.get(0)?, version: version_at(row, 1)?, bytes: row.get(3)? })
+    };
+    let mut rows: Vec<Row> = select.query_map([], read)?.collect::<rusqlite::Result<_>>()?;
+    rows.sort_by(|a, b| (&a.source, a.version).cmp(&(&b.source, b.version)));
+    Ok(rows)
+}

@@ -1,0 +1,199 @@
+//! Latest wins, in any order, and what comes back is what a node would have known without the restart.
+
+use std::collections::BTreeMap;
+
+use clawmesh_authority::envelope::{Receipt, seal};
+use clawmesh_authority::{
+    Body, Frame, Hlc, LaneMark, MeshId, NodeKey, Observation, ReadingBatch, Statement, Tier, Value,
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::schema;
+
+fn table() -> Connection {
+    let mut conn = Connection::open_in_memory().unwrap();
+    schema::migrate(&mut conn, Path::new("memory")).unwrap();
+    conn
+}
+
+fn reloaded(conn: &Connection) -> Vec<InputBody> {
+    Memory::load(conn, Path::new("memory")).unwrap().1.inputs
+}
+
+fn remember_all(conn: &Connection, bodies: &[InputBody]) {
+    let (mut memory, _) = Memory::load(conn, Path::new("memory")).unwrap();
+    for body in bodies {
+        memory.remember(conn, body).unwrap();
+    }
+    memory.store_marks(conn).unwrap();
+}
+
+fn observation(subject: u8) -> Observation {
+    Observation {
+        key: format!("zone-{subject}/gate"),
+        value: Value::Flag(true),
+        unit: None,
+        origin_ms: 0,
+        tier: Tier::T1,
+    }
+}
+
+fn key(source: u8) -> NodeKey {
+    NodeKey::from_secret(&[source; 32])
+}
+
+/// Who says it, in which run and place, about what.
+type Said = (u8, u64, u64, u8);
+
+fn envelope(said: Said) -> InputBody {
+    let (source, epoch, sequence, what) = said;
+    let body = match what {
+        0 => Body::Readings(ReadingBatch(Vec::new())),
+        1 => Body::Receipt(Receipt { source: key(source).id(), epoch: 1, sequence: 1 }),
+        subject => Body::Frame(Frame::Observation(observation(subject))),
+    };
+    let statement = Statement { mesh: MeshId::of_name("barn"), epoch, sequence, hlc: Hlc::default(), body };
+    InputBody::Envelope { lane: statement.lane(), bytes: seal(&key(source), &statement) }
+}
+
+fn recorded(subject: u8, wall_ms: u64, logical: u32) -> InputBody {
+    InputBody::Recorded { observation: observation(subject), hlc: Some(Hlc { wall_ms, logical }) }
+}
+
+fn expected_marks(said: &[Said]) -> Vec<InputBody> {
+    let mut marks = BTreeMap::<NodeId, [LaneMark; 2]>::new();
+    for (source, epoch, sequence, what) in said {
+        let lanes = marks.entry(key(*source).id()).or_default();
+        let _ = lanes[usize::from(*what == 0)].admit(*epoch, *sequence);
+    }
+    // A mark that was never moved is not worth a row.
+    marks.retain(|_, lanes| *lanes != [LaneMark::default(); 2]);
+    marks.into_iter().map(|(node, [state, stream])| InputBody::MarkRestored { node, state, stream }).collect()
+}
+
+fn expected_frames(said: &[Said]) -> Vec<InputBody> {
+    let mut newest = BTreeMap::new();
+    for (source, epoch, sequence, what) in said.iter().filter(|(.., what)| *what > 1) {
+        let kept = newest.entry((key(*source).id(), *what)).or_insert((*epoch, *sequence, *source));
+        *kept = (*kept).max((*epoch, *sequence, *source));
+    }
+    let mut kept: Vec<_> = newest.into_iter().map(|((node, what), kept)| (node, kept, what)).collect();
+    kept.sort_by_key(|(node, (epoch, sequence, _), what)| (*node, *epoch, *sequence, *what));
+    let recovered = |(_, (epoch, sequence, source), what)| match envelope((source, epoch, sequence, what)) {
+        InputBody::Envelope { bytes, .. } => InputBody::Recovered { bytes },
+        other => other,
+    };
+    kept.into_iter().map(recovered).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_newest_of_each_source_and_subject_is_kept_and_every_mark(
+        said in prop::collection::vec((1_u8..4, 1_u64..4, 0_u64..30, 0_u8..5), 0..40),
+        restart_at in 0_usize..40,
+    ) {
+        // One (source, epoch, sequence) is one statement.
+        let said: Vec<Said> =
+            said.into_iter().map(|(source, epoch, sequence, what)| (source, epoch, sequence * 5 + u64::from(what), what)).collect();
+        let bodies: Vec<InputBody> = said.iter().copied().map(envelope).collect();
+        let conn = table();
+        let (before, after) = bodies.split_at(restart_at.min(bodies.len()));
+        remember_all(&conn, before);
+        remember_all(&conn, after);
+        let expected: Vec<InputBody> = expected_marks(&said).into_iter().chain(expected_frames(&said)).collect();
+        prop_assert_eq!(reloaded(&conn), expected);
+    }
+
+    #[test]
+    fn what_was_recorded_last_about_a_key_comes_back_in_hybrid_time(
+        seen in prop::collection::vec((0_u8..4, 0_u64..20, 0_u32..3), 0..30),
+    ) {
+        let bodies: Vec<InputBody> = seen.iter().map(|(key, wall, logical)| recorded(*key, *wall, *logical)).collect();
+        let conn = table();
+        remember_all(&conn, &bodies);
+        let mut newest = BTreeMap::new();
+        for (key, wall, logical) in seen {
+            let kept = newest.entry(key).or_insert((wall, logical));
+            *kept = (*kept).max((wall, logical));
+        }
+        let times: Vec<Hlc> = reloaded(&conn).iter().map(hlc_of).collect();
+        prop_assert!(times.is_sorted());
+        let mut back = reloaded(&conn);
+        back.sort_by_key(|body| format!("{body:?}"));
+        let mut expected: Vec<InputBody> =
+            newest.into_iter().map(|(key, (wall, logical))| recorded(key, wall, logical)).collect();
+        expected.sort_by_key(|body| format!("{body:?}"));
+        prop_assert_eq!(back, expected);
+    }
+}
+
+fn hlc_of(body: &InputBody) -> Hlc {
+    match body {
+        InputBody::Recorded { hlc: Some(hlc), .. } => *hlc,
+        other => panic!("{other:?} was recorded by nobody"),
+    }
+}
+
+#[test]
+fn feeding_back_what_was_recovered_changes_nothing() {
+    let conn = table();
+    remember_all(&conn, &[envelope((1, 1, 0, 2)), envelope((2, 9, 4, 0)), recorded(3, 5, 0)]);
+    let first = reloaded(&conn);
+    assert_eq!(first.len(), 4);
+    remember_all(&conn, &first);
+    assert_eq!(reloaded(&conn), first);
+    let stale = InputBody::MarkRestored {
+        node: key(1).id(),
+        state: LaneMark { epoch: 99, next: 99, skipped: 99 },
+        stream: LaneMark::default(),
+    };
+    remember_all(&conn, &[stale]);
+    assert_eq!(reloaded(&conn), first);
+}
+
+#[test]
+fn numbers_beyond_the_signed_range_keep_their_order() {
+    let conn = table();
+    let late = envelope((1, u64::MAX, u64::MAX - 1, 2));
+    remember_all(
+        &conn,
+        &[envelope((1, 1, 1, 2)), late.clone(), envelope((1, 2, 2, 2)), envelope((1, 3, 0, 3))],
+    );
+    let back = reloaded(&conn);
+    let InputBody::Envelope { bytes, .. } = late else { unreachable!() };
+    assert_eq!(back.last(), Some(&InputBody::Recovered { bytes }));
+    assert!(matches!(back[0], InputBody::MarkRestored { state: LaneMark { epoch: u64::MAX, .. }, .. }));
+}
+
+#[test]
+fn one_source_cannot_fill_the_disk() {
+    let conn = table();
+    let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
+    let about = |at: usize, wall_ms| InputBody::Recorded {
+        observation: Observation { key: format!("key-{at}"), ..observation(0) },
+        hlc: Some(Hlc { wall_ms, logical: 0 }),
+    };
+    conn.execute_batch("BEGIN").unwrap();
+    for at in 0..=SUBJECTS_PER_SOURCE_MAX {
+        memory.remember(&conn, &about(at, 1)).unwrap();
+    }
+    memory.remember(&conn, &about(0, 2)).unwrap();
+    conn.execute_batch("COMMIT").unwrap();
+    let back = reloaded(&conn);
+    assert_eq!(back.len(), SUBJECTS_PER_SOURCE_MAX);
+    assert_eq!(back.last(), Some(&about(0, 2)), "what is kept already can still be replaced");
+    let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
+    memory.remember(&conn, &about(SUBJECTS_PER_SOURCE_MAX + 1, 1)).unwrap();
+    assert_eq!(reloaded(&conn).len(), SUBJECTS_PER_SOURCE_MAX, "the bound outlives a restart");
+}
+
+#[test]
+fn what_cannot_be_read_is_left_to_the_core_to_refuse() {
+    let conn = table();
+    let noise = |lane| InputBody::Envelope { lane, bytes: b"noise".to_vec() };
+    remember_all(&conn, &[noise(Lane::State), noise(Lane::Stream)]);
+    assert_eq!(reloaded(&conn), []);
+}
