@@ -122,20 +122,14 @@ pub fn seal(key: &NodeKey, statement: &Statement) -> Vec<u8> {
     sealed.to_vec().unwrap_or_default()
 }
 
-/// Opens an envelope meant for `mesh`: form first, then the mesh, the signature last because it costs most.
+/// Opens an envelope meant for `mesh`: form, then signature, then everything that may name the signer.
 ///
 /// # Errors
-/// A [`Refusal`] that names the signer as far as it is known. Trust, order and clock are not judged here.
+/// A [`Refusal`] from the signer, or from `unproven …` while the signature is not shown to hold: nobody can fill
+/// another node's page of the book. Trust, order and clock are not judged here.
 pub fn open(bytes: &[u8], mesh: MeshId) -> Result<Opened, Refusal> {
     let parsed = parse(bytes)?;
     let source = parsed.key.id();
-    if parsed.statement.mesh != mesh {
-        return Err(Refusal::new(
-            Code::MeshIdMismatch,
-            source,
-            "the envelope belongs to another mesh; start both nodes with the same --mesh-name",
-        ));
-    }
     let verified = parsed
         .sealed
         .verify_signature(EXTERNAL_DATA, |signature, message| {
@@ -145,17 +139,32 @@ pub fn open(bytes: &[u8], mesh: MeshId) -> Result<Opened, Refusal> {
     if !verified {
         return Err(Refusal::new(
             Code::BadSignature,
-            source,
+            unproven(source),
             "the signature does not fit the content; somebody on the way altered it, or the key is another's",
         ));
     }
+    if parsed.statement.mesh != mesh {
+        return Err(Refusal::new(
+            Code::MeshIdMismatch,
+            source,
+            "the envelope belongs to another mesh; start both nodes with the same --mesh-name",
+        ));
+    }
+    if let Some(fault) = parsed.statement.body.fault() {
+        return Err(Refusal::new(Code::InvalidParams, source, fault));
+    }
     Ok(Opened { source, statement: parsed.statement })
+}
+
+/// How a refusal names a node that has not shown that it holds the key.
+fn unproven(claimed: NodeId) -> String {
+    format!("unproven {claimed}")
 }
 
 /// Reads an envelope whose signature was checked before it was written to our journal.
 ///
 /// # Errors
-/// As [`open`], but neither mesh nor signature are judged.
+/// As [`open`], but neither mesh, signature nor content are judged.
 pub fn read_journaled(bytes: &[u8]) -> Result<Opened, Refusal> {
     parse(bytes).map(|parsed| Opened { source: parsed.key.id(), statement: parsed.statement })
 }
@@ -194,12 +203,9 @@ fn parse(bytes: &[u8]) -> Result<Parsed, Refusal> {
         .ok()
         .and_then(PublicKey::from_raw)
         .ok_or_else(|| malformed("the key id is no Ed25519 public key"))?;
-    let malformed = |why: String| Refusal::new(Code::MalformedEnvelope, key.id(), why);
+    let malformed = |why: String| Refusal::new(Code::MalformedEnvelope, unproven(key.id()), why);
     let payload = sealed.payload.as_deref().ok_or_else(|| malformed("the envelope is empty".to_owned()))?;
     let statement: Statement = canonical::decode(payload).map_err(|fault| malformed(fault.to_string()))?;
-    if let Some(fault) = statement.body.fault() {
-        return Err(Refusal::new(Code::InvalidParams, key.id(), fault));
-    }
     Ok(Parsed { sealed, key, statement })
 }
 
@@ -219,13 +225,17 @@ mod tests {
             epoch: 3,
             sequence: 9,
             hlc: Hlc { wall_ms: 1_730_000_000_000, logical: 2 },
-            body: Body::Frame(Frame::Observation(Observation {
-                key: "zone-1/gate".to_owned(),
-                value: Value::Flag(true),
-                unit: None,
-                origin_ms: 1_730_000_000_000,
-                tier: Tier::T1,
-            })),
+            body: Body::Frame(Frame::Observation(observation())),
+        }
+    }
+
+    fn observation() -> Observation {
+        Observation {
+            key: "zone-1/gate".to_owned(),
+            value: Value::Flag(true),
+            unit: None,
+            origin_ms: 1_730_000_000_000,
+            tier: Tier::T1,
         }
     }
 
@@ -260,6 +270,15 @@ mod tests {
     }
 
     #[test]
+    fn absent_fields_have_one_encoding_wherever_they_stand() {
+        let seen = Observation { unit: Some(crate::Unit::Bar), ..observation() };
+        let (without, with) = (canonical::encode(&observation()), canonical::encode(&seen));
+        // An absent field in the middle is null; only trailing ones are left off, and no frame ends in one.
+        assert_eq!((without[0], with[0]), (0x85, 0x85));
+        assert!(without.contains(&0xf6) && !with.contains(&0xf6));
+    }
+
+    #[test]
     fn another_mesh_is_refused() {
         let refusal = open(&seal(&key(), &statement()), MeshId::of_name("field")).unwrap_err();
         assert_eq!((refusal.code, refusal.from), (Code::MeshIdMismatch, key().id().to_string()));
@@ -287,6 +306,22 @@ mod tests {
     #[test]
     fn too_large_is_said_before_anything_is_read() {
         assert_eq!(code(&vec![0xff; ENVELOPE_BYTES_MAX + 1]), Code::TooLarge);
+    }
+
+    #[test]
+    fn content_that_makes_no_sense_accuses_nobody_who_did_not_sign_it() {
+        let mut wrong = statement();
+        let Body::Frame(Frame::Observation(observation)) = &mut wrong.body else { unreachable!() };
+        observation.value = Value::Number(f64::NAN);
+        let forged = CoseSign1Builder::new()
+            .protected(true_header())
+            .payload(canonical::encode(&wrong))
+            .create_signature(EXTERNAL_DATA, |message| NodeKey::from_secret(&[8; 32]).sign(message).to_vec())
+            .build()
+            .to_vec()
+            .unwrap();
+        let refusal = open(&forged, mesh()).unwrap_err();
+        assert_eq!((refusal.code, refusal.from), (Code::BadSignature, unproven(key().id())));
     }
 
     #[test]

@@ -27,6 +27,11 @@ pub fn open_writable(path: &Path, pages_max: Option<u32>) -> Result<Connection, 
     let fault = |source| JournalError::of("open the journal", source, path);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    make_private(path).map_err(|source| JournalError::Folder {
+        doing: "make the journal",
+        source,
+        path: path.to_owned(),
+    })?;
     let mut conn = Connection::open_with_flags(path, flags).map_err(fault)?;
     conn.busy_timeout(BUSY_PATIENCE).map_err(fault)?;
     if is_blank(&conn).map_err(fault)? {
@@ -36,6 +41,18 @@ pub fn open_writable(path: &Path, pages_max: Option<u32>) -> Result<Connection, 
     configure(&conn, pages_max).map_err(fault)?;
     migrate(&mut conn, path)?;
     Ok(conn)
+}
+
+/// Makes the file, readable by its owner alone; SQLite gives its log and index the same permissions.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::AlreadyExists => Err(fault),
+        _ => Ok(()),
+    }
 }
 
 /// A file in which nothing was ever stored, as it is left when a node dies while making one.

@@ -26,7 +26,7 @@ fn flow_spec() -> SensorSpec {
 }
 
 fn flow() -> Capability {
-    Capability::new("sensor:flow:main").unwrap()
+    Capability::new("sensor:flow:main").expect("it is well-formed")
 }
 
 fn flow_of(value: f64) -> Sample {
