@@ -39,7 +39,8 @@ impl Admission {
             return refuse(
                 Code::SourceMismatch,
                 format!(
-                    "it signed readings that came under the key of {node}; a node speaks under its own key only"
+                    "it signed readings that came under the key of {node}; \
+                     a node speaks under its own key only"
                 ),
             );
         }
@@ -73,7 +74,8 @@ fn misplaced(wanted: Wanted) -> String {
 
 fn ahead(ahead_ms: u64) -> String {
     format!(
-        "its clock is {ahead_ms} ms ahead of ours, at most {AHEAD_MS_MAX} ms are taken; set the clock of that node (or ours)"
+        "its clock is {ahead_ms} ms ahead of ours, at most {AHEAD_MS_MAX} ms are taken; \
+         set the clock of that node (or ours)"
     )
 }
 

@@ -23,7 +23,7 @@ impl Backoff {
         wait
     }
 
-    /// The next wait, cut by up to half of it by `noise`, so that those who failed together do not return together.
+    /// The next wait, cut by up to half of it by `noise`: those who failed together do not return together.
     pub fn wait_with_jitter(&mut self, noise: u64) -> Duration {
         let wait = self.wait();
         let half_ms = u64::try_from(wait.as_millis() / 2).unwrap_or(u64::MAX);
@@ -36,7 +36,7 @@ impl Backoff {
     }
 }
 
-/// Spreads `seed` over 64 bits (the finisher of SplitMix64); enough for jitter, and for nothing that must be secret.
+/// Spreads `seed` over 64 bits (the finisher of SplitMix64); enough for jitter, not for secrets.
 pub fn noise(seed: u64) -> u64 {
     let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -207,7 +207,8 @@ async fn tell_own_inputs(edge: Arc<Edge>, outbox: OutboxReader) {
 fn count_dropped(edge: &Edge, outbox: &OutboxReader) {
     let dropped = outbox.take_dropped();
     if dropped > 0 {
-        let sentence = "batches of our readings were dropped, because newer ones came before they could leave; is the link or the journal slow?";
+        let sentence = "batches of our readings were dropped, because newer ones came before they left; \
+                        see whether the journal or the link is slow";
         edge.refuse_many(Refusal::new(Code::StreamSkipped, "outbox", sentence), dropped);
     }
 }

@@ -136,7 +136,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_than_burst_and_rate_whatever_the_times(rate in 1_u32..100, gaps in prop::collection::vec(0_u64..SECOND, 1..200)) {
+        fn never_more_than_burst_and_rate_whatever_the_times(
+            rate in 1_u32..100,
+            gaps in prop::collection::vec(0_u64..SECOND, 1..200),
+        ) {
             let mut buckets = Buckets::new(rate, BTreeSet::new());
             let (mut now_ns, mut taken) = (0, 0_u64);
             for gap in gaps {

@@ -42,7 +42,7 @@ impl Deliveries {
         }
     }
 
-    /// Takes a query on `rpc/heard`: the text of a node id, answered with the last frame of it in our journal.
+    /// Takes a query on `rpc/heard`: a node id as text, answered with its last frame in our journal.
     pub fn heard(&self, query: &Query) {
         let answer = self.asker(query).map(|asker| {
             let heard = lock(&self.ledgers).get(&asker).and_then(Ledger::heard);

@@ -115,7 +115,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn held_means_committed(steps in prop::collection::vec((0_u64..3, 0_u64..12, any::<bool>()), 0..300)) {
+        fn held_means_committed(
+            steps in prop::collection::vec((0_u64..3, 0_u64..12, any::<bool>()), 0..300),
+        ) {
             let mut ledger = Ledger::default();
             let mut journal = Vec::new();
             for (epoch, sequence, reaches) in steps {

@@ -2,11 +2,11 @@
 //! Reads zenoh and the outbox. Writes the inboxes; says on zenoh only what the journal already holds.
 //! Invariant: nothing enters unverified, nothing is called received that is not in the journal, and no
 //! zenoh thread ever waits for the tick.
-//! Not here: the rules of trust and order (`authority`), what an input means (`core`), the journal (`storage`).
+//! Not here: trust and order (`authority`), what an input means (`core`), the journal (`storage`).
 //!
-//! The way in: [`admission`] judges envelopes, [`readings`] and [`deliveries`] bring them, [`samples`] brings
-//! what foreign programs say. The way out: [`outbound`] seals, [`courier`] carries frames until a receipt
-//! comes back. [`presence`] knows who is there, [`session`] opens and closes, [`edge`] is what all share.
+//! The way in: `admission` judges envelopes, `readings` and `deliveries` bring them, `samples` brings
+//! what foreign programs say. The way out: `outbound` seals, `courier` carries frames until a receipt
+//! comes back. `presence` knows who is there, `session` opens and closes, `edge` is what all share.
 
 mod bridge;
 mod config;

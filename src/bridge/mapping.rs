@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn optional_columns_may_be_left_out_and_unknown_ones_are_named() {
-        let row = r#"{"key_expr": "farm/t", "sensor": "sensor:t", "decoder": {"JsonPointer": "/t"}, "quantity": "temperature", "unit": "Cel", "period_ms": 500}"#;
+        let row = r#"{"key_expr": "farm/t", "sensor": "sensor:t", "decoder": {"JsonPointer": "/t"},
+                      "quantity": "temperature", "unit": "Cel", "period_ms": 500}"#;
         let read: Mapping = serde_json::from_str(row).unwrap();
         assert_eq!((read.range, read.stuck_after_ms, read.about.clone()), (None, None, None));
         let again: Mapping = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
@@ -263,12 +264,11 @@ mod tests {
         fn every_finite_number_survives_its_text(number in prop::num::f64::NORMAL | prop::num::f64::ZERO) {
             prop_assert_eq!(mapping(Decoder::Number).decode(number.to_string().as_bytes()), Ok(number));
             let document = serde_json::json!({ "t": number }).to_string();
-            let found = pointer("/t").decode(document.as_bytes()).unwrap();
-            prop_assert!((found - number).abs() <= number.abs() * f64::EPSILON);
+            prop_assert_eq!(pointer("/t").decode(document.as_bytes()), Ok(number));
         }
 
         #[test]
-        fn no_payload_panics_and_none_gives_a_number_that_is_none(payload: Vec<u8>, at in "(/[a-z~01]{0,3}){0,3}") {
+        fn no_payload_panics_or_gives_a_number_that_is_none(payload: Vec<u8>, at in "(/[a-z~01]{0,3}){0,3}") {
             for mapping in [mapping(Decoder::Number), pointer(&at)] {
                 if let Ok(number) = mapping.decode(&payload) {
                     prop_assert!(number.is_finite());

@@ -68,7 +68,7 @@ pub fn say_readings(edge: &Edge, outbox: &OutboxReader, session: &Session) {
     };
     while let Some(outgoing) = next(edge, &outbox.stream) {
         if let Err(fault) = publisher.put(edge.seal(&outgoing.statement)).wait() {
-            tracing::debug!(%fault, "a batch of readings did not leave; listeners see the gap in its sequence");
+            tracing::debug!(%fault, "a batch of readings did not leave; listeners see the gap");
         }
     }
 }
@@ -112,13 +112,15 @@ fn is_committed(edge: &Edge, cause: u64) -> Option<bool> {
 }
 
 fn never_committed() -> Refusal {
-    let sentence = "a statement of ours was not sent, because the journal cannot hold its cause; see the journal's own message";
+    let sentence = "a statement of ours was not sent, because the journal cannot hold its cause; \
+                    see what the journal says";
     Refusal::new(Code::JournalUnavailable, "outbox", sentence)
 }
 
 fn shelf_full(sequence: u64, frames_max: usize) -> Refusal {
     let sentence = format!(
-        "frame {sequence} was dropped, because {frames_max} newer ones are kept for peers; record fewer different keys"
+        "frame {sequence} was dropped, because {frames_max} newer ones are kept for peers; \
+         record fewer different keys"
     );
     Refusal::new(Code::LimitExceeded, "outbox", sentence)
 }

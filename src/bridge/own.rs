@@ -33,7 +33,7 @@ impl OwnInputs {
         is_room
     }
 
-    /// Offers a state of the link. Of states that wait in a row only the newest is told, so there is always room.
+    /// Offers a state of the link. Of those that wait in a row only the newest is told: there is always room.
     pub fn offer_link(&self, state: LinkState) {
         let mut waiting = self.lock();
         if matches!(waiting.back(), Some(InputBody::LinkChanged(_))) {

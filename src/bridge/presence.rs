@@ -49,11 +49,15 @@ impl Presence {
         });
     }
 
-    /// Compares with the tokens zenoh knows: an event may be lost while a link breaks and heals, a list is not.
+    /// Compares with the tokens zenoh knows: events may be lost while a link breaks and heals, a list is not.
     pub async fn reconcile(&self, session: &Session) {
         let asked_at = lock(&self.roster).events();
         if let Some(tokens) = self.list(session).await {
-            self.change(|roster| roster.reconcile(&tokens, asked_at));
+            self.change(|roster| {
+                roster.reconcile(&tokens, asked_at);
+                // A stranger too many was counted when it came.
+                true
+            });
         }
     }
 
@@ -101,7 +105,8 @@ impl Presence {
 
 fn too_many(strangers_max: usize) -> Refusal {
     let sentence = format!(
-        "more than {strangers_max} nodes we do not trust are on the mesh; further ones are not shown until some are gone"
+        "more than {strangers_max} nodes we do not trust are on the mesh; \
+         further ones are not shown until some are gone"
     );
     Refusal::new(Code::LimitExceeded, "liveliness", sentence)
 }

@@ -88,7 +88,8 @@ pub fn judge_size(claimed: impl std::fmt::Display, bytes: usize) -> Result<(), R
 /// Refuses one more of a node that says too much.
 pub fn rate_limited(claimed: NodeId, rate: u32) -> Refusal {
     let sentence = format!(
-        "more than {rate} envelopes a second under the name of {claimed}; sign more readings in one batch, or look who floods"
+        "more than {rate} envelopes a second under the name of {claimed}; \
+         sign more readings in one batch, or look who floods"
     );
     Refusal::new(Code::RateLimited, claimed, sentence)
 }
@@ -96,7 +97,8 @@ pub fn rate_limited(claimed: NodeId, rate: u32) -> Refusal {
 /// Refuses what was heard before.
 pub fn replayed(node: NodeId, epoch: u64, sequence: u64) -> Refusal {
     let sentence = format!(
-        "sequence {sequence} of run {epoch}, or a later one, was heard before; somebody repeats old messages, or the node lost its run counter"
+        "sequence {sequence} of run {epoch}, or a later one, was heard before; \
+         somebody repeats old messages, or the node lost its run counter"
     );
     Refusal::new(Code::Replayed, node, sentence)
 }

@@ -148,7 +148,7 @@ async fn serve(edge: &Edge, session: &Session, ears: &Ears) -> zenoh::Result<Vec
     Ok(vec![deliver, heard])
 }
 
-/// Where others reach us. A machine whose only address is the loopback one has no better answer than what it was told.
+/// Where others reach us. With no address but the loopback one, what we were told is the best answer.
 async fn locators(session: &Session, listen: &[String]) -> Vec<String> {
     let real: Vec<String> = session.info().locators().await.iter().map(ToString::to_string).collect();
     if real.is_empty() { listen.to_vec() } else { real }
@@ -181,7 +181,8 @@ fn failure(listen: &[String], why: &str) -> String {
     };
     if why.contains("in use") {
         return format!(
-            "cannot listen on {endpoint}: another program has that port; stop it, or choose another port in `listen` of node.ron"
+            "cannot listen on {endpoint}: another program has that port; \
+             stop it, or choose another port in `listen` of node.ron"
         );
     }
     format!("cannot listen on {endpoint} ({why}); correct `listen` in node.ron")
@@ -196,12 +197,12 @@ mod tests {
         let listen = ["tcp/127.0.0.1:7447#iface=lo".to_owned(), "tcp/10.0.0.9:7447".to_owned()];
         for (why, endpoint, words) in [
             (
-                "Can not create a new TCP listener bound to tcp/127.0.0.1:7447#iface=lo: [Address already in use (os error 98)]",
+                "listener bound to tcp/127.0.0.1:7447#iface=lo: [Address already in use (os error 98)]",
                 "tcp/127.0.0.1:7447#iface=lo",
                 "another program",
             ),
             (
-                "Can not create a new TCP listener bound to tcp/10.0.0.9:7447: [Cannot assign requested address]",
+                "listener bound to tcp/10.0.0.9:7447: [Cannot assign requested address]",
                 "tcp/10.0.0.9:7447",
                 "correct `listen`",
             ),

@@ -1,11 +1,14 @@
 //! The state lane between two nodes: nothing is called received before the journal holds it, nothing is lost.
 
 use clawmesh_authority::envelope::Receipt;
-use clawmesh_authority::{Code, LaneMark, Refusal};
+use clawmesh_authority::{Body, Code, LaneMark, Refusal};
 use clawmesh_bridge::BridgeLimits;
 use clawmesh_core::intake::InboxLimits;
+use crossbeam_channel::bounded;
 
-use crate::support::{Asked, Node, Setup, Stranger, envelope_of, frame, id, outgoing, readings, sealed};
+use crate::support::{
+    Asked, Node, PATIENCE, Setup, Stranger, envelope_of, frame, id, mesh, outgoing, readings, sealed,
+};
 
 fn receipt(n: u8, sequence: u64) -> Option<Receipt> {
     Some(Receipt { source: id(n), epoch: 1, sequence })
@@ -89,14 +92,17 @@ fn a_full_inbox_is_busy_and_takes_the_frame_later() {
 fn bad_deliveries_and_questions_are_answered_with_a_reason() {
     let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
     let stranger = Stranger::connecting(&listen);
-    for (bytes, code) in [
+    let rows = [
         (b"hello".to_vec(), Code::MalformedEnvelope),
         (sealed(3, 0, frame("gate")), Code::UntrustedPeer),
         (sealed(2, 0, readings()), Code::InvalidParams),
         (vec![0; 300 * 1024], Code::TooLarge),
-    ] {
+    ];
+    for (bytes, code) in rows {
         let (said, sentence) = stranger.ask(id(1), "deliver", bytes).refusal();
         assert_eq!(said, code.as_str(), "{sentence}");
+    }
+    for code in [Code::MalformedEnvelope, Code::UntrustedPeer, Code::InvalidParams, Code::TooLarge] {
         a.expect_refused(code);
     }
     assert_eq!(stranger.ask(id(1), "heard", "the gate").refusal().0, "INVALID_PARAMS");
@@ -196,6 +202,33 @@ fn a_node_is_told_why_its_peer_does_not_take_its_frames() {
         "{refusal}"
     );
     assert_eq!(a.expect_refused(Code::UntrustedPeer).0.from, id(2).to_string());
+}
+
+#[test]
+fn only_a_receipt_signed_by_the_peer_for_this_frame_counts() {
+    let (mut b, listen) = Node::open(2, Setup::trusting(&[9]));
+    let impostor = Stranger::connecting(&listen);
+    let receipt_by = |signer: u8, sequence: u64| {
+        let body = Body::Receipt(Receipt { source: id(2), epoch: 1, sequence });
+        sealed(signer, 0, body)
+    };
+    let answers = [b"yes".to_vec(), receipt_by(8, 0), receipt_by(9, 1), receipt_by(9, 0)];
+    let (asked_tx, asked) = bounded(100);
+    let _heard = impostor.answer_as(9, "heard", |_| Vec::new());
+    let _deliver = impostor.answer_as(9, "deliver", move |nth| {
+        asked_tx.send(nth).unwrap();
+        answers[nth.min(3)].clone()
+    });
+    let _token = impostor.appear(&format!("clawmesh/{}/{}/alive", mesh(), id(9)));
+    b.commits.commit(1);
+    assert_eq!(b.outbox.offer(outgoing(1, 0, frame("gate"))), Ok(()));
+    for nth in 0..4 {
+        assert_eq!(asked.recv_timeout(PATIENCE), Ok(nth));
+    }
+    b.expect_refused(Code::MalformedEnvelope);
+    let (refusal, count) = b.expect_refused(Code::SourceMismatch);
+    assert_eq!((refusal.from, count), (id(9).to_string(), 2));
+    b.expect_none("another question once the receipt is there", |_| !asked.is_empty());
 }
 
 #[test]

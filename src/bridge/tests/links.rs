@@ -129,9 +129,8 @@ fn a_configuration_that_makes_no_sense_gives_no_bridge() {
     };
     let mappings =
         |key_exprs: [&str; 2]| Setup { mappings: key_exprs.map(mapping).to_vec(), ..Setup::trusting(&[]) };
-    assert!(
-        matches!(fault(mappings(["farm/a", "farm//b"])), BridgeError::Mapping { key_expr, .. } if key_expr == "farm//b")
-    );
+    let wrong = fault(mappings(["farm/a", "farm//b"]));
+    assert!(matches!(&wrong, BridgeError::Mapping { key_expr, .. } if key_expr == "farm//b"), "{wrong}");
     assert!(matches!(fault(mappings(["farm/a", "farm/b"])), BridgeError::SensorTwice { .. }));
     let wrong = fault(Setup { listen: vec!["nonsense".to_owned()], ..Setup::trusting(&[]) });
     assert!(wrong.to_string().contains("nonsense"), "{wrong}");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clawmesh_authority::envelope::{self, Receipt};
@@ -15,7 +16,7 @@ use clawmesh_core::publish::{Outbox, Outgoing, outbox};
 use clawmesh_core::replay::{CommitWatch, Ticket};
 use crossbeam_channel::{after, select, tick};
 use zenoh::handlers::FifoChannelHandler;
-use zenoh::query::Reply;
+use zenoh::query::{Queryable, Reply};
 use zenoh::{Session, Wait};
 
 pub const NOW_MS: u64 = 1_730_000_000_000;
@@ -254,6 +255,22 @@ impl Stranger {
     pub fn ask(&self, node: NodeId, method: &str, payload: impl Into<zenoh::bytes::ZBytes>) -> Asked {
         let key = format!("clawmesh/{}/{node}/rpc/{method}", mesh());
         Asked(self.session.get(key).payload(payload).timeout(PATIENCE).wait().unwrap())
+    }
+
+    /// Answers in the name of node `n`; `answer` is told how often it was asked before.
+    pub fn answer_as(
+        &self,
+        n: u8,
+        method: &str,
+        answer: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Queryable<()> {
+        let asked = AtomicUsize::new(0);
+        let queryable = self.session.declare_queryable(format!("clawmesh/{}/{}/rpc/{method}", mesh(), id(n)));
+        let reply = move |query: zenoh::query::Query| {
+            let payload = answer(asked.fetch_add(1, Ordering::Relaxed));
+            query.reply(query.key_expr(), payload).wait().unwrap();
+        };
+        queryable.callback(reply).wait().unwrap()
     }
 
     pub fn appear(&self, key: &str) -> zenoh::liveliness::LivelinessToken {
