@@ -69,7 +69,7 @@ fn page(answer: &Answer) -> String {
         Some(difference) => differs(difference),
     };
     format!(
-        "{}\n{} rows, {runs} runs, {ticks} ticks, {inputs} inputs in {:.1} s; digest of digests {total_digest}\n{outcome}",
+        "{}\n{} rows, {runs} run(s), {ticks} ticks, {inputs} inputs in {:.1} s; digest of digests {total_digest}\n{outcome}",
         answer.journal.display(),
         answer.rows,
         answer.elapsed_ms as f64 / 1_000.0,

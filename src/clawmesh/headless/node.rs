@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clawmesh_authority::{LaneMark, NodeId, NodeKey};
+use clawmesh_authority::{LaneMark, NodeId, NodeKey, envelope};
 use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, InputBody, SourceId, doors};
 use clawmesh_core::publish::{NodeView, OutboxReader, outbox};
@@ -81,6 +81,8 @@ struct Start {
 impl Start {
     fn read(options: &Options) -> anyhow::Result<Self> {
         let Options { dir, config, .. } = options;
+        // What people wrote is judged before anything is made: a start that is refused leaves nothing behind.
+        let site = site_file::load(dir)?;
         let identity = identity::load_or_create(dir)?;
         if identity.is_new {
             tracing::info!("this node is new: its id is {}", identity.key.id());
@@ -100,7 +102,7 @@ impl Start {
         };
         Ok(Self {
             token: token::load_or_create(dir)?.reveal().to_owned(),
-            site: site_file::load(dir)?,
+            site,
             stop: stop_file::load(dir).map(|stop| stop.reason),
             key: identity.key,
             settings,
@@ -140,7 +142,8 @@ impl Node {
         let commits = journal.watch.clone();
         let marks = marks_in(&journal.recovered.inputs);
         let stop = start.stop.clone().map(|reason| InputBody::StopLatched { reason });
-        for body in journal.recovered.inputs.into_iter().chain(stop) {
+        let recovered = journal.recovered.inputs.into_iter().map(|body| recheck(body, &start.settings));
+        for body in recovered.chain(stop) {
             inbox.offer_own(SourceId::Journal, body, None).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
         }
         let settings = Settings { tick_before: journal.last_tick, ..start.settings.clone() };
@@ -225,6 +228,15 @@ fn bridge(
         unix_ms: Arc::new(unix_ms),
     };
     Ok(clawmesh_bridge::spawn(bridge_config, ports)?)
+}
+
+/// What is kept beside the journal's chain is believed only if its signature still holds.
+fn recheck(body: InputBody, settings: &Settings) -> InputBody {
+    let InputBody::Recovered { bytes } = &body else { return body };
+    match envelope::open(bytes, settings.mesh()) {
+        Ok(_) => body,
+        Err(refusal) => InputBody::Refused { refusal, count: 1 },
+    }
 }
 
 fn marks_in(recovered: &[InputBody]) -> BTreeMap<NodeId, (LaneMark, LaneMark)> {

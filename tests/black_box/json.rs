@@ -1,0 +1,107 @@
+//! Answers for programs: one JSON document each, with the keys the documentation names.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::cli::{json_on, run_on};
+use crate::support::node::Node;
+use crate::support::wait::{now, until};
+
+fn keys(answer: &Value) -> Vec<&str> {
+    let keys = answer.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    let mut keys: Vec<&str> = keys.collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn every_reading_command_answers_a_program_with_one_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there) = (folder.path().join("here"), folder.path().join("there"));
+    let mut other = Node::start(&there, &["--host-sensors"]);
+    let mut node = Node::start(&here, &["--host-sensors", "--connect", &other.endpoint()]);
+    node.endpoint();
+    let peers = until("the other node is a peer", Duration::from_secs(30), || {
+        let peers = node.ask(&["peers"]);
+        (!peers["peers"].as_array()?.is_empty()).then_some(peers)
+    });
+    assert_eq!(keys(&peers), ["peers", "snapshot_age_ms", "tick", "wall_ms"]);
+    let id = peers["peers"][0]["id"].as_str().unwrap();
+    assert_eq!(keys(&node.ask(&["peers", &id[..8]])), ["peer", "sensors", "snapshot_age_ms"]);
+    check_status(&node.ask(&["status"]));
+    check_world(&node);
+    check_files(&here);
+    node.stop();
+    let replay = json_on(&here, &["replay", here.to_str().unwrap(), "--verify"]);
+    let of_replay =
+        ["difference", "digests_compared", "elapsed_ms", "inputs", "journal", "last_tick", "rows"];
+    assert_eq!(keys(&replay), [&of_replay[..], &["runs", "ticks", "total_digest", "verified"]].concat());
+    other.stop();
+}
+
+fn check_status(status: &Value) {
+    let expected = [
+        ["beliefs", "digest", "gateway", "journal", "link", "node"],
+        ["peers", "refusals", "refused_total", "sensors", "snapshot_age_ms", "state"],
+    ];
+    assert_eq!(keys(status), [&expected.concat()[..], &["stop", "tick", "uptime_ms", "wall_ms"]].concat());
+    assert_eq!(keys(&status["node"]), ["epoch", "hz", "id", "mesh", "name", "role", "version"]);
+    assert_eq!(status["state"], "running");
+}
+
+fn check_world(node: &Node) {
+    let world = until("a reading of the machine", Duration::from_secs(30), || {
+        let world = node.ask(&["world", "cpu-load"]);
+        (world["sensors"][0]["value"].is_number()).then_some(world)
+    });
+    assert_eq!(keys(&world), ["beliefs", "left_off", "sensors", "snapshot_age_ms", "tick", "wall_ms"]);
+    let sensors = world["sensors"].as_array().expect("a world has sensors");
+    assert!(sensors.iter().all(|row| row["sensor"] == "sensor:cpu-load:host"), "{world:#}");
+    assert_eq!((&sensors[0]["unit"], &sensors[0]["tier"]), (&"%".into(), &"T2".into()));
+}
+
+fn check_files(dir: &Path) {
+    let identity = json_on(dir, &["identity"]);
+    assert_eq!(keys(&identity), ["id", "is_new", "mesh_id", "mesh_name", "name", "role", "state_dir"]);
+    let config = json_on(dir, &["config", "show"]);
+    assert_eq!(config["hz"], serde_json::json!({ "source": "default", "value": 50 }));
+    let findings = json_on(dir, &["doctor"]);
+    let findings = findings.as_array().expect("doctor lists findings");
+    assert!(findings.len() >= 8 && findings.iter().all(|row| keys(row) == ["check", "outcome", "sentence"]));
+}
+
+#[test]
+fn a_node_that_was_just_started_answers_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("node");
+    let begun = now();
+    let node = Node::start(&dir, &[]);
+    let status = until("status is answered", Duration::from_secs(10), || {
+        // Before the address is written there is nobody to ask.
+        dir.join("gateway.address").exists().then(|| run_on(&dir, &["status", "--json"]))
+    });
+    assert_eq!(status.code, Some(0), "{status:?}");
+    let answer: Value = serde_json::from_str(&status.out).unwrap();
+    assert!(answer["state"] == "running" || answer["state"] == "starting", "{answer:#}");
+    let uptime = Duration::from_millis(answer["uptime_ms"].as_u64().unwrap());
+    assert!(uptime <= begun.elapsed(), "up for {uptime:?} after {:?}", begun.elapsed());
+    node.stop();
+    assert!(!dir.join("gateway.address").exists(), "a stopped node has no address");
+}
+
+#[test]
+fn help_teaches_the_first_commands_and_the_version_is_told() {
+    let nowhere = Path::new("unused");
+    let help = run_on(nowhere, &["--help"]);
+    assert_eq!(help.code, Some(0));
+    for command in ["demo", "start", "identity", "status", "peers", "world", "replay", "doctor", "config"] {
+        assert!(
+            help.out.lines().any(|line| line.trim_start().starts_with(command)),
+            "{command}: {}",
+            help.out
+        );
+    }
+    assert!(run_on(nowhere, &["--version"]).out.starts_with("clawmesh "));
+}

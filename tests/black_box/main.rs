@@ -1,0 +1,11 @@
+//! The binary from outside: what people type, what they get, what survives. It knows the command line and the
+//! files of a state dir, and of the crates only what an attacker with the journal file could use.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod demo;
+mod json;
+mod kill;
+mod replay;

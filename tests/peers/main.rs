@@ -1,0 +1,11 @@
+//! A node among programs that are not ours: real zenoh clients in Python, well-behaved and not.
+//! `.ci/install-test-tools` installs what they need; without it these tests fail and say so.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod examples;
+mod hostile;
+mod python;
+mod samples;
+mod site;
