@@ -38,7 +38,11 @@ impl Ticker {
     ) -> std::io::Result<Self> {
         let stop = Arc::<AtomicBool>::default();
         let period = Duration::from_secs(1) / hz.max(1);
-        let beat = Beat { core, period, inbox, dir, sampled: None, stop: Arc::clone(&stop) };
+        Self::spawn(Beat { core, period, inbox, dir, sampled: None, stop }, on_death)
+    }
+
+    fn spawn(beat: Beat, on_death: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
+        let stop = Arc::clone(&beat.stop);
         let thread = thread::Builder::new().name("tick".to_owned()).spawn(move || {
             let death = beat.run();
             if death.is_some() {
@@ -70,14 +74,8 @@ impl Beat {
     fn run(mut self) -> Option<String> {
         let mut due = now();
         while !self.stop.load(Ordering::Relaxed) {
-            self.sample_clock();
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.core.tick())) {
-                let sentence = faults::sentence_of_panic(&*panic);
-                self.latch_stop(&sentence);
+            if let Err(sentence) = self.step() {
                 return Some(sentence);
-            }
-            if let Some(sentence) = faults::take() {
-                self.latch_stop(&sentence);
             }
             due += self.period;
             let late = now().saturating_duration_since(due);
@@ -88,6 +86,20 @@ impl Beat {
             thread::sleep(due.saturating_duration_since(now()));
         }
         None
+    }
+
+    /// One tick. A fault of a system latches the stop, and the next tick runs; after a panic nothing may run.
+    fn step(&mut self) -> Result<(), String> {
+        self.sample_clock();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.core.tick())) {
+            let sentence = faults::sentence_of_panic(&*panic);
+            self.latch_stop(&sentence);
+            return Err(sentence);
+        }
+        if let Some(sentence) = faults::take() {
+            self.latch_stop(&sentence);
+        }
+        Ok(())
     }
 
     fn sample_clock(&mut self) {
@@ -126,5 +138,99 @@ impl Beat {
         if let Err(refusal) = self.inbox.offer_own(SourceId::Runner, body, None) {
             tracing::warn!("{refusal}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::mpsc;
+
+    use bevy::prelude::*;
+    use clawmesh_authority::NodeId;
+    use clawmesh_core::clock::TickSystems;
+    use clawmesh_core::intake::{InboxLimits, doors};
+    use clawmesh_core::publish::outbox;
+    use clawmesh_core::replay::{Batch, JournalWriter};
+    use clawmesh_core::safety::StopState;
+    use clawmesh_core::{Ports, Settings};
+    use clawmesh_gateway::snapshot_feed;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    struct Nowhere;
+
+    impl JournalWriter for Nowhere {
+        fn append(&mut self, _: Batch) {}
+    }
+
+    /// A beat whose tick runs `system`, with the folder its stop file goes to.
+    fn beat_with<M>(
+        system: impl IntoScheduleConfigs<bevy::ecs::system::ScheduleSystem, M>,
+    ) -> (TempDir, Beat) {
+        let settings = Settings {
+            node: NodeId([7; 32]),
+            name: "pump".to_owned(),
+            role: "field".to_owned(),
+            mesh_name: "test".to_owned(),
+            version: "0".to_owned(),
+            epoch: 1,
+            hz: 200,
+            digest_every_ticks: 1,
+            tick_before: 0,
+            trusted: BTreeSet::new(),
+        };
+        let (inbox, inboxes) = doors(InboxLimits::default());
+        let ports = Ports {
+            inboxes,
+            journal: Box::new(Nowhere),
+            next_sequence: 1,
+            outbox: outbox(1, 1).0,
+            snapshots: Box::new(snapshot_feed().0),
+            fault_handler: faults::remember,
+        };
+        let mut core = Core::live(settings, ports);
+        core.world_mut().resource_mut::<Schedules>().add_systems(FixedUpdate, system);
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::find(Some(folder.path().to_owned())).unwrap();
+        let period = Duration::from_millis(5);
+        (folder, Beat { core, period, inbox, dir, sampled: None, stop: Arc::default() })
+    }
+
+    fn latched(beat: &Beat) -> Option<String> {
+        stop_file::load(&beat.dir).map(|record| record.reason)
+    }
+
+    #[test]
+    fn a_fault_of_a_system_latches_the_stop_on_disk_and_in_the_world_and_the_tick_goes_on() {
+        fn fail(tick: Res<clawmesh_core::clock::Tick>) -> Result {
+            if tick.0 == 2 { Err("the tank has no bottom".into()) } else { Ok(()) }
+        }
+        let (_folder, mut beat) = beat_with(fail.in_set(TickSystems::Plan));
+        beat.step().unwrap();
+        assert_eq!(latched(&beat), None);
+        beat.step().unwrap();
+        let reason = latched(&beat).expect("the stop is on disk before the next tick");
+        assert!(reason.contains("the tank has no bottom"), "{reason}");
+        beat.step().unwrap();
+        assert_eq!(beat.core.world().resource::<StopState>().0.as_deref(), Some(reason.as_str()));
+        assert_eq!(beat.core.tick_number(), 3);
+    }
+
+    #[test]
+    fn a_panic_in_the_tick_latches_the_stop_and_ends_the_tick() {
+        fn panic() {
+            panic!("nobody thought of this");
+        }
+        let (folder, beat) = beat_with(panic.in_set(TickSystems::Verify));
+        let dir = beat.dir.clone();
+        let (tell, told) = mpsc::sync_channel(1);
+        let ticker = Ticker::spawn(beat, move || tell.send(()).unwrap()).unwrap();
+        told.recv().unwrap();
+        let sentence = ticker.close().unwrap();
+        assert!(sentence.contains("nobody thought of this"), "{sentence}");
+        assert_eq!(stop_file::load(&dir).map(|record| record.reason), Some(sentence));
+        drop(folder);
     }
 }
