@@ -18,6 +18,9 @@ use crate::refusal::{Code, Refusal};
 
 const EXTERNAL_DATA: &[u8] = b"clawmesh/envelope/v1";
 
+/// What every envelope begins with: an array of four, and the protected header up to the raw key.
+const BEFORE_KEY_ID: &[u8] = &[0x84, 0x58, 0x26, 0xa2, 0x01, 0x32, 0x04, 0x58, 0x20];
+
 /// The largest envelope we make or take, in bytes.
 pub const ENVELOPE_BYTES_MAX: usize = 256 * 1024;
 
@@ -157,8 +160,17 @@ pub fn open(bytes: &[u8], mesh: MeshId) -> Result<Opened, Refusal> {
 }
 
 /// How a refusal names a node that has not shown that it holds the key.
-fn unproven(claimed: NodeId) -> String {
+#[must_use]
+pub fn unproven(claimed: NodeId) -> String {
     format!("unproven {claimed}")
+}
+
+/// The node an envelope claims to be from, read off its first bytes; nothing is judged.
+///
+/// In canonical form the key id stands in one place only, so what has none there is no envelope.
+#[must_use]
+pub fn claimed_signer(bytes: &[u8]) -> Option<NodeId> {
+    bytes.strip_prefix(BEFORE_KEY_ID)?.first_chunk::<32>().map(NodeId::of_public_key)
 }
 
 /// Reads an envelope whose signature was checked before it was written to our journal.
@@ -270,6 +282,14 @@ mod tests {
     }
 
     #[test]
+    fn whom_an_envelope_claims_to_be_from_is_seen_without_opening_it() {
+        let sealed = seal(&key(), &statement());
+        assert_eq!(claimed_signer(&sealed), Some(key().id()));
+        assert_eq!(claimed_signer(&sealed[..40]), None);
+        assert_eq!(claimed_signer(b"21.5"), None);
+    }
+
+    #[test]
     fn absent_fields_have_one_encoding_wherever_they_stand() {
         let seen = Observation { unit: Some(crate::Unit::Bar), ..observation() };
         let (without, with) = (canonical::encode(&observation()), canonical::encode(&seen));
@@ -345,6 +365,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>) {
             prop_assert!(open(&bytes, mesh()).is_err());
+            prop_assert_eq!(claimed_signer(&bytes), None);
         }
     }
 }

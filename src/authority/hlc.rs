@@ -21,11 +21,22 @@ pub struct Hlc {
 /// How far ahead of ours another node's clock may be before what it says is refused.
 pub const AHEAD_MS_MAX: u64 = 500;
 
+/// How far ahead of the wall clock our own may run before it is set back. Whoever is this far ahead is refused
+/// everywhere, so to stay there, because a wall clock was wrong once, would be to stay silent.
+const SET_BACK_MS: u64 = 2 * AHEAD_MS_MAX;
+
 impl Hlc {
     /// Milliseconds this point lies ahead of `wall_ms`, or 0.
     #[must_use]
     pub fn ahead_ms(&self, wall_ms: u64) -> u64 {
         self.wall_ms.saturating_sub(wall_ms)
+    }
+
+    fn successor(self) -> Self {
+        match self.logical.checked_add(1) {
+            Some(logical) => Self { logical, ..self },
+            None => Self { wall_ms: self.wall_ms.saturating_add(1), logical: 0 },
+        }
     }
 
     /// True when a node whose clock shows `wall_ms` must refuse this point.
@@ -43,19 +54,19 @@ pub struct HlcClock {
 }
 
 impl HlcClock {
-    /// Stamps an event of this node.
+    /// Stamps an event of this node: later than every stamp before, unless the wall clock was set back by seconds.
     pub fn stamp(&mut self, wall_ms: u64) -> Hlc {
-        self.last = if wall_ms > self.last.wall_ms {
-            Hlc { wall_ms, logical: 0 }
-        } else {
-            Hlc { wall_ms: self.last.wall_ms, logical: self.last.logical.saturating_add(1) }
-        };
+        let is_ahead = self.last.wall_ms >= wall_ms && self.last.ahead_ms(wall_ms) <= SET_BACK_MS;
+        self.last = if is_ahead { self.last.successor() } else { Hlc { wall_ms, logical: 0 } };
         self.last
     }
 
-    /// Takes notice of an admitted event of another node, so that our next stamp is later.
-    pub fn observe(&mut self, seen: Hlc) {
-        self.last = self.last.max(seen);
+    /// Takes notice of an event that was admitted, so that our next stamp is later. One from the future of
+    /// `wall_ms` was stamped, here or elsewhere, by a clock that was wrong: it does not make ours wrong too.
+    pub fn observe(&mut self, seen: Hlc, wall_ms: u64) {
+        if seen.ahead_ms(wall_ms) <= SET_BACK_MS {
+            self.last = self.last.max(seen);
+        }
     }
 }
 
@@ -72,20 +83,33 @@ mod tests {
         assert!(!at(0).is_from_the_future(1_000));
     }
 
+    #[test]
+    fn a_wall_clock_that_was_wrong_for_a_while_does_not_make_us_wrong_for_ever() {
+        let (mut clock, year_2099, now) = (HlcClock::default(), 4_070_908_800_000, 1_800_000_000_000);
+        let wrong = clock.stamp(year_2099);
+        assert_eq!(clock.stamp(now), Hlc { wall_ms: now, logical: 0 });
+        clock.observe(wrong, now);
+        assert_eq!(clock.stamp(now), Hlc { wall_ms: now, logical: 1 });
+    }
+
     proptest! {
         #[test]
-        fn stamps_always_grow_whatever_the_wall_clock_does(walls: Vec<u64>, seen_ms: u64, logical: u32) {
+        fn stamps_grow_while_the_wall_clock_is_not_set_back_by_seconds(
+            walls in prop::collection::vec(0..SET_BACK_MS / 2, 0..50), start in 0..u64::MAX / 2, logical: u32,
+        ) {
             let mut clock = HlcClock::default();
-            clock.observe(Hlc { wall_ms: seen_ms / 2, logical: logical / 2 });
-            let stamps: Vec<Hlc> = walls.into_iter().map(|wall| clock.stamp(wall)).collect();
+            clock.observe(Hlc { wall_ms: start + SET_BACK_MS / 2, logical }, start);
+            let stamps: Vec<Hlc> = walls.into_iter().map(|wall| clock.stamp(start + wall)).collect();
             prop_assert!(stamps.is_sorted_by(|a, b| a < b));
         }
 
         #[test]
-        fn what_we_say_after_hearing_something_is_later(seen_ms in 0_u64..1 << 50, wall in 0_u64..1 << 50) {
-            let (mut clock, seen) = (HlcClock::default(), Hlc { wall_ms: seen_ms, logical: 7 });
-            clock.observe(seen);
-            prop_assert!(clock.stamp(wall) > seen);
+        fn what_we_say_after_hearing_something_is_later(
+            seen_ms in 0_u64..1 << 50, ahead in 0..=AHEAD_MS_MAX, logical: u32,
+        ) {
+            let (mut clock, seen) = (HlcClock::default(), Hlc { wall_ms: seen_ms + ahead, logical });
+            clock.observe(seen, seen_ms);
+            prop_assert!(clock.stamp(seen_ms) > seen);
         }
     }
 }

@@ -2,7 +2,8 @@
 //! why something was refused.
 //! Reads/Writes: nothing. Bytes and numbers come in, values and bytes go out.
 //! Invariant: no clock, no disk, no socket, no random number; the same arguments give the same answer
-//! on every machine. Only [`envelope::open`] turns outside bytes into a [`envelope::Statement`].
+//! on every machine. Only [`envelope::open`] makes outside bytes a [`envelope::Statement`] of their signer;
+//! [`envelope::read_journaled`] reads what was opened before, or what is to be judged by something else.
 //! Not here: the world (`core`), links (`bridge`), the journal file (`storage`).
 
 pub mod canonical;

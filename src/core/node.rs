@@ -7,7 +7,7 @@ use crate::clock::{ClockPlugin, Tick};
 use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
 use crate::mesh::{MeshPlugin, Node, NodeProfile, OwnNode, Presence};
 use crate::publish::{Outbox, OutboxPort, PublishPlugin, SnapshotPort, SnapshotSink};
-use crate::replay::{DigestRecord, DomainId, JournalWriter, LastDigest, Record, ReplayPlugin};
+use crate::replay::{DigestRecord, DomainId, JournalWriter, LastDigest, Record, ReplayPlugin, take_digest};
 use crate::safety::SafetyPlugin;
 use crate::settings::Settings;
 use crate::world::WorldPlugin;
@@ -95,6 +95,16 @@ impl Core {
     #[must_use]
     pub fn tick_number(&self) -> u64 {
         self.app.world().resource::<Tick>().0
+    }
+
+    /// The digest of the world as it is. A live core writes it down, so that its recording proves all of it: the last
+    /// thing to do before the node ends.
+    pub fn digest(&mut self) -> DigestRecord {
+        let tick = self.tick_number();
+        match self.last_digest() {
+            Some(digest) if digest.tick == tick => digest.clone(),
+            _ => take_digest(self.app.world_mut()),
+        }
     }
 
     /// The digest taken last.

@@ -1,4 +1,4 @@
-//! A journal in memory: durable at once, and it can refuse.
+//! A journal in memory: durable at once, and it never fails. What failing journals do is tested in `storage`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,8 @@
 //! What an attacker with the file can do: change records and make the chain fit again. For tests and drills.
 //!
 //! The chain finds damage and careless edits. It has no secret, so whoever can write the file can compute it
-//! anew. What finds that is the replay: the changed record leads to another digest than the recorded one.
+//! anew. What finds that is the replay: the changed record leads to another digest than the recorded one, and what
+//! another node signed no longer fits its signature.
 
 use std::path::Path;
 

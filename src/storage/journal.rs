@@ -3,15 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use clawmesh_authority::canonical;
-use clawmesh_core::Settings;
-use clawmesh_core::replay::{CommitWatch, Record};
+use clawmesh_core::replay::CommitWatch;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::chain::genesis;
 use crate::error::JournalError;
 use crate::memory::{Memory, Recovered};
-use crate::row::RUN_STARTED;
 use crate::schema;
 use crate::write::{Committer, FileIdentity, JournalLock, Pace, Tail, Writer};
 
@@ -45,8 +42,6 @@ pub struct OpenJournal {
     pub next_sequence: u64,
     /// The tick of the last row; 0 in an empty journal.
     pub last_tick: u64,
-    /// The settings of the last run, if there was one.
-    pub last_run: Option<Settings>,
     /// What this run must be told about earlier ones.
     pub recovered: Recovered,
     /// Takes the batches of this run.
@@ -64,7 +59,6 @@ impl Journal {
         let lock = JournalLock::take(path)?;
         let conn = schema::open_writable(path, options.pages_max)?;
         let (tail, last_tick) = load_tail(&conn, path)?;
-        let last_run = load_last_run(&conn, path)?;
         let (memory, recovered) = Memory::load(&conn, path)?;
         let watch = CommitWatch::default();
         watch.commit(tail.sequence);
@@ -78,7 +72,7 @@ impl Journal {
             JournalError::Folder { doing: "start the journal's thread", source, path: path.to_owned() }
         })?;
         let next_sequence = tail.sequence.saturating_add(1);
-        Ok(OpenJournal { next_sequence, last_tick, last_run, recovered, writer, watch })
+        Ok(OpenJournal { next_sequence, last_tick, recovered, writer, watch })
     }
 }
 
@@ -108,21 +102,4 @@ pub fn load_head(conn: &Connection) -> rusqlite::Result<Tail> {
     };
     let head = conn.query_row("SELECT sequence, chain FROM journal_head", [], read).optional()?;
     Ok(head.unwrap_or(Tail { sequence: 0, chain: genesis() }))
-}
-
-fn load_last_run(conn: &Connection, path: &Path) -> Result<Option<Settings>, JournalError> {
-    let query =
-        format!("SELECT record FROM journal WHERE kind = '{RUN_STARTED}' ORDER BY sequence DESC LIMIT 1");
-    let bytes: Option<Vec<u8>> = conn
-        .query_row(&query, [], |row| row.get(0))
-        .optional()
-        .map_err(|source| JournalError::of("read the last run", source, path))?;
-    match bytes.as_deref().map(canonical::decode::<Record>) {
-        None => Ok(None),
-        Some(Ok(Record::RunStarted(settings))) => Ok(Some(settings)),
-        Some(Ok(_)) => Err(JournalError::damaged("the record of its last run is another record", path)),
-        Some(Err(fault)) => {
-            Err(JournalError::damaged(format!("the record of its last run is {fault}"), path))
-        }
-    }
 }

@@ -81,5 +81,5 @@ pub struct HlcState(#[n(0)] pub HlcClock);
 #[derive(Resource, Debug, Default)]
 pub struct NodeIndex(pub BTreeMap<NodeId, Entity>);
 
-/// The most nodes one world holds; an unknown one beyond that is refused.
-pub const NODES_MAX: usize = 1_024;
+/// The most untrusted nodes one world holds at a time; they cost trusted ones no place.
+pub const STRANGERS_MAX: usize = 1_024;

@@ -1,15 +1,15 @@
 //! What admitted statements say, one message for each thing said.
 
 use bevy::prelude::Message;
-use clawmesh_authority::{Hlc, NodeDescription, NodeId, Observation, Reading};
+use clawmesh_authority::{Capability, Hlc, NodeDescription, NodeId, Observation, Reading};
 
-/// A statement of a node was admitted, or its token moved.
+/// A statement of a node was admitted.
 #[derive(Message, Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NodeHeard {
     /// Which node.
     pub node: NodeId,
-    /// The hybrid time of the statement; `None` when only its token moved.
-    pub hlc: Option<Hlc>,
+    /// The hybrid time of the statement.
+    pub hlc: Hlc,
 }
 
 /// A node said who it is and what it measures.
@@ -39,6 +39,8 @@ pub struct ObservationMade {
     pub source: NodeId,
     /// What was said.
     pub observation: Observation,
+    /// The sensor of `source` that measured it; none when somebody noted it.
+    pub sensor: Option<Capability>,
     /// When, in hybrid time.
     pub hlc: Hlc,
 }

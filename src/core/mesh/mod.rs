@@ -14,7 +14,7 @@ use bevy::prelude::*;
 
 pub use components::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Node, NodeIndex, NodeMarks, NodeProfile, OwnNode, Presence,
-    Trusted,
+    STRANGERS_MAX, Trusted,
 };
 pub use liveness::{Liveness, LivenessPolicy, assess};
 pub use messages::{NodeDescribed, NodeHeard, ObservationMade, ReadingTaken};

@@ -1,11 +1,14 @@
 //! Systems that open what came in and keep the nodes.
 
+use std::collections::BTreeSet;
+
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::{Admission, Body, Code, Frame, Hlc, Lane, NodeId, Statement, Tier, envelope};
 
 use super::components::{
-    ClockOffset, HlcState, LaneMarks, LastHeard, NODES_MAX, Node, NodeIndex, NodeProfile, Presence, Trusted,
+    ClockOffset, HlcState, LaneMarks, LastHeard, Node, NodeIndex, NodeMarks, NodeProfile, OwnNode, Presence,
+    STRANGERS_MAX, Trusted,
 };
 use super::liveness::{Liveness, LivenessPolicy, assess};
 use super::messages::{NodeDescribed, NodeHeard, ObservationMade, ReadingTaken};
@@ -14,6 +17,10 @@ use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::replay::DomainId;
 use crate::safety::Refused;
 use crate::settings::Settings;
+
+/// The edge judged a statement by the clock itself and answered for it; the tick's estimate of that clock may lag
+/// by this much and must not take the answer back.
+const WALL_LAG_MS_MAX: u64 = 100;
 
 /// Where the content of admitted statements goes.
 #[derive(SystemParam)]
@@ -41,7 +48,7 @@ impl Said<'_> {
             }
             Body::Frame(Frame::Observation(mut observation)) => {
                 observation.tier = observation.tier.min(Tier::T2);
-                self.observations.write(ObservationMade { source, observation, hlc });
+                self.observations.write(ObservationMade { source, observation, sensor: None, hlc });
             }
             // Receipts answer a question of the edge; in a batch they mean nothing.
             Body::Receipt(_) => {}
@@ -67,15 +74,17 @@ pub(super) fn open_envelopes(
             }
             InputBody::Recovered { bytes } => recover(bytes, &settings),
             InputBody::MarkRestored { node, state, stream } => {
-                let mark = marks.0.entry(*node).or_default();
-                (mark.state, mark.stream) = (*state, *stream);
+                if settings.trusted.contains(node) {
+                    marks.0.insert(*node, NodeMarks { state: *state, stream: *stream });
+                }
                 continue;
             }
             InputBody::Recorded { observation, hlc: Some(at) } => {
-                hlc.0.observe(*at);
+                hlc.0.observe(*at, wall_ms);
                 said.observations.write(ObservationMade {
                     source: settings.node,
                     observation: observation.clone(),
+                    sensor: None,
                     hlc: *at,
                 });
                 continue;
@@ -84,10 +93,10 @@ pub(super) fn open_envelopes(
         };
         match outcome {
             Ok((source, statement)) => {
-                hlc.0.observe(statement.hlc);
+                hlc.0.observe(statement.hlc, wall_ms);
                 let is_live = !matches!(stamped.input.body, InputBody::Recovered { .. });
                 if is_live {
-                    said.heard.write(NodeHeard { node: source, hlc: Some(statement.hlc) });
+                    said.heard.write(NodeHeard { node: source, hlc: statement.hlc });
                 }
                 said.pass_on(source, statement);
             }
@@ -113,7 +122,7 @@ fn admit(
             "the envelope came under another node's name",
         ));
     }
-    if statement.hlc.is_from_the_future(wall_ms) {
+    if statement.hlc.is_from_the_future(wall_ms.saturating_add(WALL_LAG_MS_MAX)) {
         return Err(Refused::once(Code::ClockUntrusted, source, from_the_future(statement.hlc, wall_ms)));
     }
     let mark = marks.0.entry(source).or_default();
@@ -158,13 +167,14 @@ pub(super) fn meet_nodes(
     });
     let said = heard.read().map(|heard| heard.node);
     let met = tokens.chain(said).chain(described.read().map(|described| described.node));
-    for node in met.collect::<Vec<_>>() {
+    let is_trusted = |node: &NodeId| settings.trusted.contains(node) || settings.node == *node;
+    let mut strangers = index.0.keys().filter(|node| !is_trusted(node)).count();
+    for node in met {
         if index.0.contains_key(&node) {
             continue;
         }
-        if index.0.len() >= NODES_MAX {
-            let sentence =
-                format!("this node already knows {NODES_MAX} others; restart it to forget lost ones");
+        if !is_trusted(&node) && strangers >= STRANGERS_MAX {
+            let sentence = format!("{STRANGERS_MAX} nodes that are not trusted here are on the mesh already");
             refused.write(Refused::once(Code::LimitExceeded, node, sentence));
             continue;
         }
@@ -172,26 +182,38 @@ pub(super) fn meet_nodes(
         if settings.trusted.contains(&node) {
             entity.insert(Trusted);
         }
+        strangers += usize::from(!is_trusted(&node));
         // The observer indexes it when the command runs; later statements of this tick need it now.
         index.0.insert(node, entity.id());
     }
 }
 
+/// Notes who is there. A stranger is known by its token alone, so without it there is nothing to remember.
 pub(super) fn follow_tokens(
     tick: Res<Tick>,
     batch: Res<TickBatch>,
     index: Res<NodeIndex>,
-    mut nodes: Query<&mut Presence, With<Node>>,
+    mut nodes: Query<(&mut Presence, Has<Trusted>, Has<OwnNode>), With<Node>>,
+    mut commands: Commands,
 ) -> Result {
+    let mut left = BTreeSet::new();
     for stamped in batch.iter() {
         let (node, is_present) = match stamped.input.body {
             InputBody::PeerAppeared(node) => (node, true),
             InputBody::PeerVanished(node) => (node, false),
             _ => continue,
         };
-        if let Some(entity) = index.0.get(&node) {
-            *nodes.get_mut(*entity)? = Presence { is_present, since_tick: tick.0 };
+        let Some(entity) = index.0.get(&node) else { continue };
+        let (mut presence, is_trusted, is_own) = nodes.get_mut(*entity)?;
+        *presence = Presence { is_present, since_tick: tick.0 };
+        if is_trusted || is_own || is_present {
+            left.remove(entity);
+        } else {
+            left.insert(*entity);
         }
+    }
+    for entity in left {
+        commands.entity(entity).despawn();
     }
     Ok(())
 }
@@ -209,9 +231,7 @@ pub(super) fn note_heard(
         let Some(entity) = index.0.get(node) else { continue };
         let (mut last, mut offset) = nodes.get_mut(*entity)?;
         last.0 = Some(tick.0);
-        if let Some(hlc) = hlc {
-            offset.0 = Some(hlc.wall_ms.cast_signed().saturating_sub(wall_ms.cast_signed()));
-        }
+        offset.0 = Some(hlc.wall_ms.cast_signed().saturating_sub(wall_ms.cast_signed()));
     }
     Ok(())
 }

@@ -2,7 +2,8 @@
 //!
 //! A type's digest is the wrapping sum, over its entities, of a hash of (type name, domain id, canonical
 //! bytes). A sum does not care for order, so it can be kept by subtracting the old hash and adding the new
-//! one of whatever changed; BLAKE3 keeps chosen collisions out of reach of anything but a flood of 2^32.
+//! one of whatever changed. It finds every difference that comes about by error; 64 bits and a sum are no proof
+//! against somebody who searches for worlds that collide.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;

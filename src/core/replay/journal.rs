@@ -51,6 +51,6 @@ pub struct Batch {
 
 /// Takes batches in order. It must never block for long: it is called from the tick.
 pub trait JournalWriter: Send + Sync + 'static {
-    /// Takes one batch; what becomes of it shows in the [`CommitWatch`] and in the tickets.
+    /// Takes one batch; what becomes of it shows in the [`CommitWatch`](super::CommitWatch) and in the tickets.
     fn append(&mut self, batch: Batch);
 }

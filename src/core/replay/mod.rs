@@ -18,6 +18,7 @@ pub use domain::DomainId;
 pub use journal::{Batch, DigestRecord, JOURNAL_FORMAT, JournalWriter, Record};
 pub use replayer::{Difference, ReplayReport, Replayer};
 pub use systems::LastDigest;
+pub(crate) use systems::take_digest;
 
 use crate::clock::TickSystems;
 use crate::publish::ComposeSystems;
@@ -35,7 +36,7 @@ impl Plugin for ReplayPlugin {
             .exclude_from_digest::<crate::settings::Settings>("constant for a run, in the journal's header")
             .add_systems(
                 FixedUpdate,
-                systems::take_digest
+                systems::keep_digest
                     .run_if(systems::is_digest_due)
                     .after(ComposeSystems)
                     .in_set(TickSystems::Record),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use clawmesh_authority::envelope;
 use serde::Serialize;
 
 use super::journal::{DigestRecord, Record};
@@ -38,6 +39,9 @@ pub struct ReplayReport {
     pub inputs: u64,
     /// Digests compared.
     pub digests_compared: u64,
+    /// Inputs that came after the last digest of their run, as a run that was killed leaves them: nothing shows
+    /// that they are as they were.
+    pub inputs_after_last_digest: u64,
     /// The last tick.
     pub last_tick: u64,
     /// A digest over all totals; equal journals replay to equal ones on every machine.
@@ -59,6 +63,10 @@ struct Run {
     core: Core,
     waiting: Vec<StampedInput>,
     equal_until_tick: u64,
+    settings: Settings,
+    inputs_after_digest: u64,
+    /// The tick of a digest we took and the journal has not shown yet.
+    owed: Option<u64>,
 }
 
 impl Replayer {
@@ -97,16 +105,23 @@ impl Replayer {
             core: Core::replaying(settings.clone(), sequence + 1),
             waiting: Vec::new(),
             equal_until_tick: settings.tick_before,
+            settings: settings.clone(),
+            inputs_after_digest: 0,
+            owed: None,
         });
     }
 
     fn take_input(&mut self, sequence: u64, stamped: StampedInput) -> Result<(), String> {
         self.run_until(stamped.tick.saturating_sub(1))?;
         let run = self.run.as_mut().ok_or("an input stands before the first run")?;
+        run.owes_nothing()?;
         if stamped.tick <= run.core.tick_number() || stamped.journal_sequence != sequence {
             return Err(format!("the input at sequence {sequence} stands at the wrong place"));
         }
+        check_signature(&stamped, &run.settings)?;
         self.report.inputs += 1;
+        self.report.inputs_after_last_digest += 1;
+        run.inputs_after_digest += 1;
         if self.last_inputs.len() == LAST_INPUTS {
             self.last_inputs.pop_front();
         }
@@ -118,12 +133,13 @@ impl Replayer {
     fn compare(&mut self, sequence: u64, recorded: &DigestRecord) -> Result<(), String> {
         self.run_until(recorded.tick)?;
         let run = self.run.as_mut().ok_or("a digest stands before the first run")?;
-        let Some(ours) = run.core.last_digest().filter(|ours| ours.tick == recorded.tick) else {
-            return Err(format!("the digest at sequence {sequence} is of a tick that has none"));
-        };
+        // At its end a run takes one that was not due.
+        let ours = run.core.digest();
+        run.owed = None;
+        self.report.inputs_after_last_digest -= std::mem::take(&mut run.inputs_after_digest);
         self.report.digests_compared += 1;
         self.totals.update(&ours.total.to_le_bytes());
-        if ours == recorded {
+        if ours == *recorded {
             run.equal_until_tick = recorded.tick;
             return Ok(());
         }
@@ -131,7 +147,7 @@ impl Replayer {
             sequence,
             tick: recorded.tick,
             equal_until_tick: run.equal_until_tick,
-            types: differing_types(ours, recorded),
+            types: differing_types(&ours, recorded),
             last_inputs: self.last_inputs.iter().cloned().collect(),
         });
         Ok(())
@@ -141,8 +157,8 @@ impl Replayer {
     fn run_until(&mut self, tick: u64) -> Result<(), String> {
         let run = self.run.as_mut().ok_or("the journal does not begin with a run")?;
         while run.core.tick_number() < tick {
-            run.core.feed(std::mem::take(&mut run.waiting));
-            run.core.tick();
+            run.owes_nothing()?;
+            run.tick();
             self.report.ticks += 1;
         }
         Ok(())
@@ -151,11 +167,41 @@ impl Replayer {
     fn finish_run(&mut self) {
         let Some(mut run) = self.run.take() else { return };
         if !run.waiting.is_empty() {
-            run.core.feed(run.waiting);
-            run.core.tick();
+            run.tick();
             self.report.ticks += 1;
         }
         self.report.last_tick = run.core.tick_number();
+    }
+}
+
+impl Run {
+    fn tick(&mut self) {
+        self.core.feed(std::mem::take(&mut self.waiting));
+        self.core.tick();
+        let tick = self.core.tick_number();
+        self.owed = self.core.last_digest().filter(|digest| digest.tick == tick).map(|_| tick);
+    }
+
+    /// A journal may end before a digest that was due, as kill -9 leaves it; it never goes on without one.
+    fn owes_nothing(&self) -> Result<(), String> {
+        match self.owed {
+            Some(tick) => Err(format!("the digest of tick {tick} is missing; somebody took it out")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What other nodes said carries their signatures, and nobody who alters a recording can make those.
+fn check_signature(stamped: &StampedInput, settings: &Settings) -> Result<(), String> {
+    let (InputBody::Envelope { bytes, .. } | InputBody::Recovered { bytes }) = &stamped.input.body else {
+        return Ok(());
+    };
+    let sequence = stamped.journal_sequence;
+    match envelope::open(bytes, settings.mesh()) {
+        Ok(_) => Ok(()),
+        Err(refusal) => {
+            Err(format!("the statement at sequence {sequence} is not what was signed: {refusal}"))
+        }
     }
 }
 

@@ -16,8 +16,13 @@ pub(super) fn is_digest_due(tick: Res<Tick>, settings: Res<Settings>) -> bool {
     tick.0.is_multiple_of(settings.digest_every_ticks.max(1))
 }
 
+/// Takes the digest that is due.
+pub(super) fn keep_digest(world: &mut World) {
+    take_digest(world);
+}
+
 /// Digests the world and writes it down. A replay has no journal port: it compares instead.
-pub(super) fn take_digest(world: &mut World) {
+pub fn take_digest(world: &mut World) -> DigestRecord {
     // Whatever is changed after this point, in the same tick or by a test, must count as changed.
     world.increment_change_tick();
     let tick = world.resource::<Tick>().0;
@@ -31,5 +36,6 @@ pub(super) fn take_digest(world: &mut World) {
             None => cursor.next += 1,
         }
     });
-    world.resource_mut::<LastDigest>().0 = Some(record);
+    world.resource_mut::<LastDigest>().0 = Some(record.clone());
+    record
 }

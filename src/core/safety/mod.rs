@@ -14,7 +14,7 @@ pub use components::{LinkStatus, Refusals, StopState};
 pub use messages::Refused;
 pub use tally::{RefusalBook, RefusalTally};
 
-use crate::clock::TickSystems;
+use crate::clock::{TickSystems, WallClockSystems};
 use crate::replay::DigestApp as _;
 
 /// Keeps the book of refusals and follows the stop.
@@ -29,9 +29,14 @@ impl Plugin for SafetyPlugin {
             .digest_resource::<Refusals>("refusals")
             .digest_resource::<StopState>("stop")
             .digest_resource::<LinkStatus>("link")
+            // The stop is known before anything of this tick is decided.
             .add_systems(
                 FixedUpdate,
-                (systems::follow_runner, systems::tally_refusals)
+                systems::follow_runner.after(WallClockSystems).in_set(TickSystems::Ingest),
+            )
+            .add_systems(
+                FixedUpdate,
+                (systems::take_refusals, systems::tally_refusals)
                     .chain()
                     .before(crate::publish::ComposeSystems)
                     .in_set(TickSystems::Record),

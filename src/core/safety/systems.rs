@@ -12,7 +12,6 @@ pub(super) fn follow_runner(
     batch: Res<TickBatch>,
     mut stop: ResMut<StopState>,
     mut link: ResMut<LinkStatus>,
-    mut refused: MessageWriter<Refused>,
 ) {
     for stamped in batch.iter() {
         match &stamped.input.body {
@@ -21,10 +20,16 @@ pub(super) fn follow_runner(
                 stop.0.get_or_insert_with(|| reason.clone());
             }
             InputBody::LinkChanged(state) => link.0 = state.clone(),
-            InputBody::Refused { refusal, count } => {
-                refused.write(Refused { refusal: refusal.clone(), count: *count });
-            }
             _ => {}
+        }
+    }
+}
+
+/// What edges refused comes in as an input and goes into the same book.
+pub(super) fn take_refusals(batch: Res<TickBatch>, mut refused: MessageWriter<Refused>) {
+    for stamped in batch.iter() {
+        if let InputBody::Refused { refusal, count } = &stamped.input.body {
+            refused.write(Refused { refusal: refusal.clone(), count: *count });
         }
     }
 }

@@ -118,5 +118,8 @@ pub struct BeliefIndex(pub BTreeMap<String, Entity>);
 
 /// The most sensors one world holds.
 pub const SENSORS_MAX: usize = 16_384;
+
+/// The most sensors of one node, so that none can take the place of all others.
+pub const SENSORS_PER_NODE_MAX: usize = 2_048;
 /// The most beliefs one world holds.
 pub const BELIEFS_MAX: usize = 65_536;

@@ -1,13 +1,35 @@
 //! Two statements about one key: which one holds, whatever order they arrive in.
 
-use clawmesh_authority::{Hlc, NodeId};
+use std::cmp::Ordering;
 
-/// True when a statement at (`hlc`, `source`) replaces the one at `held`.
+use clawmesh_authority::{Hlc, NodeId, Value, canonical};
+
+/// What decides between two statements about one key.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// When it was said, in hybrid time.
+    pub hlc: Hlc,
+    /// The node that signed it.
+    pub source: NodeId,
+    /// When it was measured or seen, Unix milliseconds.
+    pub origin_ms: u64,
+    /// What was said.
+    pub value: &'a Value,
+}
+
+/// True when `said` replaces what is `held`.
 ///
-/// The same statement heard again replaces nothing, so applying in any order ends in the same belief.
+/// Events order by (HLC, source). One node may say two things about one key under one stamp, as when two of its
+/// sensors are about it: then the later origin holds, and at last the larger encoding, so that no node needs to know
+/// in which order they came. The same statement heard again replaces nothing.
 #[must_use]
-pub fn replaces(hlc: Hlc, source: NodeId, held: Option<(Hlc, NodeId)>) -> bool {
-    held.is_none_or(|held| (hlc, source) > held)
+pub fn replaces(said: &Claim<'_>, held: Option<&Claim<'_>>) -> bool {
+    held.is_none_or(|held| order(said, held).is_gt())
+}
+
+fn order(a: &Claim<'_>, b: &Claim<'_>) -> Ordering {
+    let by_stamp = (a.hlc, a.source, a.origin_ms).cmp(&(b.hlc, b.source, b.origin_ms));
+    by_stamp.then_with(|| canonical::encode(a.value).cmp(&canonical::encode(b.value)))
 }
 
 #[cfg(test)]
@@ -15,16 +37,25 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn resolve(said: &[(Hlc, NodeId)]) -> Option<(Hlc, NodeId)> {
-        said.iter().fold(None, |held, (hlc, source)| match replaces(*hlc, *source, held) {
-            true => Some((*hlc, *source)),
+    type Said = (Hlc, NodeId, u64, Value);
+
+    fn claim((hlc, source, origin_ms, value): &Said) -> Claim<'_> {
+        Claim { hlc: *hlc, source: *source, origin_ms: *origin_ms, value }
+    }
+
+    fn resolve(said: &[Said]) -> Option<&Said> {
+        said.iter().fold(None, |held, said| match replaces(&claim(said), held.map(claim).as_ref()) {
+            true => Some(said),
             false => held,
         })
     }
 
-    fn statement() -> impl Strategy<Value = (Hlc, NodeId)> {
-        (0_u64..5, 0_u32..3, 0_u8..4)
-            .prop_map(|(wall_ms, logical, node)| (Hlc { wall_ms, logical }, NodeId([node; 32])))
+    fn statement() -> impl Strategy<Value = Said> {
+        (0_u64..3, 0_u32..2, 0_u8..3, 0_u64..2, 0_i8..3).prop_map(
+            |(wall_ms, logical, node, origin_ms, value)| {
+                (Hlc { wall_ms, logical }, NodeId([node; 32]), origin_ms, Value::Number(f64::from(value)))
+            },
+        )
     }
 
     proptest! {
@@ -34,8 +65,10 @@ mod tests {
                 (Just(said.clone()), Just(said).prop_shuffle())
             }),
         ) {
-            prop_assert_eq!(resolve(&said.0), resolve(&said.1));
-            prop_assert_eq!(resolve(&said.0), said.0.iter().copied().max());
+            let held = resolve(&said.0);
+            prop_assert_eq!(held, resolve(&said.1));
+            let newest = said.0.iter().map(|(hlc, source, ..)| (*hlc, *source)).max();
+            prop_assert_eq!(held.map(|(hlc, source, ..)| (*hlc, *source)), newest);
         }
     }
 }

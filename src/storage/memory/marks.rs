@@ -7,6 +7,7 @@ use clawmesh_authority::{Admission, Lane, LaneMark, NodeId};
 use clawmesh_core::intake::InputBody;
 use rusqlite::{Connection, params};
 
+use super::check_of;
 use crate::error::JournalError;
 use crate::row;
 
@@ -33,7 +34,7 @@ impl Marks {
         let fault = |source| JournalError::of("read the marks", source, path);
         let mut marks = Self::default();
         let mut select =
-            conn.prepare("SELECT source, lane, epoch, next, skipped FROM mark").map_err(fault)?;
+            conn.prepare("SELECT source, lane, epoch, next, skipped, \"check\" FROM mark").map_err(fault)?;
         let mut rows = select.query([]).map_err(fault)?;
         while let Some(found) = rows.next().map_err(fault)? {
             let source: Vec<u8> = found.get(0).map_err(fault)?;
@@ -43,6 +44,10 @@ impl Marks {
             let (Ok(source), Some(lane)) = (<[u8; 32]>::try_from(source), row::lane_of_number(lane)) else {
                 return Err(JournalError::damaged("a mark names no node or no lane", path));
             };
+            let check: Vec<u8> = found.get(5).map_err(fault)?;
+            if check != check_of_mark(NodeId(source), lane, mark) {
+                return Err(JournalError::damaged("a mark is not what was written", path));
+            }
             marks.held.entry(NodeId(source)).or_default().lanes[place(lane)] = mark;
         }
         Ok(marks)
@@ -67,18 +72,21 @@ impl Marks {
             return Ok(());
         }
         let mut upsert = conn.prepare_cached(
-            "INSERT OR REPLACE INTO mark (source, lane, epoch, next, skipped) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR REPLACE INTO mark (source, lane, epoch, next, skipped, \"check\") \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
         for (source, held) in &mut self.held {
             for lane in [Lane::State, Lane::Stream] {
                 if std::mem::take(&mut held.is_unsaved[place(lane)]) {
-                    let LaneMark { epoch, next, skipped } = held.lanes[place(lane)];
+                    let mark = held.lanes[place(lane)];
+                    let LaneMark { epoch, next, skipped } = mark;
                     upsert.execute(params![
                         source.0,
                         row::lane_number(lane),
                         epoch.cast_signed(),
                         next.cast_signed(),
-                        skipped.cast_signed()
+                        skipped.cast_signed(),
+                        check_of_mark(*source, lane, mark)
                     ])?;
                 }
             }
@@ -95,6 +103,13 @@ impl Marks {
         };
         self.held.iter().map(restore).collect()
     }
+}
+
+fn check_of_mark(source: NodeId, lane: Lane, mark: LaneMark) -> [u8; 32] {
+    let LaneMark { epoch, next, skipped } = mark;
+    let numbers = [epoch, next, skipped].map(u64::to_le_bytes);
+    let [epoch, next, skipped] = numbers.each_ref().map(<[u8; 8]>::as_slice);
+    check_of("mark", &[&source.0, &[row::lane_number(lane)], epoch, next, skipped])
 }
 
 fn place(lane: Lane) -> usize {

@@ -5,12 +5,14 @@ use std::path::Path;
 
 use clawmesh_authority::{Body, Frame, Hlc, NodeId, Observation, Opened, canonical};
 use clawmesh_core::intake::InputBody;
+use clawmesh_core::world::BELIEFS_MAX;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::check_of;
 use crate::error::JournalError;
 
-/// The most subjects kept of one source. Upstream refuses more; here one more is simply not kept.
-pub const SUBJECTS_PER_SOURCE_MAX: usize = 4_096;
+/// The most subjects kept of one source: as many as a world holds beliefs, and the description of the source.
+pub const SUBJECTS_PER_SOURCE_MAX: usize = BELIEFS_MAX + 1;
 
 /// Nobody's node id has this length: content of this node itself.
 const OWN: &[u8] = &[];
@@ -27,8 +29,16 @@ pub struct Retained {
 
 struct Row {
     source: Vec<u8>,
+    subject: String,
     version: Version,
     bytes: Vec<u8>,
+    check: Vec<u8>,
+}
+
+impl Row {
+    fn is_as_written(&self) -> bool {
+        self.check == check_of_row(&self.source, &self.subject, self.version, &self.bytes)
+    }
 }
 
 impl Retained {
@@ -36,6 +46,9 @@ impl Retained {
     pub fn load(conn: &Connection, path: &Path) -> Result<(Self, Vec<InputBody>), JournalError> {
         let rows =
             load_rows(conn).map_err(|source| JournalError::of("read what is retained", source, path))?;
+        if !rows.iter().all(Row::is_as_written) {
+            return Err(JournalError::damaged("what is kept of a node is not what was written", path));
+        }
         let mut retained = Self::default();
         for row in &rows {
             *retained.subjects.entry(row.source.clone()).or_default() += 1;
@@ -68,7 +81,8 @@ impl Retained {
         }
     }
 
-    /// Keeps what somebody at this node recorded, if it is later than what is kept about the same key.
+    /// Keeps what somebody at this node recorded. What comes later in the journal replaces what came before, also
+    /// when the clock was set back in between and the hybrid time with it.
     pub fn keep_own(
         &mut self,
         conn: &Connection,
@@ -89,16 +103,19 @@ impl Retained {
         bytes: impl FnOnce() -> Vec<u8>,
     ) -> rusqlite::Result<()> {
         match kept_version(conn, source, subject)? {
-            Some(kept) if kept >= version => return Ok(()),
+            Some(kept) if kept >= version && source != OWN => return Ok(()),
             Some(_) => {}
             None if !self.has_place(source) => return Ok(()),
             None => *self.subjects.entry(source.to_vec()).or_default() += 1,
         }
         let mut upsert = conn.prepare_cached(
-            "INSERT OR REPLACE INTO retained (source, subject, major, minor, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR REPLACE INTO retained (source, subject, major, minor, bytes, \"check\") \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
+        let bytes = bytes();
+        let check = check_of_row(source, subject, version, &bytes);
         let (major, minor) = (version.0.cast_signed(), version.1.cast_signed());
-        upsert.execute(params![source, subject, major, minor, bytes()])?;
+        upsert.execute(params![source, subject, major, minor, bytes, check])?;
         Ok(())
     }
 
@@ -111,6 +128,11 @@ impl Retained {
         }
         !is_full
     }
+}
+
+fn check_of_row(source: &[u8], subject: &str, (major, minor): Version, bytes: &[u8]) -> [u8; 32] {
+    let (major, minor) = (major.to_le_bytes(), minor.to_le_bytes());
+    check_of("retained", &[source, subject.as_bytes(), &major, &minor, bytes])
 }
 
 fn kept_version(conn: &Connection, source: &[u8], subject: &str) -> rusqlite::Result<Option<Version>> {
@@ -126,9 +148,10 @@ fn version_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Versio
 
 /// All rows, sorted as a new run wants them; SQL would compare the numbers as signed.
 fn load_rows(conn: &Connection) -> rusqlite::Result<Vec<Row>> {
-    let mut select = conn.prepare("SELECT source, major, minor, bytes FROM retained")?;
+    let mut select = conn.prepare("SELECT source, subject, major, minor, bytes, \"check\" FROM retained")?;
     let read = |row: &rusqlite::Row<'_>| {
-        Ok(Row { source: row.get(0)?, version: version_at(row, 1)?, bytes: row.get(3)? })
+        let (source, subject, version) = (row.get(0)?, row.get(1)?, version_at(row, 2)?);
+        Ok(Row { source, subject, version, bytes: row.get(4)?, check: row.get(5)? })
     };
     let mut rows: Vec<Row> = select.query_map([], read)?.collect::<rusqlite::Result<_>>()?;
     rows.sort_by(|a, b| (&a.source, a.version).cmp(&(&b.source, b.version)));

@@ -9,9 +9,6 @@ CREATE TABLE journal (
     chain    BLOB    NOT NULL       -- BLAKE3 over the previous chain value and all columns above
 ) STRICT;
 
--- A node asks for its last run at every start and must not search the whole journal for it.
-CREATE INDEX journal_runs ON journal (sequence) WHERE kind = 'run_started';
-
 -- The last row as of the last commit: a journal whose end is missing does not agree with it.
 CREATE TABLE journal_head (
     id       INTEGER PRIMARY KEY CHECK (id = 1),
@@ -21,21 +18,24 @@ CREATE TABLE journal_head (
 
 -- The newest of what each source said about each subject on the state lane. An empty source is this node.
 -- For other nodes (major, minor) is (epoch, sequence), for this node the hybrid time; both are unsigned 64 bit.
+-- The check is BLAKE3 over all other columns of the row: these rows are believed at a start and are in no chain.
 CREATE TABLE retained (
     source  BLOB    NOT NULL,
     subject TEXT    NOT NULL,
     major   INTEGER NOT NULL,
     minor   INTEGER NOT NULL,
     bytes   BLOB    NOT NULL,
+    "check" BLOB    NOT NULL,
     PRIMARY KEY (source, subject)
 ) STRICT, WITHOUT ROWID;
 
--- How far each source has been heard on each lane; the numbers are unsigned 64 bit.
+-- How far each source has been heard on each lane; the numbers are unsigned 64 bit. The check is as above.
 CREATE TABLE mark (
     source  BLOB    NOT NULL,
     lane    INTEGER NOT NULL,
     epoch   INTEGER NOT NULL,
     next    INTEGER NOT NULL,
     skipped INTEGER NOT NULL,
+    "check" BLOB    NOT NULL,
     PRIMARY KEY (source, lane)
 ) STRICT, WITHOUT ROWID;

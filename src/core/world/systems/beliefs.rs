@@ -1,15 +1,19 @@
-//! Beliefs: met, then resolved by (HLC, source).
+//! Beliefs: met, then resolved by hybrid time and source.
+
+use std::collections::BTreeMap;
 
 use bevy::prelude::*;
 use clawmesh_authority::{Code, Observation, Value};
 
+use crate::clock::{Tick, WallClock};
 use crate::mesh::{ObservationMade, ReadingTaken};
 use crate::replay::DomainId;
 use crate::safety::Refused;
+use crate::settings::Settings;
 use crate::world::components::{
     BELIEFS_MAX, Belief, BeliefIndex, BeliefKey, Latest, Profile, Sensor, SensorIndex, SupportedBy,
 };
-use crate::world::conflict::replaces;
+use crate::world::conflict::{Claim, replaces};
 
 /// A reading of a sensor that is about a key is an observation of that key.
 pub(in crate::world) fn believe_readings(
@@ -32,7 +36,8 @@ pub(in crate::world) fn believe_readings(
                 origin_ms: reading.origin_ms,
                 tier: reading.tier,
             };
-            made.write(ObservationMade { source: *node, observation, hlc: *hlc });
+            let sensor = Some(reading.sensor.clone());
+            made.write(ObservationMade { source: *node, observation, sensor, hlc: *hlc });
         }
     }
 }
@@ -62,23 +67,28 @@ pub(in crate::world) fn meet_beliefs(
 }
 
 pub(in crate::world) fn resolve_beliefs(
+    tick: Res<Tick>,
+    settings: Res<Settings>,
+    wall: Res<WallClock>,
     mut made: MessageReader<ObservationMade>,
     index: Res<BeliefIndex>,
-    sensors: Query<(Entity, &Sensor, &Profile)>,
+    sensors: Res<SensorIndex>,
     beliefs: Query<&Belief>,
     mut commands: Commands,
 ) {
-    let mut newest: std::collections::BTreeMap<&str, &ObservationMade> = std::collections::BTreeMap::new();
+    let mut newest: BTreeMap<&str, &ObservationMade> = BTreeMap::new();
     for observed in made.read() {
-        let held = newest.get(observed.observation.key.as_str()).map(|held| (held.hlc, held.source));
-        if replaces(observed.hlc, observed.source, held) {
+        let held = newest.get(observed.observation.key.as_str()).map(|held| claim_of(held));
+        if replaces(&claim_of(observed), held.as_ref()) {
             newest.insert(&observed.observation.key, observed);
         }
     }
+    let wall_ms = wall.at(*tick, &settings);
     for (key, observed) in newest {
         let Some(entity) = index.0.get(key) else { continue };
-        let held = beliefs.get(*entity).ok().map(|belief| (belief.hlc, belief.source));
-        if !replaces(observed.hlc, observed.source, held) {
+        // What a clock that was wrong stamped into the future must not outrank everything said since.
+        let held = beliefs.get(*entity).ok().filter(|held| !held.hlc.is_from_the_future(wall_ms));
+        if !replaces(&claim_of(observed), held.map(claim_of_belief).as_ref()) {
             continue;
         }
         let mut belief = commands.entity(*entity);
@@ -90,17 +100,22 @@ pub(in crate::world) fn resolve_beliefs(
     }
 }
 
+fn claim_of(observed: &ObservationMade) -> Claim<'_> {
+    let Observation { value, origin_ms, .. } = &observed.observation;
+    Claim { hlc: observed.hlc, source: observed.source, origin_ms: *origin_ms, value }
+}
+
+fn claim_of_belief(belief: &Belief) -> Claim<'_> {
+    Claim { hlc: belief.hlc, source: belief.source, origin_ms: belief.origin_ms, value: &belief.value }
+}
+
 fn belief_of(observed: &ObservationMade) -> Belief {
     let Observation { value, unit, origin_ms, tier, .. } = observed.observation.clone();
     Belief { value, unit, tier, hlc: observed.hlc, source: observed.source, origin_ms }
 }
 
-/// The sensor of the same node that is about this key, if there is one.
-fn support(observed: &ObservationMade, sensors: &Query<(Entity, &Sensor, &Profile)>) -> Option<Entity> {
-    let is_it = |(_, sensor, profile): &(Entity, &Sensor, &Profile)| {
-        sensor.node == observed.source
-            && profile.0.about.as_deref() == Some(observed.observation.key.as_str())
-    };
-    // Two sensors of one node about one key: the lower capability, so that the answer has no luck in it.
-    sensors.iter().filter(is_it).min_by_key(|(_, sensor, _)| *sensor).map(|(entity, ..)| entity)
+/// The sensor that measured it. A note of a person has none, whatever sensors there are about the same key.
+fn support(observed: &ObservationMade, sensors: &SensorIndex) -> Option<Entity> {
+    let capability = observed.sensor.clone()?;
+    sensors.0.get(&Sensor { node: observed.source, capability }).copied()
 }

@@ -1,6 +1,6 @@
 //! Sensors: met, described, read, judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bevy::prelude::*;
 use clawmesh_authority::{Code, Hlc, NodeId, Reading};
@@ -12,7 +12,9 @@ use crate::publish::{OwnLanes, OwnReadings};
 use crate::replay::DomainId;
 use crate::safety::Refused;
 use crate::settings::Settings;
-use crate::world::components::{Latest, MountedOn, Profile, SENSORS_MAX, Sensor, SensorIndex};
+use crate::world::components::{
+    Latest, MountedOn, Profile, SENSORS_MAX, SENSORS_PER_NODE_MAX, Sensor, SensorIndex,
+};
 use crate::world::freshness::{FreshnessPolicy, Moment, Quality, assess};
 
 /// Our own samples become readings like everybody else's.
@@ -67,23 +69,36 @@ pub(in crate::world) fn meet_sensors(
     mut refused: MessageWriter<Refused>,
     mut commands: Commands,
 ) {
-    let met = met_in(&settings, &batch, &mut described, &mut taken);
+    let mut met = met_in(&settings, &batch, &mut described, &mut taken);
+    met.retain(|sensor| !index.0.contains_key(sensor));
+    if met.is_empty() {
+        return;
+    }
+    let mut of_node: BTreeMap<NodeId, usize> = BTreeMap::new();
+    for Sensor { node, .. } in index.0.keys() {
+        *of_node.entry(*node).or_default() += 1;
+    }
     for sensor in met {
-        if index.0.contains_key(&sensor) {
-            continue;
-        }
         let Some(node) = nodes.0.get(&sensor.node) else { continue };
-        if index.0.len() >= SENSORS_MAX {
-            let sentence =
-                format!("no room for {}: this node keeps {SENSORS_MAX} sensors", sensor.capability);
+        let of_node = of_node.entry(sensor.node).or_default();
+        if let Some(sentence) = no_room(&sensor, index.0.len(), *of_node) {
             refused.write(Refused::once(Code::LimitExceeded, sensor.node, sentence));
             continue;
         }
+        *of_node += 1;
         let domain = DomainId::of("sensor", &[&sensor.node.0, sensor.capability.as_str().as_bytes()]);
         let entity = commands.spawn((sensor.clone(), domain, MountedOn(*node))).id();
         // The observer indexes it when the command runs; later systems of this tick need it now.
         index.0.insert(sensor, entity);
     }
+}
+
+fn no_room(Sensor { capability, .. }: &Sensor, of_all: usize, of_node: usize) -> Option<String> {
+    if of_all >= SENSORS_MAX {
+        return Some(format!("no room for {capability}: this node keeps {SENSORS_MAX} sensors"));
+    }
+    (of_node >= SENSORS_PER_NODE_MAX)
+        .then(|| format!("no room for {capability}: {SENSORS_PER_NODE_MAX} sensors of one node are kept"))
 }
 
 fn met_in(

@@ -65,7 +65,8 @@ where
     for (place, altered) in altered(&original) {
         world.entity_mut(entity).insert(altered);
         let after = digest(world);
-        assert!(!differing(&before, &after).is_empty(), "altering {place:?} of {own:?} does not show");
+        let differing = differing(&before, &after);
+        assert_eq!(differing.len(), 1, "altering {place:?} of {own:?} shows in {differing:?}");
         assert_ne!(before.total, after.total);
         world.entity_mut(entity).insert(original.clone());
         assert_eq!(digest(world), before, "putting {place:?} of {own:?} back does not restore the digest");

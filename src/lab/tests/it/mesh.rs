@@ -1,7 +1,10 @@
 //! Peers, trust, order and clocks.
 
-use clawmesh_authority::{Body, Hlc, Lane, MeshId, NodeKey, ReadingBatch, Statement, Value, envelope};
+use clawmesh_authority::{
+    Body, Hlc, Lane, MeshId, NodeId, NodeKey, ReadingBatch, Statement, Value, envelope,
+};
 use clawmesh_core::intake::{InputBody, SourceId};
+use clawmesh_core::mesh::STRANGERS_MAX;
 use clawmesh_lab::{Lab, LinkFaults, START_MS};
 
 use crate::{flow_at, flow_of, pump_and_barn, refusals};
@@ -86,6 +89,38 @@ fn a_node_that_is_not_trusted_is_not_heard() {
     lab.run_ticks(10);
     assert_eq!(refusals(&lab, "barn", "UNTRUSTED_PEER")[0].from, stranger.id().to_string());
     assert_eq!(lab.snapshot("barn").peers.len(), 1, "a stranger's envelope makes no entity");
+}
+
+/// The id of a node that nobody knows.
+fn stranger(n: usize) -> NodeId {
+    NodeId(std::array::from_fn(|at| n.to_le_bytes().get(at).copied().unwrap_or(0xee)))
+}
+
+fn tokens(lab: &mut Lab, tokens: impl Iterator<Item = InputBody>) {
+    for (at, token) in tokens.enumerate() {
+        lab.offer("barn", SourceId::Bridge, token);
+        // The door is bounded.
+        if at % 500 == 499 {
+            lab.run_ticks(1);
+        }
+    }
+    lab.run_ticks(10);
+}
+
+#[test]
+fn strangers_take_no_place_of_a_trusted_node_and_leave_nothing_behind() {
+    let mut lab = Lab::seeded(7).with_nodes(["barn", "pump"]);
+    lab.crash("pump");
+    tokens(&mut lab, (0..STRANGERS_MAX + 5).map(|n| InputBody::PeerAppeared(stranger(n))));
+    let refused: u64 = refusals(&lab, "barn", "LIMIT_EXCEEDED").iter().map(|row| row.count).sum();
+    assert_eq!(refused, 5);
+    lab.start("pump");
+    lab.run_seconds(2);
+    assert_eq!(liveness(&lab, "barn", "pump"), "alive");
+    tokens(&mut lab, (0..STRANGERS_MAX).map(|n| InputBody::PeerVanished(stranger(n))));
+    let ids: Vec<String> = lab.snapshot("barn").peers.iter().map(|row| row.id.to_string()).collect();
+    assert_eq!(ids, [lab.id("pump").to_string()], "only trusted nodes are remembered when they are gone");
+    assert_eq!(lab.replay("barn").difference, None);
 }
 
 #[test]

@@ -112,9 +112,37 @@ fn a_clock_ten_minutes_slow_makes_its_readings_stale_and_shows() {
     lab.run_ticks(10);
     assert_eq!(flow_at(&lab, "barn").flags, ["stale"]);
     let offset_ms = lab.snapshot("barn").peers[0].clock_offset_ms.unwrap();
-    // The hybrid clock of the pump never runs backwards, so the offset shows only for a node that was late
-    // from its start; the readings are stale by their origin in any case.
-    assert!((-600_100..=0).contains(&offset_ms), "{offset_ms}");
+    assert!((-600_200..=-600_000).contains(&offset_ms), "{offset_ms}");
+}
+
+#[test]
+fn a_clock_that_was_wrong_once_outranks_nothing_said_after_it_was_set_right_also_across_a_restart() {
+    let mut lab = pump_and_barn();
+    lab.set_clock_offset("pump", 3_600_000);
+    lab.record("pump", "gate", Value::Text("open".to_owned()));
+    lab.run_seconds(1);
+    lab.set_clock_offset("pump", 0);
+    lab.crash("pump");
+    lab.start("pump");
+    lab.run_seconds(1);
+    lab.record("pump", "gate", Value::Text("shut".to_owned()));
+    lab.run_seconds(5);
+    for name in ["pump", "barn"] {
+        assert_eq!(belief(&lab, name, "gate").value, Value::Text("shut".to_owned()), "{name}");
+        assert_eq!(lab.replay(name).difference, None);
+    }
+}
+
+#[test]
+fn a_note_of_a_person_about_the_key_of_a_sensor_does_not_rest_on_the_sensor() {
+    let mut lab = pump_and_barn();
+    lab.sample("pump", flow_of(3.0));
+    lab.run_ticks(5);
+    assert!(belief(&lab, "pump", "main/flow").supported_by.is_some());
+    lab.record("pump", "main/flow", Value::Number(80.0));
+    lab.run_ticks(5);
+    let noted = belief(&lab, "pump", "main/flow");
+    assert_eq!((noted.value, noted.supported_by), (Value::Number(80.0), None));
 }
 
 #[test]
