@@ -13,8 +13,8 @@ mod systems;
 use bevy::prelude::*;
 
 pub use components::{
-    BELIEFS_MAX, Belief, BeliefIndex, BeliefKey, Latest, MountedOn, Profile, Sensor, SensorIndex, Sensors,
-    SupportedBy, Supports,
+    BELIEFS_MAX, Belief, BeliefIndex, BeliefKey, Latest, MountedOn, Profile, SENSORS_PER_NODE_MAX, Sensor,
+    SensorIndex, Sensors, SupportedBy, Supports,
 };
 pub use freshness::{FreshnessPolicy, Moment, Quality, assess};
 

@@ -21,6 +21,7 @@ const BATCHES: usize = 200;
 const BATCH_ROWS: usize = 100;
 const ROWS: usize = BATCHES * BATCH_ROWS;
 const ROUNDS: usize = 11;
+const RATIO_MIN: f64 = 0.4;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One row as the journal left it.
@@ -190,7 +191,9 @@ fn print_ratios(records: &[Record], rows: &[Row]) {
     println!("  ratio with {grouped_rows} rows a transaction on both sides: {:.2}", grouped / bare_grouped);
     let (appended, bare) = rates(records, rows, BATCH_ROWS);
     println!("  {BATCH_ROWS} rows a transaction: journal {appended:.0}, bare insert {bare:.0}");
-    println!("journal append / bare insert = {:.2}", appended / bare);
+    let ratio = appended / bare;
+    println!("journal append / bare insert = {ratio:.2} (at least {RATIO_MIN})");
+    assert!(ratio >= RATIO_MIN, "too slow");
 }
 
 fn main() {

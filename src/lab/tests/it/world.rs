@@ -1,8 +1,9 @@
 //! Sensors and beliefs across nodes.
 
-use clawmesh_authority::{Tier, Unit, Value};
+use clawmesh_authority::{Capability, SensorSpec, Tier, Unit, Value};
 use clawmesh_core::intake::{InputBody, Sample, SourceId};
 use clawmesh_core::publish::BeliefView;
+use clawmesh_core::world::SENSORS_PER_NODE_MAX;
 use clawmesh_lab::{Lab, LinkFaults};
 
 use crate::{flow_at, flow_of, flow_spec, pump_and_barn, refusals};
@@ -131,6 +132,19 @@ fn a_clock_that_was_wrong_once_outranks_nothing_said_after_it_was_set_right_also
         assert_eq!(belief(&lab, name, "gate").value, Value::Text("shut".to_owned()), "{name}");
         assert_eq!(lab.replay(name).difference, None);
     }
+}
+
+#[test]
+fn one_node_cannot_take_the_place_of_everybodys_sensors() {
+    let mut lab = Lab::seeded(3).with_nodes(["pump"]);
+    let spec =
+        |n| SensorSpec { sensor: Capability::new(&format!("sensor:flow:{n}")).unwrap(), ..flow_spec() };
+    let specs = (0..SENSORS_PER_NODE_MAX + 3).map(spec).collect();
+    lab.offer("pump", SourceId::HostSensors, InputBody::SensorsDeclared(specs));
+    lab.run_ticks(10);
+    assert_eq!(lab.snapshot("pump").sensors.len(), SENSORS_PER_NODE_MAX);
+    let row = &refusals(&lab, "pump", "LIMIT_EXCEEDED")[0];
+    assert_eq!((row.count, row.from.clone()), (3, lab.id("pump").to_string()));
 }
 
 #[test]
