@@ -31,5 +31,6 @@ pub use observations::{BODY_BYTES_MAX, Noted};
 pub use reads::{PeerDetail, Peers, World};
 pub use router::router;
 pub use status::{
-    GatewayCounts, Health, HealthState, JournalView, NodeState, PeerCounts, SensorCounts, Status,
+    GatewayCounts, Health, HealthState, JournalView, NodeState, PeerCounts, STALLED_AFTER_MS, SensorCounts,
+    Status,
 };

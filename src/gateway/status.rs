@@ -14,7 +14,7 @@ use crate::events::STREAMS_MAX;
 use crate::router::Shared;
 
 /// A snapshot older than this means that the tick stands still.
-pub(crate) const STALLED_AFTER_MS: u64 = 2_000;
+pub const STALLED_AFTER_MS: u64 = 2_000;
 /// A node without a snapshot after this long will not have one.
 const FIRST_SNAPSHOT_WITHIN_MS: u64 = 30_000;
 

@@ -13,11 +13,11 @@ use crate::support::cli::{Said, id_of, run_on};
 use crate::support::node::Node;
 
 /// Ways to start a node that never reach the network of the machine.
-const START: [&str; 7] =
+pub const START: [&str; 7] =
     ["start", "--no-discovery", "--port", "0", "--listen", "tcp/127.0.0.1:0", "--stop-with-stdin"];
 
 /// A folder for one state dir, and the state dir.
-fn empty() -> (TempDir, PathBuf) {
+pub fn empty() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("the system has room for temporary files");
     let dir = folder.path().join("state");
     fs::create_dir(&dir).expect("the folder is ours");
@@ -25,13 +25,13 @@ fn empty() -> (TempDir, PathBuf) {
 }
 
 /// What people would call the error: everything but log lines, which begin with a time.
-fn complaints(said: &Said) -> Vec<&str> {
+pub fn complaints(said: &Said) -> Vec<&str> {
     let is_log = |line: &&str| line.starts_with(|c: char| c.is_ascii_digit()) && line.contains("Z ");
     said.err.lines().filter(|line| !is_log(line)).collect()
 }
 
 /// One sentence on standard error that holds all `words`, and exit code 1.
-fn expect_sentence(said: &Said, words: &[&str]) {
+pub fn expect_sentence(said: &Said, words: &[&str]) {
     assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
     let [sentence] = complaints(said)[..] else { panic!("not one sentence: {said:?}") };
     assert!(sentence.starts_with("clawmesh: ") && !said.err.contains("panicked"), "{said:?}");
@@ -122,7 +122,7 @@ fn damaged_files_of_a_node_are_named_and_stay_as_they_are() {
     start_and_stop(&dir);
 }
 
-fn start_and_stop(dir: &Path) {
+pub fn start_and_stop(dir: &Path) {
     let mut node = Node::start(dir, &[]);
     node.endpoint();
     node.stop();
@@ -181,7 +181,7 @@ fn settings_on_the_command_line_are_judged_like_those_in_the_file() {
         (["--listen", "tcp:7447"], ["--listen: `listen[1]` is \"tcp:7447\"", "tcp/host:port"]),
         (["--connect", "tls/a:1#verify_name_on_connect=false"], ["--connect: ", "settings of its own"]),
         (["--host", "localhost"], ["--host: ", "an IP address"]),
-        (["--trust", "abc"], ["--trusted: ", "64 hexadecimal characters"]),
+        (["--trust", "abc"], ["--trust: ", "64 hexadecimal characters"]),
         (["--mesh-name", " "], ["--mesh-name: ", "blank"]),
         (["--host", "192.0.2.7"], ["this machine has no address 192.0.2.7", "--host"]),
     ] {
@@ -198,6 +198,8 @@ fn a_command_line_that_cannot_be_read_ends_with_code_two() {
         &["begin"],
         &["demo", "--for", "soon"],
         &["replay"],
+        &["demo", "--for", "1s"],
+        &["status", "--token-file", "token"],
         &[],
     ] {
         let said = run_on(&dir, args);
@@ -215,10 +217,14 @@ fn the_address_a_killed_node_left_behind_leads_to_one_sentence_and_is_replaced_a
     // As `kill -9` does.
     drop(node);
     let left = fs::read_to_string(dir.join("gateway.address")).expect("kill -9 leaves the file");
+    // Somebody else listens there now; the token is not for them.
+    let stranger = TcpListener::bind(left.trim()).unwrap();
+    stranger.set_nonblocking(true).unwrap();
     for command in ["status", "peers", "world"] {
         let said = run_on(&dir, &[command]);
         expect_sentence(&said, &[&format!("no node answers at http://{}", left.trim()), "clawmesh start"]);
     }
+    assert!(stranger.accept().is_err(), "a command called a stranger");
     let mut node = Node::start(&dir, &[]);
     node.endpoint();
     assert_eq!(node.ask(&["status"])["state"], "running");

@@ -1,11 +1,16 @@
 //! The first command a newcomer types.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
+use std::process::{Child, ExitStatus};
+use std::time::Duration;
 
+use crate::running::{signal, signals_that_end_all};
 use crate::support::cli::program;
+use crate::support::wait::until;
 
+const PATIENCE: Duration = Duration::from_secs(60);
 const NODES: [&str; 2] = ["command-center", "field-node"];
 
 #[test]
@@ -17,6 +22,8 @@ fn the_demo_shows_readings_of_two_nodes_proves_both_recordings_and_leaves_nothin
     let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
     assert!(!err.contains("panicked"), "{err}");
+    // The sensors of a machine need a second for their first difference, and nobody waits longer in silence.
+    assert!(err.contains("waiting for readings of both nodes, 1 of 20 s"), "{err}");
     assert!(out.contains("The live page: http://127.0.0.1:"), "{out}");
     for node in NODES {
         assert!(out.lines().any(|line| is_reading_of(node, line)), "no reading of {node}:\n{out}");
@@ -36,6 +43,88 @@ fn the_demo_does_not_touch_a_folder_that_holds_something() {
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.starts_with("clawmesh: ") && err.contains("is not empty"), "{err}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// A demo under way, with a folder for temporary things that is ours alone.
+struct Demo {
+    temporary: tempfile::TempDir,
+    process: Child,
+}
+
+impl Demo {
+    fn start(length: &str) -> Self {
+        let temporary = tempfile::tempdir().expect("the system has room for temporary files");
+        let out = File::create(temporary.path().join("out")).expect("the folder is ours");
+        let err = File::create(temporary.path().join("err")).expect("the folder is ours");
+        let folder = temporary.path().join("tmp");
+        fs::create_dir(&folder).expect("the folder is ours");
+        let mut command = program();
+        let process =
+            command.args(["demo", "--for", length]).env("TMPDIR", folder).stdout(out).stderr(err).spawn();
+        Self { temporary, process: process.expect("the binary was built for this test") }
+    }
+
+    fn wait_for(&mut self, words: &str) {
+        until(words, PATIENCE, || {
+            assert!(self.process.try_wait().expect("our own child").is_none(), "ended: {}", self.text("err"));
+            self.text("out").contains(words).then_some(())
+        });
+    }
+
+    fn signal(&self, name: &str) {
+        signal(&self.process, name);
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        until("the demo ends", PATIENCE, || self.process.try_wait().expect("our own child"))
+    }
+
+    fn text(&self, of: &str) -> String {
+        fs::read_to_string(self.temporary.path().join(of)).expect("a text")
+    }
+
+    fn expect_nothing_left(&self) {
+        let folder = self.temporary.path().join("tmp");
+        assert_eq!(fs::read_dir(&folder).expect("the folder is ours").count(), 0, "a folder stayed behind");
+        let alive = processes_that_name(&folder);
+        assert!(alive.is_empty(), "processes stayed behind: {alive:?}");
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_demo_that_is_told_to_end_leaves_nothing_behind() {
+    for name in signals_that_end_all() {
+        let mut demo = Demo::start("10m");
+        demo.wait_for("The live page: ");
+        demo.signal(name);
+        let status = demo.end();
+        let err = demo.text("err");
+        assert_eq!(status.code(), Some(1), "{name}: {status}: {err}");
+        assert!(err.contains("clawmesh: interrupted before the recordings were verified"), "{name}: {err}");
+        demo.expect_nothing_left();
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_is_no_recording_that_does_not_replay() {
+    let mut demo = Demo::start("10m");
+    demo.wait_for("sensor:cpu-load:host");
+    demo.signal("INT");
+    demo.wait_for("replaying ");
+    demo.signal("INT");
+    let status = demo.end();
+    let err = demo.text("err");
+    assert!(!err.contains("does not replay"), "{err}");
+    assert_eq!(status.code(), Some(1), "{status}: {err}");
+    assert!(err.contains("clawmesh: interrupted before the recordings were verified"), "{err}");
+    demo.expect_nothing_left();
 }
 
 /// A line such as `field-node  sensor:cpu-load:host  12.5 %  0.3 s  T2`: number, unit, age, tier.

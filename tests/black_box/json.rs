@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::cli::{json_on, run_on};
+use crate::support::cli::{id_of, json_on, run_on};
 use crate::support::node::Node;
-use crate::support::wait::{now, until};
+use crate::support::wait::until;
 
 fn keys(answer: &Value) -> Vec<&str> {
     let keys = answer.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
@@ -35,9 +35,11 @@ fn every_reading_command_answers_a_program_with_one_document() {
     check_files(&here);
     node.stop();
     let replay = json_on(&here, &["replay", here.to_str().unwrap(), "--verify"]);
-    let of_replay =
-        ["difference", "digests_compared", "elapsed_ms", "inputs", "journal", "last_tick", "rows"];
-    assert_eq!(keys(&replay), [&of_replay[..], &["runs", "ticks", "total_digest", "verified"]].concat());
+    let of_replay = [
+        &["difference", "digests_compared", "elapsed_ms", "inputs", "inputs_after_last_digest", "journal"][..],
+        &["last_tick", "rows", "runs", "ticks", "total_digest", "verified"],
+    ];
+    assert_eq!(keys(&replay), of_replay.concat());
     other.stop();
 }
 
@@ -67,16 +69,18 @@ fn check_files(dir: &Path) {
     assert_eq!(keys(&identity), ["id", "is_new", "mesh_id", "mesh_name", "name", "role", "state_dir"]);
     let config = json_on(dir, &["config", "show"]);
     assert_eq!(config["hz"], serde_json::json!({ "source": "default", "value": 50 }));
-    let findings = json_on(dir, &["doctor"]);
+    let said = run_on(dir, &["doctor", "--json"]);
+    // On a disk that is nearly full doctor says so and ends with 1; here the form of the answer is the matter.
+    assert!(matches!(said.code, Some(0 | 1)), "{said:?}");
+    let findings: Value = serde_json::from_str(&said.out).expect("doctor answers in JSON");
     let findings = findings.as_array().expect("doctor lists findings");
     assert!(findings.len() >= 8 && findings.iter().all(|row| keys(row) == ["check", "outcome", "sentence"]));
 }
 
 #[test]
-fn a_node_that_was_just_started_answers_status() {
+fn a_node_that_was_just_started_answers_status_as_itself_and_its_tick_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("node");
-    let begun = now();
     let node = Node::start(&dir, &[]);
     let status = until("status is answered", Duration::from_secs(10), || {
         // Before the address is written there is nobody to ask.
@@ -85,8 +89,12 @@ fn a_node_that_was_just_started_answers_status() {
     assert_eq!(status.code, Some(0), "{status:?}");
     let answer: Value = serde_json::from_str(&status.out).unwrap();
     assert!(answer["state"] == "running" || answer["state"] == "starting", "{answer:#}");
-    let uptime = Duration::from_millis(answer["uptime_ms"].as_u64().unwrap());
-    assert!(uptime <= begun.elapsed(), "up for {uptime:?} after {:?}", begun.elapsed());
+    assert_eq!(answer["node"]["id"], id_of(&dir));
+    let tick_of = |status: &Value| status["tick"].as_u64().unwrap();
+    until("the tick goes on", Duration::from_secs(30), || {
+        let now = node.ask(&["status"]);
+        (now["state"] == "running" && tick_of(&now) > tick_of(&answer)).then_some(())
+    });
     node.stop();
     assert!(!dir.join("gateway.address").exists(), "a stopped node has no address");
 }

@@ -4,8 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asking;
 mod bad_input;
 mod demo;
+mod doctor;
 mod json;
 mod kill;
 mod replay;
+mod running;

@@ -26,7 +26,9 @@ fn samples_that_are_no_measurement_are_refused_by_name_and_later_ones_arrive() {
     assert!(sentence_of("TOO_LARGE").contains("10000000 bytes, at most 65536"), "{status:#}");
     assert!(sentence_of("NOT_A_NUMBER").contains("orchard/moisture/1"), "{status:#}");
     // What no mapping names is nobody's business, so nothing else was counted.
-    assert_eq!(status["refused_total"], 10, "{status:#}");
+    // A tick that came late is the machine's doing, not theirs.
+    let others = rows.iter().filter(|row| row["code"] != "BUSY").filter_map(|row| row["count"].as_u64());
+    assert_eq!(others.sum::<u64>(), 10, "{status:#}");
     let world = site.node.ask(&["world"]);
     let values = world["sensors"].as_array().unwrap().iter().filter(|row| !row["value"].is_null());
     assert_eq!(values.count(), 0, "{world:#}");

@@ -23,10 +23,18 @@ pub fn program() -> Command {
     command
 }
 
-/// Runs a command on a state dir to its end.
+/// Runs a command on a state dir to its end; `replay` names its own.
 pub fn run_on(dir: &Path, args: &[&str]) -> Said {
-    let output = program().arg("--state-dir").arg(dir).args(args).output();
-    let Output { status, stdout, stderr } = output.expect("the binary was built for this test");
+    let mut command = program();
+    if args.first() != Some(&"replay") {
+        command.arg("--state-dir").arg(dir);
+    }
+    end_of(command.args(args))
+}
+
+/// Runs a command to its end.
+pub fn end_of(command: &mut Command) -> Said {
+    let Output { status, stdout, stderr } = command.output().expect("the binary was built for this test");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the binary prints UTF-8");
     Said { code: status.code(), out: text(stdout), err: text(stderr) }
 }

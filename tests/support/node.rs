@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running node.
 pub struct Node {
-    child: Child,
+    /// The process.
+    pub child: Child,
     dir: PathBuf,
 }
 
@@ -28,12 +29,21 @@ impl Node {
 
     /// Starts a node on `dir`; `settings` say where it listens. Its log is kept beside the state dir.
     pub fn start_at(dir: &Path, settings: &[&str]) -> Self {
+        Self::start_by(program(), dir, settings)
+    }
+
+    /// Starts a node by a command that takes the arguments of the binary, such as a shell that becomes it.
+    pub fn start_by(mut command: Command, dir: &Path, settings: &[&str]) -> Self {
         let log = File::options().create(true).append(true).open(log_of(dir)).expect("a log can be written");
-        let mut command = program();
         command.arg("--state-dir").arg(dir).args(["start", "--no-discovery", "--stop-with-stdin"]);
         command.args(settings).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().expect("the binary was built for this test");
         Self { child, dir: dir.to_owned() }
+    }
+
+    /// Waits for the end.
+    pub fn end(&mut self) -> ExitStatus {
+        until("the node ends", PATIENCE, || self.ended())
     }
 
     /// The answer of a reading command with `--json`, such as `status`.
@@ -65,7 +75,7 @@ impl Node {
     /// Closes its standard input, waits for the end, and checks that it was a clean one.
     pub fn stop(mut self) {
         drop(self.child.stdin.take());
-        let status = until("the node ends with its standard input", PATIENCE, || self.ended());
+        let status = self.end();
         let log = self.log();
         assert!(status.success() && !log.contains("panicked"), "{status}: {log}");
     }

@@ -20,7 +20,7 @@ use crate::config::node_file::NodeFile;
                   clawmesh replay ~/.clawmesh --verify   prove that its recording replays exactly"
 )]
 pub struct Cli {
-    /// Where the node keeps its identity, settings and journal [default: ~/.clawmesh]
+    /// Where the node keeps its identity, settings and journal [default: $CLAWMESH_STATE_DIR, or ~/.clawmesh]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// What to log, for example `debug` or `info,clawmesh_bridge=trace`
@@ -38,7 +38,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run a node; an empty state dir gets an identity and an empty site
     Start(StartArgs),
-    /// Show who this node is
+    /// Show who this node is; makes its identity when there is none
     Identity(Output),
     /// Show how a running node is doing, and what it refused
     Status(Target),
@@ -76,6 +76,9 @@ pub struct Target {
     /// The address of its gateway [default: the node of the state dir]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// The token of that gateway; needed when it is on another machine [default: the token of the state dir]
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub token_file: Option<PathBuf>,
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
@@ -149,13 +152,16 @@ pub struct SettingArgs {
     /// Publish readings of the machine it runs on: load, memory, disks, network, temperatures
     #[arg(long)]
     pub host_sensors: bool,
-    /// Connect to another node or a zenoh router, for example `tcp/192.0.2.7:7447` (may be repeated)
+    /// Connect to another node or a zenoh router, for example `tcp/192.0.2.7:7447`, in addition to `connect` of
+    /// node.ron (may be repeated)
     #[arg(long, value_name = "ENDPOINT")]
     pub connect: Vec<String>,
-    /// Listen for other nodes here, for example `tcp/127.0.0.1:0` (may be repeated)
+    /// Listen for other nodes here, for example `tcp/127.0.0.1:0`, and no longer where `listen` of node.ron says
+    /// (may be repeated)
     #[arg(long, value_name = "ENDPOINT")]
     pub listen: Vec<String>,
-    /// Take statements of the node with this id; `clawmesh identity` over there prints it (may be repeated)
+    /// Take statements of the node with this id, in addition to `trusted` of node.ron; `clawmesh identity` over
+    /// there prints it (may be repeated)
     #[arg(long, value_name = "ID")]
     pub trust: Vec<String>,
 }

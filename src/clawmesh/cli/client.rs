@@ -1,18 +1,18 @@
 //! Asking a running node over its gateway.
 
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use reqwest::StatusCode;
+use reqwest::redirect::Policy;
+use reqwest::{StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::args::Target;
 use crate::config::durable_file::read_bounded;
-use crate::config::node_file::NodeFile;
-use crate::config::settings::NodeConfig;
 use crate::config::state_dir::StateDir;
-use crate::config::token;
+use crate::config::token::{self, GatewayToken};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,35 +21,45 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Client {
     http: reqwest::Client,
     url: String,
-    token: String,
+    token: GatewayToken,
 }
 
 impl Client {
     /// The gateway of `target`, or of the node that keeps its things in the state dir.
     pub fn new(state_dir: Option<PathBuf>, target: &Target) -> anyhow::Result<Self> {
         let dir = StateDir::find(state_dir)?;
-        let url = match &target.url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", address(&dir)?),
+        let Some(url) = &target.url else {
+            // Read before anything else is asked: without it there never was a node here.
+            let token = token_of(&dir)?;
+            return Self::with(format!("http://{}", address_of_running(&dir)?), token);
         };
-        Self::at(url, &dir)
+        let url = url.trim_end_matches('/').to_owned();
+        let is_loopback = is_loopback(&url)?;
+        match &target.token_file {
+            Some(file) => Self::with(url, token_in(file)?),
+            None if is_loopback => Self::with(url, token_of(&dir)?),
+            None => bail!(
+                "{url} is another machine, which must not learn the token of this state dir; \
+                 name a file with its own token with --token-file"
+            ),
+        }
     }
 
     /// The gateway at `url`, with the token of `dir`.
     pub fn at(url: String, dir: &StateDir) -> anyhow::Result<Self> {
-        let Some(token) = token::load(dir)? else {
-            bail!(
-                "there is no node in {}; start one with `clawmesh start`, or name another with --state-dir",
-                dir.root().display()
-            );
-        };
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
-        Ok(Self { http, url, token: token.reveal().to_owned() })
+        Self::with(url, token_of(dir)?)
+    }
+
+    fn with(url: String, token: GatewayToken) -> anyhow::Result<Self> {
+        // A gateway leads nowhere else, and neither does the token.
+        let http =
+            reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(PATIENCE).build()?;
+        Ok(Self { http, url, token })
     }
 
     /// Asks for `path` and reads the answer.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(self.token.reveal());
         let response = request.send().await.map_err(|fault| self.unreachable(&fault))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|fault| self.unreachable(&fault))?;
@@ -69,8 +79,12 @@ impl Client {
         if fault.is_timeout() {
             return anyhow::anyhow!("{} did not answer within {} s", self.url, PATIENCE.as_secs());
         }
-        anyhow::anyhow!("no node answers at {}; start one with `clawmesh start`", self.url)
+        nobody_at(&self.url)
     }
+}
+
+fn nobody_at(url: &str) -> anyhow::Error {
+    anyhow::anyhow!("no node answers at {url}; start one with `clawmesh start`")
 }
 
 /// Runs a future to its end on a small runtime of its own.
@@ -78,11 +92,86 @@ pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::R
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
-/// Where the running node said it listens; without that, where its settings say it would.
-fn address(dir: &StateDir) -> anyhow::Result<String> {
-    if let Some(written) = read_bounded(&dir.address_file())? {
-        return Ok(String::from_utf8_lossy(&written).trim().to_owned());
+fn token_of(dir: &StateDir) -> anyhow::Result<GatewayToken> {
+    token::load(dir)?.with_context(|| {
+        format!(
+            "there is no node in {}; start one with `clawmesh start`, or name another with --state-dir",
+            dir.root().display()
+        )
+    })
+}
+
+fn token_in(file: &Path) -> anyhow::Result<GatewayToken> {
+    token::read(file)?.with_context(|| format!("there is no token file here: {}", file.display()))
+}
+
+/// Where the running node said it listens. The token goes nowhere else: once its node is gone, anybody on this
+/// machine may listen on an address that was left behind.
+fn address_of_running(dir: &StateDir) -> anyhow::Result<String> {
+    let written = read_bounded(&dir.address_file())?;
+    let written = written.map(|address| String::from_utf8_lossy(&address).trim().to_owned());
+    let place = dir.root().display();
+    match (dir.is_in_use()?, written) {
+        (true, Some(address)) => Ok(address),
+        (true, None) => {
+            bail!("the node in {place} is starting and does not answer yet; ask again in a moment")
+        }
+        (false, Some(address)) => Err(nobody_at(&format!("http://{address}"))),
+        (false, None) => bail!("no node runs in {place}; start one with `clawmesh start`"),
     }
-    let config = NodeConfig::load(dir, NodeFile::default())?;
-    Ok(std::net::SocketAddr::new(config.host.value, config.port.value).to_string())
+}
+
+/// Whether what is sent to `url` stays on this machine; an error when it is no address of a gateway.
+fn is_loopback(url: &str) -> anyhow::Result<bool> {
+    let parsed = Url::parse(url).ok().filter(|parsed| matches!(parsed.scheme(), "http" | "https"));
+    let Some(host) = parsed.as_ref().and_then(Url::host_str) else {
+        bail!("{url} is no address of a gateway; write for example http://127.0.0.1:18789");
+    };
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    Ok(host == "localhost" || address.is_ok_and(|address| address.is_loopback()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stays_on_this_machine_is_loopback() {
+        for (url, is_here) in [
+            ("http://127.0.0.1:18789", true),
+            ("http://127.8.9.10", true),
+            ("http://[::1]:18789", true),
+            ("http://localhost:18789", true),
+            ("https://LOCALHOST", true),
+            ("http://10.0.0.7:18789", false),
+            ("http://[2001:db8::1]:18789", false),
+            ("http://barn.local", false),
+            ("http://127.0.0.1@barn.local:18789", false),
+            ("http://127.0.0.1.barn.local", false),
+        ] {
+            assert_eq!(is_loopback(url).unwrap(), is_here, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_told() {
+        for url in ["no url", "http:", "http://[::1", "127.0.0.1:1", "ftp://127.0.0.1:1", "file:///etc"] {
+            let sentence = is_loopback(url).unwrap_err().to_string();
+            assert!(sentence.starts_with(&format!("{url} is no address of a gateway; ")), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn an_address_counts_only_while_its_node_holds_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::locate(Some(folder.path().join("state"))).unwrap();
+        let sentence = |dir: &StateDir| address_of_running(dir).unwrap_err().to_string();
+        assert!(sentence(&dir).starts_with("no node runs in "), "{}", sentence(&dir));
+        std::fs::write(dir.address_file(), "127.0.0.1:18789\n").unwrap();
+        assert!(sentence(&dir).starts_with("no node answers at http://127.0.0.1:18789; "));
+        let _held = dir.lock().unwrap();
+        assert_eq!(address_of_running(&dir).unwrap(), "127.0.0.1:18789");
+        std::fs::remove_file(dir.address_file()).unwrap();
+        assert!(sentence(&dir).contains(" is starting and does not answer yet; "), "{}", sentence(&dir));
+    }
 }

@@ -1,14 +1,16 @@
 //! `clawmesh doctor`: check a state dir and this machine, and say what to do about each finding.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clawmesh_storage::JournalReader;
+use clawmesh_authority::Unit;
+use clawmesh_storage::{JournalError, JournalReader};
 use serde::Serialize;
 
 use super::args::Output;
-use super::table::table;
+use super::progress::Progress;
+use super::table::{quantity, table};
 use super::terminal::{say, say_json};
 use crate::config::node_file::NodeFile;
 use crate::config::settings::NodeConfig;
@@ -18,7 +20,7 @@ use crate::moments::unix_ms;
 
 /// The day this was written, Unix milliseconds: a clock before it is wrong.
 const BUILT_AFTER_MS: u64 = 1_795_000_000_000;
-const DISK_BYTES_MIN: u64 = 1 << 30;
+const DISK_BYTES_MIN: u64 = 1_000_000_000;
 
 #[derive(Serialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
@@ -120,13 +122,17 @@ fn gateway(dir: &StateDir) -> Finding {
     let Ok(config) = NodeConfig::load(dir, NodeFile::default()) else {
         return finding("gateway", Outcome::Note, "not looked at: node.ron must be mended first");
     };
-    let address = std::net::SocketAddr::new(config.host.value, config.port.value);
-    match (dir.address_file().exists(), TcpListener::bind(address)) {
-        (true, _) => {
-            finding("gateway", Outcome::Good, "a node of this state dir runs; see `clawmesh status`")
+    match dir.is_in_use() {
+        Err(fault) => return finding("gateway", Outcome::Bad, fault.to_string()),
+        Ok(true) => {
+            return finding("gateway", Outcome::Good, "a node of this state dir runs; see `clawmesh status`");
         }
-        (false, Ok(_)) => finding("gateway", Outcome::Good, format!("{address} is free")),
-        (false, Err(fault)) => {
+        Ok(false) => {}
+    }
+    let address = std::net::SocketAddr::new(config.host.value, config.port.value);
+    match TcpListener::bind(address) {
+        Ok(_) => finding("gateway", Outcome::Good, format!("{address} is free")),
+        Err(fault) => {
             let sentence = format!("{address} cannot be used ({fault}); choose another `port` in node.ron");
             finding("gateway", Outcome::Bad, sentence)
         }
@@ -138,18 +144,23 @@ fn journal(dir: &StateDir) -> Finding {
     if !path.exists() {
         return finding("journal", Outcome::Note, "there is none yet; `clawmesh start` makes one");
     }
-    let read = JournalReader::open(&path).and_then(|reader| {
-        let mut rows = 0_u64;
-        for row in reader.records() {
-            row?;
-            rows += 1;
-        }
-        Ok(rows)
-    });
-    match read {
+    match follow_chain(&path) {
         Ok(rows) => finding("journal", Outcome::Good, format!("{rows} rows, the chain holds")),
         Err(fault) => finding("journal", Outcome::Bad, fault.to_string()),
     }
+}
+
+/// Reads every row; says how many there are.
+fn follow_chain(path: &Path) -> Result<u64, JournalError> {
+    let reader = JournalReader::open(path)?;
+    let rows_in_all = reader.info()?.rows;
+    let (mut rows, mut progress) = (0, Progress::begin());
+    for row in reader.records() {
+        row?;
+        rows += 1;
+        progress.tell(|| format!("following the chain of the journal, {rows} of {rows_in_all} rows"));
+    }
+    Ok(rows)
 }
 
 fn stop(dir: &StateDir) -> Finding {
@@ -175,11 +186,15 @@ fn disk(dir: &StateDir) -> Finding {
     match closest.map(sysinfo::Disk::available_space) {
         None => finding("disk", Outcome::Note, "cannot tell how much room is left"),
         Some(free) if free < DISK_BYTES_MIN => {
-            let sentence = format!("{} MiB left; the journal stops when it is full", free >> 20);
+            let sentence = format!("{} left; the journal stops when it is full", bytes(free));
             finding("disk", Outcome::Bad, sentence)
         }
-        Some(free) => finding("disk", Outcome::Good, format!("{} GiB left", free >> 30)),
+        Some(free) => finding("disk", Outcome::Good, format!("{} left", bytes(free))),
     }
+}
+
+fn bytes(count: u64) -> String {
+    quantity(count as f64, Unit::Byte)
 }
 
 fn clock() -> Finding {

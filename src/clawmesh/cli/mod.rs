@@ -12,6 +12,7 @@ mod doctor;
 mod identity;
 mod logging;
 mod peers;
+mod progress;
 mod replay;
 mod start;
 mod status;
@@ -21,13 +22,15 @@ mod world;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 
 use args::{Cli, Command, ConfigCommand};
 
 /// Parses the command line, runs the command, and turns its outcome into an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    refuse_needless_state_dir(&cli);
     logging::start(&cli.log, matches!(cli.command, Command::Start(_)));
     let outcome = match cli.command {
         Command::Demo(args) => demo::run(&args),
@@ -44,4 +47,18 @@ pub fn main() -> ExitCode {
         terminal::complain(&format!("clawmesh: {fault:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// `--state-dir` stands before every command; where it would mean nothing, whoever gives it expects something else.
+fn refuse_needless_state_dir(cli: &Cli) {
+    let sentence = match (&cli.state_dir, &cli.command) {
+        (Some(_), Command::Demo(_)) => {
+            "`demo` has no use for --state-dir; --keep DIR keeps the state dirs it makes"
+        }
+        (Some(_), Command::Replay(_)) => {
+            "`replay` has no use for --state-dir; give the state dir as its argument"
+        }
+        _ => return,
+    };
+    Cli::command().error(ErrorKind::ArgumentConflict, sentence).exit();
 }

@@ -2,17 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use clawmesh_core::replay::{Difference, ReplayReport, Replayer};
 use clawmesh_storage::JournalReader;
 use serde::Serialize;
 
 use super::args::ReplayArgs;
-use super::terminal::{complain, say, say_json};
+use super::progress::Progress;
+use super::terminal::{say, say_json};
 use crate::moments::now;
-
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 struct Answer {
@@ -28,7 +26,7 @@ struct Answer {
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let journal = journal_file(&args.journal);
     let begun = now();
-    let (rows, report) = replay(&journal, begun)?;
+    let (rows, report) = replay(&journal)?;
     let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let verified = report.difference.is_none();
     let answer = Answer { journal, rows, verified, elapsed_ms, report };
@@ -45,19 +43,16 @@ fn journal_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("journal.db") } else { path.to_owned() }
 }
 
-fn replay(journal: &Path, begun: Instant) -> anyhow::Result<(u64, ReplayReport)> {
+fn replay(journal: &Path) -> anyhow::Result<(u64, ReplayReport)> {
     let reader = JournalReader::open(journal)?;
     let rows_in_all = reader.info()?.rows;
     let mut replayer = Replayer::default();
-    let (mut rows, mut told) = (0, begun);
+    let (mut rows, mut progress) = (0, Progress::begin());
     for row in reader.records() {
         let (sequence, _, record) = row?;
         replayer.take(sequence, record).map_err(|why| anyhow::anyhow!("{why}: {}", journal.display()))?;
         rows += 1;
-        if told.elapsed() >= PROGRESS_EVERY {
-            told = now();
-            complain(&format!("replaying {rows} of {rows_in_all} rows"));
-        }
+        progress.tell(|| format!("replaying {rows} of {rows_in_all} rows"));
     }
     Ok((rows, replayer.finish()))
 }
@@ -65,15 +60,29 @@ fn replay(journal: &Path, begun: Instant) -> anyhow::Result<(u64, ReplayReport)>
 fn page(answer: &Answer) -> String {
     let ReplayReport { runs, ticks, inputs, digests_compared, total_digest, difference, .. } = &answer.report;
     let outcome = match difference {
-        None => format!("verified: the chain holds and all {digests_compared} digests are equal"),
+        None => format!(
+            "verified: the chain holds and all {digests_compared} digests are equal{}",
+            unproved(answer.report.inputs_after_last_digest)
+        ),
         Some(difference) => differs(difference),
     };
+    let runs = if *runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
     format!(
-        "{}\n{} rows, {runs} run(s), {ticks} ticks, {inputs} inputs in {:.1} s; digest of digests {total_digest}\n{outcome}",
+        "{}\n{} rows, {runs}, {ticks} ticks, {inputs} inputs in {:.1} s; digest of digests {total_digest}\n{outcome}",
         answer.journal.display(),
         answer.rows,
         answer.elapsed_ms as f64 / 1_000.0,
     )
+}
+
+/// What a killed run left behind its last digest is in the chain, and no more is known about it.
+fn unproved(inputs: u64) -> String {
+    match inputs {
+        0 => String::new(),
+        inputs => format!(
+            "; {inputs} inputs at the end of killed runs have no digest after them, so only the chain holds them"
+        ),
+    }
 }
 
 fn differs(difference: &Difference) -> String {
@@ -84,4 +93,27 @@ fn differs(difference: &Difference) -> String {
         types.join(", "),
         last_inputs.join("\n  "),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(runs: u64, inputs_after_last_digest: u64) -> Answer {
+        let report =
+            ReplayReport { runs, digests_compared: 9, inputs_after_last_digest, ..ReplayReport::default() };
+        Answer { journal: "barn/journal.db".into(), rows: 43, verified: true, elapsed_ms: 200, report }
+    }
+
+    #[test]
+    fn what_no_digest_proves_is_not_called_proved() {
+        let proved = page(&answer(1, 0));
+        assert!(proved.ends_with("\nverified: the chain holds and all 9 digests are equal"), "{proved}");
+        assert!(proved.contains("43 rows, 1 run, "), "{proved}");
+        let cut_off = page(&answer(2, 3));
+        assert!(
+            cut_off.contains("43 rows, 2 runs, ")
+                && cut_off.contains("; 3 inputs at the end of killed runs ")
+        );
+    }
 }

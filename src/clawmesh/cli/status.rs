@@ -4,17 +4,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clawmesh_core::intake::LinkState;
-use clawmesh_gateway::Status;
+use clawmesh_gateway::{GatewayCounts, Status};
 
 use super::args::Target;
 use super::client::{Client, block_on};
 use super::table::{age, plain, table};
 use super::terminal::{say, say_json};
+use super::world::warn_of_stall;
 
 /// Runs the command.
 pub fn run(state_dir: Option<PathBuf>, target: &Target) -> anyhow::Result<ExitCode> {
     let client = Client::new(state_dir, target)?;
     let status: Status = block_on(client.get("/api/status"))?;
+    warn_of_stall(status.snapshot_age_ms.unwrap_or(0));
     if target.json {
         say_json(&status)?;
     } else {
@@ -36,6 +38,7 @@ fn page(status: &Status) -> String {
         format!("sensors   {} known, {} flagged", sensors.known, sensors.flagged),
         format!("beliefs   {}", status.beliefs),
         format!("journal   {}", journal(status)),
+        format!("gateway   {}", gateway(&status.gateway)),
     ];
     if let Some(digest) = &status.digest {
         lines.push(format!("digest    {} at tick {}", digest.total, digest.tick));
@@ -67,15 +70,39 @@ fn journal(status: &Status) -> String {
     }
 }
 
+/// Who knocks with a wrong token, a wrong name or from a foreign page is of interest to whoever looks after a node.
+fn gateway(counts: &GatewayCounts) -> String {
+    if counts.refused.is_empty() {
+        return format!("{} event streams, no request refused", counts.streams);
+    }
+    let refused: Vec<String> =
+        counts.refused.iter().map(|(code, times)| format!("{times} × {code}")).collect();
+    format!("{} event streams, requests refused: {}", counts.streams, refused.join(", "))
+}
+
 fn refusals(status: &Status) -> String {
+    let since_ms = status.snapshot_age_ms.unwrap_or(0);
     let rows: Vec<Vec<String>> = status
         .refusals
         .iter()
         .map(|row| {
-            let cells =
-                [&row.code.to_string(), &row.count.to_string(), &age(row.age_ms), &row.from, &row.sentence];
+            let last = age(row.age_ms.saturating_add(since_ms));
+            let cells = [&row.code.to_string(), &row.count.to_string(), &last, &row.from, &row.sentence];
             cells.map(|cell| plain(cell)).to_vec()
         })
         .collect();
     table(&["code", "times", "last", "from", "why, and what to do"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_refused_at_the_gateway_are_told_by_code() {
+        let mut counts = GatewayCounts { streams: 2, ..GatewayCounts::default() };
+        assert_eq!(gateway(&counts), "2 event streams, no request refused");
+        counts.refused = [("NOT_AUTHORIZED", 3), ("WRONG_HOST", 1)].map(|(c, n)| (c.to_owned(), n)).into();
+        assert_eq!(gateway(&counts), "2 event streams, requests refused: 3 × NOT_AUTHORIZED, 1 × WRONG_HOST");
+    }
 }

@@ -18,36 +18,70 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
-/// A value with its unit; bytes in binary multiples, seconds as hours and minutes.
+/// Above a thousand of these people say kilo and mega; always decimal, as on the live page.
+const PREFIXES: [&str; 6] = ["", "k", "M", "G", "T", "P"];
+/// Below this many seconds a time span is a measurement, not an age.
+const SHORT_S: f64 = 10.0;
+
+/// A value with its unit, in as many digits as matter; long times as hours and minutes.
 pub fn quantity(value: f64, unit: Unit) -> String {
-    match unit {
-        Unit::Byte | Unit::BytePerSecond => {
-            let per = if unit == Unit::Byte { "" } else { "/s" };
-            let (scaled, prefix) = binary(value);
-            let digits = usize::from(!prefix.is_empty());
-            format!("{scaled:.digits$} {prefix}B{per}")
-        }
-        Unit::Second => age(seconds_as_ms(value)),
-        Unit::One => format!("{value:.2}"),
-        Unit::Celsius => format!("{value:.1} °C"),
-        other => format!("{value:.1} {other}"),
+    if unit == Unit::Second && value.abs() >= SHORT_S {
+        let sign = if value < 0.0 { "-" } else { "" };
+        // A float to integer cast saturates: nothing here can panic.
+        return format!("{sign}{}", age((value.abs() * 1_000.0) as u64));
     }
+    let (scaled, prefix) = if has_prefixes(unit) { with_prefix(value) } else { (value, "") };
+    format!("{} {prefix}{}", digits(scaled), symbol(unit)).trim_end().to_owned()
 }
 
-fn binary(value: f64) -> (f64, &'static str) {
+fn has_prefixes(unit: Unit) -> bool {
+    matches!(unit, Unit::Byte | Unit::BytePerSecond | Unit::Hertz | Unit::Watt | Unit::WattHour)
+}
+
+fn with_prefix(value: f64) -> (f64, &'static str) {
     let mut scaled = value;
-    for prefix in ["", "Ki", "Mi", "Gi"] {
-        if scaled.abs() < 1024.0 {
-            return (scaled, prefix);
-        }
-        scaled /= 1024.0;
+    let mut prefixes = PREFIXES.iter();
+    let mut prefix = prefixes.next().copied().unwrap_or_default();
+    while scaled.abs() >= 1_000.0 {
+        let Some(larger) = prefixes.next() else { break };
+        scaled /= 1_000.0;
+        prefix = larger;
     }
-    (scaled, "Ti")
+    (scaled, prefix)
 }
 
-fn seconds_as_ms(seconds: f64) -> u64 {
-    // A float to integer cast saturates, and NaN becomes 0: nothing here can panic.
-    (seconds * 1_000.0) as u64
+/// As many digits as matter, by the same rules as `digits` of the live page.
+fn digits(number: f64) -> String {
+    let size = number.abs();
+    if number.fract() == 0.0 && size < 1e6 {
+        // Adding zero takes the sign from a negative zero.
+        return format!("{:.0}", number + 0.0);
+    }
+    if !(0.001..1e7).contains(&size) {
+        return format!("{number:.2e}");
+    }
+    let after_point = if size < 1.0 {
+        3
+    } else if size < 100.0 {
+        2
+    } else {
+        1
+    };
+    format!("{number:.after_point$}")
+}
+
+/// The unit as people write it.
+fn symbol(unit: Unit) -> &'static str {
+    match unit {
+        Unit::One => "",
+        Unit::Celsius => "°C",
+        Unit::Byte => "B",
+        Unit::BytePerSecond => "B/s",
+        Unit::Degree => "°",
+        Unit::WattPerSquareMetre => "W/m²",
+        Unit::WattHour => "Wh",
+        other => other.code(),
+    }
 }
 
 /// A time span in the two largest units that matter.
@@ -84,11 +118,34 @@ mod tests {
     #[test]
     fn quantities_read_as_people_say_them() {
         for (value, unit, text) in [
-            (12.345, Unit::Percent, "12.3 %"),
-            (1_536.0, Unit::Byte, "1.5 KiB"),
+            (12.345, Unit::Percent, "12.35 %"),
+            (1_536.0, Unit::Byte, "1.54 kB"),
+            (54e9, Unit::Byte, "54 GB"),
+            (-2_500.0, Unit::WattHour, "-2.50 kWh"),
+            (3e20, Unit::Byte, "300000 PB"),
             (512.0, Unit::BytePerSecond, "512 B/s"),
             (93_600.0, Unit::Second, "26 h 0 min"),
-            (21.04, Unit::Celsius, "21.0 °C"),
+            (21.04, Unit::Celsius, "21.04 °C"),
+            (2.21, Unit::One, "2.21"),
+            (120.5, Unit::Degree, "120.5 °"),
+        ] {
+            assert_eq!(quantity(value, unit), text);
+        }
+    }
+
+    #[test]
+    fn neither_a_sign_nor_a_small_value_is_lost() {
+        for (value, unit, text) in [
+            (-5.0, Unit::Second, "-5 s"),
+            (-0.25, Unit::Second, "-0.250 s"),
+            (-90.0, Unit::Second, "-90 s"),
+            (-7_200.0, Unit::Second, "-2 h 0 min"),
+            (0.04, Unit::Volt, "0.040 V"),
+            (0.004, Unit::Millimetre, "0.004 mm"),
+            (0.000_04, Unit::Millimetre, "4.00e-5 mm"),
+            (-0.000_04, Unit::Ampere, "-4.00e-5 A"),
+            (23_456_789.5, Unit::Litre, "2.35e7 L"),
+            (-0.0, Unit::Volt, "0 V"),
         ] {
             assert_eq!(quantity(value, unit), text);
         }

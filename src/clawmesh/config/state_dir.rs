@@ -3,12 +3,18 @@
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::config::durable_file::create_folder;
 use crate::config::error::ConfigError;
 
 /// The variable that names the state dir when no flag does.
 pub const STATE_DIR_VARIABLE: &str = "CLAWMESH_STATE_DIR";
+
+/// A look at the lock takes microseconds; a node that starts just then tries again instead of giving up.
+const LOCK_TRIES: usize = 20;
+const LOCK_NAP: Duration = Duration::from_millis(10);
 
 /// The state dir of this node; an absolute path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,19 +96,49 @@ impl StateDir {
     /// Takes the state dir for this process until the lock is dropped, or the process ends in any way.
     pub fn lock(&self) -> Result<StateLock, ConfigError> {
         create_folder(&self.root)?;
-        let path = self.root.join("lock");
+        let path = self.lock_file();
         let failed = |fault| ConfigError::io("lock the state dir", &path)(fault);
         let mut options = File::options();
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(failed)?;
-        match file.try_lock() {
+        match try_lock_patiently(&file, || thread::sleep(LOCK_NAP)) {
             Ok(()) => Ok(StateLock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(ConfigError::Locked { dir: self.root.clone() }),
             Err(TryLockError::Error(fault)) => Err(failed(fault)),
         }
     }
+
+    /// True while a node runs on this state dir. Files can stay behind a node that was killed; its lock cannot.
+    pub fn is_in_use(&self) -> Result<bool, ConfigError> {
+        let path = self.lock_file();
+        let failed = |fault| ConfigError::io("look at the lock of the state dir", &path)(fault);
+        let file = match File::open(&path) {
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            opened => opened.map_err(failed)?,
+        };
+        // Shared, so that two commands that look do not take each other for a node.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(fault)) => Err(failed(fault)),
+        }
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+}
+
+fn try_lock_patiently(file: &File, mut nap: impl FnMut()) -> Result<(), TryLockError> {
+    for _ in 1..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => nap(),
+            outcome => return outcome,
+        }
+    }
+    file.try_lock()
 }
 
 /// The right to run a node on a state dir. The file stays; the system forgets the lock with the process.
@@ -212,5 +248,31 @@ mod tests {
         assert!(error.ends_with(&state.root().display().to_string()), "{error}");
         drop(first);
         let _again = state.lock().unwrap();
+    }
+
+    #[test]
+    fn a_state_dir_is_in_use_while_its_lock_is_held_and_looking_neither_makes_nor_takes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::find(Some(dir.path().join("state"))).unwrap();
+        assert!(!state.is_in_use().unwrap());
+        assert!(!state.root().exists(), "looking makes nothing");
+        let held = state.lock().unwrap();
+        assert!(state.is_in_use().unwrap());
+        drop(held);
+        assert!(!state.is_in_use().unwrap(), "the file stays, the lock does not");
+        let _again = state.lock().unwrap();
+    }
+
+    #[test]
+    fn a_look_at_the_lock_does_not_keep_a_node_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::locate(Some(dir.path().join("state"))).unwrap();
+        drop(state.lock().unwrap());
+        let mut looking = Some(File::open(state.lock_file()).unwrap());
+        looking.as_ref().unwrap().try_lock_shared().unwrap();
+        let starting = File::open(state.lock_file()).unwrap();
+        assert!(starting.try_lock().is_err());
+        try_lock_patiently(&starting, || drop(looking.take())).unwrap();
+        assert!(looking.is_none());
     }
 }

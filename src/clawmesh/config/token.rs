@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use crate::config::durable_file::{check_secret, create_atomic, read_bounded};
 use crate::config::error::ConfigError;
@@ -31,10 +32,14 @@ impl fmt::Debug for GatewayToken {
 
 /// Reads the token; `None` when no node has run here yet.
 pub fn load(dir: &StateDir) -> Result<Option<GatewayToken>, ConfigError> {
-    let path = dir.token_file();
-    let Some(content) = read_bounded(&path)? else { return Ok(None) };
-    check_secret(WHAT, &path)?;
-    let damaged = |why| ConfigError::DamagedToken { why, path: path.clone() };
+    read(&dir.token_file())
+}
+
+/// Reads a token from any file, such as one brought over from another machine; `None` when there is no file.
+pub fn read(path: &Path) -> Result<Option<GatewayToken>, ConfigError> {
+    let Some(content) = read_bounded(path)? else { return Ok(None) };
+    check_secret(WHAT, path)?;
+    let damaged = |why| ConfigError::DamagedToken { why, path: path.to_owned() };
     let text = String::from_utf8(content).map_err(|_| damaged("it is no text"))?;
     let text = text.trim();
     let is_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');

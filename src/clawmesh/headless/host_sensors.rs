@@ -3,44 +3,72 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clawmesh_authority::{Capability, SensorSpec, Tier, Unit};
 use clawmesh_core::intake::{InboxHandle, Input, InputBody, Sample, SourceId, StreamKey};
 use sysinfo::{Components, Disks, Networks, System};
 
-use crate::moments::unix_ms;
+use crate::moments::{now, unix_ms};
 
 const PERIOD: Duration = Duration::from_secs(1);
 const PERIOD_MS: u32 = 1_000;
 /// How often the thread looks whether it should end.
 const NAP: Duration = Duration::from_millis(50);
+/// How long the thread may take to end: a file server that is gone can hold up a look at the disks for minutes.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+/// Totals of some file systems move with what is written; described again is what moved by more than this.
+const RANGE_SHIFT_MAX: f64 = 0.1;
 
-/// The running sensors of this machine.
+/// The running sensors of this machine. To drop them is to tell them to stop.
 pub struct HostSensors {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
+    /// Disconnected when the thread ends, however it ends.
+    done: Receiver<()>,
 }
 
 impl HostSensors {
     /// Starts measuring once a second.
-    pub fn start(inbox: InboxHandle) -> anyhow::Result<Self> {
-        let stop = Arc::<AtomicBool>::default();
-        let seen = Arc::clone(&stop);
-        let machine = Machine::new(inbox).context("this machine does not show its load and memory")?;
-        let thread =
-            thread::Builder::new().name("host-sensors".to_owned()).spawn(move || machine.run(&seen))?;
-        Ok(Self { stop, thread })
+    pub fn start(inbox: InboxHandle) -> std::io::Result<Self> {
+        // The first look at the machine may take long, so it is the thread's, and nobody waits for it.
+        Self::spawn(move |stop| match Machine::new(inbox) {
+            Ok(machine) => machine.run(stop),
+            Err(fault) => tracing::error!("this machine does not show its load and memory: {fault}"),
+        })
     }
 
-    /// Stops measuring.
-    pub fn close(self) {
+    fn spawn(measure: impl FnOnce(&AtomicBool) + Send + 'static) -> std::io::Result<Self> {
+        let stop = Arc::<AtomicBool>::default();
+        let seen = Arc::clone(&stop);
+        let (alive, done) = sync_channel(1);
+        let thread = thread::Builder::new().name("host-sensors".to_owned()).spawn(move || {
+            measure(&seen);
+            drop(alive);
+        })?;
+        Ok(Self { stop, thread: Some(thread), done })
+    }
+
+    /// Stops measuring, and waits for the end of it, but not for ever.
+    pub fn close(mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if self.thread.join().is_err() {
+        let Some(thread) = self.thread.take() else { return };
+        if self.done.recv_timeout(CLOSE_PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            return tracing::warn!(
+                "the host sensors are still looking at the machine; not waiting any longer"
+            );
+        }
+        if thread.join().is_err() {
             tracing::error!("the thread of the host sensors panicked");
         }
+    }
+}
+
+impl Drop for HostSensors {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 
@@ -51,7 +79,9 @@ struct Machine {
     disks: Option<Disks>,
     networks: Option<Networks>,
     components: Option<Components>,
-    declared: usize,
+    /// When the counters of the network were last read.
+    looked: Instant,
+    declared: BTreeMap<Capability, SensorSpec>,
 }
 
 /// What was measured, by sensor; the spec says what it is.
@@ -65,7 +95,8 @@ impl Machine {
             disks: Disks::new_with_refreshed_list().ok(),
             networks: Networks::new_with_refreshed_list().ok(),
             components: Components::new_with_refreshed_list().ok(),
-            declared: 0,
+            looked: now(),
+            declared: BTreeMap::new(),
         })
     }
 
@@ -84,11 +115,12 @@ impl Machine {
         self.system.refresh_memory();
         self.disks.iter_mut().for_each(|disks| disks.refresh(true));
         self.networks.iter_mut().for_each(|networks| networks.refresh(true));
+        let interval = self.interval();
         self.components.iter_mut().for_each(|components| components.refresh(true));
         let mut measured = Measured::new();
         self.measure_system(&mut measured);
         self.measure_disks(&mut measured);
-        self.measure_network(&mut measured);
+        self.measure_network(&mut measured, interval);
         self.measure_temperatures(&mut measured);
         measured
     }
@@ -128,14 +160,22 @@ impl Machine {
         }
     }
 
-    fn measure_network(&self, measured: &mut Measured) {
-        for (name, data) in self.networks.iter().flat_map(|networks| networks.iter()) {
+    /// The time since the last look, which is longer than the period when the machine is busy.
+    fn interval(&mut self) -> Duration {
+        let looked = now();
+        looked.saturating_duration_since(std::mem::replace(&mut self.looked, looked))
+    }
+
+    fn measure_network(&self, measured: &mut Measured, interval: Duration) {
+        // In the order of their names, so that interfaces whose names look alike keep their numbers.
+        let networks: BTreeMap<_, _> = self.networks.iter().flat_map(|networks| networks.iter()).collect();
+        for (name, data) in networks {
             // Interfaces nothing ever went through are no news to anybody.
             if data.total_received() + data.total_transmitted() == 0 {
                 continue;
             }
             let name = &name.to_string_lossy();
-            let rate = |bytes: u64| bytes as f64 / PERIOD.as_secs_f64();
+            let rate = |bytes: u64| per_second(bytes, interval);
             put(
                 measured,
                 "network-in",
@@ -175,12 +215,14 @@ impl Machine {
 
     /// Says what there is, at first and whenever a disk or an interface came or went.
     fn declare(&mut self, measured: &Measured) {
-        if measured.len() == self.declared {
+        if is_described(&self.declared, measured) {
             return;
         }
-        let specs = measured.values().map(|(spec, _)| spec.clone()).collect();
-        match self.inbox.offer_own(SourceId::HostSensors, InputBody::SensorsDeclared(specs), None) {
-            Ok(()) => self.declared = measured.len(),
+        let specs: BTreeMap<_, _> =
+            measured.iter().map(|(sensor, (spec, _))| (sensor.clone(), spec.clone())).collect();
+        let body = InputBody::SensorsDeclared(specs.values().cloned().collect());
+        match self.inbox.offer_own(SourceId::HostSensors, body, None) {
+            Ok(()) => self.declared = specs,
             Err(refusal) => tracing::warn!("{refusal}"),
         }
     }
@@ -212,7 +254,7 @@ fn put(
     range: Option<(f64, f64)>,
     value: f64,
 ) {
-    let Ok(sensor) = Capability::new(&format!("sensor:{name}:{}", plain(place))) else { return };
+    let Some(sensor) = free_name(measured, &format!("sensor:{name}:{}", plain(place))) else { return };
     let spec = SensorSpec {
         sensor: sensor.clone(),
         quantity: quantity.to_owned(),
@@ -224,6 +266,35 @@ fn put(
         about: None,
     };
     measured.insert(sensor, (spec, value));
+}
+
+/// The name, or with a number when another place of this machine has it already: `Core-0`, `Core-0-2`, …
+fn free_name(measured: &Measured, name: &str) -> Option<Capability> {
+    let numbered = (2..=measured.len() + 1).map(|number| format!("{name}-{number}"));
+    let mut names =
+        std::iter::once(name.to_owned()).chain(numbered).filter_map(|name| Capability::new(&name).ok());
+    names.find(|name| !measured.contains_key(name))
+}
+
+/// True when what was declared still describes what was measured: the same sensors, of the same kind.
+fn is_described(declared: &BTreeMap<Capability, SensorSpec>, measured: &Measured) -> bool {
+    let is_same = |sensor: &Capability, spec: &SensorSpec| {
+        declared.get(sensor).is_some_and(|said| {
+            SensorSpec { range: spec.range, ..said.clone() } == *spec && is_close(said.range, spec.range)
+        })
+    };
+    declared.len() == measured.len() && measured.iter().all(|(sensor, (spec, _))| is_same(sensor, spec))
+}
+
+fn is_close(said: Option<(f64, f64)>, found: Option<(f64, f64)>) -> bool {
+    match (said, found) {
+        (Some(said), Some(found)) => (said.1 - found.1).abs() <= RANGE_SHIFT_MAX * said.1.abs(),
+        (said, found) => said == found,
+    }
+}
+
+fn per_second(bytes: u64, interval: Duration) -> f64 {
+    bytes as f64 / interval.max(NAP).as_secs_f64()
 }
 
 /// A place as part of a capability: letters, digits and dashes.
@@ -278,5 +349,69 @@ mod tests {
             let sample = samples.iter().find(|sample| sample.sensor.as_str() == sensor).unwrap();
             assert!(sample.unit == unit && sample.value.is_finite(), "{sample:?}");
         }
+    }
+    fn measured(places: &[&str]) -> Measured {
+        let mut measured = Measured::new();
+        for place in places {
+            put(&mut measured, "disk-free", place, "disk space free", Unit::Byte, Some((0.0, 100.0)), 7.0);
+        }
+        measured
+    }
+
+    fn declared(measured: &Measured) -> BTreeMap<Capability, SensorSpec> {
+        measured.iter().map(|(sensor, (spec, _))| (sensor.clone(), spec.clone())).collect()
+    }
+
+    #[test]
+    fn places_with_one_name_are_numbered_and_none_is_lost() {
+        let measured = measured(&["/a/b", "/a-b", "/a b", "/c"]);
+        let names: Vec<&str> = measured.keys().map(Capability::as_str).collect();
+        let expected = ["a-b", "a-b-2", "a-b-3", "c"].map(|place| format!("sensor:disk-free:{place}"));
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_disk_that_came_while_another_went_is_described() {
+        let before = declared(&measured(&["/", "/usb-1"]));
+        assert!(is_described(&before, &measured(&["/", "/usb-1"])));
+        assert!(!is_described(&before, &measured(&["/", "/usb-2"])));
+        assert!(!is_described(&before, &measured(&["/"])));
+    }
+
+    #[test]
+    fn a_total_that_drifts_is_not_described_again_and_one_that_jumps_is() {
+        let before = declared(&measured(&["/"]));
+        for (total, is_same) in [(100.0, true), (95.0, true), (50.0, false), (200.0, false)] {
+            let mut now = measured(&["/"]);
+            now.values_mut().for_each(|(spec, _)| spec.range = Some((0.0, total)));
+            assert_eq!(is_described(&before, &now), is_same, "{total}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_by_the_time_that_passed_not_by_the_time_that_should_have() {
+        assert_eq!(per_second(3_000, Duration::from_millis(1_500)), 2_000.0);
+        assert!(per_second(3_000, Duration::ZERO).is_finite());
+    }
+
+    #[test]
+    fn a_machine_that_does_not_answer_holds_up_neither_the_start_nor_the_end() {
+        let (release, held) = sync_channel::<()>(1);
+        let sensors = HostSensors::spawn(move |_| assert!(held.recv().is_err())).unwrap();
+        let begun = now();
+        sensors.close();
+        assert!(begun.elapsed() < CLOSE_PATIENCE * 5, "{:?}", begun.elapsed());
+        drop(release);
+    }
+
+    #[test]
+    fn sensors_that_are_dropped_stop() {
+        let (tell, told) = sync_channel::<()>(1);
+        let sensors = HostSensors::spawn(move |stop| {
+            while sleep_unless(stop, PERIOD) {}
+            drop(tell);
+        });
+        drop(sensors.unwrap());
+        assert_eq!(told.recv_timeout(CLOSE_PATIENCE * 5), Err(RecvTimeoutError::Disconnected));
     }
 }

@@ -11,3 +11,4 @@ mod signals;
 mod ticker;
 
 pub use node::{Options, run};
+pub use signals::{Asked, Signals};

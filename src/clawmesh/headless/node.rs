@@ -1,6 +1,7 @@
 //! Putting a node together, running it, and taking it apart.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -36,11 +37,15 @@ pub struct Options {
     pub config: NodeConfig,
     /// Whether the end of standard input ends it.
     pub stop_with_stdin: bool,
+    /// Called with the address of the live page, token and all: it is for a person at a terminal, never for a log.
+    pub tell_page: fn(&str),
 }
 
 /// Runs a node until it is told to stop. The error, if any, is one sentence for people.
 pub fn run(options: Options) -> anyhow::Result<()> {
     let _lock = options.dir.lock()?;
+    // A node that was killed left its address; with our lock it would pass for ours.
+    remove_durably(&options.dir.address_file())?;
     let workers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("gateway")
@@ -50,23 +55,40 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let start = Start::read(&options)?;
     let gateway = workers.block_on(clawmesh_gateway::bind(start.gateway_config(&options.config)))?;
     let journal = Journal::open(&options.dir.journal_file(), JournalOptions::default())?;
+    let token = start.token.clone();
     let node = Node::start(&options, start, journal)?;
-    tell_address(&options.dir, &gateway)?;
-    let served = workers.block_on(node.serve(gateway, options.stop_with_stdin));
-    remove_durably(&options.dir.address_file())?;
+    let served = tell_address(&options, &gateway, &token)
+        .and_then(|()| workers.block_on(node.serve(gateway, options.stop_with_stdin)));
+    // First of all, because nobody of ours listens there any more; whatever comes of it, the node is closed.
+    let removed = remove_durably(&options.dir.address_file());
     let death = node.close();
     workers.shutdown_background();
     if let Some(sentence) = death {
         anyhow::bail!("{sentence}; the stop is latched, start the node again and look at `clawmesh status`");
     }
-    served
+    served?;
+    Ok(removed?)
 }
 
-fn tell_address(dir: &StateDir, gateway: &BoundGateway) -> anyhow::Result<()> {
-    let address = gateway.address();
+fn tell_address(options: &Options, gateway: &BoundGateway, token: &str) -> anyhow::Result<()> {
+    let (dir, address) = (&options.dir, gateway.address());
     write_atomic(&dir.address_file(), format!("{address}\n").as_bytes())?;
     tracing::info!("gateway at http://{address}/, token in {}", dir.token_file().display());
+    (options.tell_page)(&page(address, token));
     Ok(())
+}
+
+/// The address of the live page, with the token in the part that a browser keeps to itself.
+fn page(mut address: SocketAddr, token: &str) -> String {
+    // "All addresses" is none that a browser could go to.
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    format!("http://{address}/#token={token}")
 }
 
 /// Everything read from the state dir before anything is opened.
@@ -81,7 +103,7 @@ struct Start {
 impl Start {
     fn read(options: &Options) -> anyhow::Result<Self> {
         let Options { dir, config, .. } = options;
-        // What people wrote is judged before anything is made: a start that is refused leaves nothing behind.
+        // What people wrote is judged before anything is made.
         let site = site_file::load(dir)?;
         let identity = identity::load_or_create(dir)?;
         if identity.is_new {
@@ -119,7 +141,8 @@ impl Start {
     }
 }
 
-/// The running parts, in the order in which they are taken apart.
+/// The running parts, in the order in which they are taken apart. Each stops when it is dropped: a start that
+/// fails halfway leaves none of them running.
 struct Node {
     host_sensors: Option<HostSensors>,
     bridge: Bridge,
@@ -188,7 +211,7 @@ impl Node {
         Ok(())
     }
 
-    /// Edges first, so that nothing new comes in; the tick last, and with it the journal.
+    /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
     fn close(self) -> Option<String> {
         if let Some(host_sensors) = self.host_sensors {
             host_sensors.close();
@@ -245,4 +268,21 @@ fn marks_in(recovered: &[InputBody]) -> BTreeMap<NodeId, (LaneMark, LaneMark)> {
         _ => None,
     });
     marks.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_where_a_browser_can_go_with_the_token_where_no_server_sees_it() {
+        for (address, page_there) in [
+            ("127.0.0.1:18789", "http://127.0.0.1:18789/#token=secret"),
+            ("0.0.0.0:18789", "http://127.0.0.1:18789/#token=secret"),
+            ("[::]:18789", "http://[::1]:18789/#token=secret"),
+            ("192.0.2.7:80", "http://192.0.2.7:80/#token=secret"),
+        ] {
+            assert_eq!(page(address.parse().unwrap(), "secret"), page_there);
+        }
+    }
 }

@@ -21,10 +21,10 @@ const SAMPLE_EVERY_MS: u64 = 1_000;
 /// A tick that comes this late is not caught up: the machine slept, and time goes on from here.
 const LATE_MAX: Duration = Duration::from_millis(500);
 
-/// A running tick thread.
+/// A running tick thread. To drop it is to stop it, so that a start that fails leaves no tick behind.
 pub struct Ticker {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Option<String>>,
+    thread: Option<JoinHandle<Option<String>>>,
 }
 
 impl Ticker {
@@ -50,13 +50,26 @@ impl Ticker {
             }
             death
         })?;
-        Ok(Self { stop, thread })
+        Ok(Self { stop, thread: Some(thread) })
     }
 
-    /// Stops after the current tick; the journal is closed with the core. Says why the tick died, if it did.
-    pub fn close(self) -> Option<String> {
+    /// Stops after one last tick; the journal is closed with the core. Says why the tick died, if it did.
+    pub fn close(mut self) -> Option<String> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Option<String> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or_else(|panic| Some(faults::sentence_of_panic(&*panic)))
+        let thread = self.thread.take()?;
+        thread.join().unwrap_or_else(|panic| Some(faults::sentence_of_panic(&*panic)))
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        if let Some(sentence) = self.end() {
+            tracing::error!("{sentence}");
+        }
     }
 }
 
@@ -85,6 +98,12 @@ impl Beat {
             }
             thread::sleep(due.saturating_duration_since(now()));
         }
+        // The edges were closed before; what they accepted or refused last is taken now, or never.
+        if let Err(sentence) = self.step() {
+            return Some(sentence);
+        }
+        // So the recording proves that last tick too.
+        self.core.digest();
         None
     }
 
@@ -216,6 +235,31 @@ mod tests {
         beat.step().unwrap();
         assert_eq!(beat.core.world().resource::<StopState>().0.as_deref(), Some(reason.as_str()));
         assert_eq!(beat.core.tick_number(), 3);
+    }
+
+    #[test]
+    fn what_came_in_before_the_end_is_taken_by_one_last_tick() {
+        let is_known = Arc::<AtomicBool>::default();
+        let seen = Arc::clone(&is_known);
+        let look = move |stop: Res<StopState>| seen.store(stop.0.is_some(), Ordering::Relaxed);
+        let (_folder, beat) = beat_with(look.in_set(TickSystems::Publish));
+        let body = InputBody::StopLatched { reason: "the last thing said".to_owned() };
+        beat.inbox.offer_own(SourceId::Runner, body, None).unwrap();
+        beat.stop.store(true, Ordering::Relaxed);
+        assert_eq!(beat.run(), None);
+        assert!(is_known.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_ticker_that_is_dropped_leaves_no_tick_behind() {
+        let held = Arc::new(());
+        let by_the_core = Arc::clone(&held);
+        let hold = move || drop(Arc::clone(&by_the_core));
+        let (_folder, beat) = beat_with(hold.in_set(TickSystems::Plan));
+        let ticker = Ticker::spawn(beat, || ()).unwrap();
+        assert_eq!(Arc::strong_count(&held), 2);
+        drop(ticker);
+        assert_eq!(Arc::strong_count(&held), 1, "the core went with its thread");
     }
 
     #[test]

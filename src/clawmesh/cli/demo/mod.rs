@@ -4,12 +4,11 @@
 //! Not here: the nodes themselves (`headless`).
 
 mod child;
+mod ending;
 mod show;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Child as Process, Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -18,30 +17,34 @@ use clawmesh_gateway::{Status, World};
 
 use super::args::DemoArgs;
 use super::client::{Client, block_on};
+use super::progress::Progress;
 use super::terminal::{complain, say};
 use crate::moments::now;
 
 use child::Child;
+use ending::Ending;
 
 /// How long the two nodes may take to find each other.
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(100);
+const INTERRUPTED: &str = "interrupted before the recordings were verified";
 
 /// Runs the command. Success means: readings of both nodes were seen, and both recordings replay.
 pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    // Before there is anything to tidy up.
+    let ending = Ending::watch()?;
     let folder = Folder::new(args.keep.as_deref())?;
-    let interrupted = watch_interrupt()?;
     let center = Child::prepare("command-center", &folder.path)?;
     let field = Child::prepare("field-node", &folder.path)?;
     let center = center.start(&field.id, &[])?;
-    let endpoint = wait_for_endpoint(&center, &interrupted)?;
+    let endpoint = wait_for_endpoint(&center, &ending)?;
     let field = field.start(&center.id, &[endpoint])?;
-    wait_for_readings(&center, &field, &interrupted)?;
+    wait_for_readings(&center, &field, &ending)?;
     say(&format!("\n  The live page: {}\n", center.page()?));
-    watch(&center, args.length, &interrupted)?;
+    watch(&center, args.length, &ending)?;
     say("stopping both nodes");
     let dirs = [field.stop()?, center.stop()?];
-    verify(&dirs)
+    verify(&dirs, &ending)
 }
 
 /// The folder of the two state dirs.
@@ -64,29 +67,22 @@ impl Folder {
     }
 }
 
-fn watch_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let interrupted = Arc::<AtomicBool>::default();
-    let seen = Arc::clone(&interrupted);
-    std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
-        let waited = block_on(async { Ok(tokio::signal::ctrl_c().await?) });
-        seen.store(waited.is_ok(), Ordering::Relaxed);
-    })?;
-    Ok(interrupted)
-}
-
 fn wait_for<T>(
     what: &str,
-    interrupted: &AtomicBool,
+    ending: &Ending,
     mut look: impl FnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
-    let begun = now();
+    let (begun, mut progress) = (now(), Progress::begin());
     loop {
         if let Some(found) = look()? {
             return Ok(found);
         }
-        if interrupted.load(Ordering::Relaxed) {
+        if ending.is_asked() {
             bail!("interrupted while waiting for {what}");
         }
+        progress.tell(|| {
+            format!("waiting for {what}, {} of {} s", begun.elapsed().as_secs(), PATIENCE.as_secs())
+        });
         if begun.elapsed() > PATIENCE {
             bail!("{what} did not happen within {} s; the lines above may say why", PATIENCE.as_secs());
         }
@@ -94,8 +90,8 @@ fn wait_for<T>(
     }
 }
 
-fn wait_for_endpoint(center: &Child, interrupted: &AtomicBool) -> anyhow::Result<String> {
-    wait_for("the command center opening its session", interrupted, || {
+fn wait_for_endpoint(center: &Child, ending: &Ending) -> anyhow::Result<String> {
+    wait_for("the command center opening its session", ending, || {
         let Some(client) = center.client()? else { return Ok(None) };
         let status: Status = match block_on(client.get("/api/status")) {
             Ok(status) => status,
@@ -109,9 +105,9 @@ fn wait_for_endpoint(center: &Child, interrupted: &AtomicBool) -> anyhow::Result
     })
 }
 
-fn wait_for_readings(center: &Child, field: &Child, interrupted: &AtomicBool) -> anyhow::Result<()> {
+fn wait_for_readings(center: &Child, field: &Child, ending: &Ending) -> anyhow::Result<()> {
     let client = center.client()?.context("the command center is gone")?;
-    wait_for("readings of both nodes", interrupted, || {
+    wait_for("readings of both nodes", ending, || {
         let world: World = block_on(client.get("/api/world"))?;
         let speaks =
             |id: &str| world.sensors.iter().any(|row| row.node.to_string() == id && row.value.is_some());
@@ -119,38 +115,68 @@ fn wait_for_readings(center: &Child, field: &Child, interrupted: &AtomicBool) ->
     })
 }
 
-fn watch(center: &Child, length: Option<Duration>, interrupted: &AtomicBool) -> anyhow::Result<()> {
+fn watch(center: &Child, length: Option<Duration>, ending: &Ending) -> anyhow::Result<()> {
     let client: Client = center.client()?.context("the command center is gone")?;
     let mut show = show::Show::new();
     let begun = now();
-    while !interrupted.load(Ordering::Relaxed) && length.is_none_or(|length| begun.elapsed() < length) {
-        let world: World = block_on(client.get("/api/world"))?;
+    while !ending.is_asked() && length.is_none_or(|length| begun.elapsed() < length) {
+        let world: World = match block_on(client.get("/api/world")) {
+            // Ctrl-C reaches the nodes as it reaches us, and sometimes sooner.
+            Err(_) if is_asked_soon(ending) => return Ok(()),
+            answer => answer?,
+        };
         show.update(&world);
         let rest = length.map_or(show::PERIOD, |length| length.saturating_sub(begun.elapsed()));
-        nap(rest.min(show::PERIOD), interrupted);
+        nap(rest.min(show::PERIOD), ending);
     }
     Ok(())
 }
 
-fn nap(length: Duration, interrupted: &AtomicBool) {
+fn is_asked_soon(ending: &Ending) -> bool {
+    nap(POLL, ending);
+    ending.is_asked()
+}
+
+fn nap(length: Duration, ending: &Ending) {
     let begun = now();
-    while begun.elapsed() < length && !interrupted.load(Ordering::Relaxed) {
+    while begun.elapsed() < length && !ending.is_asked() {
         std::thread::sleep(POLL.min(length));
     }
 }
 
 /// Each recording is replayed by a fresh process, with its own eyes.
-fn verify(dirs: &[PathBuf]) -> anyhow::Result<ExitCode> {
+fn verify(dirs: &[PathBuf], ending: &Ending) -> anyhow::Result<ExitCode> {
+    let asked_before = ending.count();
     let program = std::env::current_exe()?;
     let mut is_proven = true;
     for dir in dirs {
+        if ending.is_at_once() {
+            bail!("{INTERRUPTED}");
+        }
         say(&format!("\nreplaying {}", dir.display()));
-        let status =
-            Command::new(&program).arg("replay").arg(dir).arg("--verify").stdin(Stdio::null()).status()?;
-        is_proven &= status.success();
+        let mut replay = Command::new(&program);
+        replay.arg("replay").arg(dir).arg("--verify").stdin(Stdio::null());
+        let status = wait_unless(replay.spawn()?, || ending.count() > asked_before)?;
+        // A replay that was stopped found nothing, neither good nor bad.
+        let Some(code) = status.code() else { bail!("{INTERRUPTED}") };
+        is_proven &= code == 0;
     }
     if !is_proven {
         complain("clawmesh: a recording does not replay; this is a defect worth reporting");
     }
     Ok(if is_proven { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Waits for the end of a process, and ends it when that `is_asked`.
+fn wait_unless(mut process: Process, is_asked: impl Fn() -> bool) -> std::io::Result<ExitStatus> {
+    loop {
+        if let Some(status) = process.try_wait()? {
+            return Ok(status);
+        }
+        if is_asked() {
+            process.kill()?;
+            return process.wait();
+        }
+        std::thread::sleep(POLL);
+    }
 }

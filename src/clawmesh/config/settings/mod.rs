@@ -31,6 +31,11 @@ pub enum Source {
     },
     /// The command line.
     CommandLine,
+    /// A file, and the command line added to it.
+    FileAndCommandLine {
+        /// Which file.
+        path: PathBuf,
+    },
 }
 
 impl fmt::Display for Source {
@@ -39,6 +44,7 @@ impl fmt::Display for Source {
             Self::Default => f.write_str("default"),
             Self::File { path } => write!(f, "{}", path.display()),
             Self::CommandLine => f.write_str("command line"),
+            Self::FileAndCommandLine { path } => write!(f, "{} and command line", path.display()),
         }
     }
 }
@@ -116,8 +122,8 @@ impl NodeConfig {
             discovery: layers.pick("discovery", true, |l| l.discovery.as_ref(), checks::any)?,
             host_sensors: layers.pick("host_sensors", false, |l| l.host_sensors.as_ref(), checks::any)?,
             listen: layers.pick("listen", default_listen, |l| l.listen.as_deref(), checks::endpoints)?,
-            connect: layers.pick("connect", Vec::new(), |l| l.connect.as_deref(), checks::endpoints)?,
-            trusted: layers.pick("trusted", BTreeSet::new(), |l| l.trusted.as_deref(), checks::node_ids)?,
+            connect: layers.gather("connect", |l| l.connect.as_deref(), checks::endpoints, with_new)?,
+            trusted: layers.gather("trusted", |l| l.trusted.as_deref(), checks::node_ids, |a, b| &a | &b)?,
             hz: layers.pick("hz", 50, |l| l.hz.as_ref(), checks::hz)?,
             digest_every_ticks: layers.pick(
                 "digest_every_ticks",
@@ -156,15 +162,44 @@ impl Layers<'_> {
         raw: fn(&NodeFile) -> Option<&R>,
         check: fn(&str, &R) -> Result<T, Fault>,
     ) -> Result<Setting<T>, ConfigError> {
+        let (in_file, given) = self.both(key, raw, check)?;
+        Ok(match (given, in_file) {
+            (Some(value), _) => Setting { value, source: Source::CommandLine },
+            (None, Some(value)) => Setting { value, source: Source::File { path: self.path.to_owned() } },
+            (None, None) => Setting { value: default, source: Source::Default },
+        })
+    }
+
+    /// A list that the command line adds to: to trust one more node must not silence those in the file.
+    fn gather<T: Default>(
+        &self,
+        key: &str,
+        raw: fn(&NodeFile) -> Option<&[String]>,
+        check: fn(&str, &[String]) -> Result<T, Fault>,
+        join: fn(T, T) -> T,
+    ) -> Result<Setting<T>, ConfigError> {
+        let path = || self.path.to_owned();
+        Ok(match self.both(key, raw, check)? {
+            (None, None) => Setting { value: T::default(), source: Source::Default },
+            (Some(value), None) => Setting { value, source: Source::File { path: path() } },
+            (None, Some(value)) => Setting { value, source: Source::CommandLine },
+            (Some(in_file), Some(given)) => {
+                Setting { value: join(in_file, given), source: Source::FileAndCommandLine { path: path() } }
+            }
+        })
+    }
+
+    /// What the file says and what the command line says, each judged by itself.
+    fn both<R: ?Sized, T>(
+        &self,
+        key: &str,
+        raw: fn(&NodeFile) -> Option<&R>,
+        check: fn(&str, &R) -> Result<T, Fault>,
+    ) -> Result<(Option<T>, Option<T>), ConfigError> {
         let checked = |layer| raw(layer).map(|value| check(key, value)).transpose();
         let in_file = checked(&self.file).map_err(|fault| self.fault_in_file(fault))?;
         let given = checked(&self.command_line).map_err(|fault| fault_of_flag(key, fault))?;
-        let from_file = || Source::File { path: self.path.to_owned() };
-        Ok(match (given, in_file) {
-            (Some(value), _) => Setting { value, source: Source::CommandLine },
-            (None, Some(value)) => Setting { value, source: from_file() },
-            (None, None) => Setting { value: default, source: Source::Default },
-        })
+        Ok((in_file, given))
     }
 
     fn fault_in_file(&self, fault: Fault) -> ConfigError {
@@ -172,9 +207,22 @@ impl Layers<'_> {
     }
 }
 
+/// A list, and what another one has besides.
+fn with_new(mut list: Vec<String>, other: Vec<String>) -> Vec<String> {
+    for entry in other {
+        if !list.contains(&entry) {
+            list.push(entry);
+        }
+    }
+    list
+}
+
 fn fault_of_flag(key: &str, fault: Fault) -> ConfigError {
-    let place = Place::Flag(format!("--{}", key.replace('_', "-")));
-    ConfigError::Refused { place, sentence: fault.sentence }
+    let flag = match key {
+        "trusted" => "--trust".to_owned(),
+        key => format!("--{}", key.replace('_', "-")),
+    };
+    ConfigError::Refused { place: Place::Flag(flag), sentence: fault.sentence }
 }
 
 /// The name of the machine as far as it can be the name of a node.
@@ -234,6 +282,34 @@ mod tests {
         let limits = "(limits: (\n envelopes_per_second_max: 0))";
         let error = resolve(Some(limits), NodeFile::default()).unwrap_err();
         assert!(error.starts_with("node.ron:2:2: `limits.envelopes_per_second_max` is 0, "), "{error}");
+    }
+
+    #[test]
+    fn to_trust_or_connect_on_the_command_line_adds_to_the_file_and_to_listen_replaces() {
+        let [pump, gate] = [7, 8].map(|byte| NodeId([byte; 32]));
+        let list = |entry: &str| Some(vec![entry.to_owned()]);
+        let command_line = NodeFile {
+            trusted: Some(vec![gate.to_string(), pump.to_string()]),
+            connect: list("tcp/gate:1"),
+            listen: list("tcp/127.0.0.1:0"),
+            ..NodeFile::default()
+        };
+        let text = format!("(trusted: [\"{pump}\"], connect: [\"tcp/pump:1\"], listen: [\"tcp/[::]:7447\"])");
+        let config = resolve(Some(&text), command_line.clone()).unwrap();
+        let both = || Source::FileAndCommandLine { path: "node.ron".into() };
+        assert_eq!(config.trusted, Setting { value: [pump, gate].into(), source: both() });
+        let endpoints = vec!["tcp/pump:1".to_owned(), "tcp/gate:1".to_owned()];
+        assert_eq!(config.connect, Setting { value: endpoints, source: both() });
+        assert_eq!(config.connect.source.to_string(), "node.ron and command line");
+        assert_eq!(config.listen.value, ["tcp/127.0.0.1:0"]);
+        assert_eq!(resolve(Some("()"), command_line).unwrap().trusted.source, Source::CommandLine);
+    }
+
+    #[test]
+    fn a_wrong_value_on_the_command_line_is_told_under_a_flag_that_there_is() {
+        let wrong = NodeFile { trusted: Some(vec!["abc".to_owned()]), ..NodeFile::default() };
+        let error = resolve(None, wrong).unwrap_err();
+        assert!(error.starts_with("--trust: `trusted[0]` is \"abc\", "), "{error}");
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl NodeConfig {
         ]
     }
 
-    /// The view for people: a table that ends with a line end. Values are written as in `node.ron`.
+    /// The view for people, a line for each setting. Values are written as in `node.ron`.
     #[must_use]
     pub fn to_table(&self) -> String {
         let cells: Vec<[String; 3]> = std::iter::once(["key", "value", "source"].map(str::to_owned))
@@ -53,7 +53,8 @@ impl NodeConfig {
             .collect();
         let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let (keys, values) = (width(0), width(1));
-        cells.iter().map(|[key, value, source]| format!("{key:keys$}  {value:values$}  {source}\n")).collect()
+        let line = |[key, value, source]: &[String; 3]| format!("{key:keys$}  {value:values$}  {source}");
+        cells.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// The view for programs: `{"key": {"value": …, "source": "…"}}`.
@@ -81,6 +82,7 @@ mod tests {
         let table = config().to_table();
         let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(words.len(), 14);
+        assert!(!table.ends_with('\n'), "whoever prints it ends the last line");
         assert_eq!(words[0], ["key", "value", "source"]);
         for expected in [
             ["name", "\"gate\"", "state/node.ron"],
