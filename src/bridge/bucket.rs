@@ -1,4 +1,4 @@
-//! How much one sender may say: token buckets, one for each claimed node, in bounded memory.
+//! How much may come under one name: token buckets, one for each trusted node, one for all others together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,9 +6,6 @@ use clawmesh_authority::NodeId;
 
 /// One token, in the unit the level is counted in.
 const TOKEN: u64 = 1_000_000_000;
-
-/// Claimed nodes we do not trust that have a bucket of their own; further ones share one.
-const STRANGERS_MAX: usize = 1_024;
 
 /// Fills with `rate` tokens a second up to `rate` tokens.
 #[derive(Debug, Clone, Copy)]
@@ -18,13 +15,17 @@ struct TokenBucket {
 }
 
 impl TokenBucket {
-    fn full(rate: u32, now_ns: u64) -> Self {
-        Self { level: capacity(rate), filled_at_ns: now_ns }
+    fn full(rate: u32) -> Self {
+        Self { level: capacity(rate), filled_at_ns: 0 }
+    }
+
+    fn has(&mut self, rate: u32, now_ns: u64) -> bool {
+        self.fill(rate, now_ns);
+        self.level >= TOKEN
     }
 
     fn take(&mut self, rate: u32, now_ns: u64) -> bool {
-        self.fill(rate, now_ns);
-        let is_enough = self.level >= TOKEN;
+        let is_enough = self.has(rate, now_ns);
         self.level -= if is_enough { TOKEN } else { 0 };
         is_enough
     }
@@ -41,53 +42,42 @@ fn capacity(rate: u32) -> u64 {
     u64::from(rate.max(1)) * TOKEN
 }
 
-/// The buckets of all claimed nodes.
+/// The buckets of all names.
 ///
-/// Anybody may claim to be anybody, so nodes we trust always have their own bucket, and inventing nodes
-/// costs an attacker, not us.
+/// Inventing names costs nothing, so whoever is not trusted shares one bucket with all who are not.
 #[derive(Debug)]
 pub struct Buckets {
     rate: u32,
-    trusted: BTreeSet<NodeId>,
-    known: BTreeMap<NodeId, TokenBucket>,
-    strangers: BTreeMap<NodeId, TokenBucket>,
-    shared: TokenBucket,
+    trusted: BTreeMap<NodeId, TokenBucket>,
+    others: TokenBucket,
 }
 
 impl Buckets {
     /// Full buckets of `rate` tokens a second.
-    pub fn new(rate: u32, trusted: BTreeSet<NodeId>) -> Self {
-        let shared = TokenBucket::full(rate, 0);
-        Self { rate, trusted, known: BTreeMap::new(), strangers: BTreeMap::new(), shared }
+    pub fn new(rate: u32, trusted: &BTreeSet<NodeId>) -> Self {
+        let full = TokenBucket::full(rate);
+        Self { rate, trusted: trusted.iter().map(|node| (*node, full)).collect(), others: full }
     }
 
-    /// True when whoever claims to be `node` may say one thing more.
-    pub fn take(&mut self, node: NodeId, now_ns: u64) -> bool {
+    /// Tokens a second.
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// True when there is a token under this name, or under none.
+    pub fn has(&mut self, name: Option<NodeId>, now_ns: u64) -> bool {
         let rate = self.rate;
-        self.bucket(node, now_ns).take(rate, now_ns)
+        self.bucket(name).has(rate, now_ns)
     }
 
-    fn bucket(&mut self, node: NodeId, now_ns: u64) -> &mut TokenBucket {
-        let fresh = TokenBucket::full(self.rate, now_ns);
-        if self.trusted.contains(&node) {
-            return self.known.entry(node).or_insert(fresh);
-        }
-        if self.strangers.len() >= STRANGERS_MAX && !self.strangers.contains_key(&node) {
-            self.forget_rested(now_ns);
-            if self.strangers.len() >= STRANGERS_MAX {
-                return &mut self.shared;
-            }
-        }
-        self.strangers.entry(node).or_insert(fresh)
-    }
-
-    /// A bucket that is full again says the same as none.
-    fn forget_rested(&mut self, now_ns: u64) {
+    /// Takes a token, if there is one.
+    pub fn take(&mut self, name: Option<NodeId>, now_ns: u64) -> bool {
         let rate = self.rate;
-        self.strangers.retain(|_, bucket| {
-            bucket.fill(rate, now_ns);
-            bucket.level < capacity(rate)
-        });
+        self.bucket(name).take(rate, now_ns)
+    }
+
+    fn bucket(&mut self, name: Option<NodeId>) -> &mut TokenBucket {
+        name.and_then(|node| self.trusted.get_mut(&node)).unwrap_or(&mut self.others)
     }
 }
 
@@ -104,34 +94,38 @@ mod tests {
         NodeId(bytes)
     }
 
-    fn takes(buckets: &mut Buckets, node: NodeId, now_ns: u64, tries: u32) -> usize {
-        (0..tries).filter(|_| buckets.take(node, now_ns)).count()
+    fn takes(buckets: &mut Buckets, n: u16, now_ns: u64, tries: u32) -> usize {
+        (0..tries).filter(|_| buckets.take(Some(node(n)), now_ns)).count()
     }
 
     #[test]
     fn one_second_gives_the_rate_and_a_flood_is_its_own() {
-        let mut buckets = Buckets::new(500, BTreeSet::from([node(1), node(2)]));
-        assert_eq!(takes(&mut buckets, node(1), 0, 2_000), 500);
-        assert_eq!(takes(&mut buckets, node(1), SECOND / 2, 2_000), 250);
-        assert_eq!(takes(&mut buckets, node(2), SECOND / 2, 2_000), 500);
+        let mut buckets = Buckets::new(500, &BTreeSet::from([node(1), node(2)]));
+        assert_eq!(takes(&mut buckets, 1, 0, 2_000), 500);
+        assert_eq!(takes(&mut buckets, 1, SECOND / 2, 2_000), 250);
+        assert_eq!(takes(&mut buckets, 2, SECOND / 2, 2_000), 500);
     }
 
     #[test]
-    fn invented_nodes_take_bounded_memory_and_nothing_from_the_trusted() {
-        let mut buckets = Buckets::new(10, BTreeSet::from([node(0)]));
-        for n in 1..5_000 {
-            takes(&mut buckets, node(n), SECOND, 10);
-        }
-        assert_eq!(buckets.strangers.len(), STRANGERS_MAX);
-        assert_eq!(takes(&mut buckets, node(0), SECOND, 99), 10);
-        assert!(buckets.take(node(9_000), 3 * SECOND), "rested buckets make place");
-        assert_eq!(buckets.strangers.len(), 1);
+    fn invented_names_share_one_bucket_and_take_nothing_from_the_trusted() {
+        let mut buckets = Buckets::new(10, &BTreeSet::from([node(0)]));
+        let taken: usize = (1..5_000).map(|n| takes(&mut buckets, n, SECOND, 10)).sum();
+        assert_eq!(taken, 10);
+        assert!(!buckets.take(None, SECOND));
+        assert_eq!(takes(&mut buckets, 0, SECOND, 99), 10);
+    }
+
+    #[test]
+    fn looking_costs_nothing() {
+        let mut buckets = Buckets::new(1, &BTreeSet::new());
+        assert!((0..9).all(|_| buckets.has(None, 0)));
+        assert!(buckets.take(None, 0) && !buckets.has(None, 0) && buckets.has(None, SECOND));
     }
 
     #[test]
     fn the_largest_rate_does_not_overflow() {
-        let mut buckets = Buckets::new(u32::MAX, BTreeSet::new());
-        assert_eq!(takes(&mut buckets, node(1), u64::MAX, 1_000), 1_000);
+        let mut buckets = Buckets::new(u32::MAX, &BTreeSet::new());
+        assert_eq!(takes(&mut buckets, 1, u64::MAX, 1_000), 1_000);
     }
 
     proptest! {
@@ -140,11 +134,11 @@ mod tests {
             rate in 1_u32..100,
             gaps in prop::collection::vec(0_u64..SECOND, 1..200),
         ) {
-            let mut buckets = Buckets::new(rate, BTreeSet::new());
+            let mut buckets = Buckets::new(rate, &BTreeSet::from([node(1)]));
             let (mut now_ns, mut taken) = (0, 0_u64);
             for gap in gaps {
                 now_ns += gap;
-                taken += u64::from(buckets.take(node(1), now_ns));
+                taken += u64::from(buckets.take(Some(node(1)), now_ns));
             }
             prop_assert!(taken <= u64::from(rate) + now_ns * u64::from(rate) / SECOND + 1);
         }

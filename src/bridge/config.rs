@@ -35,11 +35,14 @@ pub struct BridgeConfig {
 /// The bounds of a bridge. What exceeds one is refused and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BridgeLimits {
-    /// Envelopes a second of one claimed node, and as many at once after a pause.
+    /// Envelopes a second that one node signed and that are new, and as many at once after a pause.
     pub envelopes_per_second_max: u32,
+    /// Messages a second under the name of one trusted node, or under all other names together, that may turn
+    /// out to be forged, repeated or out of place; and questions how far a name was heard.
+    pub unproven_per_second_max: u32,
     /// The largest sample of a foreign program, in bytes.
     pub sample_bytes_max: usize,
-    /// Nodes we do not trust whose presence we report; those we trust are always reported.
+    /// Different nodes we do not trust whose presence is reported in one run; those we trust always are.
     pub strangers_max: usize,
     /// Frames of ours that are kept for nodes which have not heard them yet.
     pub frames_retained_max: usize,
@@ -49,6 +52,7 @@ impl Default for BridgeLimits {
     fn default() -> Self {
         Self {
             envelopes_per_second_max: 500,
+            unproven_per_second_max: 2_000,
             sample_bytes_max: 64 * 1024,
             strangers_max: 1_024,
             frames_retained_max: 4_096,

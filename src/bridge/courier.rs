@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clawmesh_authority::envelope::{self, Receipt};
+use clawmesh_authority::envelope::{self, Receipt, unproven};
 use clawmesh_authority::{Body, Code, NodeId, Refusal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use zenoh::Session;
+use zenoh::qos::{CongestionControl, Priority};
 use zenoh::query::{ConsolidationMode, QueryTarget};
 
 use crate::backoff::{Backoff, noise};
@@ -25,6 +26,9 @@ const WAIT_FIRST: Duration = Duration::from_millis(50);
 const WAIT_LONGEST: Duration = Duration::from_secs(5);
 /// What a person has to repair is not worth asking for more often.
 const WAIT_FOR_A_PERSON: Duration = Duration::from_secs(5);
+/// Nor is what the peer may never take. It is not given up either: anybody can refuse in its name.
+const WAIT_REFUSED_FIRST: Duration = Duration::from_secs(1);
+const WAIT_REFUSED_LONGEST: Duration = Duration::from_secs(30);
 
 /// Sends a courier to every friend that comes and calls it back when the friend goes.
 pub async fn send_couriers(
@@ -54,19 +58,20 @@ pub async fn send_couriers(
     }
 }
 
-/// What came of one delivery.
-#[derive(Debug, PartialEq, Eq)]
+/// What came of one delivery. Of several answers the first in this order counts: nobody but the peer can make us
+/// stop, and nobody can make us wait longer than the friendliest answer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     /// The journal of the peer holds it.
     Held,
     /// Not now: wait a little and try the same again.
     Later,
+    /// Not before a person has changed something.
+    NeedsAPerson,
+    /// Not this one, somebody says who may be the peer: wait longer each time, then ask the peer what it heard.
+    Refused,
     /// Nobody knows: ask what was heard, then go on.
     Unknown,
-    /// Not before a person has changed something.
-    NeedsAPerson(Refusal),
-    /// Never: go on with the next one.
-    Never(Refusal),
 }
 
 struct Courier {
@@ -75,15 +80,15 @@ struct Courier {
     shelf: Arc<Shelf>,
     peer: NodeId,
     backoff: Backoff,
-    /// Frames this peer will never take.
-    refused: BTreeSet<u64>,
+    refused: Backoff,
     tries: u64,
 }
 
 impl Courier {
     fn new(edge: Arc<Edge>, session: Session, shelf: Arc<Shelf>, peer: NodeId) -> Self {
         let backoff = Backoff::new(WAIT_FIRST, WAIT_LONGEST);
-        Self { edge, session, shelf, peer, backoff, refused: BTreeSet::new(), tries: 0 }
+        let refused = Backoff::new(WAIT_REFUSED_FIRST, WAIT_REFUSED_LONGEST);
+        Self { edge, session, shelf, peer, backoff, refused, tries: 0 }
     }
 
     async fn run(mut self) {
@@ -106,25 +111,19 @@ impl Courier {
                 let _ = bell.changed().await;
                 continue;
             };
-            if self.refused.contains(&frame.sequence) {
-                done = Some(frame.sequence);
-                continue;
-            }
             match self.deliver(&frame).await {
                 Outcome::Held => {
                     done = Some(frame.sequence);
                     self.backoff.reset();
+                    self.refused.reset();
                 }
                 Outcome::Later => self.pause().await,
+                Outcome::NeedsAPerson => tokio::time::sleep(WAIT_FOR_A_PERSON).await,
+                Outcome::Refused => {
+                    tokio::time::sleep(self.refused.wait()).await;
+                    return;
+                }
                 Outcome::Unknown => return,
-                Outcome::NeedsAPerson(refusal) => {
-                    self.count(refusal);
-                    tokio::time::sleep(WAIT_FOR_A_PERSON).await;
-                }
-                Outcome::Never(refusal) => {
-                    self.count(refusal);
-                    self.refused.insert(frame.sequence);
-                }
             }
         }
     }
@@ -143,7 +142,9 @@ impl Courier {
                 None
             }
             Err(text) => {
-                outcome = judge(self.peer, &text);
+                let (says, refusal) = judge(self.peer, &text);
+                refusal.into_iter().for_each(|refusal| self.count(refusal));
+                outcome = outcome.min(says);
                 None
             }
         };
@@ -186,6 +187,9 @@ impl Courier {
     ) -> Option<T> {
         let query = self.session.get(key).payload(payload).target(QueryTarget::All);
         let query = query.consolidation(ConsolidationMode::None).timeout(ANSWER_PATIENCE);
+        // Anybody may pose as the peer and not read. A question that blocked for him would hold the routes of the
+        // whole session; one that is dropped is asked again. `session` gives this priority room for a whole frame.
+        let query = query.congestion_control(CongestionControl::Drop).priority(Priority::DataHigh);
         let replies = query.await.ok()?;
         while let Ok(reply) = replies.recv_async().await {
             let settled = match reply.into_result() {
@@ -213,7 +217,7 @@ impl Courier {
             "an answer in the name of peer {} is no receipt of it for our frame; look who answers there",
             self.peer
         );
-        Refusal::new(Code::SourceMismatch, self.peer, sentence)
+        Refusal::new(Code::SourceMismatch, unproven(self.peer), sentence)
     }
 
     fn count(&self, refusal: Refusal) {
@@ -232,49 +236,57 @@ fn refusal_text(bytes: &[u8]) -> Option<RefusalText> {
     serde_json::from_slice(bytes).ok()
 }
 
-/// What a refusal of our frame means for it.
-fn judge(peer: NodeId, text: &RefusalText) -> Outcome {
+/// What a refusal of our frame means for it, and what to count. It is not signed, so it settles nothing and
+/// proves nothing about the peer.
+fn judge(peer: NodeId, text: &RefusalText) -> (Outcome, Option<Refusal>) {
     let Some(code) = Code::ALL.iter().copied().find(|code| code.as_str() == text.code) else {
-        return Outcome::Later;
+        return (Outcome::Later, None);
     };
-    let refusal = || Refusal::new(code, peer, format!("peer {peer} refused our frame: {}", text.sentence));
-    match code {
-        Code::Busy | Code::JournalUnavailable | Code::RateLimited => Outcome::Later,
-        Code::UntrustedPeer | Code::ClockUntrusted | Code::MeshIdMismatch => Outcome::NeedsAPerson(refusal()),
-        _ => Outcome::Never(refusal()),
-    }
+    let outcome = match code {
+        Code::Busy | Code::JournalUnavailable | Code::RateLimited => return (Outcome::Later, None),
+        Code::UntrustedPeer | Code::ClockUntrusted | Code::MeshIdMismatch => Outcome::NeedsAPerson,
+        _ => Outcome::Refused,
+    };
+    let sentence = format!("peer {peer} refused our frame: {}", text.sentence);
+    (outcome, Some(Refusal::new(code, unproven(peer), sentence)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn outcome(code: &str) -> Outcome {
-        judge(NodeId([1; 32]), &RefusalText { code: code.to_owned(), sentence: "why".to_owned() })
+    const PEER: NodeId = NodeId([1; 32]);
+
+    fn judged(code: &str) -> (Outcome, Option<Refusal>) {
+        judge(PEER, &RefusalText { code: code.to_owned(), sentence: "why".to_owned() })
     }
 
     #[test]
-    fn a_refusal_is_waited_out_repaired_or_accepted() {
+    fn a_refusal_is_waited_out_and_never_settles_a_frame() {
         for code in Code::ALL {
-            let outcome = outcome(code.as_str());
-            match code {
-                Code::Busy | Code::JournalUnavailable | Code::RateLimited => {
-                    assert_eq!(outcome, Outcome::Later)
-                }
-                Code::UntrustedPeer | Code::ClockUntrusted | Code::MeshIdMismatch => {
-                    assert!(matches!(outcome, Outcome::NeedsAPerson(_)), "{code}");
-                }
-                _ => assert!(matches!(outcome, Outcome::Never(_)), "{code}"),
-            }
+            let outcome = match code {
+                Code::Busy | Code::JournalUnavailable | Code::RateLimited => Outcome::Later,
+                Code::UntrustedPeer | Code::ClockUntrusted | Code::MeshIdMismatch => Outcome::NeedsAPerson,
+                _ => Outcome::Refused,
+            };
+            assert_eq!(judged(code.as_str()).0, outcome, "{code}");
         }
-        assert_eq!(outcome("A_CODE_OF_A_LATER_VERSION"), Outcome::Later);
+        assert_eq!(judged("A_CODE_OF_A_LATER_VERSION"), (Outcome::Later, None));
     }
 
     #[test]
-    fn a_refusal_names_the_peer_and_keeps_its_sentence() {
-        let Outcome::Never(refusal) = outcome("INVALID_PARAMS") else { panic!("not final") };
+    fn a_refusal_keeps_its_sentence_and_accuses_nobody_who_did_not_sign_it() {
+        let refusal = judged("INVALID_PARAMS").1.unwrap();
+        assert_eq!(refusal.from, unproven(PEER));
         assert!(
             refusal.sentence.starts_with("peer 0101") && refusal.sentence.ends_with("refused our frame: why")
         );
+    }
+
+    #[test]
+    fn of_several_answers_the_friendliest_counts() {
+        let answers = ["INVALID_PARAMS", "UNTRUSTED_PEER", "BUSY", "REPLAYED"].map(|code| judged(code).0);
+        assert_eq!(answers.into_iter().min(), Some(Outcome::Later));
+        assert!(Outcome::Held < Outcome::Later && Outcome::Refused < Outcome::Unknown);
     }
 }

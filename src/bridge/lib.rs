@@ -4,8 +4,8 @@
 //! zenoh thread ever waits for the tick.
 //! Not here: trust and order (`authority`), what an input means (`core`), the journal (`storage`).
 //!
-//! The way in: `admission` judges envelopes, `readings` and `deliveries` bring them, `samples` brings
-//! what foreign programs say. The way out: `outbound` seals, `courier` carries frames until a receipt
+//! The way in: `gate` bounds what anybody may make us do, `admission` judges envelopes, `readings` and
+//! `deliveries` bring them, `samples` brings what foreign programs say. The way out: `outbound` seals, `courier` carries frames until a receipt
 //! comes back. `presence` knows who is there, `session` opens and closes, `edge` is what all share.
 
 mod bridge;
@@ -17,6 +17,8 @@ mod admission;
 mod backoff;
 mod bucket;
 mod clock;
+mod crowd;
+mod gate;
 mod keys;
 mod ledger;
 mod retained;

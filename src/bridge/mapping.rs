@@ -83,32 +83,34 @@ impl Mapping {
         }
     }
 
-    /// The number in `payload`.
-    pub(crate) fn decode(&self, payload: &[u8]) -> Result<f64, Refusal> {
+    /// The number in `payload`, which came under `key`. Of many programs under one expression, the refusal names
+    /// the one that was wrong; `tally` cuts a long key.
+    pub(crate) fn decode(&self, key: &str, payload: &[u8]) -> Result<f64, Refusal> {
         let number = self.decoder.number_in(payload).map_err(|why| {
             let sentence = format!("{why}; the mapping of `{}` wants {}", self.key_expr, self.decoder);
-            Refusal::new(Code::UndecodableSample, &self.key_expr, sentence)
+            Refusal::new(Code::UndecodableSample, key, sentence)
         })?;
         if number.is_finite() {
             return Ok(number);
         }
         let sentence = format!(
-            "a sample of `{}` is {number}; send nothing while there is no measurement",
+            "a sample for the mapping of `{}` is {number}; send nothing while there is no measurement",
             self.key_expr
         );
-        Err(Refusal::new(Code::NotANumber, &self.key_expr, sentence))
+        Err(Refusal::new(Code::NotANumber, key, sentence))
     }
 
-    /// Refuses a payload of `bytes` bytes when more than `bytes_max` are too many.
-    pub(crate) fn judge_size(&self, bytes: usize, bytes_max: usize) -> Result<(), Refusal> {
+    /// Refuses a payload of `bytes` bytes under `key` when more than `bytes_max` are too many.
+    pub(crate) fn judge_size(&self, key: &str, bytes: usize, bytes_max: usize) -> Result<(), Refusal> {
         if bytes <= bytes_max {
             return Ok(());
         }
         let sentence = format!(
-            "a sample of `{}` has {bytes} bytes, at most {bytes_max} are taken; send the measurement alone",
+            "a sample for the mapping of `{}` has {bytes} bytes, at most {bytes_max} are taken; \
+             send the measurement alone",
             self.key_expr
         );
-        Err(Refusal::new(Code::TooLarge, &self.key_expr, sentence))
+        Err(Refusal::new(Code::TooLarge, key, sentence))
     }
 }
 
@@ -159,6 +161,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// One of the keys that a wider key expression may take in.
+    const KEY: &str = "farm/tank/level/left";
+
     fn mapping(decoder: Decoder) -> Mapping {
         Mapping {
             key_expr: "farm/tank/level".to_owned(),
@@ -186,7 +191,7 @@ mod tests {
             (pointer("/t"), r#"{"t": 21.25, "u": "C"}"#, 21.25),
             (pointer("/zones/1/a~1b"), r#"{"zones": [{}, {"a/b": 3}]}"#, 3.0),
         ] {
-            assert_eq!(mapping.decode(payload.as_bytes()), Ok(number), "{payload}");
+            assert_eq!(mapping.decode(KEY, payload.as_bytes()), Ok(number), "{payload}");
         }
     }
 
@@ -208,8 +213,8 @@ mod tests {
             (pointer("/t"), br#"{"t": "21"}"#, Code::UndecodableSample, "stands"),
             (pointer("/t"), br#"{"u": 21}"#, Code::UndecodableSample, "nothing at \"/t\""),
         ] {
-            let refusal = mapping.decode(payload).unwrap_err();
-            assert_eq!((refusal.code, refusal.from.as_str()), (code, "farm/tank/level"), "{refusal}");
+            let refusal = mapping.decode(KEY, payload).unwrap_err();
+            assert_eq!((refusal.code, refusal.from.as_str()), (code, KEY), "{refusal}");
             assert!(refusal.sentence.contains(words), "{refusal}");
         }
     }
@@ -217,9 +222,9 @@ mod tests {
     #[test]
     fn size_is_named_with_its_bound() {
         let mapping = mapping(Decoder::Number);
-        assert_eq!(mapping.judge_size(64, 64), Ok(()));
-        let refusal = mapping.judge_size(10_000_000, 65_536).unwrap_err();
-        assert_eq!(refusal.code, Code::TooLarge);
+        assert_eq!(mapping.judge_size(KEY, 64, 64), Ok(()));
+        let refusal = mapping.judge_size(KEY, 10_000_000, 65_536).unwrap_err();
+        assert_eq!((refusal.code, refusal.from.as_str()), (Code::TooLarge, KEY));
         assert!(refusal.sentence.contains("10000000") && refusal.sentence.contains("65536"), "{refusal}");
     }
 
@@ -262,15 +267,15 @@ mod tests {
     proptest! {
         #[test]
         fn every_finite_number_survives_its_text(number in prop::num::f64::NORMAL | prop::num::f64::ZERO) {
-            prop_assert_eq!(mapping(Decoder::Number).decode(number.to_string().as_bytes()), Ok(number));
+            prop_assert_eq!(mapping(Decoder::Number).decode(KEY, number.to_string().as_bytes()), Ok(number));
             let document = serde_json::json!({ "t": number }).to_string();
-            prop_assert_eq!(pointer("/t").decode(document.as_bytes()), Ok(number));
+            prop_assert_eq!(pointer("/t").decode(KEY, document.as_bytes()), Ok(number));
         }
 
         #[test]
         fn no_payload_panics_or_gives_a_number_that_is_none(payload: Vec<u8>, at in "(/[a-z~01]{0,3}){0,3}") {
             for mapping in [mapping(Decoder::Number), pointer(&at)] {
-                if let Ok(number) = mapping.decode(&payload) {
+                if let Ok(number) = mapping.decode(KEY, &payload) {
                     prop_assert!(number.is_finite());
                 }
             }

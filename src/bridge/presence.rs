@@ -10,10 +10,11 @@ use tokio::sync::watch;
 use zenoh::Session;
 use zenoh::sample::{Sample, SampleKind};
 
+use crate::crowd::Change;
 use crate::edge::{Edge, lock};
 use crate::keys;
 use crate::readings::malformed_key;
-use crate::roster::{Change, Roster};
+use crate::roster::Roster;
 
 /// How long a list of tokens may take. A list that is not complete by then says nothing.
 const LIST_PATIENCE: Duration = Duration::from_millis(800);
@@ -40,25 +41,28 @@ impl Presence {
     /// Takes an event of a token.
     pub fn take(&self, sample: &Sample) {
         let Some(node) = self.node_of(sample.key_expr().as_str()) else { return };
-        self.change(|roster| match sample.kind() {
-            SampleKind::Put => roster.appear(node),
-            SampleKind::Delete => {
-                roster.vanish(node);
-                true
+        let mut roster = lock(&self.roster);
+        match sample.kind() {
+            SampleKind::Put if !roster.appear(node) => {
+                self.edge.refuse(too_many(self.edge.limits.strangers_max));
             }
-        });
+            SampleKind::Put => {}
+            SampleKind::Delete => roster.vanish(node),
+        }
+        self.tell_friends(&mut roster);
     }
 
-    /// Compares with the tokens zenoh knows: events may be lost while a link breaks and heals, a list is not.
+    /// Once a second: compares with the tokens zenoh knows, because events may be lost while a link breaks and
+    /// heals and a list is not; then tells of strangers, who wait for this moment.
     pub async fn reconcile(&self, session: &Session) {
-        let asked_at = lock(&self.roster).events();
-        if let Some(tokens) = self.list(session).await {
-            self.change(|roster| {
-                roster.reconcile(&tokens, asked_at);
-                // A stranger too many was counted when it came.
-                true
-            });
+        let asked_at = lock(&self.roster).moment();
+        let tokens = self.list(session).await;
+        let mut roster = lock(&self.roster);
+        if let Some(tokens) = tokens {
+            roster.reconcile(tokens, asked_at);
         }
+        self.tell_friends(&mut roster);
+        roster.settle_strangers(|change| self.tell(change));
     }
 
     async fn list(&self, session: &Session) -> Option<BTreeSet<NodeId>> {
@@ -73,16 +77,13 @@ impl Presence {
         Some(tokens)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Roster) -> bool) {
-        let mut roster = lock(&self.roster);
-        if !change(&mut roster) {
-            self.edge.refuse(too_many(self.edge.limits.strangers_max));
-        }
-        roster.settle(|change| self.tell(change));
-        let friends = roster.friends();
+    fn tell_friends(&self, roster: &mut Roster) {
+        roster.settle_friends(|change| self.tell(change));
         self.friends.send_if_modified(|known| {
-            let is_new = *known != friends;
-            *known = friends;
+            let is_new = known != roster.friends();
+            if is_new {
+                known.clone_from(roster.friends());
+            }
             is_new
         });
     }
@@ -105,8 +106,8 @@ impl Presence {
 
 fn too_many(strangers_max: usize) -> Refusal {
     let sentence = format!(
-        "more than {strangers_max} nodes we do not trust are on the mesh; \
-         further ones are not shown until some are gone"
+        "more than {strangers_max} different nodes we do not trust came in this run; \
+         further ones are not shown until the next"
     );
-    Refusal::new(Code::LimitExceeded, "liveliness", sentence)
+    Refusal::new(Code::LimitExceeded, "strangers", sentence)
 }

@@ -3,32 +3,33 @@
 //! The judgement costs about as much as one signature. Doing it there lets zenoh slow the sender down; the
 //! inbox never makes it wait, because the stream lane drops the oldest.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use clawmesh_authority::envelope::ENVELOPE_BYTES_MAX;
+use clawmesh_authority::envelope::{self, ENVELOPE_BYTES_MAX, unproven};
 use clawmesh_authority::{Admission, Code, Lane, LaneMark, NodeId, Opened, Refusal};
 use clawmesh_core::intake::{Input, InputBody, SourceId, StreamKey};
 use zenoh::bytes::ZBytes;
 use zenoh::sample::Sample;
 
 use crate::admission::Wanted;
-use crate::bucket::Buckets;
 use crate::edge::{Edge, lock};
+use crate::gate::Gate;
 use crate::keys;
 
 /// Takes readings.
 pub struct ReadingsIn {
     edge: Arc<Edge>,
-    buckets: Mutex<Buckets>,
+    gate: Gate,
     marks: Mutex<BTreeMap<NodeId, LaneMark>>,
 }
 
 impl ReadingsIn {
     /// Continues from the marks of earlier runs.
     pub fn new(edge: Arc<Edge>, marks: BTreeMap<NodeId, LaneMark>) -> Self {
-        let buckets = Buckets::new(edge.limits.envelopes_per_second_max, edge.trusted.clone());
-        Self { edge, buckets: Mutex::new(buckets), marks: Mutex::new(marks) }
+        let gate = Gate::new(&edge.limits, &edge.trusted);
+        Self { edge, gate, marks: Mutex::new(marks) }
     }
 
     /// Judges one sample and offers what it holds, or counts why not.
@@ -43,14 +44,18 @@ impl ReadingsIn {
         if claimed == self.edge.own {
             return Ok(());
         }
-        judge_size(claimed, payload.len())?;
-        if !lock(&self.buckets).take(claimed, self.edge.now_ns()) {
-            return Err(rate_limited(claimed, self.edge.limits.envelopes_per_second_max));
-        }
+        judge_size(unproven(claimed), payload.len())?;
         let bytes = payload.to_bytes();
-        let wanted = Wanted::ReadingsOf(claimed);
-        let opened = self.edge.admission.judge(&bytes, wanted, self.edge.wall_ms())?;
+        judge_signer(claimed, &bytes)?;
+        self.gate.enter(Some(claimed), self.edge.now_ns())?;
+        self.open(claimed, bytes).inspect_err(|_| self.gate.charge(Some(claimed), self.edge.now_ns()))
+    }
+
+    fn open(&self, claimed: NodeId, bytes: Cow<'_, [u8]>) -> Result<(), Refusal> {
+        let opened = self.edge.admission.judge(&bytes, Wanted::ReadingsOf(claimed), self.edge.wall_ms())?;
         self.move_mark(&opened)?;
+        // Only now: what somebody else repeats must not use up what the node itself may say.
+        self.gate.take(claimed, self.edge.now_ns())?;
         let source = SourceId::Node(opened.source);
         let body = InputBody::Envelope { lane: Lane::Stream, bytes: bytes.into_owned() };
         let input = Input { source, sequence: opened.statement.sequence, body };
@@ -85,13 +90,22 @@ pub fn judge_size(claimed: impl std::fmt::Display, bytes: usize) -> Result<(), R
     Err(Refusal::new(Code::TooLarge, claimed, sentence))
 }
 
-/// Refuses one more of a node that says too much.
-pub fn rate_limited(claimed: NodeId, rate: u32) -> Refusal {
-    let sentence = format!(
-        "more than {rate} envelopes a second under the name of {claimed}; \
-         sign more readings in one batch, or look who floods"
-    );
-    Refusal::new(Code::RateLimited, claimed, sentence)
+/// Refuses what cannot be signed by the node whose key it came under. It costs next to nothing, so it is done
+/// before anybody pays; `admission` does not rely on it.
+fn judge_signer(claimed: NodeId, bytes: &[u8]) -> Result<(), Refusal> {
+    match envelope::claimed_signer(bytes) {
+        Some(signer) if signer == claimed => Ok(()),
+        Some(signer) => Err(Refusal::new(
+            Code::SourceMismatch,
+            unproven(signer),
+            format!("it came under the key of {claimed}; a node speaks under its own key only"),
+        )),
+        None => Err(Refusal::new(
+            Code::MalformedEnvelope,
+            unproven(claimed),
+            "it does not begin like an envelope; only signed clawmesh envelopes are taken",
+        )),
+    }
 }
 
 /// Refuses what was heard before.

@@ -1,5 +1,6 @@
-//! Answers to queries. zenoh may make a reply wait for seconds when the link is full, so neither its own
-//! threads nor the journal's send one: they leave it here.
+//! Answers to queries. Signing one takes time and a full link may take its own, so neither zenoh's threads nor
+//! the journal's send one: they leave it here. An answer that finds the link full is dropped (see `session`), or
+//! whoever asks and does not read would keep everybody else waiting.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,120 +1,94 @@
-//! Who is on the mesh by their liveliness tokens, and whom of them we have told the world about.
+//! Who is on the mesh: the trusted, told of at once, and strangers, told of slowly and boundedly.
 
 use std::collections::BTreeSet;
 
 use clawmesh_authority::NodeId;
 
-/// A change the world has to hear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Change {
-    /// The token of a node is there.
-    Appeared(NodeId),
-    /// The token of a node is gone.
-    Vanished(NodeId),
-}
+use crate::crowd::{Change, Crowd};
 
-/// The tokens that are there and those the world knows of.
+/// Changes of strangers the world hears of at one time. Each becomes a row of the journal, and a token that
+/// comes and goes costs its owner nothing.
+const STRANGERS_TOLD_MAX: usize = 16;
+
+/// All nodes but our own. What strangers do never changes what is known of the trusted.
 #[derive(Debug)]
 pub struct Roster {
     own: NodeId,
     trusted: BTreeSet<NodeId>,
-    strangers_max: usize,
-    alive: BTreeSet<NodeId>,
-    told: BTreeSet<NodeId>,
-    /// Alive, but not in the last list of tokens; a second such list makes it gone.
-    doubted: BTreeSet<NodeId>,
-    events: u64,
+    friends: Crowd,
+    strangers: Crowd,
 }
 
+/// How many events of friends and of strangers there were when a list of tokens was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment(u64, u64);
+
 impl Roster {
-    /// Nobody is there yet. At most `strangers_max` nodes outside of `trusted` will ever be.
+    /// Nobody is there yet. At most `strangers_max` different nodes outside of `trusted` will ever be.
     pub fn new(own: NodeId, trusted: BTreeSet<NodeId>, strangers_max: usize) -> Self {
-        let nobody = BTreeSet::new;
-        Self { own, trusted, strangers_max, alive: nobody(), told: nobody(), doubted: nobody(), events: 0 }
+        let friends = Crowd::new(trusted.len());
+        Self { own, trusted, friends, strangers: Crowd::new(strangers_max) }
     }
 
     /// A token appeared; false when there is no room for one more stranger.
     pub fn appear(&mut self, node: NodeId) -> bool {
-        self.events += 1;
-        self.doubted.remove(&node);
-        if node == self.own || self.alive.contains(&node) {
-            return true;
-        }
-        let is_room = self.trusted.contains(&node) || self.strangers() < self.strangers_max;
-        is_room && self.alive.insert(node)
+        node == self.own || self.crowd(node).appear(node)
     }
 
     /// A token is gone.
     pub fn vanish(&mut self, node: NodeId) {
-        self.events += 1;
-        self.doubted.remove(&node);
-        self.alive.remove(&node);
+        self.crowd(node).vanish(node);
     }
 
-    /// Counts what has happened; a list of tokens asked for earlier than the last event proves nothing.
-    pub fn events(&self) -> u64 {
-        self.events
+    /// Now, as far as lists of tokens are concerned.
+    pub fn moment(&self) -> Moment {
+        Moment(self.friends.events(), self.strangers.events())
     }
 
-    /// Compares with a complete list of tokens, asked for when [`Roster::events`] was `asked_at`.
-    ///
-    /// A token may be missing from one list while its link is being made, so one absence is only a doubt.
-    pub fn reconcile(&mut self, tokens: &BTreeSet<NodeId>, asked_at: u64) {
-        if asked_at != self.events {
-            return;
-        }
-        let missing: BTreeSet<NodeId> = self.alive.difference(tokens).copied().collect();
-        let gone: Vec<NodeId> = missing.intersection(&self.doubted).copied().collect();
-        self.doubted = missing;
-        gone.into_iter().for_each(|node| self.vanish(node));
-        let new: Vec<NodeId> = tokens.difference(&self.alive).copied().collect();
-        for node in new {
-            self.appear(node);
-        }
+    /// Compares with a complete list of tokens, asked for at `asked_at`.
+    pub fn reconcile(&mut self, tokens: BTreeSet<NodeId>, asked_at: Moment) {
+        let (friends, mut strangers): (BTreeSet<_>, BTreeSet<_>) =
+            tokens.into_iter().partition(|node| self.trusted.contains(node));
+        strangers.remove(&self.own);
+        self.friends.reconcile(&friends, asked_at.0);
+        self.strangers.reconcile(&strangers, asked_at.1);
     }
 
-    /// What the world has not heard yet. `tell` says whether it could be told; if not, it comes again.
-    pub fn settle(&mut self, mut tell: impl FnMut(Change) -> bool) {
-        let vanished: Vec<NodeId> = self.told.difference(&self.alive).copied().collect();
-        for node in vanished {
-            if tell(Change::Vanished(node)) {
-                self.told.remove(&node);
-            }
-        }
-        let appeared: Vec<NodeId> = self.alive.difference(&self.told).copied().collect();
-        for node in appeared {
-            if tell(Change::Appeared(node)) {
-                self.told.insert(node);
-            }
-        }
+    /// Tells what the world has not heard of the trusted. `tell` says whether it could be told.
+    pub fn settle_friends(&mut self, tell: impl FnMut(Change) -> bool) {
+        self.friends.settle(usize::MAX, tell);
+    }
+
+    /// Tells some of what the world has not heard of strangers. `tell` says whether it could be told.
+    pub fn settle_strangers(&mut self, tell: impl FnMut(Change) -> bool) {
+        self.strangers.settle(STRANGERS_TOLD_MAX, tell);
     }
 
     /// The trusted nodes that are there.
-    pub fn friends(&self) -> BTreeSet<NodeId> {
-        self.alive.intersection(&self.trusted).copied().collect()
+    pub fn friends(&self) -> &BTreeSet<NodeId> {
+        self.friends.alive()
     }
 
-    fn strangers(&self) -> usize {
-        self.alive.difference(&self.trusted).count()
+    fn crowd(&mut self, node: NodeId) -> &mut Crowd {
+        if self.trusted.contains(&node) { &mut self.friends } else { &mut self.strangers }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn node(n: u8) -> NodeId {
         NodeId([n; 32])
     }
 
     fn roster() -> Roster {
-        Roster::new(node(0), BTreeSet::from([node(1), node(2)]), 2)
+        Roster::new(node(0), BTreeSet::from([node(1), node(2)]), 100)
     }
 
-    fn told(roster: &mut Roster) -> Vec<Change> {
+    fn strangers_told(roster: &mut Roster) -> Vec<Change> {
         let mut changes = Vec::new();
-        roster.settle(|change| {
+        roster.settle_strangers(|change| {
             changes.push(change);
             true
         });
@@ -122,71 +96,51 @@ mod tests {
     }
 
     #[test]
-    fn appearing_and_vanishing_is_told_once_and_we_are_not_our_own_peer() {
+    fn we_are_not_our_own_peer() {
         let mut roster = roster();
-        assert!(roster.appear(node(0)) && roster.appear(node(1)) && roster.appear(node(1)));
-        assert_eq!(told(&mut roster), [Change::Appeared(node(1))]);
-        assert_eq!(told(&mut roster), []);
-        roster.vanish(node(1));
-        assert_eq!(told(&mut roster), [Change::Vanished(node(1))]);
+        assert!(roster.appear(node(0)));
+        roster.reconcile(BTreeSet::from([node(0)]), roster.moment());
+        assert_eq!(strangers_told(&mut roster), []);
+        assert!(roster.friends().is_empty());
     }
 
     #[test]
-    fn what_could_not_be_told_comes_again() {
+    fn friends_find_room_whatever_strangers_do() {
         let mut roster = roster();
-        roster.appear(node(1));
-        roster.settle(|_| false);
-        assert_eq!(told(&mut roster), [Change::Appeared(node(1))]);
-    }
-
-    #[test]
-    fn strangers_have_a_bound_and_friends_have_none() {
-        let mut roster = roster();
-        assert!(roster.appear(node(7)) && roster.appear(node(8)) && !roster.appear(node(9)));
+        let refused = (3..200).filter(|n| !roster.appear(node(*n))).count();
+        assert_eq!(refused, 97);
         assert!(roster.appear(node(1)) && roster.appear(node(2)));
-        assert_eq!(roster.friends(), BTreeSet::from([node(1), node(2)]));
+        assert_eq!(roster.friends(), &BTreeSet::from([node(1), node(2)]));
     }
 
     #[test]
-    fn a_list_of_tokens_adds_at_once_and_removes_at_the_second_look() {
+    fn a_stranger_that_comes_and_goes_between_two_tellings_is_not_told() {
         let mut roster = roster();
-        roster.appear(node(1));
-        let list = BTreeSet::from([node(0), node(2)]);
-        roster.reconcile(&list, roster.events());
-        assert_eq!(roster.friends(), BTreeSet::from([node(1), node(2)]));
-        // A list that was asked for before the last event says nothing.
-        roster.reconcile(&list, roster.events() - 1);
-        assert_eq!(roster.friends(), BTreeSet::from([node(1), node(2)]));
-        roster.reconcile(&list, roster.events());
-        assert_eq!(roster.friends(), BTreeSet::from([node(2)]));
+        for _ in 0..1_000 {
+            assert!(roster.appear(node(7)));
+            roster.vanish(node(7));
+        }
+        assert_eq!(strangers_told(&mut roster), []);
     }
 
-    proptest! {
-        #[test]
-        fn the_world_hears_appear_and_vanish_in_turns(
-            events in prop::collection::vec((1_u8..5, any::<bool>(), any::<bool>()), 0..200),
-        ) {
-            let mut roster = roster();
-            let mut known = BTreeSet::new();
-            for (n, appears, is_room) in events {
-                if appears { roster.appear(node(n)); } else { roster.vanish(node(n)); }
-                let mut turns = true;
-                roster.settle(|change| {
-                    if is_room {
-                        turns &= match change {
-                            Change::Appeared(node) => known.insert(node),
-                            Change::Vanished(node) => known.remove(&node),
-                        };
-                    }
-                    is_room
-                });
-                prop_assert!(turns);
-            }
-            roster.settle(|change| match change {
-                Change::Appeared(node) => known.insert(node),
-                Change::Vanished(node) => known.remove(&node),
-            });
-            prop_assert_eq!(known, roster.alive);
+    #[test]
+    fn few_strangers_are_told_at_one_time_and_all_in_the_end() {
+        let mut roster = roster();
+        (3..63).for_each(|n| assert!(roster.appear(node(n))));
+        let tellings: Vec<usize> = (0..5).map(|_| strangers_told(&mut roster).len()).collect();
+        assert_eq!(tellings, [16, 16, 16, 12, 0]);
+    }
+
+    #[test]
+    fn a_restless_stranger_does_not_keep_a_lost_friend_alive() {
+        let mut roster = roster();
+        roster.appear(node(1));
+        for _ in 0..2 {
+            let asked_at = roster.moment();
+            roster.appear(node(7));
+            roster.vanish(node(7));
+            roster.reconcile(BTreeSet::new(), asked_at);
         }
+        assert!(roster.friends().is_empty());
     }
 }

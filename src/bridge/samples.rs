@@ -29,15 +29,15 @@ impl SamplesIn {
 
     /// Decodes one sample and offers it, or counts why not.
     pub fn take(&self, sample: &Sample) {
-        match self.decode(sample.payload()) {
+        match self.decode(sample.key_expr().as_str(), sample.payload()) {
             Ok(value) => self.offer(value),
             Err(refusal) => self.edge.refuse(refusal),
         }
     }
 
-    fn decode(&self, payload: &ZBytes) -> Result<f64, Refusal> {
-        self.mapping.judge_size(payload.len(), self.edge.limits.sample_bytes_max)?;
-        self.mapping.decode(&payload.to_bytes())
+    fn decode(&self, key: &str, payload: &ZBytes) -> Result<f64, Refusal> {
+        self.mapping.judge_size(key, payload.len(), self.edge.limits.sample_bytes_max)?;
+        self.mapping.decode(key, &payload.to_bytes())
     }
 
     fn offer(&self, value: f64) {

@@ -25,6 +25,12 @@ const REOPEN_LONGEST: Duration = Duration::from_secs(30);
 /// How long a session may take to say good-bye.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(1_200);
 
+/// zenoh answers a query with the congestion control and the priority the asking program chose, and blocks for
+/// seconds when that is `Block` and the program does not read. So queries are changed as they come in. Their
+/// answers are small and get a queue of their own, beside the one that readings may fill.
+const ANSWERS_NEVER_WAIT: &str = r#"[{"messages": ["query"], "flows": ["ingress"],
+    "overwrite": {"congestion_control": "drop", "priority": "interactive_high"}}]"#;
+
 /// The settings of the session. zenoh checks each of them here, so that a wrong endpoint is found at once.
 pub fn settings(config: &BridgeConfig) -> Result<Config, BridgeError> {
     let discovery = config.discovery.to_string();
@@ -49,6 +55,9 @@ pub fn settings(config: &BridgeConfig) -> Result<Config, BridgeError> {
         // Large enough to see a message that is far too large and to say who sent it.
         ("transport/link/rx/max_message_size", "16777216"),
         ("adminspace/enabled", "false"),
+        ("qos/network", ANSWERS_NEVER_WAIT),
+        // In batches of 64 KiB: room for the largest envelope on a link however slow, as couriers do not wait.
+        ("transport/link/tx/queue/size/data_high", "8"),
     ] {
         settings.insert_json5(setting, value).map_err(|why| BridgeError::Setting {
             setting,
@@ -190,7 +199,52 @@ fn failure(listen: &[String], why: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use clawmesh_authority::MeshId;
+    use crossbeam_channel::bounded;
+    use zenoh::Wait;
+    use zenoh::qos::{CongestionControl, Priority};
+    use zenoh::query::Query;
+
     use super::*;
+    use crate::config::BridgeLimits;
+
+    fn listening() -> BridgeConfig {
+        BridgeConfig {
+            mesh: MeshId::of_name("barn"),
+            listen: vec!["tcp/127.0.0.1:0".to_owned()],
+            connect: Vec::new(),
+            discovery: false,
+            trusted: BTreeSet::new(),
+            mappings: Vec::new(),
+            limits: BridgeLimits::default(),
+            marks: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn no_query_can_make_its_answer_wait() {
+        let ours = zenoh::open(settings(&listening()).unwrap()).wait().unwrap();
+        let connect = vec![ours.info().locators().wait().first().unwrap().to_string()];
+        let config = BridgeConfig { connect, listen: Vec::new(), ..listening() };
+        let stranger = zenoh::open(settings(&config).unwrap()).wait().unwrap();
+        let (answered_with, answers) = bounded(1);
+        let queryable = ours.declare_queryable("a/question").callback(move |query: Query| {
+            answered_with.send((query.congestion_control(), query.priority())).unwrap();
+        });
+        let queryable = queryable.wait().unwrap();
+        let query = stranger.declare_querier("a/question").congestion_control(CongestionControl::Block);
+        let query = query.wait().unwrap();
+        let beat = crossbeam_channel::tick(Duration::from_millis(20));
+        let asked =
+            (0..500).map(|_| beat.recv()).find(|_| query.matching_status().wait().unwrap().matching());
+        assert!(asked.is_some(), "no link");
+        query.get().wait().unwrap();
+        let answer = answers.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(answer, (CongestionControl::Drop, Priority::InteractiveHigh));
+        drop(queryable);
+    }
 
     #[test]
     fn a_failure_names_the_endpoint_and_what_to_do() {

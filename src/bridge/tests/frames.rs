@@ -1,7 +1,9 @@
 //! The state lane between two nodes: nothing is called received before the journal holds it, nothing is lost.
 
-use clawmesh_authority::envelope::Receipt;
-use clawmesh_authority::{Body, Code, LaneMark, Refusal};
+use clawmesh_authority::envelope::{Receipt, unproven};
+use clawmesh_authority::{
+    Body, Capability, Code, Frame, LaneMark, NodeDescription, Refusal, SensorSpec, Unit,
+};
 use clawmesh_bridge::BridgeLimits;
 use clawmesh_core::intake::InboxLimits;
 use crossbeam_channel::bounded;
@@ -133,6 +135,37 @@ fn frames_go_to_a_trusted_peer_in_order_one_after_the_other() {
 }
 
 #[test]
+fn a_frame_of_many_packets_arrives_though_couriers_do_not_wait_for_the_link() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let (mut b, _) = Node::open(2, Setup::trusting(&[1]).connecting(&listen));
+    b.expect_peer(a.id);
+    b.commits.commit(1);
+    assert_eq!(b.outbox.offer(outgoing(1, 0, long_description())), Ok(()));
+    let (sequence, ticket) = a.expect_envelope(id(2));
+    assert_eq!(sequence, 0);
+    ticket.unwrap().answer(Ok(()));
+}
+
+/// A thousand sensors with long names: more than two of zenoh's packets.
+fn long_description() -> Body {
+    let sensor = |n: usize| SensorSpec {
+        sensor: Capability::new(&format!("sensor:{}:{n}", "soil-moisture".repeat(8))).unwrap(),
+        quantity: "soil moisture".to_owned(),
+        unit: Unit::Percent,
+        period_ms: 1_000,
+        range: None,
+        stuck_after_ms: None,
+        about: None,
+    };
+    Body::Frame(Frame::Description(NodeDescription {
+        name: "orchard".to_owned(),
+        role: "field".to_owned(),
+        version: "1".to_owned(),
+        sensors: (0..1_024).map(sensor).collect(),
+    }))
+}
+
+#[test]
 fn a_peer_that_comes_late_hears_the_newest_of_every_subject() {
     let (mut b, listen) = Node::open(2, Setup::trusting(&[1, 3]));
     let (mut witness, _) = Node::open(3, Setup::trusting(&[2]).connecting(&listen));
@@ -196,7 +229,7 @@ fn a_node_is_told_why_its_peer_does_not_take_its_frames() {
     b.commits.commit(1);
     assert_eq!(b.outbox.offer(outgoing(1, 0, frame("gate"))), Ok(()));
     let (refusal, _) = b.expect_refused(Code::UntrustedPeer);
-    assert_eq!(refusal.from, id(1).to_string());
+    assert_eq!(refusal.from, unproven(id(1)), "an error is not signed");
     assert!(
         refusal.sentence.contains("refused our frame") && refusal.sentence.contains("--trust"),
         "{refusal}"
@@ -226,9 +259,58 @@ fn only_a_receipt_signed_by_the_peer_for_this_frame_counts() {
         assert_eq!(asked.recv_timeout(PATIENCE), Ok(nth));
     }
     b.expect_refused(Code::MalformedEnvelope);
-    let (refusal, count) = b.expect_refused(Code::SourceMismatch);
-    assert_eq!((refusal.from, count), (id(9).to_string(), 2));
+    let (refusal, sum) = b.expect_refused_often(Code::SourceMismatch, 2);
+    assert_eq!((refusal.from, sum), (unproven(id(9)), 2));
     b.expect_none("another question once the receipt is there", |_| !asked.is_empty());
+}
+
+#[test]
+fn a_refusal_anybody_could_have_sent_does_not_settle_a_frame() {
+    let (mut b, listen) = Node::open(2, Setup::trusting(&[9]));
+    let impostor = Stranger::connecting(&listen);
+    let (asked_tx, asked) = bounded(100);
+    let _heard = impostor.answer_as(9, "heard", |_| Vec::new());
+    let _deliver = impostor.serve_as(9, "deliver", move |nth| {
+        asked_tx.send(nth).unwrap();
+        Err(br#"{"code": "INVALID_PARAMS", "sentence": "never"}"#.to_vec())
+    });
+    let _token = impostor.appear(&format!("clawmesh/{}/{}/alive", mesh(), id(9)));
+    b.commits.commit(1);
+    assert_eq!(b.outbox.offer(outgoing(1, 0, frame("gate"))), Ok(()));
+    for nth in 0..2 {
+        assert_eq!(asked.recv_timeout(PATIENCE), Ok(nth));
+    }
+    let (refusal, _) = b.expect_refused(Code::InvalidParams);
+    assert_eq!(refusal.from, unproven(id(9)));
+}
+
+#[test]
+fn asking_in_the_name_of_a_node_does_not_keep_its_frames_out() {
+    let limits =
+        BridgeLimits { unproven_per_second_max: 1, envelopes_per_second_max: 1, ..BridgeLimits::default() };
+    let (mut a, listen) = Node::open(1, Setup { limits, ..Setup::trusting(&[2]) });
+    let stranger = Stranger::connecting(&listen);
+    let _questions: Vec<_> = (0..500).map(|_| stranger.ask(id(1), "heard", id(2).to_string())).collect();
+    // On the same link right behind them, before any bucket has filled up again.
+    let asked = deliver(&stranger, 0);
+    a.expect_envelope(id(2)).1.unwrap().answer(Ok(()));
+    assert_eq!(asked.receipt(id(1)), receipt(2, 0));
+    let (refusal, _) = a.expect_refused_often(Code::RateLimited, 101);
+    assert_eq!(refusal.from, unproven(id(2)));
+}
+
+#[test]
+fn deliveries_that_prove_nothing_are_bounded_and_keep_no_frame_out() {
+    let limits = BridgeLimits { unproven_per_second_max: 20, ..BridgeLimits::default() };
+    let (mut a, listen) = Node::open(1, Setup { limits, ..Setup::trusting(&[2]) });
+    let stranger = Stranger::connecting(&listen);
+    let junk: Vec<_> = (0..500).map(|_| stranger.ask(id(1), "deliver", "junk")).collect();
+    let (refusal, _) = a.expect_refused_often(Code::RateLimited, 101);
+    assert_eq!(refusal.from, "an unknown sender");
+    let asked = deliver(&stranger, 0);
+    a.expect_envelope(id(2)).1.unwrap().answer(Ok(()));
+    assert_eq!(asked.receipt(id(1)), receipt(2, 0));
+    drop(junk);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The bridge on real zenoh sessions over loopback TCP: what gets in, what gets out, what is refused.
-//! Nothing is found by multicast, no port is fixed, no test sleeps.
+//! Nothing is found by multicast, no port is fixed. No test sleeps until something has happened: it waits for it.
+//! Only what must not happen is given a moment (`QUIET`) in which it could.
 
 #[cfg(test)]
 mod frames;

@@ -79,9 +79,7 @@ fn what_is_no_measurement_is_refused_with_what_would_be() {
     }
     for (key, _, code, words) in rows {
         let refusal = node.expect("the refusal", |input| match &input.body {
-            InputBody::Refused { refusal, .. }
-                if refusal.code == code && refusal.from.starts_with(&key[..8]) =>
-            {
+            InputBody::Refused { refusal, .. } if refusal.code == code && refusal.from == key => {
                 Some(refusal.clone())
             }
             _ => None,

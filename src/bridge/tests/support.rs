@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clawmesh_authority::envelope::{self, Receipt};
 use clawmesh_authority::{
-    Body, Code, Frame, Hlc, LaneMark, MeshId, NodeId, NodeKey, Observation, ReadingBatch, Refusal, Statement,
-    Tier, Value,
+    Body, Capability, Code, Frame, Hlc, LaneMark, MeshId, NodeId, NodeKey, Observation, Reading,
+    ReadingBatch, Refusal, Statement, Tier, Unit, Value,
 };
 use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, spawn};
 use clawmesh_core::intake::{InboxLimits, Inboxes, Input, InputBody, LinkState, SourceId, doors};
@@ -21,7 +21,8 @@ use zenoh::{Session, Wait};
 
 pub const NOW_MS: u64 = 1_730_000_000_000;
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// Long enough for loopback to deliver what must not be delivered.
+/// Long enough for loopback to deliver what must not be delivered. Nobody can wait for what does not happen, so
+/// this is the one pause of these tests; a slow machine can make them miss a fault, never find one.
 const QUIET: Duration = Duration::from_millis(300);
 
 pub fn mesh() -> MeshId {
@@ -166,6 +167,23 @@ impl Node {
         })
     }
 
+    /// Waits until refusals with `code` count to `least`, however many reports tell of them; gives the last one and
+    /// the sum of those seen.
+    pub fn expect_refused_often(&mut self, code: Code, least: u64) -> (Refusal, u64) {
+        let (mut refusal, mut sum) = self.expect_refused(code);
+        while sum < least {
+            let (next, count) = self.expect_refused(code);
+            (refusal, sum) = (next, sum + count);
+        }
+        (refusal, sum)
+    }
+
+    /// Takes what has come and gives everything `wanted`; what it was found in stays.
+    pub fn all<T>(&mut self, wanted: impl Fn(&Input) -> Option<T>) -> Vec<T> {
+        self.pull();
+        self.pulled.iter().filter_map(|(input, _)| wanted(input)).collect()
+    }
+
     /// Waits for an envelope of `source` and gives its sequence.
     pub fn expect_envelope(&mut self, source: NodeId) -> (u64, Option<Ticket>) {
         self.expect_with_ticket("an envelope", |input| envelope_of(input, source))
@@ -196,6 +214,19 @@ pub fn envelope_of(input: &Input, source: NodeId) -> Option<u64> {
 
 pub fn readings() -> Body {
     Body::Readings(ReadingBatch(Vec::new()))
+}
+
+/// As many readings as a batch may have; about twenty kilobytes.
+pub fn many_readings() -> Body {
+    let reading = |sequence: u64| Reading {
+        sensor: Capability::new("sensor:soil-moisture:zone-1:north-east:below-the-old-apple-tree").unwrap(),
+        value: 21.5,
+        unit: Unit::Percent,
+        origin_ms: NOW_MS,
+        sequence,
+        tier: Tier::T1,
+    };
+    Body::Readings(ReadingBatch((0..256).map(reading).collect()))
 }
 
 pub fn frame(key: &str) -> Body {
@@ -264,13 +295,29 @@ impl Stranger {
         method: &str,
         answer: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
     ) -> Queryable<()> {
+        self.serve_as(n, method, move |nth| Ok(answer(nth)))
+    }
+
+    /// Answers in the name of node `n`, `Err` with an error.
+    pub fn serve_as(
+        &self,
+        n: u8,
+        method: &str,
+        answer: impl Fn(usize) -> Result<Vec<u8>, Vec<u8>> + Send + Sync + 'static,
+    ) -> Queryable<()> {
         let asked = AtomicUsize::new(0);
         let queryable = self.session.declare_queryable(format!("clawmesh/{}/{}/rpc/{method}", mesh(), id(n)));
-        let reply = move |query: zenoh::query::Query| {
-            let payload = answer(asked.fetch_add(1, Ordering::Relaxed));
-            query.reply(query.key_expr(), payload).wait().unwrap();
+        let reply = move |query: zenoh::query::Query| match answer(asked.fetch_add(1, Ordering::Relaxed)) {
+            Ok(payload) => query.reply(query.key_expr(), payload).wait().unwrap(),
+            Err(payload) => query.reply_err(payload).wait().unwrap(),
         };
         queryable.callback(reply).wait().unwrap()
+    }
+
+    /// Has everything brought that is said under the readings keys of the mesh.
+    pub fn listen(&self) -> zenoh::pubsub::Subscriber<()> {
+        let key = format!("clawmesh/{}/*/reading/**", mesh());
+        self.session.declare_subscriber(key).callback(|_| {}).wait().unwrap()
     }
 
     pub fn appear(&self, key: &str) -> zenoh::liveliness::LivelinessToken {
@@ -285,6 +332,11 @@ impl Asked {
     pub fn is_unanswered(&self) -> bool {
         assert!(after(QUIET).recv().is_ok());
         self.0.is_empty()
+    }
+
+    /// Whether an answer comes in this time. The end of a question without one is none.
+    pub fn is_answered_within(&self, time: Duration) -> bool {
+        self.0.recv_timeout(time).is_ok_and(|reply| reply.is_some())
     }
 
     fn answer(&self) -> Result<Vec<u8>, Vec<u8>> {

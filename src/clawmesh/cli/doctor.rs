@@ -108,7 +108,7 @@ fn node_file(dir: &StateDir) -> Finding {
 fn site(dir: &StateDir) -> Finding {
     match site_file::load(dir) {
         Ok(site) => {
-            let sentence = format!("well-formed, {} foreign topics mapped", site.mappings.len());
+            let sentence = format!("well-formed, {} rows of foreign samples", site.mappings.len());
             finding("site.ron", Outcome::Good, sentence)
         }
         Err(fault) => finding("site.ron", Outcome::Bad, fault.to_string()),
