@@ -7,13 +7,17 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clawmesh_authority::{LaneMark, NodeId, NodeKey, envelope};
 use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts};
-use clawmesh_core::intake::{InboxHandle, InboxLimits, InputBody, SourceId, doors};
-use clawmesh_core::publish::{NodeView, OutboxReader, outbox};
+use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, SourceId, doors};
+use clawmesh_core::publish::{NodeView, Outbox, OutboxReader, outbox};
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::{Core, Ports, Settings};
-use clawmesh_gateway::{BoundGateway, GatewayConfig, GatewayPorts, SnapshotFeed, snapshot_feed};
+use clawmesh_gateway::{
+    BoundGateway, GatewayConfig, GatewayPorts, SnapshotFeed, SnapshotFeeder, snapshot_feed,
+};
 use clawmesh_storage::{Journal, JournalOptions, OpenJournal};
-use tokio::sync::Notify;
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 
 use super::host_sensors::HostSensors;
 use super::ticker::Ticker;
@@ -55,13 +59,19 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let start = Start::read(&options)?;
     let gateway = workers.block_on(clawmesh_gateway::bind(start.gateway_config(&options.config)))?;
     let journal = Journal::open(&options.dir.journal_file(), JournalOptions::default())?;
-    let token = start.token.clone();
-    let node = Node::start(&options, start, journal)?;
-    let served = tell_address(&options, &gateway, &token)
-        .and_then(|()| workers.block_on(node.serve(gateway, options.stop_with_stdin)));
-    // First of all, because nobody of ours listens there any more; whatever comes of it, the node is closed.
+    let ways = Ways::open(&journal);
+    tell_address(&options, &gateway, &start.token)?;
+    // It answers from here on, `starting` until the first tick: to check what earlier runs left may take a while.
+    let serving = Serving::begin(&workers, gateway, ways.gateway_ports());
+    let waited = Node::start(&options, start, journal, ways).and_then(|node| {
+        let why = workers.block_on(signals::wait(options.stop_with_stdin, Arc::clone(&node.death)))?;
+        tracing::info!("stopping: {why}");
+        Ok(node)
+    });
+    let served = workers.block_on(serving.end());
+    // Before the node is closed, because nobody of ours listens there any more; whatever comes of it, the node is closed.
     let removed = remove_durably(&options.dir.address_file());
-    let death = node.close();
+    let death = waited?.close();
     workers.shutdown_background();
     if let Some(sentence) = death {
         anyhow::bail!("{sentence}; the stop is latched, start the node again and look at `clawmesh status`");
@@ -141,28 +151,75 @@ impl Start {
     }
 }
 
+/// The ways between the tick and the edges.
+struct Ways {
+    inbox: InboxHandle,
+    inboxes: Inboxes,
+    outbox: Outbox,
+    outbox_reader: OutboxReader,
+    feeder: SnapshotFeeder,
+    snapshots: SnapshotFeed,
+    commits: CommitWatch,
+}
+
+impl Ways {
+    /// All of what earlier runs left has a place at the door, beside what comes in the meantime.
+    fn open(journal: &OpenJournal) -> Self {
+        let usual = InboxLimits::default();
+        let state_inputs_max = usual.state_inputs_max + journal.recovered.inputs.len();
+        let (inbox, inboxes) = doors(InboxLimits { state_inputs_max, ..usual });
+        let (outbox, outbox_reader) = outbox(OUTBOX_FRAMES, OUTBOX_BATCHES);
+        let (feeder, snapshots) = snapshot_feed();
+        Self { inbox, inboxes, outbox, outbox_reader, feeder, snapshots, commits: journal.watch.clone() }
+    }
+
+    fn gateway_ports(&self) -> GatewayPorts {
+        GatewayPorts {
+            snapshots: self.snapshots.clone(),
+            inbox: self.inbox.clone(),
+            commits: self.commits.clone(),
+            unix_ms: Arc::new(unix_ms),
+        }
+    }
+}
+
+/// The gateway at work.
+struct Serving {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Serving {
+    fn begin(workers: &Runtime, gateway: BoundGateway, ports: GatewayPorts) -> Self {
+        let (stop, stopping) = oneshot::channel::<()>();
+        let task = workers.spawn(async move {
+            let until = async move {
+                let _ = stopping.await;
+            };
+            Ok(gateway.serve(ports, until).await?)
+        });
+        Self { stop, task }
+    }
+
+    /// Ends it in order: who is being answered gets the answer.
+    async fn end(self) -> anyhow::Result<()> {
+        let _ = self.stop.send(());
+        self.task.await.context("the gateway's task failed")?
+    }
+}
+
 /// The running parts, in the order in which they are taken apart. Each stops when it is dropped: a start that
 /// fails halfway leaves none of them running.
 struct Node {
     host_sensors: Option<HostSensors>,
     bridge: Bridge,
     ticker: Ticker,
-    inbox: InboxHandle,
-    commits: CommitWatch,
-    snapshots: SnapshotFeed,
     death: Arc<Notify>,
 }
 
 impl Node {
-    fn start(options: &Options, start: Start, journal: OpenJournal) -> anyhow::Result<Self> {
-        let usual = InboxLimits::default();
-        let (inbox, inboxes) = doors(InboxLimits {
-            state_inputs_max: usual.state_inputs_max + journal.recovered.inputs.len(),
-            ..usual
-        });
-        let (outbox_in, outbox_out) = outbox(OUTBOX_FRAMES, OUTBOX_BATCHES);
-        let (feeder, snapshots) = snapshot_feed();
-        let commits = journal.watch.clone();
+    fn start(options: &Options, start: Start, journal: OpenJournal, ways: Ways) -> anyhow::Result<Self> {
+        let Ways { inbox, inboxes, outbox, outbox_reader, feeder, commits, .. } = ways;
         let marks = marks_in(&journal.recovered.inputs);
         let stop = start.stop.clone().map(|reason| InputBody::StopLatched { reason });
         let recovered = journal.recovered.inputs.into_iter().map(|body| recheck(body, &start.settings));
@@ -177,7 +234,7 @@ impl Node {
                 inboxes,
                 journal: Box::new(journal.writer),
                 next_sequence: journal.next_sequence,
-                outbox: outbox_in,
+                outbox,
                 snapshots: Box::new(feeder),
                 fault_handler: faults::remember,
             },
@@ -186,29 +243,10 @@ impl Node {
         let mourner = Arc::clone(&death);
         let ticker =
             Ticker::start(core, hz, inbox.clone(), options.dir.clone(), move || mourner.notify_one())?;
-        let bridge = bridge(&options.config, start, &inbox, outbox_out, &commits, marks)?;
+        let bridge = bridge(&options.config, start, &inbox, outbox_reader, &commits, marks)?;
         let wants_host = options.config.host_sensors.value;
-        let host_sensors = wants_host.then(|| HostSensors::start(inbox.clone())).transpose()?;
-        Ok(Self { host_sensors, bridge, ticker, inbox, commits, snapshots, death })
-    }
-
-    async fn serve(&self, gateway: BoundGateway, stop_with_stdin: bool) -> anyhow::Result<()> {
-        let ports = GatewayPorts {
-            snapshots: self.snapshots.clone(),
-            inbox: self.inbox.clone(),
-            commits: self.commits.clone(),
-            unix_ms: Arc::new(unix_ms),
-        };
-        let death = Arc::clone(&self.death);
-        let (told, stopping) = tokio::sync::oneshot::channel::<()>();
-        let serving = tokio::spawn(gateway.serve(ports, async move {
-            let _ = stopping.await;
-        }));
-        let why = signals::wait(stop_with_stdin, death).await?;
-        tracing::info!("stopping: {why}");
-        let _ = told.send(());
-        serving.await.context("the gateway's task failed")??;
-        Ok(())
+        let host_sensors = wants_host.then(|| HostSensors::start(inbox)).transpose()?;
+        Ok(Self { host_sensors, bridge, ticker, death })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.

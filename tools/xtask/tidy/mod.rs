@@ -10,6 +10,7 @@ mod arrows;
 mod files;
 mod members;
 mod paths;
+mod promises;
 mod purity;
 mod sizes;
 mod source;
@@ -57,6 +58,7 @@ fn findings(tree: &Tree) -> Vec<Finding> {
         testing::check,
         arrows::check,
         paths::check,
+        promises::check,
         members::check,
     ];
     let mut findings: Vec<Finding> = checks.iter().flat_map(|check| check(tree)).collect();
