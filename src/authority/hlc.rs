@@ -22,7 +22,8 @@ pub struct Hlc {
 pub const AHEAD_MS_MAX: u64 = 500;
 
 /// How far ahead of the wall clock our own may run before it is set back. Whoever is this far ahead is refused
-/// everywhere, so to stay there, because a wall clock was wrong once, would be to stay silent.
+/// everywhere, so to stay there, because a wall clock was wrong once, would be to stay silent. Twice the bound, because
+/// what we admitted of others may be ahead of us by all of it, and that is no fault of our clock.
 const SET_BACK_MS: u64 = 2 * AHEAD_MS_MAX;
 
 impl Hlc {
@@ -30,6 +31,12 @@ impl Hlc {
     #[must_use]
     pub fn ahead_ms(&self, wall_ms: u64) -> u64 {
         self.wall_ms.saturating_sub(wall_ms)
+    }
+
+    /// True when our own clock, which shows `wall_ms` now, was wrong when it made this point.
+    #[must_use]
+    pub fn is_of_a_wrong_clock(&self, wall_ms: u64) -> bool {
+        self.ahead_ms(wall_ms) > SET_BACK_MS
     }
 
     fn successor(self) -> Self {
@@ -56,7 +63,7 @@ pub struct HlcClock {
 impl HlcClock {
     /// Stamps an event of this node: later than every stamp before, unless the wall clock was set back by seconds.
     pub fn stamp(&mut self, wall_ms: u64) -> Hlc {
-        let is_ahead = self.last.wall_ms >= wall_ms && self.last.ahead_ms(wall_ms) <= SET_BACK_MS;
+        let is_ahead = self.last.wall_ms >= wall_ms && !self.last.is_of_a_wrong_clock(wall_ms);
         self.last = if is_ahead { self.last.successor() } else { Hlc { wall_ms, logical: 0 } };
         self.last
     }
@@ -64,7 +71,7 @@ impl HlcClock {
     /// Takes notice of an event that was admitted, so that our next stamp is later. One from the future of
     /// `wall_ms` was stamped, here or elsewhere, by a clock that was wrong: it does not make ours wrong too.
     pub fn observe(&mut self, seen: Hlc, wall_ms: u64) {
-        if seen.ahead_ms(wall_ms) <= SET_BACK_MS {
+        if !seen.is_of_a_wrong_clock(wall_ms) {
             self.last = self.last.max(seen);
         }
     }

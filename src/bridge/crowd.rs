@@ -13,6 +13,15 @@ pub enum Change {
     Vanished(NodeId),
 }
 
+impl Change {
+    /// Whose token it is.
+    pub fn node(self) -> NodeId {
+        match self {
+            Self::Appeared(node) | Self::Vanished(node) => node,
+        }
+    }
+}
+
 /// The tokens that are there and those the world knows of.
 #[derive(Debug)]
 pub struct Crowd {

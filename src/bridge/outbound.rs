@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use clawmesh_authority::envelope::ENVELOPE_BYTES_MAX;
 use clawmesh_authority::{Code, Refusal};
 use clawmesh_core::publish::{OutboxReader, Outgoing};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -53,7 +54,13 @@ impl Shelf {
 pub fn shelve_frames(edge: &Edge, outbox: &OutboxReader, shelf: &Shelf) {
     while let Some(outgoing) = next(edge, &outbox.state) {
         let sequence = outgoing.statement.sequence;
-        let frame = SealedFrame { sequence, bytes: Arc::from(edge.seal(&outgoing.statement)) };
+        let bytes = edge.seal(&outgoing.statement);
+        // No peer would take it, and it would keep back every frame after it.
+        if bytes.len() > ENVELOPE_BYTES_MAX {
+            edge.refuse(too_large_to_say(outgoing.subject.as_deref(), bytes.len()));
+            continue;
+        }
+        let frame = SealedFrame { sequence, bytes: Arc::from(bytes) };
         if let Some(dropped) = shelf.put(outgoing.subject, frame) {
             edge.refuse(shelf_full(dropped, edge.limits.frames_retained_max));
         }
@@ -115,6 +122,15 @@ fn never_committed() -> Refusal {
     let sentence = "a statement of ours was not sent, because the journal cannot hold its cause; \
                     see what the journal says";
     Refusal::new(Code::JournalUnavailable, "outbox", sentence)
+}
+
+fn too_large_to_say(subject: Option<&str>, bytes: usize) -> Refusal {
+    let sentence = format!(
+        "the frame about {} has {bytes} bytes, nodes take at most {ENVELOPE_BYTES_MAX}; nobody hears it until it is \
+         shorter, as with fewer sensors or shorter texts in site.ron",
+        subject.unwrap_or("nothing")
+    );
+    Refusal::new(Code::TooLarge, "outbox", sentence)
 }
 
 fn shelf_full(sequence: u64, frames_max: usize) -> Refusal {

@@ -61,6 +61,7 @@ impl Presence {
         if let Some(tokens) = tokens {
             roster.reconcile(tokens, asked_at);
         }
+        roster.begin_second();
         self.tell_friends(&mut roster);
         roster.settle_strangers(|change| self.tell(change));
     }

@@ -16,6 +16,8 @@ pub struct Roster {
     own: NodeId,
     trusted: BTreeSet<NodeId>,
     friends: Crowd,
+    /// Friends of whom a change was told in this second.
+    told_lately: BTreeSet<NodeId>,
     strangers: Crowd,
 }
 
@@ -26,8 +28,8 @@ pub struct Moment(u64, u64);
 impl Roster {
     /// Nobody is there yet. At most `strangers_max` different nodes outside of `trusted` will ever be.
     pub fn new(own: NodeId, trusted: BTreeSet<NodeId>, strangers_max: usize) -> Self {
-        let friends = Crowd::new(trusted.len());
-        Self { own, trusted, friends, strangers: Crowd::new(strangers_max) }
+        let (friends, strangers) = (Crowd::new(trusted.len()), Crowd::new(strangers_max));
+        Self { own, trusted, friends, told_lately: BTreeSet::new(), strangers }
     }
 
     /// A token appeared; false when there is no room for one more stranger.
@@ -54,9 +56,22 @@ impl Roster {
         self.strangers.reconcile(&strangers, asked_at.1);
     }
 
-    /// Tells what the world has not heard of the trusted. `tell` says whether it could be told.
-    pub fn settle_friends(&mut self, tell: impl FnMut(Change) -> bool) {
-        self.friends.settle(usize::MAX, tell);
+    /// Tells what the world has not heard of the trusted: of each of them one change at once, further ones from the
+    /// next second on, because anybody may declare a token in their name. `tell` says whether it could be told.
+    pub fn settle_friends(&mut self, mut tell: impl FnMut(Change) -> bool) {
+        let told_lately = &mut self.told_lately;
+        self.friends.settle(usize::MAX, |change| {
+            let is_told = !told_lately.contains(&change.node()) && tell(change);
+            if is_told {
+                told_lately.insert(change.node());
+            }
+            is_told
+        });
+    }
+
+    /// A second has passed.
+    pub fn begin_second(&mut self) {
+        self.told_lately.clear();
     }
 
     /// Tells some of what the world has not heard of strangers. `tell` says whether it could be told.
@@ -121,6 +136,31 @@ mod tests {
             roster.vanish(node(7));
         }
         assert_eq!(strangers_told(&mut roster), []);
+    }
+
+    #[test]
+    fn of_a_friend_one_change_a_second_is_told_and_the_last_one_in_the_end() {
+        let mut roster = roster();
+        let mut told = Vec::new();
+        for _ in 0..1_000 {
+            roster.appear(node(1));
+            roster.settle_friends(|change| {
+                told.push(change);
+                true
+            });
+            roster.vanish(node(1));
+            roster.settle_friends(|change| {
+                told.push(change);
+                true
+            });
+        }
+        assert_eq!(told, [Change::Appeared(node(1))]);
+        roster.begin_second();
+        roster.settle_friends(|change| {
+            told.push(change);
+            true
+        });
+        assert_eq!(told, [Change::Appeared(node(1)), Change::Vanished(node(1))]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn the_demo_shows_readings_of_two_nodes_proves_both_recordings_and_leaves_nothin
     assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
     assert!(!err.contains("panicked"), "{err}");
     // The sensors of a machine need a second for their first difference, and nobody waits longer in silence.
-    assert!(err.contains("waiting for readings of both nodes, 1 of 20 s"), "{err}");
+    assert!(err.contains("waiting for readings of both nodes, "), "{err}");
     assert!(out.contains("The live page: http://127.0.0.1:"), "{out}");
     for node in NODES {
         assert!(out.lines().any(|line| is_reading_of(node, line)), "no reading of {node}:\n{out}");
@@ -117,13 +117,18 @@ fn a_second_ctrl_c_is_no_recording_that_does_not_replay() {
     let mut demo = Demo::start("10m");
     demo.wait_for("sensor:cpu-load:host");
     demo.signal("INT");
-    demo.wait_for("replaying ");
+    until("the replays begin", PATIENCE, || demo.text("out").contains("replaying ").then_some(()));
     demo.signal("INT");
     let status = demo.end();
-    let err = demo.text("err");
+    let (out, err) = (demo.text("out"), demo.text("err"));
     assert!(!err.contains("does not replay"), "{err}");
-    assert_eq!(status.code(), Some(1), "{status}: {err}");
-    assert!(err.contains("clawmesh: interrupted before the recordings were verified"), "{err}");
+    // On a fast machine both replays may be over before the second signal comes.
+    if status.code() == Some(0) {
+        assert_eq!(out.matches("verified: ").count(), 2, "{out}");
+    } else {
+        assert_eq!(status.code(), Some(1), "{status}: {err}");
+        assert!(err.contains("clawmesh: interrupted before the recordings were verified"), "{err}");
+    }
     demo.expect_nothing_left();
 }
 

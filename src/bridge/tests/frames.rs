@@ -146,11 +146,30 @@ fn a_frame_of_many_packets_arrives_though_couriers_do_not_wait_for_the_link() {
     ticket.unwrap().answer(Ok(()));
 }
 
-/// A thousand sensors with long names: more than two of zenoh's packets.
+#[test]
+fn a_frame_that_no_peer_would_take_is_refused_here_and_keeps_no_other_back() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let (mut b, _) = Node::open(2, Setup::trusting(&[1]).connecting(&listen));
+    b.expect_peer(a.id);
+    b.commits.commit(1);
+    assert_eq!(b.outbox.offer(outgoing(1, 0, description("soil moisture ".repeat(30)))), Ok(()));
+    assert_eq!(b.outbox.offer(outgoing(1, 1, frame("gate"))), Ok(()));
+    assert_eq!(a.expect_envelope(id(2)).0, 1);
+    let (refusal, _) = b.expect_refused(Code::TooLarge);
+    assert_eq!(refusal.from, "outbox");
+    assert!(refusal.sentence.contains("nodes take at most 262144"), "{refusal:?}");
+}
+
+/// More than two of zenoh's packets.
 fn long_description() -> Body {
+    description("soil moisture".to_owned())
+}
+
+/// A thousand sensors with long names.
+fn description(quantity: String) -> Body {
     let sensor = |n: usize| SensorSpec {
         sensor: Capability::new(&format!("sensor:{}:{n}", "soil-moisture".repeat(8))).unwrap(),
-        quantity: "soil moisture".to_owned(),
+        quantity: quantity.clone(),
         unit: Unit::Percent,
         period_ms: 1_000,
         range: None,

@@ -37,7 +37,13 @@ impl Client {
         let is_loopback = is_loopback(&url)?;
         match &target.token_file {
             Some(file) => Self::with(url, token_in(file)?),
-            None if is_loopback => Self::with(url, token_of(&dir)?),
+            None if address_of_running(&dir).is_ok_and(|address| url == format!("http://{address}")) => {
+                Self::with(url, token_of(&dir)?)
+            }
+            None if is_loopback => bail!(
+                "{url} is not where the node of this state dir runs, so it must not learn its token; \
+                 name the file of the right token with --token-file"
+            ),
             None => bail!(
                 "{url} is another machine, which must not learn the token of this state dir; \
                  name a file with its own token with --token-file"

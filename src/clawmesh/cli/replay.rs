@@ -80,7 +80,8 @@ fn unproved(inputs: u64) -> String {
     match inputs {
         0 => String::new(),
         inputs => format!(
-            "; {inputs} inputs at the end of killed runs have no digest after them, so only the chain holds them"
+            "; {inputs} inputs at the end of runs that were killed, or still run, have no digest after them, so only \
+             the chain holds them"
         ),
     }
 }
@@ -113,7 +114,7 @@ mod tests {
         let cut_off = page(&answer(2, 3));
         assert!(
             cut_off.contains("43 rows, 2 runs, ")
-                && cut_off.contains("; 3 inputs at the end of killed runs ")
+                && cut_off.contains("; 3 inputs at the end of runs that were killed, ")
         );
     }
 }

@@ -39,8 +39,8 @@ pub struct ReplayReport {
     pub inputs: u64,
     /// Digests compared.
     pub digests_compared: u64,
-    /// Inputs that came after the last digest of their run, as a run that was killed leaves them: nothing shows
-    /// that they are as they were.
+    /// Inputs that came after the last digest of their run, as a run leaves them that was killed or still runs: nothing
+    /// shows that they are as they were.
     pub inputs_after_last_digest: u64,
     /// The last tick.
     pub last_tick: u64,

@@ -86,8 +86,10 @@ pub(in crate::world) fn resolve_beliefs(
     let wall_ms = wall.at(*tick, &settings);
     for (key, observed) in newest {
         let Some(entity) = index.0.get(key) else { continue };
-        // What a clock that was wrong stamped into the future must not outrank everything said since.
-        let held = beliefs.get(*entity).ok().filter(|held| !held.hlc.is_from_the_future(wall_ms));
+        // What our own clock stamped while it was wrong must not outrank everything said since. What others stamped
+        // was judged when it came, and must mean the same on every node.
+        let is_void = |held: &&Belief| held.source == settings.node && held.hlc.is_of_a_wrong_clock(wall_ms);
+        let held = beliefs.get(*entity).ok().filter(|held| !is_void(held));
         if !replaces(&claim_of(observed), held.map(claim_of_belief).as_ref()) {
             continue;
         }
