@@ -110,6 +110,15 @@ mod tests {
         changes
     }
 
+    fn friends_told(roster: &mut Roster) -> Vec<Change> {
+        let mut changes = Vec::new();
+        roster.settle_friends(|change| {
+            changes.push(change);
+            true
+        });
+        changes
+    }
+
     #[test]
     fn we_are_not_our_own_peer() {
         let mut roster = roster();
@@ -144,23 +153,13 @@ mod tests {
         let mut told = Vec::new();
         for _ in 0..1_000 {
             roster.appear(node(1));
-            roster.settle_friends(|change| {
-                told.push(change);
-                true
-            });
+            told.extend(friends_told(&mut roster));
             roster.vanish(node(1));
-            roster.settle_friends(|change| {
-                told.push(change);
-                true
-            });
+            told.extend(friends_told(&mut roster));
         }
         assert_eq!(told, [Change::Appeared(node(1))]);
         roster.begin_second();
-        roster.settle_friends(|change| {
-            told.push(change);
-            true
-        });
-        assert_eq!(told, [Change::Appeared(node(1)), Change::Vanished(node(1))]);
+        assert_eq!(friends_told(&mut roster), [Change::Vanished(node(1))]);
     }
 
     #[test]

@@ -39,15 +39,9 @@ mod tests {
     use proptest::prelude::*;
     use std::fs;
 
-    fn empty() -> (tempfile::TempDir, StateDir) {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateDir::locate(Some(dir.path().join("state"))).unwrap();
-        (dir, state)
-    }
-
     #[test]
     fn an_epoch_grows_also_when_the_clock_goes_backwards() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         assert_eq!(last(&state).unwrap(), None);
         let epochs = [5_000, 5_000, 9_000, 10, 0].map(|now| begin(&state, now).unwrap());
         assert_eq!(epochs, [5_000, 5_001, 9_000, 9_001, 9_002]);
@@ -56,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_damaged_epoch_is_named_and_never_replaced() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         for damage in ["", "12x", "-1", "+1", "1 2", "99999999999999999999999", "18446744073709551615"] {
             fs::write(state.epoch_file(), damage).unwrap();
             let error = begin(&state, 1).unwrap_err().to_string();

@@ -64,27 +64,21 @@ mod tests {
     use crate::config::durable_file::write_atomic;
     use std::fs;
 
-    fn empty() -> (tempfile::TempDir, StateDir) {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateDir::locate(Some(dir.path().join("state"))).unwrap();
-        (dir, state)
-    }
-
     #[test]
     fn an_identity_is_made_once_and_stays() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         assert!(load(&state).unwrap().is_none());
         let made = load_or_create(&state).unwrap();
         let found = load_or_create(&state).unwrap();
         assert!(made.is_new && !found.is_new);
         assert_eq!(made.key.id(), found.key.id());
-        let (_dir, other) = empty();
+        let (_dir, other) = StateDir::temporary();
         assert_ne!(load_or_create(&other).unwrap().key.id(), made.key.id());
     }
 
     #[test]
     fn a_damaged_identity_is_named_and_never_replaced() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         load_or_create(&state).unwrap();
         let good = fs::read(state.identity_file()).unwrap();
         // The last letter of the algorithm's number: X25519, which cannot sign, instead of Ed25519.
@@ -114,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_file_or_far_too_large_is_refused() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         fs::File::create(state.identity_file()).unwrap().set_len(1 << 30).unwrap();
         assert!(matches!(load_or_create(&state), Err(ConfigError::TooLarge { .. })));
         fs::remove_file(state.identity_file()).unwrap();
@@ -126,7 +120,7 @@ mod tests {
     #[test]
     fn the_identity_is_secret_on_the_disk_or_refused() {
         use std::os::unix::fs::PermissionsExt;
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         load_or_create(&state).unwrap();
         let path = state.identity_file();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -142,7 +136,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_link_that_leads_nowhere_is_not_followed() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         std::os::unix::fs::symlink("nowhere", state.identity_file()).unwrap();
         let error = load_or_create(&state).unwrap_err().to_string();
         assert!(error.contains("leads nowhere"), "{error}");

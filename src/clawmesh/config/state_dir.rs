@@ -174,6 +174,16 @@ fn trimmed(value: OsString) -> OsString {
 }
 
 #[cfg(test)]
+impl StateDir {
+    /// A new state dir for one test; it goes with the folder.
+    pub fn temporary() -> (tempfile::TempDir, Self) {
+        let folder = tempfile::tempdir().expect("the system has room for temporary files");
+        let state = Self::locate(Some(folder.path().join("state"))).expect("the folder is ours");
+        (folder, state)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -67,15 +67,9 @@ mod tests {
     use proptest::prelude::*;
     use std::fs;
 
-    fn empty() -> (tempfile::TempDir, StateDir) {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateDir::locate(Some(dir.path().join("state"))).unwrap();
-        (dir, state)
-    }
-
     #[test]
     fn a_stop_stays_until_a_person_ends_it() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         assert_eq!(load(&state), None);
         let first = latch(&state, "smoke in the pump house", 7).unwrap();
         assert_eq!(load(&state).unwrap(), first);
@@ -87,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_stop_file_we_cannot_understand_counts_as_latched() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         for damage in [&b""[..], b"(", b"(reason: \"x\")", b"\xff\xfe", b"(reason: \"x\", at_unix_ms: -1)"] {
             fs::write(state.stop_file(), damage).unwrap();
             let record = load(&state).unwrap();
@@ -104,14 +98,14 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_link_that_leads_nowhere_counts_as_latched() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         std::os::unix::fs::symlink("nowhere", state.stop_file()).unwrap();
         assert!(load(&state).is_some());
     }
 
     #[test]
     fn a_crash_before_the_file_is_in_place_is_no_stop_and_does_not_hinder_the_next() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         fs::write(state.root().join(".stop.Xy12.tmp"), "(reason: \"ha").unwrap();
         assert_eq!(load(&state), None);
         latch(&state, "stop", 1).unwrap();
@@ -122,7 +116,7 @@ mod tests {
     #[test]
     fn the_stop_file_has_mode_0600() {
         use std::os::unix::fs::PermissionsExt;
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         latch(&state, "stop", 1).unwrap();
         assert_eq!(state.stop_file().metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
@@ -131,7 +125,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn any_reason_can_be_latched_and_read_back(reason in ".{0,700}", at: u64) {
-            let (_dir, state) = empty();
+            let (_dir, state) = StateDir::temporary();
             let record = latch(&state, &reason, at).unwrap();
             prop_assert!(reason.starts_with(&record.reason) && record.reason.len() <= REASON_BYTES_MAX);
             prop_assert_eq!(load(&state), Some(record));

@@ -79,20 +79,14 @@ mod tests {
     use crate::config::durable_file::write_atomic;
     use std::fs;
 
-    fn empty() -> (tempfile::TempDir, StateDir) {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateDir::locate(Some(dir.path().join("state"))).unwrap();
-        (dir, state)
-    }
-
     #[test]
     fn a_token_is_made_once_and_is_hexadecimal() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         assert!(load(&state).unwrap().is_none());
         let made = load_or_create(&state).unwrap();
         assert_eq!(load_or_create(&state).unwrap(), made);
         assert_eq!(made.reveal().len(), 64);
-        let (_dir, other) = empty();
+        let (_dir, other) = StateDir::temporary();
         assert_ne!(load_or_create(&other).unwrap(), made);
     }
 
@@ -103,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_damaged_token_is_named_and_never_replaced() {
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         let long = "a".repeat(65);
         for damage in ["", "abc", &"g".repeat(64), &"A".repeat(64), &long] {
             write_atomic(&state.token_file(), damage.as_bytes()).unwrap();
@@ -117,7 +111,7 @@ mod tests {
     #[test]
     fn the_token_is_secret_on_the_disk_or_refused() {
         use std::os::unix::fs::PermissionsExt;
-        let (_dir, state) = empty();
+        let (_dir, state) = StateDir::temporary();
         load_or_create(&state).unwrap();
         let path = state.token_file();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
