@@ -1,25 +1,17 @@
-//! The signed envelope: COSE_Sign1 (RFC 9052) with Ed25519, over one statement in canonical CBOR.
-//!
-//! The protected header holds the algorithm and the signer's raw public key as key id; the node id is
-//! derived from that key and never sent. The external data `clawmesh/envelope/v1` keeps a signature made
-//! for something else from being passed off as an envelope. Relays cannot alter any of it.
+//! The signed envelope: one statement of a node in canonical CBOR, signed for [`Purpose::ENVELOPE`].
+//! Relays cannot alter any of it.
 
-use coset::{CborSerializable, CoseSign1, CoseSign1Builder, HeaderBuilder, iana};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::canonical;
 use crate::hlc::Hlc;
 use crate::ids::{MeshId, NodeId};
-use crate::keys::{NodeKey, PublicKey};
+use crate::keys::{KeyId, NodeKey};
 use crate::lane::Lane;
 use crate::reading::{Frame, READINGS_PER_BATCH_MAX, ReadingBatch};
 use crate::refusal::{Code, Refusal};
-
-const EXTERNAL_DATA: &[u8] = b"clawmesh/envelope/v1";
-
-/// What every envelope begins with: an array of four, and the protected header up to the raw key.
-const BEFORE_KEY_ID: &[u8] = &[0x84, 0x58, 0x26, 0xa2, 0x01, 0x32, 0x04, 0x58, 0x20];
+use crate::signed::{self, Purpose, Signed};
 
 /// The largest envelope we make or take, in bytes.
 pub const ENVELOPE_BYTES_MAX: usize = 256 * 1024;
@@ -114,15 +106,7 @@ pub struct Opened {
 /// Signs `statement`.
 #[must_use]
 pub fn seal(key: &NodeKey, statement: &Statement) -> Vec<u8> {
-    let protected =
-        HeaderBuilder::new().algorithm(iana::Algorithm::Ed25519).key_id(key.public().raw().to_vec()).build();
-    let sealed = CoseSign1Builder::new()
-        .protected(protected)
-        .payload(canonical::encode(statement))
-        .create_signature(EXTERNAL_DATA, |message| key.sign(message).to_vec())
-        .build();
-    // Header and payload are plain byte strings, for which the encoder has no failing case.
-    sealed.to_vec().unwrap_or_default()
+    signed::seal(key, Purpose::ENVELOPE, canonical::encode(statement))
 }
 
 /// Opens an envelope meant for `mesh`: form, then signature, then everything that may name the signer.
@@ -132,14 +116,8 @@ pub fn seal(key: &NodeKey, statement: &Statement) -> Vec<u8> {
 /// another node's page of the book. Trust, order and clock are not judged here.
 pub fn open(bytes: &[u8], mesh: MeshId) -> Result<Opened, Refusal> {
     let parsed = parse(bytes)?;
-    let source = parsed.key.id();
-    let verified = parsed
-        .sealed
-        .verify_signature(EXTERNAL_DATA, |signature, message| {
-            if parsed.key.verifies(message, signature) { Ok(()) } else { Err(()) }
-        })
-        .is_ok();
-    if !verified {
+    let source = parsed.signed.key().id();
+    if !parsed.signed.holds_for(Purpose::ENVELOPE) {
         return Err(Refusal::new(
             Code::BadSignature,
             unproven(source),
@@ -166,11 +144,9 @@ pub fn unproven(claimed: NodeId) -> String {
 }
 
 /// The node an envelope claims to be from, read off its first bytes; nothing is judged.
-///
-/// In canonical form the key id stands in one place only, so what has none there is no envelope.
 #[must_use]
 pub fn claimed_signer(bytes: &[u8]) -> Option<NodeId> {
-    bytes.strip_prefix(BEFORE_KEY_ID)?.first_chunk::<32>().map(NodeId::of_public_key)
+    signed::claimed_key(bytes).map(NodeId::of_public_key)
 }
 
 /// Reads an envelope whose signature was checked before it was written to our journal.
@@ -178,12 +154,11 @@ pub fn claimed_signer(bytes: &[u8]) -> Option<NodeId> {
 /// # Errors
 /// As [`open`], but neither mesh, signature nor content are judged.
 pub fn read_journaled(bytes: &[u8]) -> Result<Opened, Refusal> {
-    parse(bytes).map(|parsed| Opened { source: parsed.key.id(), statement: parsed.statement })
+    parse(bytes).map(|parsed| Opened { source: parsed.signed.key().id(), statement: parsed.statement })
 }
 
 struct Parsed {
-    sealed: CoseSign1,
-    key: PublicKey,
+    signed: Signed,
     statement: Statement,
 }
 
@@ -195,30 +170,13 @@ fn parse(bytes: &[u8]) -> Result<Parsed, Refusal> {
             format!("{} bytes, an envelope has at most {ENVELOPE_BYTES_MAX}", bytes.len()),
         ));
     }
-    let malformed = |why: &str| {
+    let signed = Signed::parse(bytes).map_err(|why| {
         unknown(Code::MalformedEnvelope, format!("{why}; only signed clawmesh envelopes are taken"))
-    };
-    let sealed = CoseSign1::from_slice(bytes).map_err(|_| malformed("the bytes are no COSE_Sign1"))?;
-    if sealed.clone().to_vec().ok().as_deref() != Some(bytes) {
-        return Err(malformed("the COSE_Sign1 is not in canonical form"));
-    }
-    if sealed.unprotected != coset::Header::default() {
-        return Err(malformed("the unprotected header is not empty"));
-    }
-    let header = &sealed.protected.header;
-    let expected =
-        HeaderBuilder::new().algorithm(iana::Algorithm::Ed25519).key_id(header.key_id.clone()).build();
-    if *header != expected {
-        return Err(malformed("the protected header is not Ed25519 and a key id"));
-    }
-    let key = <&[u8; 32]>::try_from(header.key_id.as_slice())
-        .ok()
-        .and_then(PublicKey::from_raw)
-        .ok_or_else(|| malformed("the key id is no Ed25519 public key"))?;
-    let malformed = |why: String| Refusal::new(Code::MalformedEnvelope, unproven(key.id()), why);
-    let payload = sealed.payload.as_deref().ok_or_else(|| malformed("the envelope is empty".to_owned()))?;
+    })?;
+    let malformed = |why: String| Refusal::new(Code::MalformedEnvelope, unproven(signed.key().id()), why);
+    let payload = signed.payload().ok_or_else(|| malformed("the envelope is empty".to_owned()))?;
     let statement: Statement = canonical::decode(payload).map_err(|fault| malformed(fault.to_string()))?;
-    Ok(Parsed { sealed, key, statement })
+    Ok(Parsed { signed, statement })
 }
 
 #[cfg(test)]
@@ -259,21 +217,6 @@ mod tests {
         open(bytes, mesh()).unwrap_err().code
     }
 
-    fn seal_with(header: coset::Header, unprotected: coset::Header, external: &[u8]) -> Vec<u8> {
-        CoseSign1Builder::new()
-            .protected(header)
-            .unprotected(unprotected)
-            .payload(canonical::encode(&statement()))
-            .create_signature(external, |message| key().sign(message).to_vec())
-            .build()
-            .to_vec()
-            .unwrap()
-    }
-
-    fn true_header() -> coset::Header {
-        HeaderBuilder::new().algorithm(iana::Algorithm::Ed25519).key_id(key().public().raw().to_vec()).build()
-    }
-
     #[test]
     fn what_was_sealed_opens_as_it_was_and_names_its_signer() {
         let opened = open(&seal(&key(), &statement()), mesh()).unwrap();
@@ -306,8 +249,7 @@ mod tests {
 
     #[test]
     fn a_signature_made_for_something_else_is_no_envelope() {
-        assert!(open(&seal_with(true_header(), coset::Header::default(), EXTERNAL_DATA), mesh()).is_ok());
-        let other = seal_with(true_header(), coset::Header::default(), b"clawmesh/approval/v1");
+        let other = signed::seal(&key(), Purpose::APPROVAL, canonical::encode(&statement()));
         assert_eq!(code(&other), Code::BadSignature);
     }
 
@@ -315,12 +257,6 @@ mod tests {
     fn an_unsigned_statement_is_malformed() {
         assert_eq!(code(&canonical::encode(&statement())), Code::MalformedEnvelope);
         assert_eq!(code(b""), Code::MalformedEnvelope);
-    }
-
-    #[test]
-    fn a_header_relays_could_play_with_is_malformed() {
-        let unprotected = HeaderBuilder::new().key_id(b"someone else".to_vec()).build();
-        assert_eq!(code(&seal_with(true_header(), unprotected, EXTERNAL_DATA)), Code::MalformedEnvelope);
     }
 
     #[test]
@@ -333,13 +269,9 @@ mod tests {
         let mut wrong = statement();
         let Body::Frame(Frame::Observation(observation)) = &mut wrong.body else { unreachable!() };
         observation.value = Value::Number(f64::NAN);
-        let forged = CoseSign1Builder::new()
-            .protected(true_header())
-            .payload(canonical::encode(&wrong))
-            .create_signature(EXTERNAL_DATA, |message| NodeKey::from_secret(&[8; 32]).sign(message).to_vec())
-            .build()
-            .to_vec()
-            .unwrap();
+        let mut forged = seal(&key(), &wrong);
+        // The signature is what an envelope ends with.
+        *forged.last_mut().unwrap() ^= 1;
         let refusal = open(&forged, mesh()).unwrap_err();
         assert_eq!((refusal.code, refusal.from), (Code::BadSignature, unproven(key().id())));
     }

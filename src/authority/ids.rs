@@ -7,6 +7,8 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+use crate::keys::KeyId;
+
 /// Why a text is not a 32-byte identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdFault {
@@ -110,11 +112,45 @@ hex_id! {
     MeshId
 }
 
-impl NodeId {
-    /// The id that belongs to a raw public key; always derived, never believed.
-    #[must_use]
-    pub fn of_public_key(raw: &[u8; 32]) -> Self {
+hex_id! {
+    /// A person who operates: SHA-256 of `clawmesh|operator|` and their raw Ed25519 public key, so that no id is both
+    /// a node and a person.
+    OperatorId
+}
+hex_id! {
+    /// A proposal: the hash of what is proposed.
+    ProposalId
+}
+hex_id! {
+    /// A file or a card by its content: SHA-256 of what it is and of its bytes.
+    ContentHash
+}
+
+impl KeyId for NodeId {
+    fn of_public_key(raw: &[u8; 32]) -> Self {
         Self(hash(&[raw]))
+    }
+}
+
+impl KeyId for OperatorId {
+    fn of_public_key(raw: &[u8; 32]) -> Self {
+        Self(hash(&[b"clawmesh|operator|", raw]))
+    }
+}
+
+impl ProposalId {
+    /// The id of a proposal with this canonical encoding.
+    #[must_use]
+    pub fn of_bytes(canonical: &[u8]) -> Self {
+        Self(hash(&[b"clawmesh|proposal|", canonical]))
+    }
+}
+
+impl ContentHash {
+    /// The hash of `bytes` that are a `kind`, for example `site`.
+    #[must_use]
+    pub fn of(kind: &str, bytes: &[u8]) -> Self {
+        Self(hash(&[b"clawmesh|", kind.as_bytes(), b"|", bytes]))
     }
 }
 

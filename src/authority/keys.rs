@@ -1,4 +1,4 @@
-//! The Ed25519 key of a node. Signatures are checked strictly: a weak or malleable one is none.
+//! Ed25519 keys of nodes and of people. Signatures are checked strictly: a weak or malleable one is none.
 
 use std::fmt;
 
@@ -6,16 +6,29 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
-use crate::ids::NodeId;
+use crate::ids::{NodeId, OperatorId};
+
+/// An id that follows from a public key.
+pub trait KeyId: Copy + fmt::Debug {
+    /// The id that belongs to a raw public key; always derived, never believed.
+    #[must_use]
+    fn of_public_key(raw: &[u8; 32]) -> Self;
+}
+
+/// The key of a node.
+pub type NodeKey = Key<NodeId>;
+
+/// The key of a person. It lives with the person, never in the state dir of a node.
+pub type OperatorKey = Key<OperatorId>;
 
 /// A secret key and the id that follows from it. It never prints its secret.
 #[derive(Clone)]
-pub struct NodeKey {
+pub struct Key<I> {
     signing: SigningKey,
-    id: NodeId,
+    id: I,
 }
 
-impl NodeKey {
+impl<I: KeyId> Key<I> {
     /// The key made from 32 secret bytes; the caller brings the randomness.
     #[must_use]
     pub fn from_secret(secret: &[u8; 32]) -> Self {
@@ -34,9 +47,9 @@ impl NodeKey {
         self.signing.to_pkcs8_pem(LineEnding::LF).ok().map(|pem| pem.to_string())
     }
 
-    /// The id of the node that holds this key.
+    /// The id of whoever holds this key.
     #[must_use]
-    pub fn id(&self) -> NodeId {
+    pub fn id(&self) -> I {
         self.id
     }
 
@@ -53,18 +66,18 @@ impl NodeKey {
     }
 
     fn of(signing: SigningKey) -> Self {
-        let id = NodeId::of_public_key(signing.verifying_key().as_bytes());
+        let id = I::of_public_key(signing.verifying_key().as_bytes());
         Self { signing, id }
     }
 }
 
-impl fmt::Debug for NodeKey {
+impl<I: KeyId> fmt::Debug for Key<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NodeKey({})", self.id.short())
+        write!(f, "key of {:?}", self.id)
     }
 }
 
-/// The public half of a node's key.
+/// The public half of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey(VerifyingKey);
 
@@ -81,10 +94,16 @@ impl PublicKey {
         self.0.as_bytes()
     }
 
-    /// The id that belongs to this key.
+    /// The node that holds this key, if a node does.
     #[must_use]
     pub fn id(&self) -> NodeId {
         NodeId::of_public_key(self.raw())
+    }
+
+    /// The person who holds this key, if a person does.
+    #[must_use]
+    pub fn operator_id(&self) -> OperatorId {
+        OperatorId::of_public_key(self.raw())
     }
 
     /// True when `signature` is this key's over `message`, by the strict rule of RFC 8032.
@@ -128,6 +147,6 @@ mod tests {
 
     #[test]
     fn debug_output_holds_no_secret() {
-        assert_eq!(format!("{:?}", NodeKey::from_secret(&counting_secret())), "NodeKey(56475aa7)");
+        assert_eq!(format!("{:?}", NodeKey::from_secret(&counting_secret())), "key of NodeId(56475aa7)");
     }
 }

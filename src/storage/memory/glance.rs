@@ -50,7 +50,8 @@ mod tests {
     use super::*;
     use clawmesh_authority::envelope::{read_journaled, seal};
     use clawmesh_authority::{
-        Body, Capability, Hlc, MeshId, NodeId, NodeKey, Reading, ReadingBatch, Statement, Tier, Unit,
+        Body, Capability, Hlc, KeyId as _, MeshId, NodeId, NodeKey, Reading, ReadingBatch, Statement, Tier,
+        Unit,
     };
     use proptest::prelude::*;
 

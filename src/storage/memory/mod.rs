@@ -9,7 +9,7 @@ mod retained;
 
 use std::path::Path;
 
-use clawmesh_authority::{Lane, NodeId, envelope};
+use clawmesh_authority::{KeyId as _, Lane, NodeId, envelope};
 use clawmesh_core::intake::InputBody;
 use rusqlite::Connection;
 

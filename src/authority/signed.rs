@@ -1,0 +1,169 @@
+//! Signed bytes: COSE_Sign1 (RFC 9052) with Ed25519, in the one form we write.
+//!
+//! The protected header holds the algorithm and the signer's raw public key as key id; ids are derived from that key
+//! and never sent. A [`Purpose`] is mixed into every signature as external data, so that a signature made for one thing
+//! is none for another.
+
+use coset::{CborSerializable, CoseSign1, CoseSign1Builder, Header, HeaderBuilder, iana};
+
+use crate::keys::{Key, KeyId, PublicKey};
+
+/// What a signature is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purpose(&'static str);
+
+impl Purpose {
+    /// What a node says to the mesh.
+    pub const ENVELOPE: Self = Self("clawmesh/envelope/v1");
+    /// What somebody asks the owner of an actuator for.
+    pub const REQUEST: Self = Self("clawmesh/request/v1");
+    /// What a person answers to an offer.
+    pub const APPROVAL: Self = Self("clawmesh/approval/v1");
+
+    /// The external data of its signatures.
+    #[must_use]
+    pub fn external_data(self) -> &'static [u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// What all signed bytes begin with: an array of four, and the protected header up to the raw key.
+const BEFORE_KEY_ID: &[u8] = &[0x84, 0x58, 0x26, 0xa2, 0x01, 0x32, 0x04, 0x58, 0x20];
+
+/// Signs `payload` for one purpose.
+#[must_use]
+pub fn seal<I: KeyId>(key: &Key<I>, purpose: Purpose, payload: Vec<u8>) -> Vec<u8> {
+    let sealed = CoseSign1Builder::new()
+        .protected(header_of(key.public().raw().to_vec()))
+        .payload(payload)
+        .create_signature(purpose.external_data(), |message| key.sign(message).to_vec())
+        .build();
+    // Header and payload are plain byte strings, for which the encoder has no failing case.
+    sealed.to_vec().unwrap_or_default()
+}
+
+/// The raw public key that signed bytes claim to be from, read off their beginning; nothing is judged.
+///
+/// In canonical form the key id stands in one place only, so what has none there is not signed at all.
+#[must_use]
+pub fn claimed_key(bytes: &[u8]) -> Option<&[u8; 32]> {
+    bytes.strip_prefix(BEFORE_KEY_ID)?.first_chunk()
+}
+
+/// Signed bytes in the one form we write, whose signature may or may not hold.
+#[derive(Debug)]
+pub struct Signed {
+    sealed: CoseSign1,
+    key: PublicKey,
+}
+
+impl Signed {
+    /// Reads the form; the signature is judged by [`Signed::holds_for`].
+    ///
+    /// # Errors
+    /// What is wrong with the form, in words.
+    pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
+        let sealed = CoseSign1::from_slice(bytes).map_err(|_| "the bytes are no COSE_Sign1")?;
+        if sealed.clone().to_vec().ok().as_deref() != Some(bytes) {
+            return Err("the COSE_Sign1 is not in canonical form");
+        }
+        if sealed.unprotected != Header::default() {
+            return Err("the unprotected header is not empty");
+        }
+        let header = &sealed.protected.header;
+        if *header != header_of(header.key_id.clone()) {
+            return Err("the protected header is not Ed25519 and a key id");
+        }
+        let raw = <&[u8; 32]>::try_from(header.key_id.as_slice()).ok();
+        let key = raw.and_then(PublicKey::from_raw).ok_or("the key id is no Ed25519 public key")?;
+        Ok(Self { sealed, key })
+    }
+
+    /// The key it claims to be signed with.
+    #[must_use]
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// What is signed, if anything is.
+    #[must_use]
+    pub fn payload(&self) -> Option<&[u8]> {
+        self.sealed.payload.as_deref()
+    }
+
+    /// True when the signature is the key's, over this payload, for this purpose.
+    #[must_use]
+    pub fn holds_for(&self, purpose: Purpose) -> bool {
+        let verify = |signature: &[u8], message: &[u8]| {
+            if self.key.verifies(message, signature) { Ok(()) } else { Err(()) }
+        };
+        self.sealed.verify_signature(purpose.external_data(), verify).is_ok()
+    }
+}
+
+fn header_of(key_id: Vec<u8>) -> Header {
+    HeaderBuilder::new().algorithm(iana::Algorithm::Ed25519).key_id(key_id).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::NodeKey;
+    use proptest::prelude::*;
+
+    fn sealed() -> Vec<u8> {
+        seal(&NodeKey::from_secret(&[7; 32]), Purpose::REQUEST, b"open the gate".to_vec())
+    }
+
+    #[test]
+    fn what_was_sealed_holds_for_its_purpose_and_no_other() {
+        let signed = Signed::parse(&sealed()).unwrap();
+        assert_eq!(signed.payload(), Some(&b"open the gate"[..]));
+        assert!(signed.holds_for(Purpose::REQUEST));
+        assert!(!signed.holds_for(Purpose::APPROVAL) && !signed.holds_for(Purpose::ENVELOPE));
+    }
+
+    #[test]
+    fn the_claimed_key_stands_at_the_beginning() {
+        let sealed = sealed();
+        assert_eq!(claimed_key(&sealed), Some(NodeKey::from_secret(&[7; 32]).public().raw()));
+        assert_eq!(claimed_key(&sealed[..40]), None);
+        assert_eq!(claimed_key(b"21.5"), None);
+    }
+
+    #[test]
+    fn a_header_relays_could_play_with_is_refused() {
+        let key = NodeKey::from_secret(&[7; 32]);
+        let with = |protected: Header, unprotected: Header| {
+            let sealed = CoseSign1Builder::new().protected(protected).unprotected(unprotected);
+            let sign = |message: &[u8]| key.sign(message).to_vec();
+            let sealed = sealed.payload(vec![1]).create_signature(b"", sign).build();
+            Signed::parse(&sealed.to_vec().unwrap()).err()
+        };
+        let ours = header_of(key.public().raw().to_vec());
+        let named = HeaderBuilder::new().key_id(b"someone else".to_vec()).build();
+        assert_eq!(with(ours.clone(), Header::default()), None);
+        assert_eq!(with(ours, named.clone()), Some("the unprotected header is not empty"));
+        assert_eq!(with(named, Header::default()), Some("the protected header is not Ed25519 and a key id"));
+        assert_eq!(
+            with(header_of(vec![1; 31]), Header::default()),
+            Some("the key id is no Ed25519 public key")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_flipped_bit_breaks_form_or_signature(at in 0_usize..1_000, bit in 0_u8..8) {
+            let mut bytes = sealed();
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            prop_assert!(!Signed::parse(&bytes).is_ok_and(|signed| signed.holds_for(Purpose::REQUEST)));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            prop_assert!(Signed::parse(&bytes).is_err());
+            prop_assert_eq!(claimed_key(&bytes), None);
+        }
+    }
+}
