@@ -8,24 +8,33 @@
 
 pub mod canonical;
 pub mod capability;
+pub mod command;
 pub mod envelope;
+pub mod gate;
 pub mod hlc;
 pub mod ids;
 pub mod keys;
 pub mod lane;
+pub mod level;
+pub mod policy;
 pub mod proposal;
 pub mod reading;
 pub mod refusal;
+pub mod setpoint;
 pub mod signed;
 pub mod unit;
 
 pub use capability::{Capability, CapabilityFault};
+pub use command::{AuthorizedCommand, SafeStates, SafingCommand};
 pub use envelope::{Body, Opened, Statement};
 pub use hlc::{Hlc, HlcClock};
 pub use ids::{ContentHash, MeshId, NodeId, OperatorId, ProposalId};
 pub use keys::{KeyId, NodeKey, OperatorKey, PublicKey};
 pub use lane::{Admission, Lane, LaneMark};
+pub use level::{HazardClass, Level};
+pub use policy::{Policy, Rule};
 pub use proposal::{Maker, Mind, Proposal, Step};
 pub use reading::{Frame, NodeDescription, Observation, Reading, ReadingBatch, SensorSpec, Tier, Value};
 pub use refusal::{Code, Refusal};
+pub use setpoint::Setpoint;
 pub use unit::Unit;

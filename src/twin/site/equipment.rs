@@ -38,19 +38,6 @@ pub struct Sensor {
     pub range: (f64, f64),
 }
 
-/// How much harm a wrong command can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum HazardClass {
-    /// Nothing that matters.
-    Routine,
-    /// A loss of water, energy or work.
-    Caution,
-    /// Harm to people, animals or machines.
-    Hazardous,
-    /// Harm that cannot be undone.
-    Irreversible,
-}
-
 /// What the hardware does by itself when its node vanishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnSilence {
@@ -84,8 +71,6 @@ pub struct Actuator {
     pub of: Name,
     /// The one node that may drive it.
     pub owner: Name,
-    /// How much harm a wrong command can do.
-    pub class: HazardClass,
     /// The state in which it harms nobody.
     pub safe_state: SwitchState,
     /// What it does when its node vanishes.

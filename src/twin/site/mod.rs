@@ -13,7 +13,7 @@ mod water;
 
 use serde::{Deserialize, Serialize};
 
-pub use equipment::{Actuator, HazardClass, OnSilence, Person, Rover, Sensor, SiteNode, SwitchState};
+pub use equipment::{Actuator, OnSilence, Person, Rover, Sensor, SiteNode, SwitchState};
 pub use ground::{CORNERS_MAX, Crop, KeepOut, Layer, Origin, Outline, Point, Zone, ZoneKind};
 pub use name::{NAME_BYTES_MAX, Name};
 pub use operation::{DoneBy, Level, Operation};

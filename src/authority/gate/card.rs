@@ -1,0 +1,92 @@
+//! What was simulated and what was approved must be this, still true, and by somebody trusted.
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::gate::live::Home;
+use crate::gate::refused::Refused;
+use crate::ids::{ContentHash, NodeId, ProposalId};
+use crate::policy::Rule;
+use crate::proposal::{Proposal, Step};
+use crate::refusal::Code;
+
+/// What a card says in one word.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing speaks against it.
+    #[n(0)]
+    Pass,
+    /// A limit is near, or little is known.
+    #[n(1)]
+    Caution,
+    /// A limit would be broken.
+    #[n(2)]
+    Veto,
+}
+
+/// What the gate must know of a card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimulatedCard {
+    /// The card, by its content.
+    pub card: ContentHash,
+    /// The proposal it is of.
+    pub proposal: ProposalId,
+    /// Who simulated.
+    pub by: NodeId,
+    /// What it says in one word.
+    pub verdict: Verdict,
+    /// What has changed since the fork, past the tolerance, if anything has.
+    pub drift: Option<String>,
+}
+
+/// As many people as the level demands approved exactly this; made by `approval` and nowhere else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    pub(crate) site: ContentHash,
+    pub(crate) policy: ContentHash,
+    pub(crate) proposal: ProposalId,
+    pub(crate) card: ContentHash,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// It is a card of this proposal, by us or somebody we name, still true, and no veto.
+pub(super) fn is_good(card: &SimulatedCard, proposal: &Proposal, home: &Home) -> Result<(), Refused> {
+    let refuse = |code, sentence: String| Err(Refused::new(code, Rule::Simulated, sentence));
+    if card.proposal != proposal.id() {
+        let sentence = format!("the card is of the proposal {}; simulate this one", card.proposal.short());
+        return refuse(Code::CardRequired, sentence);
+    }
+    if card.by != home.owner && !home.simulators.contains(&card.by) {
+        let sentence = format!("the card was made by {}, whom the policy does not name", card.by.short());
+        return refuse(Code::CardRequired, sentence);
+    }
+    if card.verdict == Verdict::Veto {
+        return refuse(Code::CardVeto, "the simulation breaks a limit; the card says which".to_owned());
+    }
+    card.drift.as_ref().map_or(Ok(()), |drift| {
+        refuse(Code::CardStale, format!("{drift} since the simulation; simulate again and ask again"))
+    })
+}
+
+/// What was approved is this proposal, with this card, under this site and policy.
+pub(super) fn is_granted(
+    grant: &Grant,
+    card: &SimulatedCard,
+    proposal: &Proposal,
+    home: &Home,
+) -> Result<(), Refused> {
+    let differs = [
+        ("proposal", grant.proposal != proposal.id()),
+        ("card", grant.card != card.card),
+        ("site", grant.site != home.site),
+        ("policy", grant.policy != home.policy),
+        ("set of steps", grant.steps != proposal.steps),
+    ];
+    let Some((what, _)) = differs.into_iter().find(|(_, differs)| *differs) else { return Ok(()) };
+    let sentence = format!("another {what} was approved; ask again");
+    Err(Refused::new(Code::ApprovalMismatch, Rule::Approved, sentence))
+}

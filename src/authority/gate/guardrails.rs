@@ -1,0 +1,526 @@
+//! The rules of the farm's own policy, one test each: what they refuse, and that the same thing goes through when only
+//! what they look at is right.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minicbor::bytes::ByteVec;
+
+use super::*;
+use crate::capability::Capability;
+use crate::envelope::{self, Body, Statement};
+use crate::hlc::Hlc;
+use crate::ids::{ContentHash, MeshId, NodeId, OperatorId, ProposalId};
+use crate::keys::{KeyId, NodeKey};
+use crate::policy::{Dosage, Mode, Rule};
+use crate::proposal::{Maker, Mind};
+use crate::reading::{Reading, ReadingBatch, Tier, Value};
+use crate::refusal::Code;
+use crate::setpoint::Setpoint;
+use crate::unit::Unit;
+
+const NOW_MS: u64 = 1_730_000_000_000;
+
+/// A dry zone of the farm, everything in order, and a proposal to water it.
+struct Farm {
+    policy: Policy,
+    home: Home,
+    live: Live,
+    proposal: Proposal,
+    card: SimulatedCard,
+}
+
+fn field() -> NodeKey {
+    NodeKey::from_secret(&[1; 32])
+}
+
+fn capability(text: &str) -> Capability {
+    Capability::new(text).unwrap()
+}
+
+fn pump() -> Capability {
+    capability("actuator:pump:pump-main-01")
+}
+
+fn valve() -> Capability {
+    capability("actuator:valve:valve-food-forest")
+}
+
+fn tank_level() -> (NodeId, Capability) {
+    (field().id(), capability("sensor:tank-level:tank-01"))
+}
+
+fn reading(sensor: &str, value: f64) -> Reading {
+    Reading {
+        sensor: capability(sensor),
+        value,
+        unit: Unit::Percent,
+        origin_ms: NOW_MS - 1_000,
+        sequence: 7,
+        tier: Tier::T2,
+    }
+}
+
+fn sealed(key: &NodeKey, readings: Vec<Reading>) -> ByteVec {
+    let statement = Statement {
+        mesh: MeshId::of_name("farm"),
+        epoch: 1,
+        sequence: 7,
+        hlc: Hlc { wall_ms: NOW_MS - 1_000, logical: 0 },
+        body: Body::Readings(ReadingBatch(readings)),
+    };
+    ByteVec::from(envelope::seal(key, &statement))
+}
+
+fn measured() -> Vec<Reading> {
+    vec![reading("sensor:soil-moisture:food-forest", 14.0), reading("sensor:tank-level:tank-01", 70.0)]
+}
+
+fn step(actuator: Capability, operation: &str, for_s: Option<f64>) -> Step {
+    let parameters = for_s.map(|seconds| ("for_s".to_owned(), Value::Number(seconds)));
+    Step { actuator, operation: operation.to_owned(), parameters: parameters.into_iter().collect() }
+}
+
+impl Farm {
+    fn in_order() -> Self {
+        let text = include_str!("../../../assets/sites/farm.policy.ron");
+        let options =
+            ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+        let policy: Policy = options.from_str(text).unwrap();
+        let actuators: BTreeSet<Capability> =
+            policy.actuators.iter().map(|rules| rules.actuator.clone()).collect();
+        let closed =
+            ActuatorState { read_back: Some(Setpoint::Off), answers: true, ..ActuatorState::default() };
+        let says = |value| LiveReading { value, tier: Tier::T2, age_ms: 1_000, doubt: None };
+        let live = Live {
+            can_write_down: true,
+            readings: BTreeMap::from([
+                (tank_level(), says(70.0)),
+                ((field().id(), capability("sensor:pressure:mainline-01")), says(25.0)),
+            ]),
+            actuators: actuators.iter().map(|actuator| (actuator.clone(), closed)).collect(),
+            wall_ms: NOW_MS,
+            ..Live::default()
+        };
+        let home = Home {
+            mesh: MeshId::of_name("farm"),
+            owner: field().id(),
+            site: ContentHash::of("site", b"farm"),
+            policy: ContentHash::of("policy", b"farm"),
+            nodes: BTreeMap::from([("field-node".to_owned(), field().id())]),
+            actuators,
+            simulators: BTreeSet::new(),
+        };
+        let proposal = Proposal {
+            mesh: home.mesh,
+            owner: home.owner,
+            site: home.site,
+            maker: Maker {
+                node: NodeId::of_public_key(&[9; 32]),
+                mind: Mind::Utility { name: "dryness".to_owned() },
+            },
+            steps: vec![step(valve(), "open", Some(1_200.0)), step(pump(), "start", Some(1_190.0))],
+            reason: "the food forest is at 14 %".to_owned(),
+            evidence: vec![sealed(&field(), measured())],
+            made: Hlc { wall_ms: NOW_MS - 500, logical: 0 },
+        };
+        let card = SimulatedCard {
+            card: ContentHash::of("card", b"1"),
+            proposal: proposal.id(),
+            by: home.owner,
+            verdict: Verdict::Pass,
+            drift: None,
+        };
+        Self { policy, home, live, proposal, card }
+    }
+
+    fn with(change: impl FnOnce(&mut Self)) -> Self {
+        let mut farm = Self::in_order();
+        change(&mut farm);
+        farm
+    }
+
+    fn evidence(&self) -> Result<Vec<SignedReading>, Refused> {
+        resolve(&self.proposal, &self.home, |node| *node == field().id())
+    }
+
+    fn proposed(&self) -> Result<(), Refused> {
+        let evidence = self.evidence()?;
+        judge(&self.proposal, &evidence, Moment::Proposing, &self.home, &self.policy, &self.live)
+    }
+
+    fn grant(&self) -> Grant {
+        Grant {
+            site: self.home.site,
+            policy: self.home.policy,
+            proposal: self.proposal.id(),
+            card: self.card.card,
+            steps: self.proposal.steps.clone(),
+        }
+    }
+
+    fn authorized(&self, grant: &Grant) -> Result<Vec<AuthorizedCommand>, Refused> {
+        let evidence = self.evidence()?;
+        let card = SimulatedCard { proposal: self.proposal.id(), ..self.card.clone() };
+        authorize(&self.proposal, &evidence, (&card, grant), &self.home, &self.policy, &self.live)
+    }
+
+    fn runs_on(&self) -> Result<(), Refused> {
+        let go_on = |step| may_go_on(step, &self.home, &self.policy, &self.live);
+        self.proposal.steps.iter().try_for_each(go_on)
+    }
+}
+
+/// Refused with this code by this rule, and the sentence holds these words.
+fn assert_refused<T: std::fmt::Debug>(judged: Result<T, Refused>, code: Code, rule: Rule, words: &str) {
+    let refused = judged.unwrap_err();
+    assert_eq!((refused.code, refused.rule), (code, rule), "{refused}");
+    assert!(refused.sentence.contains(words), "{words:?} is not in {:?}", refused.sentence);
+}
+
+#[test]
+fn the_policy_of_the_farm_does_not_contradict_itself() {
+    assert_eq!(Farm::in_order().policy.faults(), []);
+}
+
+#[test]
+fn with_everything_in_order_the_proposal_goes_through_and_makes_one_command_for_each_step() {
+    let farm = Farm::in_order();
+    assert_eq!(farm.proposed(), Ok(()));
+    let commands = farm.authorized(&farm.grant()).unwrap();
+    let told: Vec<_> = commands.iter().map(|c| (c.actuator(), c.setpoint(), c.run_for_ms())).collect();
+    let expected = [(&valve(), Setpoint::On, Some(1_200_000)), (&pump(), Setpoint::On, Some(1_190_000))];
+    assert_eq!(told, expected);
+    assert_eq!(farm.runs_on(), Ok(()));
+}
+
+#[test]
+fn guardrail_1_no_pump_runs_without_water_that_is_shown_to_be_there() {
+    let says = |value, change: fn(&mut LiveReading)| {
+        Farm::with(|farm| {
+            let mut reading = LiveReading { value, tier: Tier::T2, age_ms: 1_000, doubt: None };
+            change(&mut reading);
+            farm.live.readings.insert(tank_level(), reading);
+        })
+    };
+    let keep: fn(&mut LiveReading) = |_| {};
+    assert_eq!(says(20.0, keep).proposed(), Ok(()));
+    let (open, rule) = (Code::InterlockOpen, Rule::SourceBeforePump);
+    for (farm, words) in [
+        (says(19.9, keep), "it says 19.9"),
+        (says(f64::NAN, keep), "it says NaN"),
+        (says(70.0, |reading| reading.age_ms = 10_001), "its last reading is 10 s old"),
+        (says(70.0, |reading| reading.doubt = Some("stuck".to_owned())), "it is stuck"),
+        (says(70.0, |reading| reading.tier = Tier::T1), "it is worth T1, less than T2"),
+    ] {
+        // The valve is content with less water; its own condition would be told first.
+        let mut farm = farm;
+        farm.policy.actuators.iter_mut().for_each(|rules| {
+            rules.interlocks.retain(|interlock| interlock.rule == rule);
+        });
+        assert_refused(farm.proposed(), open, rule, words);
+        assert_refused(farm.runs_on(), open, rule, words);
+    }
+    let mut silent = Farm::in_order();
+    silent.live.readings.remove(&tank_level());
+    silent.proposal.steps.remove(0);
+    assert_refused(silent.proposed(), open, rule, "it has not spoken");
+}
+
+#[test]
+fn guardrail_2_time_and_volume_of_a_zone_are_bounded() {
+    let spent = |litres, seconds| {
+        Farm::with(|farm| {
+            let spent = Spent { litres, seconds };
+            farm.live.spent.insert("z-food-forest-core".to_owned(), spent);
+        })
+    };
+    // 1,200 s at 12 L/min are 240 L of 2,000 L and 7,200 s in a day.
+    assert_eq!(spent(1_760.0, 6_000.0).proposed(), Ok(()));
+    let (exceeded, rule) = (Code::BudgetExceeded, Rule::ZoneBounds);
+    assert_refused(
+        spent(1_760.1, 0.0).proposed(),
+        exceeded,
+        rule,
+        "z-food-forest-core has 2000 L in 24 hours",
+    );
+    assert_refused(
+        spent(0.0, 6_000.1).proposed(),
+        exceeded,
+        rule,
+        "z-food-forest-core has 7200 s in 24 hours",
+    );
+    let twice = Farm::with(|farm| {
+        let (open, again) = (step(valve(), "open", Some(1_260.0)), step(valve(), "open", Some(1_260.0)));
+        farm.proposal.steps = vec![open, again];
+    });
+    assert_refused(twice.proposed(), Code::LimitExceeded, rule, "504 L at once is more than the 500 L");
+}
+
+#[test]
+fn guardrail_3_nothing_is_told_over_a_way_that_is_not_shown_to_work() {
+    let (open, rule) = (Code::InterlockOpen, Rule::KnownComms);
+    let alone = Farm::with(|farm| farm.live.comms_unknown = Some("no link is open".to_owned()));
+    assert_refused(alone.proposed(), open, rule, "no link is open");
+    assert_eq!(alone.runs_on(), Ok(()), "what runs is a matter of the mode of the site");
+    let mute = Farm::with(|farm| farm.live.actuators.get_mut(&valve()).unwrap().answers = false);
+    assert_refused(mute.proposed(), open, rule, "actuator:valve:valve-food-forest does not answer");
+    assert_refused(mute.runs_on(), open, rule, "does not answer");
+    let close = Farm::with(|farm| {
+        farm.live.comms_unknown = Some("no link is open".to_owned());
+        farm.proposal.steps = vec![step(valve(), "close", None)];
+    });
+    assert_eq!(close.proposed(), Ok(()), "shutting needs no way to the mesh");
+}
+
+#[test]
+fn guardrail_4_after_a_restart_nothing_is_told_before_its_state_was_read_back() {
+    let unread = Farm::with(|farm| farm.live.actuators.get_mut(&pump()).unwrap().read_back = None);
+    assert_refused(unread.proposed(), Code::StateUnknown, Rule::KnownState, "has not been read back");
+    assert_refused(unread.runs_on(), Code::StateUnknown, Rule::KnownState, "has not been read back");
+    let unheard = Farm::with(|farm| farm.live.actuators.clear());
+    assert!(unheard.proposed().is_err(), "what was never heard of is not known either");
+}
+
+#[test]
+fn guardrail_5_hands_win() {
+    let held = Farm::with(|farm| farm.live.actuators.get_mut(&valve()).unwrap().local_control = true);
+    assert_refused(held.proposed(), Code::LocalControl, Rule::ManualOverride, "under local control");
+    assert_refused(held.runs_on(), Code::LocalControl, Rule::ManualOverride, "under local control");
+    let tagged = Farm::with(|farm| farm.live.actuators.get_mut(&valve()).unwrap().out_of_service = true);
+    assert_refused(tagged.proposed(), Code::OutOfService, Rule::OutOfService, "takes the tag off");
+    assert_refused(
+        tagged.authorized(&tagged.grant()),
+        Code::OutOfService,
+        Rule::OutOfService,
+        "out of service",
+    );
+}
+
+#[test]
+fn guardrail_6_what_a_model_thinks_moves_nothing_at_any_tier_it_claims() {
+    let (blocked, rule) = (Code::LlmOnlyActuationBlocked, Rule::NoModelAlone);
+    let model = Mind::Model { name: "some-model".to_owned(), session_of: None };
+    let thought = |evidence: Vec<ByteVec>| {
+        let model = model.clone();
+        Farm::with(move |farm| {
+            farm.proposal.maker.mind = model;
+            farm.proposal.evidence = evidence;
+        })
+    };
+    assert_refused(thought(Vec::new()).proposed(), blocked, rule, "no measurement");
+    let inferred = measured().into_iter().map(|reading| Reading { tier: Tier::T0, ..reading }).collect();
+    assert_refused(thought(vec![sealed(&field(), inferred)]).proposed(), blocked, rule, "no measurement");
+    // Signed, T3, and by nobody we trust: a claim.
+    let claimed = measured().into_iter().map(|reading| Reading { tier: Tier::T3, ..reading }).collect();
+    let stranger = NodeKey::from_secret(&[66; 32]);
+    assert_refused(thought(vec![sealed(&stranger, claimed)]).proposed(), blocked, rule, "no measurement");
+    assert_eq!(
+        thought(vec![sealed(&field(), measured())]).proposed(),
+        Ok(()),
+        "a measurement stands behind it"
+    );
+    let closes = Farm::with(|farm| {
+        farm.proposal.evidence.clear();
+        farm.proposal.maker.mind = Mind::Operator(OperatorId::of_public_key(&[5; 32]));
+        farm.proposal.steps = vec![step(valve(), "close", None)];
+    });
+    assert_eq!(closes.proposed(), Ok(()), "a person's own word is evidence that a person wants it");
+}
+
+#[test]
+fn guardrail_7_no_substance_goes_out_without_a_dosage() {
+    let fertigate = |dosage: Option<f64>| {
+        Farm::with(|farm| {
+            farm.proposal.steps = vec![step(valve(), "fertigate", Some(600.0))];
+            farm.policy.dosages.extend(dosage.map(|seconds_per_command_max| Dosage {
+                substance: "jeevamrit".to_owned(),
+                seconds_per_command_max,
+            }));
+        })
+    };
+    assert_refused(
+        fertigate(None).proposed(),
+        Code::NotAuthorized,
+        Rule::DosageFirst,
+        "no dosage of jeevamrit",
+    );
+    assert_refused(
+        fertigate(Some(599.0)).proposed(),
+        Code::LimitExceeded,
+        Rule::DosageFirst,
+        "at most 599 s",
+    );
+    assert_eq!(fertigate(Some(600.0)).proposed(), Ok(()));
+}
+
+#[test]
+fn guardrail_8_irrigation_says_when_it_ends() {
+    let open = |parameters: Vec<(&str, Value)>| {
+        Farm::with(|farm| {
+            let named = parameters.into_iter().map(|(name, value)| (name.to_owned(), value));
+            farm.proposal.steps[0].parameters = named.collect();
+        })
+    };
+    let seconds = |seconds| ("for_s", Value::Number(seconds));
+    let (limit, rule) = (Code::LimitExceeded, Rule::BoundedIrrigation);
+    assert_refused(open(vec![]).proposed(), limit, rule, "does not say when it ends");
+    assert_refused(open(vec![seconds(2_400.1)]).proposed(), limit, rule, "`for_s` is 2400.1");
+    assert_refused(open(vec![seconds(59.9)]).proposed(), limit, rule, "a number from 60 to 2400");
+    assert_refused(open(vec![seconds(f64::INFINITY)]).proposed(), limit, rule, "inf");
+    assert_eq!(open(vec![seconds(2_400.0)]).proposed(), Ok(()));
+    let (invalid, rule) = (Code::InvalidParams, Rule::Parameters);
+    let text = ("for_s", Value::Text("600".to_owned()));
+    assert_refused(open(vec![text]).proposed(), invalid, rule, "is Text(\"600\")");
+    let more = vec![seconds(600.0), ("repeat", Value::Flag(true))];
+    assert_refused(open(more).proposed(), invalid, rule, "has no parameter `repeat`");
+}
+
+#[test]
+fn only_what_the_policy_lists_may_be_told() {
+    let toggle = Farm::with(|farm| farm.proposal.steps[0].operation = "toggle".to_owned());
+    let words = "knows no `toggle`, it knows close, fertigate, open";
+    assert_refused(toggle.proposed(), Code::UnknownOperation, Rule::KnownOperation, words);
+    let unlisted = Farm::with(|farm| farm.policy.actuators.retain(|rules| rules.actuator != valve()));
+    assert_refused(unlisted.proposed(), Code::UnknownOperation, Rule::KnownOperation, "no rules for");
+}
+
+#[test]
+fn only_the_owner_judges_and_only_by_the_same_site() {
+    let (owner, rule) = (Code::AmbiguousOwner, Rule::OneOwner);
+    let other = Farm::with(|farm| farm.proposal.owner = NodeId::of_public_key(&[8; 32]));
+    assert_refused(other.proposed(), owner, rule, "ask that node");
+    let not_ours = Farm::with(|farm| {
+        farm.home.actuators.remove(&pump());
+    });
+    assert_refused(not_ours.proposed(), owner, rule, "ask its owner");
+    let mesh = Farm::with(|farm| farm.proposal.mesh = MeshId::of_name("other"));
+    assert_refused(mesh.proposed(), Code::MeshIdMismatch, rule, "another mesh");
+    let site = Farm::with(|farm| farm.proposal.site = ContentHash::of("site", b"an older farm"));
+    assert_refused(site.proposed(), Code::SiteMismatch, Rule::SameSite, "give both the same site file");
+}
+
+#[test]
+fn evidence_counts_only_from_the_named_sensor_of_the_named_node_fresh_and_worth_enough() {
+    let with = |key: &NodeKey, readings: Vec<Reading>| {
+        let evidence = vec![sealed(key, readings)];
+        Farm::with(|farm| farm.proposal.evidence = evidence)
+    };
+    let changed = |change: fn(&mut Reading)| {
+        let mut readings = measured();
+        readings.iter_mut().for_each(change);
+        with(&field(), readings)
+    };
+    let rule = Rule::Evidence;
+    let other_zone =
+        vec![reading("sensor:soil-moisture:flower", 9.0), reading("sensor:tank-level:tank-01", 70.0)];
+    assert_refused(
+        with(&field(), other_zone).proposed(),
+        Code::EvidenceUnresolved,
+        rule,
+        "food-forest of field-node",
+    );
+    // Another node of ours relays its own idea of the same sensor.
+    let mut relayed = with(&NodeKey::from_secret(&[2; 32]), measured());
+    relayed.home.nodes.insert("barn".to_owned(), NodeKey::from_secret(&[2; 32]).id());
+    let trusting = resolve(&relayed.proposal, &relayed.home, |_| true).unwrap();
+    let judged =
+        judge(&relayed.proposal, &trusting, Moment::Proposing, &relayed.home, &relayed.policy, &relayed.live);
+    assert_refused(judged, Code::EvidenceUnresolved, rule, "food-forest of field-node");
+    let relayed_tier = changed(|reading| reading.tier = Tier::T1);
+    assert_refused(relayed_tier.proposed(), Code::InsufficientTrustTier, rule, "worth less than T2");
+    let old = changed(|reading| reading.origin_ms = NOW_MS - 60_001);
+    assert_refused(old.proposed(), Code::EvidenceStale, rule, "older than 60 s");
+    let future = changed(|reading| reading.origin_ms = NOW_MS + 501);
+    assert_refused(future.proposed(), Code::EvidenceStale, rule, "older than 60 s");
+    assert_eq!(changed(|reading| reading.origin_ms = NOW_MS - 60_000).proposed(), Ok(()));
+    let mut altered = Farm::in_order();
+    *altered.proposal.evidence[0].last_mut().unwrap() ^= 1;
+    assert_refused(altered.proposed(), Code::EvidenceUnresolved, rule, "evidence 0 does not open");
+}
+
+#[test]
+fn a_site_that_is_out_of_order_does_less() {
+    // Valves are Caution, the pump is Hazardous.
+    for (mode, new, running) in [
+        (Mode::CommandCenterAway, false, true),
+        (Mode::FieldNodeAway, false, false),
+        (Mode::SensorFault, true, true),
+        (Mode::PowerUnstable, false, false),
+    ] {
+        let farm = Farm::with(|farm| {
+            farm.live.modes.insert(mode);
+        });
+        for (judged, may) in [(farm.proposed(), new), (farm.runs_on(), running)] {
+            match may {
+                true => assert_eq!(judged, Ok(()), "{mode:?}"),
+                false => assert_refused(judged, Code::InterlockOpen, Rule::DegradedMode, mode.in_words()),
+            }
+        }
+        let valve_alone = Farm::with(|farm| {
+            farm.live.modes.insert(mode);
+            farm.proposal.steps.pop();
+        });
+        let is_allowed = matches!(mode, Mode::CommandCenterAway | Mode::SensorFault);
+        assert_eq!(valve_alone.proposed().is_ok(), is_allowed, "{mode:?}");
+    }
+}
+
+#[test]
+fn the_stop_and_a_journal_that_cannot_commit_refuse_everything() {
+    let stopped = Farm::with(|farm| farm.live.stop = Some("a person pressed it".to_owned()));
+    assert_refused(stopped.proposed(), Code::StopLatched, Rule::StopHolds, "a person pressed it");
+    assert_refused(stopped.runs_on(), Code::StopLatched, Rule::StopHolds, "re-arms");
+    let mute = Farm::with(|farm| farm.live.can_write_down = false);
+    assert_refused(mute.proposed(), Code::JournalUnavailable, Rule::WrittenDown, "mend the disk");
+}
+
+#[test]
+fn a_card_is_of_this_proposal_by_somebody_trusted_still_true_and_no_veto() {
+    let offered = |change: fn(&mut SimulatedCard)| {
+        let mut farm = Farm::in_order();
+        change(&mut farm.card);
+        let evidence = farm.evidence().unwrap();
+        let moment = Moment::Offering(&farm.card);
+        judge(&farm.proposal, &evidence, moment, &farm.home, &farm.policy, &farm.live)
+    };
+    let rule = Rule::Simulated;
+    assert_eq!(offered(|_| {}), Ok(()));
+    assert_eq!(offered(|card| card.verdict = Verdict::Caution), Ok(()), "a person decides");
+    assert_refused(offered(|card| card.verdict = Verdict::Veto), Code::CardVeto, rule, "breaks a limit");
+    let of_another = |card: &mut SimulatedCard| card.proposal = ProposalId([3; 32]);
+    assert_refused(offered(of_another), Code::CardRequired, rule, "simulate this one");
+    let by_stranger = |card: &mut SimulatedCard| card.by = NodeId::of_public_key(&[9; 32]);
+    assert_refused(offered(by_stranger), Code::CardRequired, rule, "whom the policy does not name");
+    let drifted = |card: &mut SimulatedCard| card.drift = Some("another valve was opened".to_owned());
+    assert_refused(offered(drifted), Code::CardStale, rule, "another valve was opened since the simulation");
+}
+
+#[test]
+fn what_is_carried_out_is_exactly_what_was_approved() {
+    let farm = Farm::in_order();
+    let with = |change: fn(&mut Grant)| {
+        let mut grant = farm.grant();
+        change(&mut grant);
+        farm.authorized(&grant)
+    };
+    assert!(with(|_| {}).is_ok());
+    let (mismatch, rule) = (Code::ApprovalMismatch, Rule::Approved);
+    assert_refused(
+        with(|grant| grant.proposal = ProposalId([3; 32])),
+        mismatch,
+        rule,
+        "another proposal was approved",
+    );
+    let other = |grant: &mut Grant| grant.card = ContentHash::of("card", b"2");
+    assert_refused(with(other), mismatch, rule, "another card was approved");
+    let site = |grant: &mut Grant| grant.site = ContentHash::of("site", b"2");
+    assert_refused(with(site), mismatch, rule, "another site was approved");
+    let policy = |grant: &mut Grant| grant.policy = ContentHash::of("policy", b"2");
+    assert_refused(with(policy), mismatch, rule, "another policy was approved");
+    assert_refused(
+        with(|grant| drop(grant.steps.pop())),
+        mismatch,
+        rule,
+        "another set of steps was approved",
+    );
+}

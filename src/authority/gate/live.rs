@@ -1,0 +1,84 @@
+//! What the owner of an actuator is and knows at the moment it judges.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::capability::Capability;
+use crate::ids::{ContentHash, MeshId, NodeId};
+use crate::policy::Mode;
+use crate::reading::Tier;
+use crate::setpoint::Setpoint;
+
+/// Who judges, and by which files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// The mesh.
+    pub mesh: MeshId,
+    /// The owner.
+    pub owner: NodeId,
+    /// The site it holds, by its content.
+    pub site: ContentHash,
+    /// The policy it holds, by its content.
+    pub policy: ContentHash,
+    /// The nodes of the site by name.
+    pub nodes: BTreeMap<String, NodeId>,
+    /// The actuators the site gives to this owner.
+    pub actuators: BTreeSet<Capability>,
+    /// Who may simulate for it besides itself.
+    pub simulators: BTreeSet<NodeId>,
+}
+
+/// What the owner knows now. What is missing is unknown, and unknown is unsafe.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Live {
+    /// Why the stop is latched, if it is.
+    pub stop: Option<String>,
+    /// True while the journal commits.
+    pub can_write_down: bool,
+    /// Why the way to the mesh is not shown to work, if it is not.
+    pub comms_unknown: Option<String>,
+    /// How the site is out of order.
+    pub modes: BTreeSet<Mode>,
+    /// What each sensor last said.
+    pub readings: BTreeMap<(NodeId, Capability), LiveReading>,
+    /// How each actuator of this owner stands.
+    pub actuators: BTreeMap<Capability, ActuatorState>,
+    /// What was used in the last 24 hours, by the names of budgets.
+    pub spent: BTreeMap<String, Spent>,
+    /// The wall clock, Unix milliseconds.
+    pub wall_ms: u64,
+}
+
+/// What a sensor last said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveReading {
+    /// The value.
+    pub value: f64,
+    /// What it is worth.
+    pub tier: Tier,
+    /// How old it is, by its origin or by its receipt, whichever is more, milliseconds.
+    pub age_ms: u64,
+    /// Why it cannot be relied on, for example `stuck`; `None` if it can.
+    pub doubt: Option<String>,
+}
+
+/// How an actuator stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ActuatorState {
+    /// What its driver read back; `None` is unknown.
+    pub read_back: Option<Setpoint>,
+    /// True while its driver answers.
+    pub answers: bool,
+    /// True while a hand holds it.
+    pub local_control: bool,
+    /// True while a person has taken it out of service.
+    pub out_of_service: bool,
+}
+
+/// What was used of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Spent {
+    /// Litres.
+    pub litres: f64,
+    /// Seconds.
+    pub seconds: f64,
+}

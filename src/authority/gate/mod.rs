@@ -1,0 +1,152 @@
+//! The gate: one pure function that says whether a proposal may go on, and makes the commands when it may.
+//! Reads what the owner is, its policy and what it knows now. Writes nothing.
+//! Invariant: what is not shown to hold refuses; the first rule of the table that refuses is the one that is told; nothing
+//! is ever clamped.
+//! Not here: driving (`drivers`), the states of a proposal (`transition`), who may approve (`approval`).
+//!
+//! | # | rule | codes | proposing | offering | dispatching | running |
+//! |---|---|---|---|---|---|---|
+//! | 1 | `stop-holds` | `STOP_LATCHED` | ● | ● | ● | ● |
+//! | 2 | `written-down` | `JOURNAL_UNAVAILABLE` | ● | ● | ● | ● |
+//! | 3 | `one-owner` | `MESH_ID_MISMATCH` `AMBIGUOUS_OWNER` | ● | ● | ● | |
+//! | 4 | `same-site` | `SITE_MISMATCH` | ● | ● | ● | |
+//! | 5 | `known-operation` | `UNKNOWN_OPERATION` | ● | ● | ● | ● |
+//! | 6 | `bounded-irrigation` `parameters` | `LIMIT_EXCEEDED` `INVALID_PARAMS` | ● | ● | ● | |
+//! | 7 | `dosage-first` | `NOT_AUTHORIZED` `LIMIT_EXCEEDED` | ● | ● | ● | |
+//! | 8 | `no-model-alone` | `LLM_ONLY_ACTUATION_BLOCKED` | ● | ● | ● | |
+//! | 9 | `evidence` | `EVIDENCE_UNRESOLVED` `INSUFFICIENT_TRUST_TIER` `EVIDENCE_STALE` | ● | ○ | ○ | |
+//! | 10 | `out-of-service` | `OUT_OF_SERVICE` | ● | ● | ● | ● |
+//! | 11 | `manual-override` | `LOCAL_CONTROL` | ● | ● | ● | ● |
+//! | 12 | `known-comms` | `INTERLOCK_OPEN` | ● | ● | ● | ◐ |
+//! | 13 | `known-state` | `STATE_UNKNOWN` | ● | ● | ● | ● |
+//! | 14 | `degraded-mode` | `INTERLOCK_OPEN` | ● | ● | ● | ● |
+//! | 15 | `source-before-pump` `interlock` | `INTERLOCK_OPEN` | ● | ● | ● | ● |
+//! | 16 | `zone-bounds` | `LIMIT_EXCEEDED` `BUDGET_EXCEEDED` | ● | ● | ● | |
+//! | 17 | `simulated` | `CARD_REQUIRED` `CARD_VETO` `CARD_STALE` | | ● | ● | |
+//! | 18 | `approved` | `APPROVAL_REQUIRED` `APPROVAL_MISMATCH` | | | ● | |
+//!
+//! ○ without the age: evidence was fresh when the proposal was made, and what holds now is asked of live readings.
+//! ◐ the driver must answer; a way to the mesh that is lost is a mode of the site. Rules 14 and 15 are about what adds
+//! energy, motion or flow: what is switched off needs no condition.
+
+mod asked;
+mod card;
+mod evidence;
+#[cfg(test)]
+mod guardrails;
+mod live;
+mod now;
+mod refused;
+
+pub use card::{Grant, SimulatedCard, Verdict};
+pub use evidence::{SignedReading, resolve};
+pub use live::{ActuatorState, Home, Live, LiveReading, Spent};
+pub use refused::Refused;
+
+use crate::command::AuthorizedCommand;
+use crate::policy::Policy;
+use crate::proposal::{Proposal, Step};
+use asked::Known;
+use evidence::Age;
+use now::Phase;
+
+/// When a proposal is judged, and what is known by then.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment<'a> {
+    /// It has just come.
+    Proposing,
+    /// Its card is there and a person is about to be asked.
+    Offering(&'a SimulatedCard),
+    /// It was approved and is about to be carried out.
+    Dispatching(&'a SimulatedCard, &'a Grant),
+}
+
+/// Judges a proposal whose evidence was resolved, by the table above.
+///
+/// # Errors
+/// The first rule that refuses.
+pub fn judge(
+    proposal: &Proposal,
+    evidence: &[SignedReading],
+    moment: Moment<'_>,
+    home: &Home,
+    policy: &Policy,
+    live: &Live,
+) -> Result<(), Refused> {
+    now::nothing_stops_everything(live)?;
+    asked::is_for_us(proposal, home)?;
+    let steps: Vec<Known<'_>> =
+        proposal.steps.iter().map(|step| asked::known(step, policy)).collect::<Result<_, _>>()?;
+    steps.iter().try_for_each(asked::parameters_fit)?;
+    steps.iter().try_for_each(|known| asked::dosage_is_known(known, policy))?;
+    evidence::rests_on_more_than_a_model(proposal, evidence)?;
+    let age = if matches!(moment, Moment::Proposing) { Age::Judged } else { Age::WasJudged };
+    steps
+        .iter()
+        .filter(|known| known.adds())
+        .try_for_each(|known| evidence::is_enough(known.rules, evidence, age, home, live))?;
+    steps.iter().try_for_each(|known| holds_now(known, home, policy, live, Phase::New))?;
+    asked::budgets_hold(&steps, policy, live)?;
+    match moment {
+        Moment::Proposing => Ok(()),
+        Moment::Offering(card) => card::is_good(card, proposal, home),
+        Moment::Dispatching(card, grant) => {
+            card::is_good(card, proposal, home)?;
+            card::is_granted(grant, card, proposal, home)
+        }
+    }
+}
+
+/// Judges an approved proposal once more and makes its commands: the only way to one.
+///
+/// # Errors
+/// The first rule that refuses.
+pub fn authorize(
+    proposal: &Proposal,
+    evidence: &[SignedReading],
+    (card, grant): (&SimulatedCard, &Grant),
+    home: &Home,
+    policy: &Policy,
+    live: &Live,
+) -> Result<Vec<AuthorizedCommand>, Refused> {
+    judge(proposal, evidence, Moment::Dispatching(card, grant), home, policy, live)?;
+    let id = proposal.id();
+    let commands = proposal.steps.iter().enumerate().map(|(index, step)| {
+        let known = asked::known(step, policy)?;
+        let run_for_ms = known.adds().then(|| known.for_s().map(milliseconds)).flatten();
+        Ok(AuthorizedCommand::new(id, index, step.actuator.clone(), known.operation.brings, run_for_ms))
+    });
+    commands.collect()
+}
+
+/// Judges, every tick, a step that runs.
+///
+/// # Errors
+/// The first rule that no longer holds.
+pub fn may_go_on(step: &Step, home: &Home, policy: &Policy, live: &Live) -> Result<(), Refused> {
+    now::nothing_stops_everything(live)?;
+    holds_now(&asked::known(step, policy)?, home, policy, live, Phase::Running)
+}
+
+fn holds_now(
+    known: &Known<'_>,
+    home: &Home,
+    policy: &Policy,
+    live: &Live,
+    phase: Phase,
+) -> Result<(), Refused> {
+    let actuator = &known.step.actuator;
+    now::no_hand_is_on(actuator, live)?;
+    now::ways_are_known(known, live, phase)?;
+    now::state_is_known(actuator, live)?;
+    if !known.adds() {
+        return Ok(());
+    }
+    now::modes_allow(policy, known.rules, live, phase)?;
+    now::interlocks_hold(known.rules, home, live)
+}
+
+/// A duration that the policy has bounded already.
+fn milliseconds(seconds: f64) -> u64 {
+    (seconds * 1_000.0) as u64
+}
