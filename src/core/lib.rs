@@ -12,6 +12,7 @@ pub mod publish;
 pub mod replay;
 pub mod safety;
 pub mod settings;
+pub mod site;
 pub mod world;
 
 pub use clock::TickSystems;

@@ -12,3 +12,4 @@ mod json;
 mod kill;
 mod replay;
 mod running;
+mod site;

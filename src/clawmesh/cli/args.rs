@@ -53,6 +53,29 @@ pub enum Command {
     /// Look at the settings of a node
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at the site a node works at, and at its policy
+    #[command(subcommand)]
+    Site(SiteCommand),
+}
+
+/// Looking at a site.
+#[derive(Debug, Subcommand)]
+pub enum SiteCommand {
+    /// Tell every fault of a site and of its policy, with file and line
+    Check(SiteCheckArgs),
+}
+
+/// `site check`
+#[derive(Debug, Args)]
+pub struct SiteCheckArgs {
+    /// The site, for example farm.ron [default: site.ron of the state dir]
+    pub site: Option<PathBuf>,
+    /// The policy of its owner [default: policy.ron beside site.ron, farm.policy.ron beside farm.ron]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Looking at settings.

@@ -14,6 +14,7 @@ mod logging;
 mod peers;
 mod progress;
 mod replay;
+mod site;
 mod start;
 mod status;
 mod table;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
-use args::{Cli, Command, ConfigCommand};
+use args::{Cli, Command, ConfigCommand, SiteCommand};
 
 /// Parses the command line, runs the command, and turns its outcome into an exit code.
 pub fn main() -> ExitCode {
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Doctor(output) => doctor::run(cli.state_dir, output),
         Command::Config(ConfigCommand::Show(args)) => config_show::run(cli.state_dir, args),
+        Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),
     };
     outcome.unwrap_or_else(|fault| {
         terminal::complain(&format!("clawmesh: {fault:#}"));

@@ -114,6 +114,16 @@ impl ConfigError {
     pub fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |fault| Self::Io { doing, fault, path: path.to_owned() }
     }
+
+    /// The file and the position it is about, as far as they are known.
+    #[must_use]
+    pub fn place(&self) -> (Option<&Path>, Option<Position>) {
+        match self {
+            Self::UnknownKey { place: Place::File { path, position }, .. }
+            | Self::Refused { place: Place::File { path, position }, .. } => (Some(path), *position),
+            _ => (None, None),
+        }
+    }
 }
 
 fn did_you_mean(suggestion: &Option<&'static str>) -> String {

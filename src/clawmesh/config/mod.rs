@@ -9,6 +9,7 @@ pub mod epoch;
 pub mod error;
 pub mod identity;
 pub mod node_file;
+pub mod policy_file;
 pub mod ron_marks;
 pub mod ron_text;
 pub mod settings;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use clawmesh_authority::{Capability, ContentHash, NodeId, Unit};
 use clawmesh_bridge::Mapping;
-use serde::Deserialize;
+use clawmesh_twin::site::Plan;
+use serde::{Deserialize, Serialize};
 
 use crate::config::durable_file::{create_atomic, read_bounded};
 use crate::config::error::ConfigError;
@@ -25,7 +27,7 @@ const EMPTY_SITE: &str = "\
 ";
 
 /// The site of a node, checked.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SiteFile {
     /// The name people use for the site.
@@ -33,11 +35,14 @@ pub struct SiteFile {
     /// Which key expressions of other zenoh clients feed which sensors.
     #[serde(default)]
     pub mappings: Vec<Mapping>,
+    /// What stands there, the same on every node of the site; absent while nobody has drawn it.
+    #[serde(default)]
+    pub plan: Option<Plan>,
 }
 
 impl Default for SiteFile {
     fn default() -> Self {
-        Self { name: "unnamed".to_owned(), mappings: Vec::new() }
+        Self { name: "unnamed".to_owned(), mappings: Vec::new(), plan: None }
     }
 }
 
@@ -55,52 +60,126 @@ pub fn create_missing(dir: &StateDir) -> Result<(), ConfigError> {
     create_atomic(&dir.site_file(), EMPTY_SITE.as_bytes()).map(drop)
 }
 
-/// Reads the text of `site.ron` and checks every mapping; `path` is for the messages.
+/// Reads the text of `site.ron` and refuses it with the first thing wrong; `path` is for the messages.
 pub fn parse(path: &Path, text: &str) -> Result<SiteFile, ConfigError> {
     let site: SiteFile = ron_text::parse(path, text, hint)?;
-    match fault(&site) {
+    match faults(&site).into_iter().next() {
         None => Ok(site),
         Some((at, sentence)) => Err(wrong_value(path, text, &at, sentence)),
     }
 }
 
+/// Reads the text of `site.ron` and tells everything that is wrong; the site is there if it can be read at all.
+pub fn examine(path: &Path, text: &str) -> (Option<SiteFile>, Vec<ConfigError>) {
+    match ron_text::parse::<SiteFile>(path, text, hint) {
+        Err(unreadable) => (None, vec![unreadable]),
+        Ok(site) => {
+            let found = faults(&site).into_iter();
+            let errors = found.map(|(at, sentence)| wrong_value(path, text, &at, sentence)).collect();
+            (Some(site), errors)
+        }
+    }
+}
+
+/// The plan by its content: equal on two nodes that have the same site in mind, whatever comments and mappings stand
+/// around it.
+pub fn content_hash(name: &str, plan: &Plan) -> anyhow::Result<ContentHash> {
+    Ok(ContentHash::of("site", &serde_json::to_vec(&(name, plan))?))
+}
+
 fn hint(key: &str) -> Option<&'static str> {
+    let key = key.strip_prefix("plan.").unwrap_or(key);
     Some(match key {
         "name" | "mappings.key_expr" | "mappings.quantity" => "a text in quotes",
         "mappings" => "a list, for example [(key_expr: …, sensor: …), (…)]",
         "mappings.decoder" => "Number, or JsonPointer(\"/value\")",
         "mappings.period_ms" | "mappings.stuck_after_ms" => "milliseconds as a whole number",
-        "mappings.range" => "the lowest and the highest value, for example (0.0, 100.0)",
+        "mappings.range" | "sensors.range" => "the lowest and the highest value, for example (0.0, 100.0)",
+        "plan" => "what stands at the site, for example (origin: (…), zones: […], …)",
+        "origin" => "a point of the Earth, for example (lat_deg: 29.45, lon_deg: 77.31, height_m: 248)",
+        "zones.outline" | "keep_outs.outline" => {
+            "its corners in metres, for example [(0, 0), (9, 0), (9, 9)]"
+        }
+        "water.parts.at" | "rovers.home" | "people.usually_at" => {
+            "metres east and north, for example (12, 16)"
+        }
+        "actuators.safe_state" => "Off or On",
+        "actuators.on_silence" => "ClosesAfter(seconds: 10), Holds or Unknown",
+        "operations.level" => "L1, L2 or L3",
+        "operations.done_by" => "Machine, Human or Both",
         _ => return None,
     })
 }
 
-/// The first thing wrong: where in the text, and the sentence.
-fn fault(site: &SiteFile) -> Option<(String, String)> {
+/// Everything wrong: where in the text, and the sentence.
+fn faults(site: &SiteFile) -> Vec<(String, String)> {
+    let mut faults = Vec::new();
     if site.name.trim().is_empty() {
-        return Some(("name".to_owned(), "`name` is blank, write the name of the site".to_owned()));
+        faults.push(("name".to_owned(), "`name` is blank, write the name of the site".to_owned()));
     }
-    if site.mappings.len() > MAPPINGS_MAX {
-        let found = site.mappings.len();
+    faults.extend(mapping_faults(&site.mappings));
+    if let Some(plan) = &site.plan {
+        let found = plan.faults().into_iter().map(|fault| (fault.at, fault.sentence));
+        let told = found.chain(word_faults(plan));
+        faults.extend(told.map(|(at, sentence)| (format!("plan.{at}"), format!("`plan.{at}`: {sentence}"))));
+    }
+    faults
+}
+
+fn mapping_faults(mappings: &[Mapping]) -> Vec<(String, String)> {
+    if mappings.len() > MAPPINGS_MAX {
+        let found = mappings.len();
         let sentence = format!("`mappings` has {found} entries, at most {MAPPINGS_MAX} are allowed");
-        return Some(("mappings".to_owned(), sentence));
+        return vec![("mappings".to_owned(), sentence)];
     }
+    let mut faults = Vec::new();
     let mut first_use = BTreeMap::new();
-    for (index, mapping) in site.mappings.iter().enumerate() {
+    for (index, mapping) in mappings.iter().enumerate() {
         let at = format!("mappings[{index}]");
         if let Some(fault) = mapping.fault() {
             // The fault names its key in backticks, if it is about one.
             let key = fault.split('`').nth(1).unwrap_or_default();
-            return Some((format!("{at}.{key}"), format!("`{at}`: {fault}")));
+            faults.push((format!("{at}.{key}"), format!("`{at}`: {fault}")));
         }
         if let Some(first) = first_use.insert(mapping.sensor.to_string(), index) {
             let at = format!("{at}.sensor");
             let sensor = &mapping.sensor;
             let sentence = format!("`{at}` is {sensor}, which mappings[{first}] feeds already; rename one");
-            return Some((at, sentence));
+            faults.push((at, sentence));
         }
     }
-    None
+    faults
+}
+
+/// Words of the plan that mean something to the rest of the node: ids, capabilities, units.
+fn word_faults(plan: &Plan) -> Vec<(String, String)> {
+    let mut faults = Vec::new();
+    for (index, node) in plan.nodes.iter().enumerate() {
+        if let Some(Err(fault)) = node.id.as_deref().map(str::parse::<NodeId>) {
+            faults.push((format!("nodes[{index}].id"), fault.to_string()));
+        }
+    }
+    for (index, sensor) in plan.sensors.iter().enumerate() {
+        faults.extend(capability_fault("sensors", index, "sensor:", &sensor.capability));
+        if let Err(fault) = sensor.unit.parse::<Unit>() {
+            faults.push((format!("sensors[{index}].unit"), fault.to_string()));
+        }
+    }
+    for (index, actuator) in plan.actuators.iter().enumerate() {
+        faults.extend(capability_fault("actuators", index, "actuator:", &actuator.capability));
+    }
+    faults
+}
+
+fn capability_fault(list: &str, index: usize, begins: &str, text: &str) -> Option<(String, String)> {
+    let at = format!("{list}[{index}].capability");
+    match Capability::new(text) {
+        Err(fault) => Some((at, fault.to_string())),
+        Ok(_) if !text.starts_with(begins) => {
+            Some((at, format!("{text:?} must begin with {begins:?}, for example `{begins}valve:valve-1`")))
+        }
+        Ok(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -175,7 +254,7 @@ mod tests {
             ("(\n name: \" \")".to_owned(), "site.ron:2:2: `name` is blank, write the name of the site"),
             (
                 "(\n nam: \"x\")".to_owned(),
-                "site.ron:2:2: unknown key `nam`, known keys are name, mappings; did you mean `name`?",
+                "site.ron:2:2: unknown key `nam`, known keys are name, mappings, plan; did you mean `name`?",
             ),
         ] {
             assert_eq!(read(&text).unwrap_err(), sentence);

@@ -1,0 +1,128 @@
+//! `policy.ron`: what the owner of actuators allows.
+
+use std::path::{Path, PathBuf};
+
+use clawmesh_authority::policy::PolicyFault;
+use clawmesh_authority::{ContentHash, Policy};
+use clawmesh_core::site::disagreements;
+
+use crate::config::error::ConfigError;
+use crate::config::ron_text::{self, wrong_value};
+use crate::config::site_file::SiteFile;
+
+/// The policy that belongs to a site file: `policy.ron` beside `site.ron`, else `farm.policy.ron` beside `farm.ron`.
+#[must_use]
+pub fn beside(site: &Path) -> PathBuf {
+    let stem = site.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let name = if stem == "site" { "policy.ron".to_owned() } else { format!("{stem}.policy.ron") };
+    site.with_file_name(name)
+}
+
+/// Reads the text of a policy and tells everything that is wrong with it, alone and for this site; the policy is there
+/// if it can be read at all.
+pub fn examine(path: &Path, text: &str, site: Option<&SiteFile>) -> (Option<Policy>, Vec<ConfigError>) {
+    let policy: Policy = match ron_text::parse(path, text, hint) {
+        Err(unreadable) => return (None, vec![unreadable]),
+        Ok(policy) => policy,
+    };
+    let mut faults = policy.faults();
+    if let Some((site, plan)) = site.and_then(|site| Some((site, site.plan.as_ref()?))) {
+        faults.extend(disagreements(&site.name, plan, &policy));
+    }
+    let told = |PolicyFault { at, sentence }| wrong_value(path, text, &at, format!("`{at}`: {sentence}"));
+    let errors = faults.into_iter().map(told).collect();
+    (Some(policy), errors)
+}
+
+/// The policy by its content, whatever comments stand around it.
+pub fn content_hash(policy: &Policy) -> anyhow::Result<ContentHash> {
+    Ok(ContentHash::of("policy", &serde_json::to_vec(policy)?))
+}
+
+fn hint(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "actuators.class" => "Routine, Caution, Hazardous or Irreversible",
+        "actuators.level" => "L1, L2 or L3",
+        "actuators.tier_min" => "T2 or T3",
+        "actuators.operations" => "for example {\"open\": (brings: On, serves: \"irrigation\", …)}",
+        "actuators.interlocks.must" | "actuators.verified_by.must" => "for example BeAtLeast(20)",
+        "degraded" => "for example {PowerUnstable: (refuse_from: Caution)}",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::site_file;
+    use proptest::prelude::*;
+
+    const FARM: &str = include_str!("../../../assets/sites/farm.ron");
+    const POLICY: &str = include_str!("../../../assets/sites/farm.policy.ron");
+
+    fn told(policy: &str, site: &str) -> Vec<String> {
+        let (site, site_errors) = site_file::examine(Path::new("farm.ron"), site);
+        let (_, policy_errors) = examine(Path::new("farm.policy.ron"), policy, site.as_ref());
+        site_errors.iter().chain(&policy_errors).map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_policy_stands_beside_its_site() {
+        for (site, policy) in [("a/site.ron", "a/policy.ron"), ("a/farm.ron", "a/farm.policy.ron")] {
+            assert_eq!(beside(Path::new(site)), Path::new(policy));
+        }
+    }
+
+    #[test]
+    fn farm_and_policy_are_shipped_without_a_fault() {
+        assert_eq!(told(POLICY, FARM), [""; 0]);
+    }
+
+    #[test]
+    fn every_fault_of_both_files_is_told_with_its_line() {
+        let site = FARM.replacen("zone: \"z-flower-production\"", "zone: \"z-nowhere\"", 1);
+        let site = site.replacen("unit: \"kPa\"", "unit: \"psi\"", 1);
+        let policy = POLICY.replacen("must: BeAtLeast(20)", "must: BeWithin(30, 20)", 1);
+        let policy = policy.replacen("node: \"field-node\"", "node: \"barn\"", 1);
+        let told = told(&policy, &site);
+        let line = |text: &str, word: &str| 1 + text[..text.find(word).unwrap()].matches('\n').count();
+        for (file, at, words) in [
+            ("farm.ron", line(&site, "z-nowhere"), "z-nowhere is no zone of this site"),
+            ("farm.ron", line(&site, "\"psi\""), "unknown unit \"psi\""),
+            ("farm.policy.ron", line(&policy, "BeWithin(30, 20)"), "nothing is between 30 and 20"),
+            ("farm.policy.ron", line(&policy, "node: \"barn\""), "barn is no node of this site"),
+        ] {
+            let begins = format!("{file}:{at}:");
+            let found = told.iter().any(|line| line.starts_with(&begins) && line.contains(words));
+            assert!(found, "{begins} {words:?} is not in {told:#?}");
+        }
+    }
+
+    #[test]
+    fn two_owners_of_one_valve_are_told() {
+        let second = "(capability: \"actuator:valve:flower-again\", of: \"valve-flower\", owner: \"command-center\", \
+                      safe_state: Off, on_silence: Unknown),\n        ],\n        safe_order: [\n            \
+                      \"actuator:valve:flower-again\",";
+        let site = FARM.replacen("],\n        safe_order: [", second, 1);
+        let told = told(POLICY, &site);
+        let words = "actuators[2] of field-node drives valve-flower already; one thing has one owner";
+        assert!(told.iter().any(|line| line.contains(words)), "{told:#?}");
+    }
+
+    #[test]
+    fn the_hash_is_of_what_is_said_and_not_of_how() {
+        let read = |text: &str| examine(Path::new("p"), text, None).0.unwrap();
+        let hash = |text: &str| content_hash(&read(text)).unwrap();
+        assert_eq!(hash(POLICY), hash(&format!("// another comment\n{POLICY}")));
+        assert_ne!(hash(POLICY), hash(&POLICY.replacen("BeAtLeast(20)", "BeAtLeast(21)", 1)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_damage_to_a_good_policy_panics(at in 0_usize..6_000, with in "\\PC{0,3}") {
+            let at = POLICY.floor_char_boundary(at);
+            let _ = told(&format!("{}{with}{}", &POLICY[..at], &POLICY[at..]), FARM);
+            let _ = told(&POLICY[..at], FARM);
+        }
+    }
+}

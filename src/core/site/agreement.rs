@@ -1,0 +1,254 @@
+//! Whether a policy fits the site it is made for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clawmesh_authority::policy::{ActuatorRules, PolicyFault, Rule};
+use clawmesh_authority::{Capability, HazardClass, Level, Policy, Setpoint};
+use clawmesh_twin::site::{self, DoneBy, OnSilence, PartKind, Plan};
+
+/// Everything in which the policy does not fit the plan of the site called `site_name`, in the order of the policy.
+#[must_use]
+pub fn disagreements(site_name: &str, plan: &Plan, policy: &Policy) -> Vec<PolicyFault> {
+    let mut faults = Vec::new();
+    if policy.site != site_name {
+        let sentence = format!("the policy is made for {:?}, the site is {site_name:?}", policy.site);
+        faults.push(PolicyFault { at: "site".to_owned(), sentence });
+    }
+    let index = Index::of(plan);
+    for (number, rules) in policy.actuators.iter().enumerate() {
+        let at = format!("actuators[{number}]");
+        let found = index.judge_rules(rules).into_iter();
+        faults.extend(found.map(|(key, sentence)| PolicyFault { at: format!("{at}.{key}"), sentence }));
+    }
+    for (number, budget) in policy.budgets.iter().enumerate() {
+        if !index.has_place(&budget.of) {
+            let sentence = format!("{} is no zone and no part of the water of this site", budget.of);
+            faults.push(PolicyFault { at: format!("budgets[{number}].of"), sentence });
+        }
+    }
+    faults
+}
+
+/// The names of a plan, for looking up.
+struct Index<'a> {
+    actuators: BTreeMap<&'a str, &'a site::Actuator>,
+    sensors: BTreeMap<&'a str, &'a site::Sensor>,
+    nodes: BTreeSet<&'a str>,
+    zones: BTreeSet<&'a str>,
+    parts: BTreeMap<&'a str, &'a PartKind>,
+    operations: BTreeMap<&'a str, &'a site::Operation>,
+}
+
+impl<'a> Index<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        Self {
+            actuators: plan.actuators.iter().map(|entry| (entry.capability.as_str(), entry)).collect(),
+            sensors: plan.sensors.iter().map(|entry| (entry.capability.as_str(), entry)).collect(),
+            nodes: plan.nodes.iter().map(|entry| entry.name.as_str()).collect(),
+            zones: plan.zones.iter().map(|entry| entry.name.as_str()).collect(),
+            parts: plan.water.parts.iter().map(|entry| (entry.name.as_str(), &entry.kind)).collect(),
+            operations: plan.operations.iter().map(|entry| (entry.name.as_str(), entry)).collect(),
+        }
+    }
+
+    fn has_place(&self, name: &str) -> bool {
+        self.zones.contains(name) || self.parts.contains_key(name)
+    }
+
+    /// What is wrong with the rules of one actuator, with the key it stands under.
+    fn judge_rules(&self, rules: &ActuatorRules) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        match self.actuators.get(rules.actuator.as_str()) {
+            None => faults.push(("actuator", format!("{} is no actuator of this site", rules.actuator))),
+            Some(actuator) => {
+                faults.extend(too_free(rules, actuator));
+                faults.extend(self.unguarded(rules, actuator));
+            }
+        }
+        faults.extend(self.unknown_work(rules));
+        faults.extend(self.unknown_sensors(rules));
+        faults
+    }
+
+    /// Work that the site does not know, leaves to people, or wants more of a say in.
+    fn unknown_work(&self, rules: &ActuatorRules) -> Vec<(&'static str, String)> {
+        let judge = |(name, rule): (&String, &clawmesh_authority::policy::OperationRule)| {
+            let Some(work) = self.operations.get(rule.serves.as_str()) else {
+                return Some(format!(
+                    "{name:?} serves {:?}, which is no operation of this site",
+                    rule.serves
+                ));
+            };
+            if work.done_by == DoneBy::Human {
+                return Some(format!("{name:?} serves {:?}, which people do", rule.serves));
+            }
+            let asked = level_of(work.level);
+            (rules.level < asked).then(|| {
+                format!("the site wants {asked} for {:?}, the policy gives {}", rule.serves, rules.level)
+            })
+        };
+        rules.operations.iter().filter_map(judge).map(|sentence| ("operations", sentence)).collect()
+    }
+
+    /// Sensors that are not there, or on another node than the rule says.
+    fn unknown_sensors(&self, rules: &ActuatorRules) -> Vec<(&'static str, String)> {
+        let judge = |node: &str, sensor: &Capability| {
+            if !self.nodes.contains(node) {
+                return Some(format!("{node} is no node of this site"));
+            }
+            match self.sensors.get(sensor.as_str()) {
+                None => Some(format!("{sensor} is no sensor of this site")),
+                Some(found) if found.node.as_str() != node => {
+                    Some(format!("{sensor} is mounted on {}, not on {node}", found.node))
+                }
+                Some(_) => None,
+            }
+        };
+        let evidence = rules.evidence.iter().flat_map(|rule| {
+            let judged = rule.sensors.iter().filter_map(|sensor| judge(&rule.node, sensor));
+            judged.map(|sentence| ("evidence", sentence)).collect::<Vec<_>>()
+        });
+        let interlocks = rules
+            .interlocks
+            .iter()
+            .filter_map(|interlock| Some(("interlocks", judge(&interlock.node, &interlock.sensor)?)));
+        let verified = rules.verified_by.iter();
+        let verified = verified.filter_map(|by| Some(("verified_by", judge(&by.node, &by.sensor)?)));
+        evidence.chain(interlocks).chain(verified).collect()
+    }
+
+    /// A pump without a look at its water, a valve without a budget of its zone.
+    fn unguarded(&self, rules: &ActuatorRules, actuator: &site::Actuator) -> Option<(&'static str, String)> {
+        if !rules.operations.values().any(|operation| operation.brings == Setpoint::On) {
+            return None;
+        }
+        match self.parts.get(actuator.of.as_str())? {
+            PartKind::Pump { .. } => {
+                let is_guarded =
+                    rules.interlocks.iter().any(|interlock| interlock.rule == Rule::SourceBeforePump);
+                let sentence = "a pump needs an interlock with `rule: \"source-before-pump\"`".to_owned();
+                (!is_guarded).then_some(("interlocks", sentence))
+            }
+            PartKind::Valve { zone } => {
+                let is_bounded = rules.draws.iter().any(|name| name == zone.as_str());
+                let sentence = format!("the valve waters {zone}, so it draws on the budget of {zone}");
+                (!is_bounded).then_some(("draws", sentence))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Nobody is asked, and the hardware does not end by itself what goes wrong.
+fn too_free(rules: &ActuatorRules, actuator: &site::Actuator) -> Option<(&'static str, String)> {
+    let ends_itself = matches!(actuator.on_silence, OnSilence::ClosesAfter { .. });
+    if rules.level > Level::L1 || rules.class < HazardClass::Hazardous || ends_itself {
+        return None;
+    }
+    let sentence = format!(
+        "{:?} with `on_silence: {:?}` forbids L1; somebody must be asked",
+        rules.class, actuator.on_silence
+    );
+    Some(("level", sentence))
+}
+
+fn level_of(level: site::Level) -> Level {
+    match level {
+        site::Level::L1 => Level::L1,
+        site::Level::L2 => Level::L2,
+        site::Level::L3 => Level::L3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clawmesh_twin::site::Name;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct Farm {
+        name: String,
+        plan: Option<Plan>,
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(text: &str) -> T {
+        let options =
+            ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+        options.from_str(text).unwrap()
+    }
+
+    fn found(change: impl FnOnce(&mut Plan, &mut Policy)) -> Vec<String> {
+        let farm: Farm = read(include_str!("../../../assets/sites/farm.ron"));
+        let mut plan = farm.plan.unwrap();
+        let mut policy: Policy = read(include_str!("../../../assets/sites/farm.policy.ron"));
+        change(&mut plan, &mut policy);
+        let faults = disagreements(&farm.name, &plan, &policy);
+        faults.into_iter().map(|fault| format!("{}: {}", fault.at, fault.sentence)).collect()
+    }
+
+    #[test]
+    fn the_policy_of_the_farm_fits_the_farm() {
+        assert_eq!(found(|_, _| {}), [""; 0]);
+    }
+
+    #[test]
+    fn what_the_policy_names_and_the_site_has_not_is_told() {
+        let name = |text| Name::new(text).unwrap();
+        for (faults, words) in [
+            (
+                found(|_, policy| policy.site = "orchard".to_owned()),
+                "site: the policy is made for \"orchard\"",
+            ),
+            (
+                found(|plan, _| drop(plan.actuators.remove(0))),
+                "actuators[0].actuator: actuator:pump:pump-main-01 is no actuator",
+            ),
+            (found(|plan, _| plan.sensors.clear()), "sensor:tank-level:tank-01 is no sensor of this site"),
+            (
+                found(|plan, _| plan.sensors[0].node = name("command-center")),
+                "is mounted on command-center, not on field-node",
+            ),
+            (found(|plan, _| drop(plan.nodes.remove(1))), "field-node is no node of this site"),
+            (found(|plan, _| plan.zones[2].name = name("z-other")), "z-food-forest-core is no zone"),
+            (
+                found(|plan, _| drop(plan.operations.remove(0))),
+                "\"start\" serves \"irrigation\", which is no",
+            ),
+            (found(|plan, _| plan.operations[0].done_by = DoneBy::Human), "\"irrigation\", which people do"),
+            (
+                found(|plan, _| plan.operations[0].level = site::Level::L3),
+                "the site wants L3 for \"irrigation\", the policy gives L2",
+            ),
+        ] {
+            assert!(faults.iter().any(|fault| fault.contains(words)), "{words:?} is not in {faults:#?}");
+        }
+    }
+
+    #[test]
+    fn a_pump_looks_at_its_water_and_a_valve_draws_on_its_zone() {
+        let blind = found(|_, policy| {
+            policy.actuators[0].interlocks.retain(|interlock| interlock.rule == Rule::Interlock);
+        });
+        assert!(blind[0].starts_with("actuators[0].interlocks: a pump needs an interlock"), "{blind:?}");
+        let unbounded = found(|_, policy| policy.actuators[1].draws.retain(|name| name == "tank-01"));
+        assert!(unbounded[0].starts_with("actuators[1].draws: the valve waters z-food-forest-core"));
+    }
+
+    #[test]
+    fn where_the_hardware_does_not_end_it_somebody_is_asked() {
+        let free = |on_silence| {
+            found(|plan, policy| {
+                plan.actuators[1].on_silence = on_silence;
+                policy.actuators[1].class = HazardClass::Hazardous;
+                policy.actuators[1].level = Level::L1;
+                plan.operations.iter_mut().for_each(|work| work.level = site::Level::L1);
+            })
+        };
+        for on_silence in [OnSilence::Holds, OnSilence::Unknown] {
+            let faults = free(on_silence);
+            assert!(faults[0].contains("forbids L1"), "{faults:?}");
+        }
+        assert_eq!(free(OnSilence::ClosesAfter { seconds: 5 }), [""; 0]);
+    }
+}
