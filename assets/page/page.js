@@ -131,6 +131,13 @@ const SENSORS = [
   { label: "Flags", kind: "flags", show: showFlags },
 ];
 
+const ACTUATORS = [
+  { label: "Actuator", show: (cell, { actuator }) => setName(cell, actuator) },
+  { label: "Position", show: (cell, { position }, { isLive }) => setBadges(cell, [words.position(isLive ? position : null)]) },
+  { label: "Since", kind: "number", show: ageOf((actuator) => actuator.since_ms) },
+  { label: "Notes", kind: "wrap", show: (cell, actuator) => setBadges(cell, words.actuatorNotes(actuator)) },
+];
+
 const BELIEFS = [
   { label: "Key", show: (cell, belief) => setName(cell, belief.key) },
   { label: "Value", kind: "value wrap", show: (cell, belief) => setName(cell, words.anyValue(belief.value, belief.unit)) },
@@ -194,6 +201,7 @@ function showSpark(cell, sensor) {
 const tables = {
   peers: new LiveTable(byId("peers"), PEERS, "No other node has been seen yet."),
   sensors: new LiveTable(byId("sensors"), SENSORS, "No sensor has been described yet."),
+  actuators: new LiveTable(byId("actuators"), ACTUATORS, "This node drives nothing."),
   beliefs: new LiveTable(byId("beliefs"), BELIEFS, "The world holds no beliefs yet."),
   refusals: new LiveTable(byId("refusals"), REFUSALS, "Nothing has been refused."),
 };
@@ -221,6 +229,8 @@ function draw() {
   const context = { sinceMs: performance.now() - state.freshAt, isLive: !isOld() };
   tables.peers.show([{ key: "all", items: snapshot.peers }], ({ id }) => id, context);
   tables.sensors.show(byNode(snapshot), sensorKey, context);
+  byId("actuators-panel").hidden = snapshot.actuators.length === 0;
+  tables.actuators.show([{ key: "all", items: snapshot.actuators }], ({ actuator }) => actuator, context);
   tables.beliefs.show([{ key: "all", items: snapshot.beliefs }], ({ key }) => key, context);
   tables.refusals.show([{ key: "all", items: snapshot.refusals }], ({ code, from }) => `${code} ${from}`, context);
 }

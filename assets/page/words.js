@@ -82,6 +82,24 @@ export function flag(name) {
   return { text, tone, meaning };
 }
 
+/** Where an actuator is, as its hardware says. */
+export function position(word) {
+  switch (word) {
+    case "on": return { text: "on", tone: "warn", meaning: "it lets pass, or runs" };
+    case "off": return { text: "off", tone: "good", meaning: "it lets nothing pass, or stands" };
+    default: return { text: "unknown", tone: "bad", meaning: "it is on its way, or nobody can tell" };
+  }
+}
+
+/** What a person should know before they ask anything of an actuator. */
+export function actuatorNotes({ answers, local_control: isHeld, unsafe_because: fault }) {
+  const notes = [];
+  if (!answers) notes.push({ text: "does not answer", tone: "bad" });
+  if (isHeld) notes.push({ text: "under local control", tone: "warn", meaning: "hands win: it is left alone" });
+  if (fault) notes.push({ text: "not made safe", tone: "bad", meaning: fault });
+  return notes;
+}
+
 export const tier = (name) => TIERS[name] ?? "";
 export const livenessTone = (name) => LIVENESS[name] ?? "quiet";
 export const count = (number) => new Intl.NumberFormat("en").format(number);

@@ -10,6 +10,7 @@ use crate::publish::{Outbox, OutboxPort, PublishPlugin, SnapshotPort, SnapshotSi
 use crate::replay::{DigestRecord, DomainId, JournalWriter, LastDigest, Record, ReplayPlugin, take_digest};
 use crate::safety::SafetyPlugin;
 use crate::settings::Settings;
+use crate::site::{DriverPort, DriversPort, SitePlugin};
 use crate::world::WorldPlugin;
 
 /// What a system's error becomes: a panic in tests and replay, a latched stop in a live node.
@@ -27,6 +28,8 @@ pub struct Ports {
     pub outbox: Outbox,
     /// The way to readers.
     pub snapshots: Box<dyn SnapshotSink>,
+    /// The way to the driver layer, if this node has actuators.
+    pub drivers: Option<Box<dyn DriverPort>>,
     /// What a system's error becomes.
     pub fault_handler: FaultHandler,
 }
@@ -49,6 +52,9 @@ impl Core {
             .insert_resource(journal)
             .insert_resource(OutboxPort(ports.outbox))
             .insert_resource(SnapshotPort(ports.snapshots));
+        if let Some(drivers) = ports.drivers {
+            core.app.insert_resource(DriversPort(drivers));
+        }
         core
     }
 
@@ -68,6 +74,7 @@ impl Core {
             IntakePlugin,
             MeshPlugin::default(),
             WorldPlugin::default(),
+            SitePlugin,
             SafetyPlugin,
             PublishPlugin,
         ));

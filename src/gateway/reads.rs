@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use clawmesh_core::publish::{BeliefView, NodeView, PeerView, SensorView};
+use clawmesh_core::publish::{ActuatorView, BeliefView, NodeView, PeerView, SensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Fault;
@@ -48,6 +48,8 @@ pub struct World {
     pub snapshot_age_ms: u64,
     /// Sensors, by node and capability.
     pub sensors: Vec<SensorView>,
+    /// Actuators of this node, by capability.
+    pub actuators: Vec<ActuatorView>,
     /// Beliefs, by key.
     pub beliefs: Vec<BeliefView>,
     /// Rows that `limit` left off.
@@ -105,6 +107,7 @@ pub(crate) async fn world(
         wall_ms: newest.snapshot.wall_ms,
         snapshot_age_ms: newest.age_ms(),
         sensors,
+        actuators: newest.snapshot.actuators.clone(),
         beliefs,
         left_off: sensors_left_off + beliefs_left_off,
     }))

@@ -88,6 +88,7 @@ impl LabNode {
             journal: Box::new(self.journal.clone()),
             outbox: outbox_in,
             snapshots: Box::new(KeepNewest(Arc::clone(&snapshot))),
+            drivers: None,
             fault_handler: bevy_panics(),
         };
         let core = Core::live(settings, ports);

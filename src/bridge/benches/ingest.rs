@@ -162,6 +162,7 @@ impl Ingest {
             next_sequence: 1,
             outbox,
             snapshots: Box::new(NoReader),
+            drivers: None,
             fault_handler: |fault, context| panic!("{context}: {fault}"),
         };
         let mut core = Core::live(settings(own.id(), key.id()), ports);

@@ -152,6 +152,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
             next_sequence: 1,
             outbox: outbox_in,
             snapshots: Box::new(NoReader),
+            drivers: None,
             fault_handler: |fault, context| panic!("{context}: {fault}"),
         },
     );

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clawmesh_authority::Value;
-use clawmesh_core::publish::{BeliefView, SensorView};
+use clawmesh_core::publish::{ActuatorView, BeliefView, SensorView};
 use clawmesh_gateway::{STALLED_AFTER_MS, World};
 
 use super::args::WorldArgs;
@@ -17,9 +17,10 @@ pub fn run(state_dir: Option<PathBuf>, args: &WorldArgs) -> anyhow::Result<ExitC
     let client = Client::new(state_dir, &args.target)?;
     let mut world: World = block_on(client.get("/api/world"))?;
     warn_of_stall(world.snapshot_age_ms);
-    let is_known = !world.sensors.is_empty() || !world.beliefs.is_empty();
+    let is_known = !(world.sensors.is_empty() && world.actuators.is_empty() && world.beliefs.is_empty());
     if let Some(part) = &args.containing {
         world.sensors.retain(|row| row.sensor.contains(part));
+        world.actuators.retain(|row| row.actuator.contains(part));
         world.beliefs.retain(|row| row.key.contains(part));
     }
     if args.target.json {
@@ -36,12 +37,15 @@ fn page(world: &World, containing: Option<&str>) -> String {
     if !world.sensors.is_empty() {
         tables.push(sensor_table(&world.sensors, world.snapshot_age_ms));
     }
+    if !world.actuators.is_empty() {
+        tables.push(actuator_table(&world.actuators, world.snapshot_age_ms));
+    }
     if !world.beliefs.is_empty() {
         tables.push(belief_table(&world.beliefs, world.snapshot_age_ms));
     }
     match (tables.is_empty(), containing) {
         (false, _) => tables.join("\n\n"),
-        (true, Some(part)) => format!("no sensor and no belief contains {part:?}"),
+        (true, Some(part)) => format!("no sensor, no actuator and no belief contains {part:?}"),
         (true, None) => {
             "nothing is known yet; try `clawmesh start --host-sensors`, or map a topic in site.ron".to_owned()
         }
@@ -86,6 +90,28 @@ fn sensor_row(row: &SensorView, snapshot_age_ms: u64) -> Vec<String> {
     ]
 }
 
+fn actuator_table(actuators: &[ActuatorView], snapshot_age_ms: u64) -> String {
+    let rows: Vec<Vec<String>> = actuators
+        .iter()
+        .map(|row| {
+            let position = row.position.clone().unwrap_or_else(|| "unknown".to_owned());
+            let since = age(row.since_ms.saturating_add(snapshot_age_ms));
+            vec![plain(&row.actuator), position, since, plain(&notes_on(row))]
+        })
+        .collect();
+    table(&["actuator", "position", "since", "notes"], &rows)
+}
+
+/// What a person should know before they ask anything of it.
+fn notes_on(row: &ActuatorView) -> String {
+    let notes = [
+        (!row.answers).then_some("does not answer"),
+        row.local_control.then_some("under local control"),
+        row.unsafe_because.as_deref(),
+    ];
+    notes.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
 fn belief_table(beliefs: &[BeliefView], snapshot_age_ms: u64) -> String {
     let rows: Vec<Vec<String>> = beliefs
         .iter()
@@ -116,6 +142,10 @@ mod tests {
                 "unit": "L/min", "period_ms": 1000, "origin_ms": 7, "age_ms": 1_000, "tier": "T2", "flags": [],
                 "samples": 1,
             }],
+            "actuators": [{
+                "actuator": "actuator:valve:main", "position": null, "answers": true, "local_control": true,
+                "unsafe_because": null, "since_ms": 1_000,
+            }],
             "beliefs": [{
                 "key": "gate", "value": "open", "unit": null, "age_ms": 1_000, "tier": "T1", "source": id,
                 "origin_ms": 7, "hlc": clawmesh_authority::Hlc::default(), "supported_by": null,
@@ -128,7 +158,7 @@ mod tests {
     fn every_age_is_as_of_now_not_as_of_the_snapshot() {
         for (snapshot_age_ms, shown) in [(0, "  1.0 s  "), (2_500, "  3.5 s  "), (60_000, "  61 s  ")] {
             let page = page(&world(snapshot_age_ms), None);
-            assert_eq!(page.matches(shown).count(), 2, "{page}");
+            assert_eq!(page.matches(shown).count(), 3, "{page}");
         }
     }
 
@@ -141,8 +171,8 @@ mod tests {
 
     #[test]
     fn nothing_known_and_nothing_found_are_told_apart() {
-        let empty = World { sensors: Vec::new(), beliefs: Vec::new(), ..world(0) };
+        let empty = World { sensors: Vec::new(), actuators: Vec::new(), beliefs: Vec::new(), ..world(0) };
         assert!(page(&empty, None).starts_with("nothing is known yet; "));
-        assert_eq!(page(&empty, Some("foo")), "no sensor and no belief contains \"foo\"");
+        assert_eq!(page(&empty, Some("foo")), "no sensor, no actuator and no belief contains \"foo\"");
     }
 }

@@ -1,11 +1,13 @@
 //! The stop that outlives the process. Unknown is unsafe: any doubt about the file counts as latched.
 
+use clawmesh_drivers::{KeepStop, StopLatch};
 use serde::{Deserialize, Serialize};
 
-use crate::config::durable_file::{create_atomic, read_bounded};
+use crate::config::durable_file::{create_atomic, read_bounded, remove_durably};
 use crate::config::error::ConfigError;
 use crate::config::ron_text;
 use crate::config::state_dir::StateDir;
+use crate::moments::unix_ms;
 
 /// The longest reason we keep, in bytes.
 pub const REASON_BYTES_MAX: usize = 512;
@@ -18,6 +20,26 @@ pub struct StopRecord {
     pub reason: String,
     /// By the clock of this node, Unix milliseconds; 0 when it is not known.
     pub at_unix_ms: u64,
+}
+
+/// The stop latch of a node, as the last process left it.
+#[must_use]
+pub fn open(dir: &StateDir) -> StopLatch {
+    StopLatch::new(load(dir).map(|record| record.reason), Keeper(dir.clone()))
+}
+
+/// Keeps the stop of one node in its state dir.
+struct Keeper(StateDir);
+
+impl KeepStop for Keeper {
+    fn keep(&self, reason: &str) -> Result<String, String> {
+        let kept = latch(&self.0, reason, unix_ms()).map_err(|fault| fault.to_string())?;
+        Ok(kept.reason)
+    }
+
+    fn forget(&self) -> Result<(), String> {
+        remove_durably(&self.0.stop_file()).map_err(|fault| fault.to_string())
+    }
 }
 
 /// The latched stop; `None` only when there certainly is no stop file.
@@ -63,7 +85,6 @@ fn shortened(reason: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::durable_file::remove_durably;
     use proptest::prelude::*;
     use std::fs;
 

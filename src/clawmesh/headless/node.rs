@@ -11,6 +11,7 @@ use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, Source
 use clawmesh_core::publish::{NodeView, Outbox, OutboxReader, outbox};
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::{Core, Ports, Settings};
+use clawmesh_drivers::StopLatch;
 use clawmesh_gateway::{
     BoundGateway, GatewayConfig, GatewayPorts, SnapshotFeed, SnapshotFeeder, snapshot_feed,
 };
@@ -106,7 +107,7 @@ struct Start {
     key: NodeKey,
     token: String,
     site: SiteFile,
-    stop: Option<String>,
+    latch: StopLatch,
     settings: Settings,
 }
 
@@ -135,7 +136,7 @@ impl Start {
         Ok(Self {
             token: token::load_or_create(dir)?.reveal().to_owned(),
             site,
-            stop: stop_file::load(dir).map(|stop| stop.reason),
+            latch: stop_file::open(dir),
             key: identity.key,
             settings,
         })
@@ -221,7 +222,7 @@ impl Node {
     fn start(options: &Options, start: Start, journal: OpenJournal, ways: Ways) -> anyhow::Result<Self> {
         let Ways { inbox, inboxes, outbox, outbox_reader, feeder, commits, .. } = ways;
         let marks = marks_in(&journal.recovered.inputs);
-        let stop = start.stop.clone().map(|reason| InputBody::StopLatched { reason });
+        let stop = start.latch.why().map(|reason| InputBody::StopLatched { reason });
         let recovered = journal.recovered.inputs.into_iter().map(|body| recheck(body, &start.settings));
         for body in recovered.chain(stop) {
             inbox.offer_own(SourceId::Journal, body, None).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
@@ -236,13 +237,14 @@ impl Node {
                 next_sequence: journal.next_sequence,
                 outbox,
                 snapshots: Box::new(feeder),
+                drivers: None,
                 fault_handler: faults::remember,
             },
         );
         let death = Arc::<Notify>::default();
         let mourner = Arc::clone(&death);
-        let ticker =
-            Ticker::start(core, hz, inbox.clone(), options.dir.clone(), move || mourner.notify_one())?;
+        let latch = start.latch.clone();
+        let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
         let bridge = bridge(&options.config, start, &inbox, outbox_reader, &commits, marks)?;
         let wants_host = options.config.host_sensors.value;
         let host_sensors = wants_host.then(|| HostSensors::start(inbox)).transpose()?;

@@ -9,10 +9,9 @@ use std::time::Duration;
 use clawmesh_authority::{Code, Refusal};
 use clawmesh_core::Core;
 use clawmesh_core::intake::{InboxHandle, Input, InputBody, SourceId, StreamKey};
+use clawmesh_drivers::StopLatch;
 
 use super::faults;
-use crate::config::state_dir::StateDir;
-use crate::config::stop_file;
 use crate::moments::{now, unix_ms};
 
 /// The wall clock is sampled when the estimate is off by more than this, and once a second.
@@ -33,12 +32,12 @@ impl Ticker {
         core: Core,
         hz: u32,
         inbox: InboxHandle,
-        dir: StateDir,
+        latch: StopLatch,
         on_death: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<Self> {
         let stop = Arc::<AtomicBool>::default();
         let period = Duration::from_secs(1) / hz.max(1);
-        Self::spawn(Beat { core, period, inbox, dir, sampled: None, stop }, on_death)
+        Self::spawn(Beat { core, period, inbox, latch, sampled: None, stop }, on_death)
     }
 
     fn spawn(beat: Beat, on_death: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
@@ -77,7 +76,7 @@ struct Beat {
     core: Core,
     period: Duration,
     inbox: InboxHandle,
-    dir: StateDir,
+    latch: StopLatch,
     /// Wall time and tick of the last clock sample.
     sampled: Option<(u64, u64)>,
     stop: Arc<AtomicBool>,
@@ -137,10 +136,10 @@ impl Beat {
         self.inbox.offer_stream(StreamKey { source: SourceId::Clock, what: String::new() }, input);
     }
 
-    /// The file first: if the process dies now, the next one comes up stopped.
+    /// The latch first: drivers see it at once, and if the process dies now, the next one comes up stopped.
     fn latch_stop(&self, reason: &str) {
         tracing::error!("the stop is latched: {reason}");
-        if let Err(fault) = stop_file::latch(&self.dir, reason, unix_ms()) {
+        if let Err(fault) = self.latch.set(reason) {
             tracing::error!("the stop could not be written down: {fault}");
         }
         let body = InputBody::StopLatched { reason: reason.to_owned() };
@@ -177,6 +176,8 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::config::state_dir::StateDir;
+    use crate::config::stop_file;
 
     struct Nowhere;
 
@@ -207,18 +208,23 @@ mod tests {
             next_sequence: 1,
             outbox: outbox(1, 1).0,
             snapshots: Box::new(snapshot_feed().0),
+            drivers: None,
             fault_handler: faults::remember,
         };
         let mut core = Core::live(settings, ports);
         core.world_mut().resource_mut::<Schedules>().add_systems(FixedUpdate, system);
         let folder = tempfile::tempdir().unwrap();
-        let dir = StateDir::find(Some(folder.path().to_owned())).unwrap();
+        let latch = stop_file::open(&state_of(&folder));
         let period = Duration::from_millis(5);
-        (folder, Beat { core, period, inbox, dir, sampled: None, stop: Arc::default() })
+        (folder, Beat { core, period, inbox, latch, sampled: None, stop: Arc::default() })
     }
 
-    fn latched(beat: &Beat) -> Option<String> {
-        stop_file::load(&beat.dir).map(|record| record.reason)
+    fn state_of(folder: &TempDir) -> StateDir {
+        StateDir::find(Some(folder.path().to_owned())).unwrap()
+    }
+
+    fn on_disk(folder: &TempDir) -> Option<String> {
+        stop_file::load(&state_of(folder)).map(|record| record.reason)
     }
 
     #[test]
@@ -226,11 +232,11 @@ mod tests {
         fn fail(tick: Res<clawmesh_core::clock::Tick>) -> Result {
             if tick.0 == 2 { Err("the tank has no bottom".into()) } else { Ok(()) }
         }
-        let (_folder, mut beat) = beat_with(fail.in_set(TickSystems::Plan));
+        let (folder, mut beat) = beat_with(fail.in_set(TickSystems::Plan));
         beat.step().unwrap();
-        assert_eq!(latched(&beat), None);
+        assert_eq!(on_disk(&folder), None);
         beat.step().unwrap();
-        let reason = latched(&beat).expect("the stop is on disk before the next tick");
+        let reason = on_disk(&folder).expect("the stop is on disk before the next tick");
         assert!(reason.contains("the tank has no bottom"), "{reason}");
         beat.step().unwrap();
         assert_eq!(beat.core.world().resource::<StopState>().0.as_deref(), Some(reason.as_str()));
@@ -268,13 +274,11 @@ mod tests {
             panic!("nobody thought of this");
         }
         let (folder, beat) = beat_with(panic.in_set(TickSystems::Verify));
-        let dir = beat.dir.clone();
         let (tell, told) = mpsc::sync_channel(1);
         let ticker = Ticker::spawn(beat, move || tell.send(()).unwrap()).unwrap();
         told.recv().unwrap();
         let sentence = ticker.close().unwrap();
         assert!(sentence.contains("nobody thought of this"), "{sentence}");
-        assert_eq!(stop_file::load(&dir).map(|record| record.reason), Some(sentence));
-        drop(folder);
+        assert_eq!(on_disk(&folder), Some(sentence));
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use clawmesh_authority::{
-    Capability, Hlc, Lane, LaneMark, NodeId, Observation, Refusal, SensorSpec, Tier, Unit,
+    Capability, Hlc, Lane, LaneMark, NodeId, Observation, ProposalId, Refusal, SensorSpec, Setpoint, Tier,
+    Unit,
 };
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ pub enum SourceId {
     /// Sensors of the machine this node runs on.
     #[n(3)]
     HostSensors,
+    /// The driver layer: what actuators say, and what became of commands.
+    #[n(7)]
+    Drivers,
     /// The zenoh edge itself: links, liveliness, refusals, mapped foreign samples.
     #[n(4)]
     Bridge,
@@ -78,6 +82,75 @@ pub enum LinkState {
         /// One sentence: what failed and what to do.
         #[n(0)]
         sentence: String,
+    },
+}
+
+/// How an actuator stands, as its hardware says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct ActuatorReport {
+    /// True while the hardware answers.
+    #[n(0)]
+    pub answers: bool,
+    /// Where it is; absent while it is on its way, or nobody can tell.
+    #[n(1)]
+    pub position: Option<Setpoint>,
+    /// True while a hand holds it.
+    #[n(2)]
+    pub local_control: bool,
+}
+
+/// What the driver layer saw or did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
+pub enum DriverReport {
+    /// An actuator stands otherwise than it was told last.
+    #[n(0)]
+    Seen {
+        /// The actuator.
+        #[n(0)]
+        actuator: Capability,
+        /// How it stands.
+        #[n(1)]
+        seen: ActuatorReport,
+    },
+    /// The hardware took a command: an acknowledgement, and no proof.
+    #[n(1)]
+    Carried {
+        /// The proposal.
+        #[n(0)]
+        proposal: ProposalId,
+        /// Which of its steps.
+        #[n(1)]
+        step: usize,
+    },
+    /// A command did not reach the hardware, or the hardware did not take it.
+    #[n(2)]
+    NotCarried {
+        /// The proposal.
+        #[n(0)]
+        proposal: ProposalId,
+        /// Which of its steps.
+        #[n(1)]
+        step: usize,
+        /// Why, one sentence.
+        #[n(2)]
+        why: String,
+    },
+    /// An actuator was made safe, or was tried to be.
+    #[n(3)]
+    MadeSafe {
+        /// The actuator.
+        #[n(0)]
+        actuator: Capability,
+        /// Why, in words.
+        #[n(1)]
+        why: String,
+        /// What it ran for, if it ran for a proposal.
+        #[n(2)]
+        proposal: Option<ProposalId>,
+        /// Why it is not shown to be safe, if it is not.
+        #[n(3)]
+        fault: Option<String>,
     },
 }
 
@@ -166,6 +239,9 @@ pub enum InputBody {
         #[n(0)]
         reason: String,
     },
+    /// The driver layer saw or did something.
+    #[n(12)]
+    Driver(#[n(0)] DriverReport),
 }
 
 /// One input on its way to the tick.
@@ -203,6 +279,7 @@ impl fmt::Display for SourceId {
             Self::Journal => f.write_str("journal"),
             Self::Runner => f.write_str("runner"),
             Self::HostSensors => f.write_str("host-sensors"),
+            Self::Drivers => f.write_str("drivers"),
             Self::Bridge => f.write_str("bridge"),
             Self::Gateway => f.write_str("gateway"),
             Self::Node(node) => write!(f, "{node}"),
@@ -251,6 +328,7 @@ impl InputBody {
             Self::Refused { .. } => "refused",
             Self::LinkChanged(_) => "link_changed",
             Self::StopLatched { .. } => "stop_latched",
+            Self::Driver(_) => "driver",
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub peers: Vec<PeerView>,
     /// Sensors, by node and capability.
     pub sensors: Vec<SensorView>,
+    /// Every actuator this node drives, by capability.
+    pub actuators: Vec<ActuatorView>,
     /// Beliefs, by key.
     pub beliefs: Vec<BeliefView>,
     /// Refusals, by code and sender.
@@ -103,6 +105,23 @@ pub struct SensorView {
     pub samples: u64,
     /// What is wrong with it: `stale`, `stuck`, `out_of_range`, `future`, `undescribed`, `silent`.
     pub flags: Vec<String>,
+}
+
+/// An actuator and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActuatorView {
+    /// Its capability.
+    pub actuator: String,
+    /// `on` or `off`, as its hardware says; absent while that is unknown.
+    pub position: Option<String>,
+    /// True while its hardware answers.
+    pub answers: bool,
+    /// True while a hand holds it.
+    pub local_control: bool,
+    /// Why it could not be made safe, if it could not.
+    pub unsafe_because: Option<String>,
+    /// Milliseconds since it came to stand so.
+    pub since_ms: u64,
 }
 
 /// What the world holds for one key.

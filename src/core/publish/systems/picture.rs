@@ -11,11 +11,12 @@ use crate::mesh::{
 };
 use crate::publish::components::SnapshotPort;
 use crate::publish::snapshot::{
-    BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, Snapshot,
+    ActuatorView, BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, Snapshot,
 };
 use crate::replay::LastDigest;
 use crate::safety::{LinkStatus, Refusals, StopState};
 use crate::settings::Settings;
+use crate::site::{Actuator, Stands};
 use crate::world::{Belief, BeliefKey, Latest, Profile, Quality, Sensor, Sensors, SupportedBy};
 
 /// Milliseconds between two snapshots.
@@ -50,6 +51,7 @@ pub(in crate::publish) struct Shown<'w, 's> {
     profiles: Query<'w, 's, &'static NodeProfile>,
     sensors:
         Query<'w, 's, (&'static Sensor, Option<&'static Profile>, Option<&'static Latest>, &'static Quality)>,
+    actuators: Query<'w, 's, (&'static Actuator, &'static Stands)>,
     beliefs: Query<'w, 's, (&'static BeliefKey, &'static Belief, Option<&'static SupportedBy>)>,
 }
 
@@ -72,6 +74,7 @@ impl Shown<'_, '_> {
             stop: self.stop.0.clone(),
             peers: self.peers(),
             sensors: self.sensors(wall_ms),
+            actuators: self.actuators(),
             beliefs: self.beliefs(wall_ms),
             refusals: self.refusals(),
             digest: self
@@ -120,6 +123,21 @@ impl Shown<'_, '_> {
                 period_ms: profile.map(|profile| profile.0.period_ms),
                 samples: latest.map_or(0, |latest| latest.samples),
                 flags: quality.words().map(str::to_owned).collect(),
+            })
+            .collect()
+    }
+
+    fn actuators(&self) -> Vec<ActuatorView> {
+        let mut rows: Vec<_> = self.actuators.iter().collect();
+        rows.sort_by_key(|(actuator, _)| *actuator);
+        rows.into_iter()
+            .map(|(actuator, stands)| ActuatorView {
+                actuator: actuator.0.to_string(),
+                position: stands.seen.position.map(|position| position.to_string()),
+                answers: stands.seen.answers,
+                local_control: stands.seen.local_control,
+                unsafe_because: stands.unsafe_because.clone(),
+                since_ms: self.settings.ms_of_ticks(self.tick.0 - stands.since_tick),
             })
             .collect()
     }

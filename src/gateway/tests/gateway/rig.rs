@@ -9,7 +9,7 @@ use axum::http::{Request, Response, StatusCode};
 use clawmesh_authority::{Code, Hlc, NodeId, Tier, Unit, Value};
 use clawmesh_core::intake::{InboxLimits, Inboxes, LinkState, doors};
 use clawmesh_core::publish::{
-    BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, Snapshot, SnapshotSink,
+    ActuatorView, BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, Snapshot, SnapshotSink,
 };
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_gateway::{GatewayConfig, GatewayPorts, Refused, SnapshotFeeder, router, snapshot_feed};
@@ -146,6 +146,14 @@ pub fn snapshot() -> Snapshot {
             sensor(NodeId(far), "sensor:level:tank-1", &["stale"]),
             sensor(NodeId(far), "sensor:level:tank-2", &[]),
         ],
+        actuators: vec![ActuatorView {
+            actuator: "actuator:valve:valve-1".to_owned(),
+            position: Some("off".to_owned()),
+            answers: true,
+            local_control: false,
+            unsafe_because: None,
+            since_ms: 1_000,
+        }],
         beliefs: vec![BeliefView {
             key: "zone-1/gate".to_owned(),
             value: Value::Text("open".to_owned()),

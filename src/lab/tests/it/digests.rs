@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 
 use bevy::ecs::relationship::Relationship;
 use bevy::prelude::*;
-use clawmesh_authority::{Code, LaneMark, NodeId, Refusal, Value};
+use clawmesh_authority::{Capability, Code, LaneMark, NodeId, Refusal, Setpoint, Value};
 use clawmesh_core::Core;
 use clawmesh_core::clock::{Tick, WallClock};
-use clawmesh_core::intake::{InputBody, LinkState, SourceId};
+use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, LinkState, SourceId};
 use clawmesh_core::mesh::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trusted,
 };
 use clawmesh_core::publish::OwnLanes;
 use clawmesh_core::replay::{DigestRecord, DigestRegistry};
 use clawmesh_core::safety::{LinkStatus, Refusals, StopState};
+use clawmesh_core::site::{Actuator, Stands};
 use clawmesh_core::world::{Belief, BeliefKey, Latest, MountedOn, Profile, Quality, Sensor, SupportedBy};
 use clawmesh_lab::Lab;
 use serde::Serialize;
@@ -29,6 +30,13 @@ fn full_world() -> Lab {
     lab.sample("pump", flow_of(12.5));
     lab.record("barn", "gate", Value::Text("open".to_owned()));
     lab.offer("barn", SourceId::Runner, InputBody::StopLatched { reason: "drill".to_owned() });
+    let valve = Capability::new("actuator:valve:main").expect("it is well-formed");
+    let seen = ActuatorReport { answers: true, position: Some(Setpoint::Off), local_control: false };
+    let seen = DriverReport::Seen { actuator: valve.clone(), seen };
+    lab.offer("barn", SourceId::Drivers, InputBody::Driver(seen));
+    let (why, fault) = ("drill".to_owned(), Some("it is stuck".to_owned()));
+    let safe = DriverReport::MadeSafe { actuator: valve, why, proposal: None, fault };
+    lab.offer("barn", SourceId::Drivers, InputBody::Driver(safe));
     let refusal = Refusal::new(Code::Replayed, "somebody", "heard before");
     lab.offer("barn", SourceId::Bridge, InputBody::Refused { refusal, count: 3 });
     let open = LinkState::Open { listen: vec!["tcp/127.0.0.1:7447".to_owned()] };
@@ -129,6 +137,8 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         every_alteration_shows::<StopState>(world),
         every_alteration_shows::<LinkStatus>(world),
         every_alteration_shows::<OwnLanes>(world),
+        every_alteration_shows::<Actuator>(world),
+        every_alteration_shows::<Stands>(world),
         removing_shows::<Trusted>(world),
         removing_shows::<OwnNode>(world),
         retargeting_shows::<MountedOn>(world, own_node),

@@ -1,0 +1,56 @@
+//! Actuators of this node, and the way to the layer that drives them.
+
+use bevy::prelude::{Component, Resource};
+use clawmesh_authority::{AuthorizedCommand, Capability};
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::intake::ActuatorReport;
+
+/// An actuator that this node drives.
+#[derive(
+    Component, Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
+#[component(immutable)]
+#[require(Stands)]
+pub struct Actuator(#[n(0)] pub Capability);
+
+/// How an actuator stands, as its hardware said last.
+#[derive(Component, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct Stands {
+    /// What the hardware said.
+    #[n(0)]
+    pub seen: ActuatorReport,
+    /// The tick it said so; a tick without a word from a driver means that nothing has changed.
+    #[n(1)]
+    pub since_tick: u64,
+    /// Why it could not be made safe when that was last tried, if it could not.
+    #[n(2)]
+    pub unsafe_because: Option<String>,
+}
+
+/// The order found no place: the driver layer is not keeping up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoPlace;
+
+/// The way to the driver layer. It must not wait.
+pub trait DriverPort: Send + Sync + 'static {
+    /// Carries a command out once the journal holds row `cause`.
+    ///
+    /// # Errors
+    /// When there is no place; nothing was taken.
+    fn carry(&self, command: AuthorizedCommand, cause: u64) -> Result<(), NoPlace>;
+
+    /// Makes an actuator safe now.
+    ///
+    /// # Errors
+    /// When there is no place; nothing was taken.
+    fn make_safe(&self, actuator: &Capability, why: &str) -> Result<(), NoPlace>;
+
+    /// Says that the tick is alive.
+    fn renew(&self);
+}
+
+/// The driver layer of a live node that has actuators.
+#[derive(Resource)]
+pub struct DriversPort(pub Box<dyn DriverPort>);

@@ -1,0 +1,153 @@
+//! The stop latch: set by anybody at any time, read before every write, ended by a person only.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+/// Where the stop outlives the process.
+pub trait KeepStop: Send + Sync {
+    /// Writes it down and returns the reason that counts: the first one, when there was one before.
+    ///
+    /// # Errors
+    /// Why it could not be written down; it is latched in memory all the same.
+    fn keep(&self, reason: &str) -> Result<String, String>;
+
+    /// Takes what was written down away: a person has seen to the cause.
+    ///
+    /// # Errors
+    /// Why it could not be taken away; the stop stays latched.
+    fn forget(&self) -> Result<(), String>;
+}
+
+/// The latch of one node. Clones share it.
+#[derive(Clone)]
+pub struct StopLatch(Arc<Latch>);
+
+struct Latch {
+    is_set: AtomicBool,
+    reason: Mutex<Option<String>>,
+    keeper: Box<dyn KeepStop>,
+    wake: Sender<()>,
+    woken: Receiver<()>,
+}
+
+impl StopLatch {
+    /// The latch as the last process left it.
+    #[must_use]
+    pub fn new(reason: Option<String>, keeper: impl KeepStop + 'static) -> Self {
+        let (wake, woken) = bounded(1);
+        Self(Arc::new(Latch {
+            is_set: AtomicBool::new(reason.is_some()),
+            reason: Mutex::new(reason),
+            keeper: Box::new(keeper),
+            wake,
+            woken,
+        }))
+    }
+
+    /// Latches the stop: in memory first, so that drivers see it at once, then durably. Returns the reason that counts.
+    ///
+    /// # Errors
+    /// Why it could not be written down; it is latched all the same.
+    pub fn set(&self, reason: &str) -> Result<String, String> {
+        let mut held = self.reason();
+        self.0.is_set.store(true, Ordering::SeqCst);
+        // A full channel means that the driver layer is being woken already.
+        let _ = self.0.wake.try_send(());
+        let first = held.get_or_insert_with(|| reason.to_owned()).clone();
+        let kept = self.0.keeper.keep(&first)?;
+        Ok(held.insert(kept).clone())
+    }
+
+    /// Ends the stop. Nothing that ran before it goes on by itself.
+    ///
+    /// # Errors
+    /// Why the stop could not be taken off the disk; it stays latched.
+    pub fn rearm(&self) -> Result<(), String> {
+        let mut held = self.reason();
+        self.0.keeper.forget()?;
+        *held = None;
+        self.0.is_set.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// True while the stop is latched.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.is_set.load(Ordering::SeqCst)
+    }
+
+    /// Why it is latched, if it is.
+    #[must_use]
+    pub fn why(&self) -> Option<String> {
+        self.reason().clone()
+    }
+
+    /// Wakes whoever waits here, once for each time the latch is set.
+    pub(crate) fn woken(&self) -> &Receiver<()> {
+        &self.0.woken
+    }
+
+    fn reason(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A place that keeps the stop, or refuses to.
+    #[derive(Clone, Default)]
+    pub(crate) struct Slate {
+        pub kept: Arc<Mutex<Option<String>>>,
+        pub is_broken: bool,
+    }
+
+    impl KeepStop for Slate {
+        fn keep(&self, reason: &str) -> Result<String, String> {
+            if self.is_broken {
+                return Err("the disk is full".to_owned());
+            }
+            Ok(self.kept.lock().unwrap().get_or_insert_with(|| reason.to_owned()).clone())
+        }
+
+        fn forget(&self) -> Result<(), String> {
+            if self.is_broken {
+                return Err("the disk is read-only".to_owned());
+            }
+            *self.kept.lock().unwrap() = None;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_first_reason_counts_and_a_person_ends_it() {
+        let slate = Slate::default();
+        let latch = StopLatch::new(None, slate.clone());
+        assert!(!latch.is_set());
+        assert_eq!(latch.set("smoke"), Ok("smoke".to_owned()));
+        assert_eq!(latch.set("again"), Ok("smoke".to_owned()));
+        assert_eq!((latch.is_set(), slate.kept.lock().unwrap().as_deref()), (true, Some("smoke")));
+        latch.rearm().unwrap();
+        assert_eq!((latch.is_set(), latch.why()), (false, None));
+        assert_eq!(slate.kept.lock().unwrap().as_deref(), None);
+    }
+
+    #[test]
+    fn a_disk_that_does_not_keep_it_keeps_nobody_from_stopping() {
+        let broken = Slate { is_broken: true, ..Slate::default() };
+        let latch = StopLatch::new(None, broken.clone());
+        assert_eq!(latch.set("smoke"), Err("the disk is full".to_owned()));
+        assert!(latch.is_set());
+        assert!(latch.rearm().is_err(), "what cannot be taken off the disk would come back");
+        assert!(latch.is_set());
+    }
+
+    #[test]
+    fn what_the_last_process_left_is_latched_from_the_beginning() {
+        let latch = StopLatch::new(Some("smoke".to_owned()), Slate::default());
+        assert_eq!((latch.is_set(), latch.why().as_deref()), (true, Some("smoke")));
+    }
+}

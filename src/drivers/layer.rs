@@ -1,0 +1,303 @@
+//! The thread that drives: orders in, writes out, deadlines and the stop in between.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingCommand};
+use clawmesh_core::intake::{ActuatorReport, DriverReport, InboxHandle, InputBody, SourceId};
+use clawmesh_core::replay::CommitWatch;
+use crossbeam_channel::select;
+
+use crate::clock::Monotonic;
+use crate::driver::Driver;
+use crate::duties::Duties;
+use crate::latch::StopLatch;
+use crate::orders::{Order, OrderBook, Orders, orders};
+
+/// How often deadlines are looked at.
+const BEAT: Duration = Duration::from_millis(5);
+/// How often actuators are read back, milliseconds.
+const LOOK_EVERY_MS: u64 = 200;
+/// The most commands that wait for the journal.
+const WAITING_MAX: usize = 64;
+/// How long a command waits for the journal before it is given up, milliseconds.
+const WAIT_MS_MAX: u64 = 5_000;
+/// The most reports that wait for the tick.
+const UNSAID_MAX: usize = 1_024;
+
+/// What the driver layer is made of.
+pub struct DriverPorts {
+    /// The hardware.
+    pub driver: Box<dyn Driver>,
+    /// The safe state of every actuator, in the order of the site.
+    pub safe_states: SafeStates,
+    /// The stop.
+    pub latch: StopLatch,
+    /// Where the tick is told.
+    pub inbox: InboxHandle,
+    /// How far the journal is durable.
+    pub commits: CommitWatch,
+    /// How long the tick may be silent before what runs is made safe, milliseconds.
+    pub lease_ms: u64,
+}
+
+/// The running driver layer. When it ends, everything of its node is made safe.
+pub struct DriverLayer {
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DriverLayer {
+    /// Makes every actuator safe and begins to take orders.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(ports: DriverPorts) -> std::io::Result<(Self, Orders)> {
+        let (sender, book) = orders();
+        let ends = Arc::<AtomicBool>::default();
+        let seen = Arc::clone(&ends);
+        let thread = thread::Builder::new().name("drivers".to_owned()).spawn(move || {
+            Layer::new(ports, book).run(&seen);
+        })?;
+        Ok((Self { ends, thread: Some(thread) }, sender))
+    }
+
+    /// Makes everything safe and ends.
+    pub fn close(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the drivers panicked");
+        }
+    }
+}
+
+impl Drop for DriverLayer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A command whose cause is not durable yet.
+struct Waiting {
+    command: AuthorizedCommand,
+    cause: u64,
+    until_ms: u64,
+}
+
+struct Layer {
+    ports: DriverPorts,
+    book: OrderBook,
+    clock: Monotonic,
+    duties: Duties,
+    waiting: VecDeque<Waiting>,
+    /// What the tick was told last of each actuator.
+    told: BTreeMap<Capability, ActuatorReport>,
+    /// What the tick had no place for yet.
+    unsaid: VecDeque<DriverReport>,
+    looked_ms: u64,
+}
+
+impl Layer {
+    fn new(ports: DriverPorts, book: OrderBook) -> Self {
+        Self {
+            ports,
+            book,
+            clock: Monotonic::begin(),
+            duties: Duties::default(),
+            waiting: VecDeque::new(),
+            told: BTreeMap::new(),
+            unsaid: VecDeque::new(),
+            looked_ms: 0,
+        }
+    }
+
+    fn run(mut self, ends: &AtomicBool) {
+        self.make_all_safe("the node has started");
+        let mut was_stopped = false;
+        while !ends.load(Ordering::Relaxed) {
+            let is_stopped = self.ports.latch.is_set();
+            if is_stopped && !was_stopped {
+                self.stop();
+            }
+            was_stopped = is_stopped;
+            self.take_orders();
+            self.carry_what_is_durable();
+            self.end_what_is_due();
+            self.say();
+            if self.clock.now_ms().saturating_sub(self.looked_ms) >= LOOK_EVERY_MS {
+                self.look();
+            }
+        }
+        self.make_all_safe("the node ends");
+    }
+
+    /// Waits for the next order, the stop, or the next beat, whichever comes first.
+    fn take_orders(&mut self) {
+        let (queue, woken) = (self.book.queue.clone(), self.ports.latch.woken().clone());
+        let mut next = select! {
+            recv(queue) -> order => order.ok(),
+            recv(woken) -> _ => None,
+            default(BEAT) => None,
+        };
+        while let Some(order) = next {
+            self.take(order);
+            if self.ports.latch.is_set() {
+                return;
+            }
+            next = queue.try_recv().ok();
+        }
+    }
+
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::MakeSafe { actuator, why } => self.make_safe(&actuator, &why),
+            Order::Carry { command, .. } if self.waiting.len() >= WAITING_MAX => {
+                self.give_up(&command, "too many commands wait for the journal");
+            }
+            Order::Carry { command, cause } => {
+                let until_ms = self.clock.now_ms() + WAIT_MS_MAX;
+                self.waiting.push_back(Waiting { command, cause, until_ms });
+            }
+        }
+    }
+
+    /// Nothing is driven before the row that caused it is durable, and nothing in another order than it was ordered.
+    fn carry_what_is_durable(&mut self) {
+        let (now_ms, committed) = (self.clock.now_ms(), self.ports.commits.committed());
+        while let Some(first) = self.waiting.front() {
+            let is_durable = first.cause <= committed;
+            let is_over = self.ports.commits.failure().is_some() || first.until_ms <= now_ms;
+            if !is_durable && !is_over {
+                return;
+            }
+            if let Some(Waiting { command, .. }) = self.waiting.pop_front() {
+                match is_durable {
+                    true => self.carry(&command),
+                    false => self.give_up(&command, "the journal did not write its cause down in time"),
+                }
+            }
+        }
+    }
+
+    fn carry(&mut self, command: &AuthorizedCommand) {
+        // Read last, right before the write: whoever stopped us in the meantime is heard.
+        if self.ports.latch.is_set() {
+            return self.give_up(command, "the stop is latched");
+        }
+        match self.ports.driver.drive(command) {
+            Ok(()) => {
+                self.duties.begin(command, self.clock.now_ms());
+                let (proposal, step) = (command.proposal(), command.step());
+                self.tell(DriverReport::Carried { proposal, step });
+            }
+            Err(fault) => self.give_up(command, &fault.to_string()),
+        }
+        self.look_at(command.actuator());
+    }
+
+    fn give_up(&mut self, command: &AuthorizedCommand, why: &str) {
+        let (proposal, step) = (command.proposal(), command.step());
+        tracing::warn!("{} was not driven: {why}", command.actuator());
+        self.tell(DriverReport::NotCarried { proposal, step, why: why.to_owned() });
+    }
+
+    fn end_what_is_due(&mut self) {
+        let now_ms = self.clock.now_ms();
+        if self.book.was_renewed() {
+            self.duties.renew(now_ms);
+        }
+        for (actuator, due) in self.duties.due(now_ms, self.ports.lease_ms) {
+            self.make_safe(&actuator, due.in_words());
+        }
+    }
+
+    fn stop(&mut self) {
+        while let Some(Waiting { command, .. }) = self.waiting.pop_front() {
+            self.give_up(&command, "the stop is latched");
+        }
+        self.make_all_safe("the stop is latched");
+    }
+
+    fn make_all_safe(&mut self, why: &str) {
+        for safing in self.ports.safe_states.all().to_vec() {
+            self.bring_about(&safing, why);
+        }
+    }
+
+    fn make_safe(&mut self, actuator: &Capability, why: &str) {
+        match self.ports.safe_states.of(actuator).cloned() {
+            Some(safing) => self.bring_about(&safing, why),
+            None => tracing::error!("the site declares no safe state of {actuator}"),
+        }
+    }
+
+    /// Written only if it differs, never against a hand, and read back.
+    fn bring_about(&mut self, safing: &SafingCommand, why: &str) {
+        let actuator = safing.actuator();
+        let proposal = self.duties.proposal_of(actuator);
+        let seen = self.ports.driver.read_back(actuator);
+        let is_held = seen.is_some_and(|seen| seen.local_control);
+        let is_safe = seen.is_some_and(|seen| seen.position == Some(safing.setpoint()));
+        let fault = match (is_held, is_safe) {
+            (true, _) => Some(format!("{actuator} is under local control and was left alone")),
+            (false, true) => None,
+            (false, false) => self.ports.driver.make_safe(safing).err().map(|fault| fault.to_string()),
+        };
+        if let Some(fault) = &fault {
+            tracing::error!("{actuator} could not be made safe ({why}): {fault}");
+        }
+        self.duties.end(actuator);
+        let (actuator, why) = (actuator.clone(), why.to_owned());
+        self.look_at(&actuator);
+        self.tell(DriverReport::MadeSafe { actuator, why, proposal, fault });
+    }
+
+    fn look(&mut self) {
+        self.looked_ms = self.clock.now_ms();
+        for safing in self.ports.safe_states.all().to_vec() {
+            self.look_at(safing.actuator());
+        }
+    }
+
+    fn look_at(&mut self, actuator: &Capability) {
+        let seen = match self.ports.driver.read_back(actuator) {
+            Some(seen) => {
+                ActuatorReport { answers: true, position: seen.position, local_control: seen.local_control }
+            }
+            None => ActuatorReport { answers: false, position: None, local_control: false },
+        };
+        if self.told.get(actuator) != Some(&seen) {
+            self.tell(DriverReport::Seen { actuator: actuator.clone(), seen });
+            self.told.insert(actuator.clone(), seen);
+        }
+    }
+
+    /// A full inbox keeps nobody from driving: what has no place there waits here, in order.
+    fn tell(&mut self, report: DriverReport) {
+        if self.unsaid.len() >= UNSAID_MAX {
+            self.unsaid.pop_front();
+            tracing::error!("the tick does not listen to its drivers; the oldest report is dropped");
+        }
+        self.unsaid.push_back(report);
+        self.say();
+    }
+
+    fn say(&mut self) {
+        while let Some(report) = self.unsaid.front() {
+            let body = InputBody::Driver(report.clone());
+            if self.ports.inbox.offer_own(SourceId::Drivers, body, None).is_err() {
+                return;
+            }
+            self.unsaid.pop_front();
+        }
+    }
+}
