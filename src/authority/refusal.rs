@@ -43,6 +43,36 @@ codes! {
     14 JournalUnavailable "JOURNAL_UNAVAILABLE" "The journal cannot commit, so nothing new is accepted.";
     15 StreamSkipped "STREAM_SKIPPED" "Samples were dropped or lost on the stream lane.";
     16 SourceMismatch "SOURCE_MISMATCH" "The signer is not the node the key expression names.";
+    17 NotAuthorized "NOT_AUTHORIZED" "The signer has no right to this here.";
+    18 ApprovalRequired "APPROVAL_REQUIRED" "A person has to approve this first.";
+    19 ApprovalExpired "APPROVAL_EXPIRED" "The offer died before the approval came.";
+    20 ApprovalReplayed "APPROVAL_REPLAYED" "The nonce of the approval is used, dead or was never ours.";
+    21 ApprovalMismatch "APPROVAL_MISMATCH" "The approval is for something else than the offer.";
+    22 TwoPersonRequired "TWO_PERSON_REQUIRED" "A second person has to approve, and this is not one.";
+    23 SelfApproval "SELF_APPROVAL" "Whoever asked for this cannot approve it.";
+    24 OperatorRevoked "OPERATOR_REVOKED" "The key of this person was revoked.";
+    25 EvidenceUnresolved "EVIDENCE_UNRESOLVED" "The evidence the policy asks for is not there.";
+    26 EvidenceStale "EVIDENCE_STALE" "The evidence is too old.";
+    27 CardRequired "CARD_REQUIRED" "Nothing was simulated, or not by somebody we trust.";
+    28 CardStale "CARD_STALE" "The card is of another state of the world.";
+    29 CardVeto "CARD_VETO" "The twin says this ends badly.";
+    30 InterlockOpen "INTERLOCK_OPEN" "A condition is not shown to hold.";
+    31 BudgetExceeded "BUDGET_EXCEEDED" "The volume, energy or time of the day is used up.";
+    32 StopLatched "STOP_LATCHED" "The stop is latched; a person has to re-arm.";
+    33 LeaseLost "LEASE_LOST" "The permission was not renewed in time.";
+    34 AuthorityHeld "AUTHORITY_HELD" "Somebody else has exclusive authority over the actuator.";
+    35 Frozen "FROZEN" "A person froze work of this kind.";
+    36 StaleTerm "STALE_TERM" "The leader who asks was followed by another.";
+    37 SiteMismatch "SITE_MISMATCH" "The two sides hold different site files.";
+    38 AmbiguousOwner "AMBIGUOUS_OWNER" "More than one node claims the actuator.";
+    39 UnknownOperation "UNKNOWN_OPERATION" "The actuator has no such operation.";
+    40 OutOfService "OUT_OF_SERVICE" "The actuator is tagged out of service.";
+    41 LocalControl "LOCAL_CONTROL" "A person has the actuator in hand control.";
+    42 StateUnknown "STATE_UNKNOWN" "The actuator was not read back yet.";
+    43 Duplicate "DUPLICATE" "The same is already there.";
+    44 Unverified "UNVERIFIED" "No sensor and no person confirmed the effect.";
+    45 LlmOnlyActuationBlocked "LLM_ONLY_ACTUATION_BLOCKED" "Only a language model says so; that never moves anything.";
+    46 InsufficientTrustTier "INSUFFICIENT_TRUST_TIER" "The evidence is of a lower tier than the policy asks for.";
 }
 
 impl fmt::Display for Code {
@@ -105,5 +135,14 @@ mod tests {
         let texts: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
         assert!(texts.iter().all(|text| text.chars().all(|c| c.is_ascii_uppercase() || c == '_')));
+    }
+
+    #[test]
+    fn the_number_of_a_code_is_its_place_and_stays_so() {
+        for (place, code) in Code::ALL.iter().enumerate() {
+            assert_eq!(minicbor::to_vec(code).unwrap(), minicbor::to_vec(place).unwrap(), "{code}");
+        }
+        let at = |place: usize| Code::ALL[place].as_str();
+        assert_eq!((at(16), at(17), at(46)), ("SOURCE_MISMATCH", "NOT_AUTHORIZED", "INSUFFICIENT_TRUST_TIER"));
     }
 }
