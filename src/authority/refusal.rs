@@ -143,6 +143,9 @@ mod tests {
             assert_eq!(minicbor::to_vec(code).unwrap(), minicbor::to_vec(place).unwrap(), "{code}");
         }
         let at = |place: usize| Code::ALL[place].as_str();
-        assert_eq!((at(16), at(17), at(46)), ("SOURCE_MISMATCH", "NOT_AUTHORIZED", "INSUFFICIENT_TRUST_TIER"));
+        assert_eq!(
+            (at(16), at(17), at(46)),
+            ("SOURCE_MISMATCH", "NOT_AUTHORIZED", "INSUFFICIENT_TRUST_TIER")
+        );
     }
 }
