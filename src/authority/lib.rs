@@ -25,6 +25,7 @@ pub mod refusal;
 pub mod refused;
 pub mod request;
 pub mod signed;
+pub mod transition;
 pub mod unit;
 
 pub use approval::{Approval, Decision, SignedApproval};
