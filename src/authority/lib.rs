@@ -27,6 +27,8 @@ pub mod request;
 pub mod signed;
 pub mod transition;
 pub mod unit;
+#[cfg(test)]
+mod vectors;
 
 pub use approval::{Approval, Decision, SignedApproval};
 pub use capability::{Capability, CapabilityFault};
