@@ -6,35 +6,51 @@
 //! [`envelope::read_journaled`] reads what was opened before, or what is to be judged by something else.
 //! Not here: the world (`core`), links (`bridge`), the journal file (`storage`).
 
+pub mod approval;
 pub mod canonical;
 pub mod capability;
 pub mod command;
 pub mod envelope;
 pub mod gate;
+mod hex32;
 pub mod hlc;
 pub mod ids;
+pub mod judgement;
 pub mod keys;
 pub mod lane;
 pub mod level;
+pub mod offer;
+pub mod operator;
 pub mod policy;
 pub mod proposal;
 pub mod reading;
 pub mod refusal;
+pub mod refused;
+pub mod request;
 pub mod setpoint;
 pub mod signed;
+pub mod transition;
 pub mod unit;
+#[cfg(test)]
+mod vectors;
 
+pub use approval::{Approval, Decision, SignedApproval};
 pub use capability::{Capability, CapabilityFault};
 pub use command::{AuthorizedCommand, SafeStates, SafingCommand};
 pub use envelope::{Body, Opened, Statement};
 pub use hlc::{Hlc, HlcClock};
 pub use ids::{ContentHash, MeshId, NodeId, OperatorId, ProposalId};
+pub use judgement::Standing;
 pub use keys::{KeyId, NodeKey, OperatorKey, PublicKey};
 pub use lane::{Admission, Lane, LaneMark};
-pub use level::{HazardClass, Level};
-pub use policy::{Policy, Rule};
+pub use level::Level;
+pub use offer::{LiveOffer, Offer, OfferBook};
+pub use operator::{Operator, Role, Roster};
+pub use policy::{HazardClass, Policy, Rule};
 pub use proposal::{Maker, Mind, Proposal, Step};
 pub use reading::{Frame, NodeDescription, Observation, Reading, ReadingBatch, SensorSpec, Tier, Value};
 pub use refusal::{Code, Refusal};
+pub use refused::Refused;
+pub use request::{Request, RequestBody, SignedRequest};
 pub use setpoint::Setpoint;
 pub use unit::Unit;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::gate::live::{Home, Live, Spent};
-use crate::gate::refused::Refused;
 use crate::policy::{ActuatorRules, FOR_S, Misfit, OperationRule, Policy, Rule};
 use crate::proposal::{Proposal, Step};
 use crate::reading::Value;
 use crate::refusal::Code;
+use crate::refused::Refused;
 use crate::setpoint::Setpoint;
 
 /// A step that the policy knows, with what the policy says about it.

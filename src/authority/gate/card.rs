@@ -1,32 +1,15 @@
 //! What was simulated and what was approved must be this, still true, and by somebody trusted.
 
-use minicbor::{Decode, Encode};
-use serde::{Deserialize, Serialize};
+use minicbor::Encode;
 
 use crate::gate::live::Home;
-use crate::gate::refused::Refused;
 use crate::ids::{ContentHash, NodeId, ProposalId};
+use crate::offer::Offer;
 use crate::policy::Rule;
 use crate::proposal::{Proposal, Step};
 use crate::refusal::Code;
-
-/// What a card says in one word.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
-)]
-#[cbor(index_only)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Nothing speaks against it.
-    #[n(0)]
-    Pass,
-    /// A limit is near, or little is known.
-    #[n(1)]
-    Caution,
-    /// A limit would be broken.
-    #[n(2)]
-    Veto,
-}
+use crate::refused::Refused;
+use crate::transition::Verdict;
 
 /// What the gate must know of a card.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,14 +26,31 @@ pub struct SimulatedCard {
     pub drift: Option<String>,
 }
 
-/// As many people as the level demands approved exactly this; made by `approval` and nowhere else.
-#[derive(Debug, Clone, PartialEq)]
+/// As many people as the level demands approved exactly this. Only [`crate::judgement`] makes one, and no bytes do.
+#[derive(Debug, Clone, PartialEq, Encode)]
 pub struct Grant {
-    pub(crate) site: ContentHash,
-    pub(crate) policy: ContentHash,
-    pub(crate) proposal: ProposalId,
-    pub(crate) card: ContentHash,
-    pub(crate) steps: Vec<Step>,
+    #[n(0)]
+    site: ContentHash,
+    #[n(1)]
+    policy: ContentHash,
+    #[n(2)]
+    proposal: ProposalId,
+    #[n(3)]
+    card: ContentHash,
+    #[n(4)]
+    steps: Vec<Step>,
+}
+
+impl Grant {
+    pub(crate) fn of(offer: &Offer) -> Self {
+        Self {
+            site: offer.site,
+            policy: offer.policy,
+            proposal: offer.proposal,
+            card: offer.card,
+            steps: offer.steps.clone(),
+        }
+    }
 }
 
 /// It is a card of this proposal, by us or somebody we name, still true, and no veto.

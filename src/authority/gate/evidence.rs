@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::envelope::{self, Body};
 use crate::gate::live::{Home, Live};
-use crate::gate::refused::Refused;
 use crate::hlc::AHEAD_MS_MAX;
 use crate::ids::NodeId;
 use crate::policy::{ActuatorRules, EvidenceRule, Rule};
 use crate::proposal::{Mind, Proposal};
 use crate::reading::{Reading, Tier};
 use crate::refusal::Code;
+use crate::refused::Refused;
 
 /// One reading that a node signed.
 #[derive(Debug, Clone, PartialEq)]

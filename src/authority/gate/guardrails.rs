@@ -11,11 +11,14 @@ use crate::envelope::{self, Body, Statement};
 use crate::hlc::Hlc;
 use crate::ids::{ContentHash, MeshId, NodeId, OperatorId, ProposalId};
 use crate::keys::{KeyId, NodeKey};
+use crate::level::Level;
+use crate::offer::Offer;
 use crate::policy::{Dosage, Mode, Rule};
 use crate::proposal::{Maker, Mind};
 use crate::reading::{Reading, ReadingBatch, Tier, Value};
 use crate::refusal::Code;
 use crate::setpoint::Setpoint;
+use crate::transition::Verdict;
 use crate::unit::Unit;
 
 const NOW_MS: u64 = 1_730_000_000_000;
@@ -148,20 +151,28 @@ impl Farm {
         judge(&self.proposal, &evidence, Moment::Proposing, &self.home, &self.policy, &self.live)
     }
 
-    fn grant(&self) -> Grant {
-        Grant {
+    /// What people would be asked.
+    fn offer(&self) -> Offer {
+        Offer {
+            mesh: self.home.mesh,
+            owner: self.home.owner,
             site: self.home.site,
             policy: self.home.policy,
             proposal: self.proposal.id(),
             card: self.card.card,
+            nonce: [4; 32],
+            level: Level::L2,
             steps: self.proposal.steps.clone(),
+            expires_after_ms: 300_000,
         }
     }
 
-    fn authorized(&self, grant: &Grant) -> Result<Vec<AuthorizedCommand>, Refused> {
+    /// The command of one step, if people had approved `offer`.
+    fn authorized(&self, step: usize, offer: &Offer) -> Result<AuthorizedCommand, Refused> {
         let evidence = self.evidence()?;
         let card = SimulatedCard { proposal: self.proposal.id(), ..self.card.clone() };
-        authorize(&self.proposal, &evidence, (&card, grant), &self.home, &self.policy, &self.live)
+        let grant = Grant::of(offer);
+        authorize(&self.proposal, step, &evidence, (&card, &grant), &self.home, &self.policy, &self.live)
     }
 
     fn runs_on(&self) -> Result<(), Refused> {
@@ -173,7 +184,7 @@ impl Farm {
 /// Refused with this code by this rule, and the sentence holds these words.
 fn assert_refused<T: std::fmt::Debug>(judged: Result<T, Refused>, code: Code, rule: Rule, words: &str) {
     let refused = judged.unwrap_err();
-    assert_eq!((refused.code, refused.rule), (code, rule), "{refused}");
+    assert_eq!((refused.code, refused.rule), (code, rule.as_str()), "{refused}");
     assert!(refused.sentence.contains(words), "{words:?} is not in {:?}", refused.sentence);
 }
 
@@ -186,10 +197,14 @@ fn the_policy_of_the_farm_does_not_contradict_itself() {
 fn with_everything_in_order_the_proposal_goes_through_and_makes_one_command_for_each_step() {
     let farm = Farm::in_order();
     assert_eq!(farm.proposed(), Ok(()));
-    let commands = farm.authorized(&farm.grant()).unwrap();
-    let told: Vec<_> = commands.iter().map(|c| (c.actuator(), c.setpoint(), c.run_for_ms())).collect();
-    let expected = [(&valve(), Setpoint::On, Some(1_200_000)), (&pump(), Setpoint::On, Some(1_190_000))];
-    assert_eq!(told, expected);
+    for (step, actuator, run_for_ms) in [(0, valve(), 1_200_000), (1, pump(), 1_190_000)] {
+        let command = farm.authorized(step, &farm.offer()).unwrap();
+        assert_eq!((command.proposal(), command.step()), (farm.proposal.id(), step));
+        assert_eq!((command.actuator(), command.setpoint()), (&actuator, Setpoint::On));
+        assert_eq!(command.run_for_ms(), Some(run_for_ms));
+    }
+    let (code, rule) = (Code::InvalidParams, Rule::KnownOperation);
+    assert_refused(farm.authorized(2, &farm.offer()), code, rule, "there is no step 2");
     assert_eq!(farm.runs_on(), Ok(()));
 }
 
@@ -289,7 +304,7 @@ fn guardrail_5_hands_win() {
     let tagged = Farm::with(|farm| farm.live.actuators.get_mut(&valve()).unwrap().out_of_service = true);
     assert_refused(tagged.proposed(), Code::OutOfService, Rule::OutOfService, "takes the tag off");
     assert_refused(
-        tagged.authorized(&tagged.grant()),
+        tagged.authorized(0, &tagged.offer()),
         Code::OutOfService,
         Rule::OutOfService,
         "out of service",
@@ -498,29 +513,40 @@ fn a_card_is_of_this_proposal_by_somebody_trusted_still_true_and_no_veto() {
 #[test]
 fn what_is_carried_out_is_exactly_what_was_approved() {
     let farm = Farm::in_order();
-    let with = |change: fn(&mut Grant)| {
-        let mut grant = farm.grant();
-        change(&mut grant);
-        farm.authorized(&grant)
-    };
-    assert!(with(|_| {}).is_ok());
     let (mismatch, rule) = (Code::ApprovalMismatch, Rule::Approved);
+    for step in [0, 1] {
+        let with = |change: fn(&mut Offer)| {
+            let mut offer = farm.offer();
+            change(&mut offer);
+            farm.authorized(step, &offer)
+        };
+        assert!(with(|_| {}).is_ok());
+        let proposal = |offer: &mut Offer| offer.proposal = ProposalId([3; 32]);
+        assert_refused(with(proposal), mismatch, rule, "another proposal was approved");
+        let card = |offer: &mut Offer| offer.card = ContentHash::of("card", b"2");
+        assert_refused(with(card), mismatch, rule, "another card was approved");
+        let site = |offer: &mut Offer| offer.site = ContentHash::of("site", b"2");
+        assert_refused(with(site), mismatch, rule, "another site was approved");
+        let policy = |offer: &mut Offer| offer.policy = ContentHash::of("policy", b"2");
+        assert_refused(with(policy), mismatch, rule, "another policy was approved");
+        let fewer = |offer: &mut Offer| drop(offer.steps.pop());
+        assert_refused(with(fewer), mismatch, rule, "another set of steps was approved");
+    }
+}
+
+#[test]
+fn a_later_step_is_judged_again_by_what_holds_when_its_turn_comes() {
+    let dry = Farm::with(|farm| farm.live.readings.get_mut(&tank_level()).unwrap().value = 15.0);
+    // The valve may open at 15 %; the pump may not run.
+    let mut valve_alone = Farm::with(|farm| farm.proposal.steps.truncate(1));
+    valve_alone.live = dry.live.clone();
+    assert!(valve_alone.authorized(0, &valve_alone.offer()).is_ok());
     assert_refused(
-        with(|grant| grant.proposal = ProposalId([3; 32])),
-        mismatch,
-        rule,
-        "another proposal was approved",
+        dry.authorized(1, &dry.offer()),
+        Code::InterlockOpen,
+        Rule::SourceBeforePump,
+        "it says 15",
     );
-    let other = |grant: &mut Grant| grant.card = ContentHash::of("card", b"2");
-    assert_refused(with(other), mismatch, rule, "another card was approved");
-    let site = |grant: &mut Grant| grant.site = ContentHash::of("site", b"2");
-    assert_refused(with(site), mismatch, rule, "another site was approved");
-    let policy = |grant: &mut Grant| grant.policy = ContentHash::of("policy", b"2");
-    assert_refused(with(policy), mismatch, rule, "another policy was approved");
-    assert_refused(
-        with(|grant| drop(grant.steps.pop())),
-        mismatch,
-        rule,
-        "another set of steps was approved",
-    );
+    let stopped = Farm::with(|farm| farm.live.stop = Some("smoke".to_owned()));
+    assert_refused(stopped.authorized(1, &stopped.offer()), Code::StopLatched, Rule::StopHolds, "smoke");
 }

@@ -36,16 +36,16 @@ mod evidence;
 mod guardrails;
 mod live;
 mod now;
-mod refused;
 
-pub use card::{Grant, SimulatedCard, Verdict};
+pub use card::{Grant, SimulatedCard};
 pub use evidence::{SignedReading, resolve};
 pub use live::{ActuatorState, Home, Live, LiveReading, Spent};
-pub use refused::Refused;
 
 use crate::command::AuthorizedCommand;
-use crate::policy::Policy;
+use crate::policy::{Policy, Rule};
 use crate::proposal::{Proposal, Step};
+use crate::refusal::Code;
+use crate::refused::Refused;
 use asked::Known;
 use evidence::Age;
 use now::Phase;
@@ -97,26 +97,39 @@ pub fn judge(
     }
 }
 
-/// Judges an approved proposal once more and makes its commands: the only way to one.
+/// Judges an approved proposal once more and makes the command of one of its steps: the only way to one.
+///
+/// Before the first step all of the proposal is judged; before a later one, what must hold now, as the steps before it
+/// have changed it.
 ///
 /// # Errors
 /// The first rule that refuses.
 pub fn authorize(
     proposal: &Proposal,
+    step: usize,
     evidence: &[SignedReading],
     (card, grant): (&SimulatedCard, &Grant),
     home: &Home,
     policy: &Policy,
     live: &Live,
-) -> Result<Vec<AuthorizedCommand>, Refused> {
-    judge(proposal, evidence, Moment::Dispatching(card, grant), home, policy, live)?;
-    let id = proposal.id();
-    let commands = proposal.steps.iter().enumerate().map(|(index, step)| {
-        let known = asked::known(step, policy)?;
-        let run_for_ms = known.adds().then(|| known.for_s().map(milliseconds)).flatten();
-        Ok(AuthorizedCommand::new(id, index, step.actuator.clone(), known.operation.brings, run_for_ms))
-    });
-    commands.collect()
+) -> Result<AuthorizedCommand, Refused> {
+    if step == 0 {
+        judge(proposal, evidence, Moment::Dispatching(card, grant), home, policy, live)?;
+    }
+    let refuse = |sentence| Refused::new(Code::InvalidParams, Rule::KnownOperation, sentence);
+    let asked = proposal.steps.get(step).ok_or_else(|| refuse(format!("there is no step {step}")))?;
+    let known = asked::known(asked, policy)?;
+    now::nothing_stops_everything(live)?;
+    card::is_granted(grant, card, proposal, home)?;
+    holds_now(&known, home, policy, live, Phase::New)?;
+    let run_for_ms = known.for_s().filter(|_| known.adds()).map(milliseconds);
+    Ok(AuthorizedCommand::new(
+        proposal.id(),
+        step,
+        asked.actuator.clone(),
+        known.operation.brings,
+        run_for_ms,
+    ))
 }
 
 /// Judges, every tick, a step that runs.

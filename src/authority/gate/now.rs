@@ -3,9 +3,9 @@
 use crate::capability::Capability;
 use crate::gate::asked::Known;
 use crate::gate::live::{Home, Live, LiveReading};
-use crate::gate::refused::Refused;
 use crate::policy::{ActuatorRules, Interlock, Policy, Rule};
 use crate::refusal::Code;
+use crate::refused::Refused;
 
 /// Whether something is to begin or runs already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

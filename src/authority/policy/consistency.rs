@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::level::{HazardClass, Level};
+use crate::level::Level;
 use crate::policy::bounds::{Budget, Parameter};
-use crate::policy::{ActuatorRules, FOR_S, OperationRule, Policy};
+use crate::policy::{ActuatorRules, FOR_S, HazardClass, OperationRule, Policy};
 use crate::reading::Tier;
 use crate::setpoint::Setpoint;
 

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod consistency;
+mod hazard;
 mod rule;
 
 use std::collections::BTreeMap;
@@ -14,10 +15,11 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::{Budget, Dosage, Interlock, Misfit, Must, Parameter};
 pub use consistency::PolicyFault;
+pub use hazard::HazardClass;
 pub use rule::Rule;
 
 use crate::capability::Capability;
-use crate::level::{HazardClass, Level};
+use crate::level::Level;
 use crate::reading::Tier;
 use crate::setpoint::Setpoint;
 

@@ -57,6 +57,12 @@ rules! {
     22 VerifiedBySensor "verified-by-sensor" "Done means that a sensor says so.";
 }
 
+impl From<Rule> for &'static str {
+    fn from(rule: Rule) -> Self {
+        rule.as_str()
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
