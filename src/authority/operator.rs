@@ -322,6 +322,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_person_has_a_name_and_a_key_that_is_one() {
+        let no_point =
+            (0..=255).map(|byte| [byte; 32]).find(|raw| PublicKey::from_raw(raw).is_none()).unwrap();
+        let form = Err((Code::InvalidParams, "operator.form"));
+        let enrolled = |person| enroll(&mut Roster::default(), person);
+        assert_eq!(enrolled(Operator::of_key(no_point, "Ann", Role::Operator)), form);
+        assert_eq!(enrolled(Operator { name: " ".to_owned(), ..ann() }), form);
+        assert_eq!(enrolled(Operator { name: "x".repeat(TEXT_BYTES_MAX + 1), ..ann() }), form);
+        assert_eq!(enrolled(Operator { name: "x".repeat(TEXT_BYTES_MAX), ..ann() }), Ok(()));
+    }
+
+    #[test]
     fn one_key_has_one_entry_and_another_key_another() {
         let mut roster = roster([ann()]);
         let again = Operator { name: "Ann B.".to_owned(), role: Role::Supervisor, ..ann() };
