@@ -72,7 +72,7 @@ impl Place {
 
     fn start(&mut self) {
         let settings: Vec<&str> = self.settings.iter().map(String::as_str).collect();
-        self.node = Some(Node::start_at(&self.dir, &settings));
+        self.node = Some(Node::start_at("start", &self.dir, &settings));
     }
 
     /// Kills the node; one that ended by itself before is a failed start.

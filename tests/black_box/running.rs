@@ -85,7 +85,7 @@ fn a_node_started_with_hang_ups_ignored_survives_the_end_of_its_terminal() {
     let mut shell = Command::new("sh");
     // What `nohup` does.
     shell.args(["-c", r#"trap "" HUP; exec "$0" "$@""#, env!("CARGO_BIN_EXE_clawmesh")]);
-    let mut node = Node::start_by(shell, &dir, &FREE);
+    let mut node = Node::start_by(shell, "start", &dir, &FREE);
     node.endpoint();
     signal(&node.child, "HUP");
     let tick = node.ask(&["status"])["tick"].as_u64().unwrap();
@@ -170,7 +170,7 @@ fn a_taken_zenoh_port_is_told_and_the_node_goes_on_and_takes_it_once_it_is_free(
     let (_folder, dir) = empty();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("tcp/{}", taken.local_addr().unwrap());
-    let mut node = Node::start_at(&dir, &["--port", "0", "--listen", &endpoint]);
+    let mut node = Node::start_at("start", &dir, &["--port", "0", "--listen", &endpoint]);
     let sentence = until("the failure is told", PATIENCE, || {
         assert!(node.ended().is_none(), "{}", node.log());
         let status: Value = serde_json::from_str(&run_on(&dir, &["status", "--json"]).out).ok()?;

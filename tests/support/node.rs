@@ -23,19 +23,24 @@ pub struct Node {
 impl Node {
     /// Starts a node on `dir` that listens on free ports; `more` goes behind `start`.
     pub fn start(dir: &Path, more: &[&str]) -> Self {
+        Self::start_as("start", dir, more)
+    }
+
+    /// Starts a node on `dir` by this command, such as `plant`, on free ports.
+    pub fn start_as(mode: &str, dir: &Path, more: &[&str]) -> Self {
         let free = ["--port", "0", "--listen", "tcp/127.0.0.1:0"];
-        Self::start_at(dir, &[&free, more].concat())
+        Self::start_at(mode, dir, &[&free, more].concat())
     }
 
     /// Starts a node on `dir`; `settings` say where it listens. Its log is kept beside the state dir.
-    pub fn start_at(dir: &Path, settings: &[&str]) -> Self {
-        Self::start_by(program(), dir, settings)
+    pub fn start_at(mode: &str, dir: &Path, settings: &[&str]) -> Self {
+        Self::start_by(program(), mode, dir, settings)
     }
 
     /// Starts a node by a command that takes the arguments of the binary, such as a shell that becomes it.
-    pub fn start_by(mut command: Command, dir: &Path, settings: &[&str]) -> Self {
+    pub fn start_by(mut command: Command, mode: &str, dir: &Path, settings: &[&str]) -> Self {
         let log = File::options().create(true).append(true).open(log_of(dir)).expect("a log can be written");
-        command.arg("--state-dir").arg(dir).args(["start", "--no-discovery", "--stop-with-stdin"]);
+        command.arg("--state-dir").arg(dir).args([mode, "--no-discovery", "--stop-with-stdin"]);
         command.args(settings).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().expect("the binary was built for this test");
         Self { child, dir: dir.to_owned() }

@@ -38,6 +38,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run a node; an empty state dir gets an identity and an empty site
     Start(StartArgs),
+    /// Run a field node whose hardware is a stand-in plant: a farm with its own equations, noise and faults
+    Plant(PlantArgs),
     /// Show who this node is; makes its identity when there is none
     Identity(Output),
     /// Show how a running node is doing, and what it refused
@@ -192,6 +194,30 @@ pub struct SettingArgs {
 /// `start`
 #[derive(Debug, Args)]
 pub struct StartArgs {
+    /// The settings
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    /// Stop when standard input ends; so a node never outlives whoever started it
+    #[arg(long)]
+    pub stop_with_stdin: bool,
+}
+
+/// `plant`
+#[derive(Debug, Args)]
+pub struct PlantArgs {
+    /// The true numbers of the plant [default: plant.ron of the state dir, or the shipped farm]
+    pub file: Option<PathBuf>,
+    /// What its noise, its weather and its faults follow from; a seed that ends in 0 has no fault
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub seed: u64,
+    /// How much faster than the wall the time of the plant runs
+    #[arg(long, value_name = "TIMES", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(clawmesh_plant::SPEED_MAX)))]
+    pub speed: u32,
+    /// One more fault, for example `leak`, `stuck-valve:valve-flower`, or `dry-source@60` to begin after a minute of
+    /// the plant (may be repeated)
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<clawmesh_plant::PlannedFault>,
     /// The settings
     #[command(flatten)]
     pub settings: SettingArgs,

@@ -12,6 +12,7 @@ mod doctor;
 mod identity;
 mod logging;
 mod peers;
+mod plant;
 mod progress;
 mod replay;
 mod site;
@@ -32,10 +33,11 @@ use args::{Cli, Command, ConfigCommand, SiteCommand};
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     refuse_needless_state_dir(&cli);
-    logging::start(&cli.log, matches!(cli.command, Command::Start(_)));
+    logging::start(&cli.log, matches!(cli.command, Command::Start(_) | Command::Plant(_)));
     let outcome = match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Start(args) => start::run(cli.state_dir, args),
+        Command::Plant(args) => plant::run(cli.state_dir, args),
         Command::Identity(output) => identity::run(cli.state_dir, output),
         Command::Status(target) => status::run(cli.state_dir, &target),
         Command::Peers(args) => peers::run(cli.state_dir, &args),

@@ -14,6 +14,6 @@ pub fn run(state_dir: Option<PathBuf>, args: StartArgs) -> anyhow::Result<ExitCo
     let dir = StateDir::locate(state_dir)?;
     let config = NodeConfig::load(&dir, args.settings.into_layer())?;
     let tell_page = |page: &str| say_to_person(&format!("The live page: {page}"));
-    headless::run(Options { dir, config, stop_with_stdin: args.stop_with_stdin, tell_page })?;
+    headless::run(Options { dir, config, plant: None, stop_with_stdin: args.stop_with_stdin, tell_page })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,8 +7,10 @@
 pub mod durable_file;
 pub mod epoch;
 pub mod error;
+pub mod farm;
 pub mod identity;
 pub mod node_file;
+pub mod plant_file;
 pub mod policy_file;
 pub mod ron_marks;
 pub mod ron_text;

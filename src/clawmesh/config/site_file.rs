@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clawmesh_authority::{Capability, ContentHash, NodeId, Unit};
+use clawmesh_authority::{Capability, ContentHash, NodeId, SafeStates, Setpoint, Unit};
 use clawmesh_bridge::Mapping;
-use clawmesh_twin::site::Plan;
+use clawmesh_twin::site::{Plan, SwitchState};
 use serde::{Deserialize, Serialize};
 
 use crate::config::durable_file::{create_atomic, read_bounded};
@@ -79,6 +79,43 @@ pub fn examine(path: &Path, text: &str) -> (Option<SiteFile>, Vec<ConfigError>) 
             (Some(site), errors)
         }
     }
+}
+
+/// What one node is at a site.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its name there.
+    pub name: String,
+    /// The site.
+    pub plan: Plan,
+    /// The safe states of its actuators, in the order in which they are brought about.
+    pub safe_states: SafeStates,
+}
+
+/// Finds the place of a node at its site by its id.
+///
+/// # Errors
+/// A sentence, when the site has no plan, or no place for this node.
+pub fn place_of(site: &SiteFile, node: NodeId) -> Result<Place, String> {
+    let plan = site.plan.as_ref().ok_or("site.ron has no `plan`, so it gives this node nothing to drive")?;
+    let id = node.to_string();
+    let named = plan.nodes.iter().find(|entry| entry.id.as_deref() == Some(&id));
+    let name = &named.ok_or_else(|| {
+        format!("site.ron has no node with the id of this one; write `id: \"{id}\"` where it is listed")
+    })?;
+    let name = name.name.as_str();
+    let own = |capability: &&String| {
+        plan.actuators.iter().find(|entry| entry.capability == **capability && entry.owner.as_str() == name)
+    };
+    let states = plan.safe_order.iter().filter_map(|capability| own(&capability)).filter_map(|actuator| {
+        let setpoint = match actuator.safe_state {
+            SwitchState::On => Setpoint::On,
+            SwitchState::Off => Setpoint::Off,
+        };
+        Some((Capability::new(&actuator.capability).ok()?, setpoint))
+    });
+    let safe_states = SafeStates::in_order(states);
+    Ok(Place { name: name.to_owned(), plan: plan.clone(), safe_states })
 }
 
 /// The plan by its content: equal on two nodes that have the same site in mind, whatever comments and mappings stand

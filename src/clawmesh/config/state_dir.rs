@@ -63,6 +63,18 @@ impl StateDir {
         self.root.join("site.ron")
     }
 
+    /// What the owner of actuators allows.
+    #[must_use]
+    pub fn policy_file(&self) -> PathBuf {
+        self.root.join("policy.ron")
+    }
+
+    /// The true numbers of a stand-in plant.
+    #[must_use]
+    pub fn plant_file(&self) -> PathBuf {
+        self.root.join("plant.ron")
+    }
+
     /// The record of inputs and decisions.
     #[must_use]
     pub fn journal_file(&self) -> PathBuf {
@@ -232,14 +244,25 @@ mod tests {
             state.identity_file(),
             state.node_file(),
             state.site_file(),
+            state.policy_file(),
+            state.plant_file(),
             state.journal_file(),
             state.token_file(),
             state.epoch_file(),
             state.stop_file(),
         ];
         let names: Vec<_> = files.iter().map(|file| file.strip_prefix(state.root()).unwrap()).collect();
-        let expected =
-            ["identity/node.pem", "node.ron", "site.ron", "journal.db", "gateway.token", "epoch", "stop"];
+        let expected = [
+            "identity/node.pem",
+            "node.ron",
+            "site.ron",
+            "policy.ron",
+            "plant.ron",
+            "journal.db",
+            "gateway.token",
+            "epoch",
+            "stop",
+        ];
         assert_eq!(names, expected.map(Path::new));
     }
 

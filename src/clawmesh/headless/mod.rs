@@ -7,8 +7,9 @@
 mod faults;
 mod host_sensors;
 mod node;
+mod plant;
 mod signals;
 mod ticker;
 
-pub use node::{Options, run};
+pub use node::{Options, PlantOptions, run};
 pub use signals::{Asked, Signals};

@@ -10,22 +10,26 @@ use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, SourceId, doors};
 use clawmesh_core::publish::{NodeView, Outbox, OutboxReader, outbox};
 use clawmesh_core::replay::CommitWatch;
+use clawmesh_core::site::DriverPort;
 use clawmesh_core::{Core, Ports, Settings};
-use clawmesh_drivers::StopLatch;
+use clawmesh_drivers::{DriverLayer, DriverPorts, StopLatch};
 use clawmesh_gateway::{
     BoundGateway, GatewayConfig, GatewayPorts, SnapshotFeed, SnapshotFeeder, snapshot_feed,
 };
+use clawmesh_plant::{Fault, PlannedFault, Plant, PlantFile};
 use clawmesh_storage::{Journal, JournalOptions, OpenJournal};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::host_sensors::HostSensors;
+use super::plant::{self, PlantDriver, PlantEdge};
 use super::ticker::Ticker;
 use super::{faults, signals};
 use crate::config::durable_file::{remove_durably, write_atomic};
+use crate::config::farm;
 use crate::config::settings::NodeConfig;
-use crate::config::site_file::{self, SiteFile};
+use crate::config::site_file::{self, Place, SiteFile};
 use crate::config::state_dir::StateDir;
 use crate::config::{epoch, identity, stop_file, token};
 use crate::moments::unix_ms;
@@ -33,6 +37,8 @@ use crate::moments::unix_ms;
 /// Frames and batches of readings that may wait for the zenoh edge.
 const OUTBOX_FRAMES: usize = 4_096;
 const OUTBOX_BATCHES: usize = 1_024;
+/// How long the tick may be silent before what runs is made safe, milliseconds.
+const LEASE_MS: u64 = 1_000;
 
 /// How a node is run.
 pub struct Options {
@@ -40,10 +46,24 @@ pub struct Options {
     pub dir: StateDir,
     /// Its settings.
     pub config: NodeConfig,
+    /// The stand-in plant it drives, if it drives one.
+    pub plant: Option<PlantOptions>,
     /// Whether the end of standard input ends it.
     pub stop_with_stdin: bool,
     /// Called with the address of the live page, token and all: it is for a person at a terminal, never for a log.
     pub tell_page: fn(&str),
+}
+
+/// A stand-in plant.
+pub struct PlantOptions {
+    /// Its true numbers.
+    pub file: PlantFile,
+    /// What its noise, its weather and its own faults follow from.
+    pub seed: u64,
+    /// How much faster than the wall its time runs.
+    pub speed: u32,
+    /// Faults besides those of the seed.
+    pub faults: Vec<PlannedFault>,
 }
 
 /// Runs a node until it is told to stop. The error, if any, is one sentence for people.
@@ -115,12 +135,16 @@ impl Start {
     fn read(options: &Options) -> anyhow::Result<Self> {
         let Options { dir, config, .. } = options;
         // What people wrote is judged before anything is made.
-        let site = site_file::load(dir)?;
+        site_file::load(dir)?;
         let identity = identity::load_or_create(dir)?;
         if identity.is_new {
             tracing::info!("this node is new: its id is {}", identity.key.id());
         }
-        site_file::create_missing(dir)?;
+        match options.plant {
+            Some(_) => farm::create_missing(dir, &[(farm::FIELD_NODE, identity.key.id())])?,
+            None => site_file::create_missing(dir)?,
+        }
+        let site = site_file::load(dir)?;
         let settings = Settings {
             node: identity.key.id(),
             name: config.name.value.clone(),
@@ -213,8 +237,10 @@ impl Serving {
 /// fails halfway leaves none of them running.
 struct Node {
     host_sensors: Option<HostSensors>,
+    plant: Option<PlantEdge>,
     bridge: Bridge,
     ticker: Ticker,
+    drivers: Option<DriverLayer>,
     death: Arc<Notify>,
 }
 
@@ -227,6 +253,22 @@ impl Node {
         for body in recovered.chain(stop) {
             inbox.offer_own(SourceId::Journal, body, None).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
         }
+        let hardware = options.plant.as_ref().map(|plant| hardware(plant, &start, &inbox)).transpose()?;
+        let (plant, drivers) = match hardware {
+            None => (None, None),
+            Some((plant, driver, place)) => {
+                let ports = DriverPorts {
+                    driver: Box::new(driver),
+                    safe_states: place.safe_states,
+                    latch: start.latch.clone(),
+                    inbox: inbox.clone(),
+                    commits: commits.clone(),
+                    lease_ms: LEASE_MS,
+                };
+                (Some(plant), Some(DriverLayer::start(ports)?))
+            }
+        };
+        let (drivers, orders) = drivers.unzip();
         let settings = Settings { tick_before: journal.last_tick, ..start.settings.clone() };
         let hz = settings.hz;
         let core = Core::live(
@@ -237,7 +279,7 @@ impl Node {
                 next_sequence: journal.next_sequence,
                 outbox,
                 snapshots: Box::new(feeder),
-                drivers: None,
+                drivers: orders.map(|orders| Box::new(orders) as Box<dyn DriverPort>),
                 fault_handler: faults::remember,
             },
         );
@@ -248,7 +290,7 @@ impl Node {
         let bridge = bridge(&options.config, start, &inbox, outbox_reader, &commits, marks)?;
         let wants_host = options.config.host_sensors.value;
         let host_sensors = wants_host.then(|| HostSensors::start(inbox)).transpose()?;
-        Ok(Self { host_sensors, bridge, ticker, death })
+        Ok(Self { host_sensors, plant, bridge, ticker, drivers, death })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
@@ -257,8 +299,34 @@ impl Node {
             host_sensors.close();
         }
         self.bridge.close();
-        self.ticker.close()
+        let death = self.ticker.close();
+        // Made safe after the last order, and before the plant stands still.
+        if let Some(drivers) = self.drivers {
+            drivers.close();
+        }
+        if let Some(plant) = self.plant {
+            plant.close();
+        }
+        death
     }
+}
+
+/// The stand-in plant, its driver, and the place of this node in the site.
+fn hardware(
+    options: &PlantOptions,
+    start: &Start,
+    inbox: &InboxHandle,
+) -> anyhow::Result<(PlantEdge, PlantDriver, Place)> {
+    let place = site_file::place_of(&start.site, start.settings.node).map_err(anyhow::Error::msg)?;
+    let mut faults = Fault::of_seed(options.seed, &options.file);
+    faults.extend(options.faults.iter().cloned());
+    for fault in &faults {
+        tracing::info!("the plant has a fault: {fault}");
+    }
+    let plant = Plant::new(options.file.clone(), options.seed, options.speed, faults)?;
+    let specs = plant::specs(&place.plan, &place.name, &plant).map_err(anyhow::Error::msg)?;
+    let (edge, driver) = PlantEdge::start(plant, specs, inbox.clone())?;
+    Ok((edge, driver, place))
 }
 
 fn bridge(

@@ -5,9 +5,11 @@ use std::process::{Child as Process, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clawmesh_authority::NodeId;
 
 use crate::cli::client::Client;
 use crate::config::durable_file::read_bounded;
+use crate::config::farm;
 use crate::config::identity;
 use crate::config::state_dir::StateDir;
 use crate::config::token;
@@ -19,7 +21,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// A node of the demo, prepared or running.
 pub struct Child {
     /// The id of the node.
-    pub id: String,
+    pub id: NodeId,
     name: &'static str,
     dir: StateDir,
     process: Option<Process>,
@@ -29,16 +31,21 @@ impl Child {
     /// Makes the state dir and the identity, so that the other node can be told whom to trust.
     pub fn prepare(name: &'static str, folder: &Path) -> anyhow::Result<Self> {
         let dir = StateDir::locate(Some(folder.join(name)))?;
-        let id = identity::load_or_create(&dir)?.key.id().to_string();
+        let id = identity::load_or_create(&dir)?.key.id();
         Ok(Self { id, name, dir, process: None })
     }
 
-    /// Starts the process. It ends when we do, however we end: its standard input is a pipe of ours.
-    pub fn start(mut self, trust: &str, connect: &[String]) -> anyhow::Result<Self> {
+    /// Gives it the shipped farm, in which these nodes have their places.
+    pub fn give_site(&self, nodes: &[(&str, NodeId)]) -> anyhow::Result<()> {
+        Ok(farm::create_missing(&self.dir, nodes)?)
+    }
+
+    /// Starts the process with this command. It ends when we do, however we end: its standard input is a pipe of ours.
+    pub fn start(mut self, mode: &[&str], trust: NodeId, connect: &[String]) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("--state-dir").arg(self.dir.root()).args(["--log", "warn,zenoh=error", "start"]);
+        command.arg("--state-dir").arg(self.dir.root()).args(["--log", "warn,zenoh=error"]).args(mode);
         command.args(["--name", self.name, "--role", self.name, "--mesh-name", "demo", "--port", "0"]);
-        command.args(["--no-discovery", "--host-sensors", "--listen", "tcp/127.0.0.1:0", "--trust", trust]);
+        command.args(["--no-discovery", "--listen", "tcp/127.0.0.1:0", "--trust", &trust.to_string()]);
         for endpoint in connect {
             command.arg("--connect").arg(endpoint);
         }

@@ -1,4 +1,4 @@
-//! `clawmesh demo`: two nodes as two processes on this machine, their live readings, and the proof.
+//! `clawmesh demo`: a command center and a farm as two processes on this machine, their live readings, and the proof.
 //! Reads the gateways of the two nodes. Writes two throw-away state dirs and the terminal.
 //! Invariant: what is shown came through both processes' real doors; nothing of the demo stays behind.
 //! Not here: the nodes themselves (`headless`).
@@ -12,6 +12,7 @@ use std::process::{Child as Process, Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clawmesh_authority::NodeId;
 use clawmesh_core::intake::LinkState;
 use clawmesh_gateway::{Status, World};
 
@@ -19,6 +20,7 @@ use super::args::DemoArgs;
 use super::client::{Client, block_on};
 use super::progress::Progress;
 use super::terminal::{complain, say};
+use crate::config::farm;
 use crate::moments::now;
 
 use child::Child;
@@ -34,11 +36,14 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     // Before there is anything to tidy up.
     let ending = Ending::watch()?;
     let folder = Folder::new(args.keep.as_deref())?;
-    let center = Child::prepare("command-center", &folder.path)?;
-    let field = Child::prepare("field-node", &folder.path)?;
-    let center = center.start(&field.id, &[])?;
+    let center = Child::prepare(farm::COMMAND_CENTER, &folder.path)?;
+    let field = Child::prepare(farm::FIELD_NODE, &folder.path)?;
+    let nodes = [(farm::COMMAND_CENTER, center.id), (farm::FIELD_NODE, field.id)];
+    center.give_site(&nodes)?;
+    field.give_site(&nodes)?;
+    let center = center.start(&["start", "--host-sensors"], field.id, &[])?;
     let endpoint = wait_for_endpoint(&center, &ending)?;
-    let field = field.start(&center.id, &[endpoint])?;
+    let field = field.start(&["plant"], center.id, &[endpoint])?;
     wait_for_readings(&center, &field, &ending)?;
     say(&format!("\n  The live page: {}\n", center.page()?));
     watch(&center, args.length, &ending)?;
@@ -109,9 +114,8 @@ fn wait_for_readings(center: &Child, field: &Child, ending: &Ending) -> anyhow::
     let client = center.client()?.context("the command center is gone")?;
     wait_for("readings of both nodes", ending, || {
         let world: World = block_on(client.get("/api/world"))?;
-        let speaks =
-            |id: &str| world.sensors.iter().any(|row| row.node.to_string() == id && row.value.is_some());
-        Ok((speaks(&center.id) && speaks(&field.id)).then_some(()))
+        let speaks = |id: NodeId| world.sensors.iter().any(|row| row.node == id && row.value.is_some());
+        Ok((speaks(center.id) && speaks(field.id)).then_some(()))
     })
 }
 

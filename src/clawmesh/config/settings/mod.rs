@@ -98,6 +98,17 @@ impl NodeConfig {
         Self::resolve(&path, text, command_line, &machine_name())
     }
 
+    /// The same, with another usual name and role where nobody has set them.
+    #[must_use]
+    pub fn usually(mut self, name: &str, role: &str) -> Self {
+        for (setting, usual) in [(&mut self.name, name), (&mut self.role, role)] {
+            if setting.source == Source::Default {
+                setting.value = usual.to_owned();
+            }
+        }
+        self
+    }
+
     /// The layers put together. Each layer is checked, also where a higher one covers it.
     pub fn resolve(
         path: &Path,

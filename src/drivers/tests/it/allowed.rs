@@ -16,11 +16,11 @@ use clawmesh_authority::{
 const NOW_MS: u64 = 1_730_000_000_000;
 
 pub fn pump() -> Capability {
-    Capability::new("actuator:pump:main").unwrap()
+    Capability::new("actuator:pump:main").expect("the rig is well-formed")
 }
 
 pub fn valve() -> Capability {
-    Capability::new("actuator:valve:main").unwrap()
+    Capability::new("actuator:valve:main").expect("the rig is well-formed")
 }
 
 /// The command to switch `actuator` on for `for_s` seconds.
@@ -50,7 +50,7 @@ pub fn command(actuator: &Capability, for_s: f64) -> AuthorizedCommand {
     };
     let grant = approved(&farmer, &proposal, &card, &home);
     let live = live();
-    authorize(&proposal, 0, &[], (&card, &grant), &home, &policy, &live).unwrap()
+    authorize(&proposal, 0, &[], (&card, &grant), &home, &policy, &live).expect("the rig is well-formed")
 }
 
 fn approved(
@@ -67,17 +67,17 @@ fn approved(
         policy: home.policy,
         proposal: proposal.id(),
         card: card.card,
-        nonce: book.draw(proposal.id()).unwrap(),
+        nonce: book.draw(proposal.id()).expect("the rig is well-formed"),
         level: Level::L2,
         steps: proposal.steps.clone(),
         expires_after_ms: 60_000,
     };
-    book.make(offer.clone(), 0).unwrap();
+    book.make(offer.clone(), 0).expect("the rig is well-formed");
     let mut roster = Roster::default();
     let person = Operator::of_key(*farmer.public().raw(), "Farmer", Role::Approver);
-    roster.enroll(person, &BTreeSet::new()).unwrap();
+    roster.enroll(person, &BTreeSet::new()).expect("the rig is well-formed");
     let said = approval::seal(farmer, &Approval::answering(&offer, Decision::Approve, None, 0));
-    let signed = approval::open(&said).unwrap();
+    let signed = approval::open(&said).expect("the rig is well-formed");
     match answer(&mut book, &signed, &roster, proposal.maker.mind.person(), false, 1) {
         Ok(Standing::Complete(grant)) => grant,
         other => panic!("{other:?}"),

@@ -32,19 +32,23 @@ pub struct Wire {
 
 impl Driver for Wire {
     fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
-        self.hardware.lock().unwrap().drive(command)?;
-        self.writes.send(("drive", command.actuator().clone(), command.setpoint())).unwrap();
+        self.hardware.lock().expect("the rig is well-formed").drive(command)?;
+        self.writes
+            .send(("drive", command.actuator().clone(), command.setpoint()))
+            .expect("the rig is well-formed");
         Ok(())
     }
 
     fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
-        self.hardware.lock().unwrap().make_safe(command)?;
-        self.writes.send(("make_safe", command.actuator().clone(), command.setpoint())).unwrap();
+        self.hardware.lock().expect("the rig is well-formed").make_safe(command)?;
+        self.writes
+            .send(("make_safe", command.actuator().clone(), command.setpoint()))
+            .expect("the rig is well-formed");
         Ok(())
     }
 
     fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack> {
-        self.hardware.lock().unwrap().read_back(actuator)
+        self.hardware.lock().expect("the rig is well-formed").read_back(actuator)
     }
 }
 
@@ -78,7 +82,7 @@ impl Rig {
     pub fn start(on: &[Capability], held: &[Capability], lease_ms: u64) -> Self {
         let mut hardware = MockDriver::with([pump(), valve()]);
         for actuator in on {
-            hardware.drive(&crate::allowed::command(actuator, 60.0)).unwrap();
+            hardware.drive(&crate::allowed::command(actuator, 60.0)).expect("the rig is well-formed");
         }
         for actuator in held {
             hardware.set_local_control(actuator, true);
@@ -95,7 +99,7 @@ impl Rig {
             commits: commits.clone(),
             lease_ms,
         };
-        let (layer, orders) = DriverLayer::start(ports).unwrap();
+        let (layer, orders) = DriverLayer::start(ports).expect("the rig is well-formed");
         Self { layer: Some(layer), orders, wire, latch, commits, writes, inboxes, told: Mutex::default() }
     }
 
@@ -106,10 +110,10 @@ impl Rig {
 
     /// Ends the layer and returns the writes nobody waited for.
     pub fn close(mut self) -> (Vec<Write>, Vec<DriverReport>) {
-        self.layer.take().unwrap().close();
+        self.layer.take().expect("the rig is well-formed").close();
         let writes = self.writes.try_iter().collect();
         self.listen();
-        (writes, self.told.into_inner().unwrap())
+        (writes, self.told.into_inner().expect("the rig is well-formed"))
     }
 
     /// Waits until the tick was told something of which `is_it` is true.
@@ -117,17 +121,19 @@ impl Rig {
         // Bounded by turns, not by a clock: each gives the layer a whole beat.
         for _ in 0..TURNS_MAX {
             self.listen();
-            if let Some(report) = self.told.lock().unwrap().iter().find(|report| is_it(report)) {
+            if let Some(report) =
+                self.told.lock().expect("the rig is well-formed").iter().find(|report| is_it(report))
+            {
                 return report.clone();
             }
             std::thread::park_timeout(Duration::from_millis(1));
         }
-        panic!("the tick was told only {:?}", self.told.lock().unwrap());
+        panic!("the tick was told only {:?}", self.told.lock().expect("the rig is well-formed"));
     }
 
     /// What each actuator was told to be last.
     pub fn positions(&self) -> BTreeMap<Capability, Option<Setpoint>> {
-        let mut hardware = self.wire.hardware.lock().unwrap();
+        let mut hardware = self.wire.hardware.lock().expect("the rig is well-formed");
         let read = |actuator: Capability| {
             let position = hardware.read_back(&actuator).and_then(|seen| seen.position);
             (actuator, position)
@@ -136,7 +142,7 @@ impl Rig {
     }
 
     fn listen(&self) {
-        let mut told = self.told.lock().unwrap();
+        let mut told = self.told.lock().expect("the rig is well-formed");
         for (input, _) in self.inboxes.take_state(usize::MAX) {
             if let InputBody::Driver(report) = input.body {
                 told.push(report);
