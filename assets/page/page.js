@@ -250,7 +250,7 @@ function byNode(snapshot) {
   return own ? [own, ...[...groups.values()].filter((group) => group !== own)] : [...groups.values()];
 }
 
-function drawNode({ node, link, stop, tick, digest }) {
+function drawNode({ node, link, stop, site, tick, digest }) {
   setText(byId("node-name"), node.name);
   setName(byId("node-role"), node.role);
   setText(byId("node-mesh"), node.mesh);
@@ -262,6 +262,9 @@ function drawNode({ node, link, stop, tick, digest }) {
   setAttribute(byId("mesh-link"), "data-tone", tone);
   byId("stop").hidden = stop === null;
   setText(byId("stop"), stop === null ? "" : `Stop is latched: ${stop}`);
+  const modes = site?.modes ?? [];
+  byId("site-modes").hidden = modes.length === 0;
+  setText(byId("site-modes"), modes.length === 0 ? "" : `${site.name} is not in order: ${modes.join("; ")}`);
   setText(byId("tick"), words.count(tick));
   setText(byId("digest"), digest ? `${digest.total} at tick ${words.count(digest.tick)}` : words.NOTHING);
   setText(byId("node-id-full"), node.id);

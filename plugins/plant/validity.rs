@@ -32,13 +32,13 @@ impl PlantFile {
         let mut found = Found::default();
         self.water(&mut found);
         pump(&self.pump, &mut found);
-        for zone in &self.zones {
-            self.zone(zone, &mut found);
+        for (index, zone) in self.zones.iter().enumerate() {
+            self.zone(index, zone, &mut found);
         }
         weather(&self.weather, &mut found);
         self.movers(&mut found);
-        for one in &self.sensors {
-            self.sensor(one, &mut found);
+        for (index, sensor) in self.sensors.iter().enumerate() {
+            self.sensor(index, sensor, &mut found);
         }
         self.names(&mut found);
         found.0
@@ -66,34 +66,35 @@ impl PlantFile {
         found.stiff("pump", self.pump.vessel_l_per_kpa, way + standing + steepest_of_motor(&self.pump));
     }
 
-    fn zone(&self, zone: &Zone, found: &mut Found) {
-        let at = &format!("zone {}", zone.zone);
+    fn zone(&self, index: usize, zone: &Zone, found: &mut Found) {
+        let at = &format!("zones[{index}]");
         found.number(at, "stroke_s", zone.stroke_s, STEP_S..=3600.0);
         found.number(at, "line_lpm_at_100_kpa", zone.line_lpm_at_100_kpa, SOME);
         found.number(at, "line_l_per_kpa", zone.line_l_per_kpa, SOME);
         match zone.outlet {
             Outlet::Emitters { count: _, lph, full_from_kpa, exponent_below, creep_per_100_kpa } => {
+                let at = &format!("{at}.outlet");
                 found.number(at, "lph", lph, NONE_OR_SOME);
                 found.number(at, "full_from_kpa", full_from_kpa, 1.0..=1e4);
                 found.number(at, "exponent_below", exponent_below, 0.1..=2.0);
                 found.number(at, "creep_per_100_kpa", creep_per_100_kpa, 0.0..=0.5);
             }
             Outlet::OpenEnd { lpm_at_100_kpa } => {
-                found.number(at, "lpm_at_100_kpa", lpm_at_100_kpa, NONE_OR_SOME);
+                found.number(&format!("{at}.outlet"), "lpm_at_100_kpa", lpm_at_100_kpa, NONE_OR_SOME);
             }
         }
         let steepest = steepest_lps_per_kpa(zone.line_lpm_at_100_kpa) + zone.outlet.steepest_lps_per_kpa();
         found.stiff(at, zone.line_l_per_kpa, steepest);
-        soil(at, &zone.soil, found);
+        soil(&format!("{at}.soil"), &zone.soil, found);
     }
 
     fn movers(&self, found: &mut Found) {
-        for rover in &self.rovers {
-            let at = &format!("rover {}", rover.name);
+        for (index, rover) in self.rovers.iter().enumerate() {
+            let at = &format!("rovers[{index}].home");
             found.place(at, rover.home);
         }
-        for person in &self.people {
-            let at = &format!("person {}", person.name);
+        for (index, person) in self.people.iter().enumerate() {
+            let at = &format!("people[{index}]");
             found.number(at, "speed_mps", person.speed_mps, 0.01..=10.0);
             found.number(at, "stays_s_max", person.stays_s_max, 1.0..=1e9);
             found.unless(!person.places.is_empty(), at, "has no place to be".into());
@@ -103,9 +104,10 @@ impl PlantFile {
         }
     }
 
-    fn sensor(&self, sensor: &Sensor, found: &mut Found) {
-        let at = sensor.capability.as_str();
-        found.unless(at.starts_with("sensor:"), at, "a sensor begins with `sensor:`".into());
+    fn sensor(&self, index: usize, sensor: &Sensor, found: &mut Found) {
+        let at = &format!("sensors[{index}]");
+        let is_sensor = sensor.capability.as_str().starts_with("sensor:");
+        found.unless(is_sensor, at, "a sensor begins with `sensor:`".into());
         found.unless(sensor.period_ms > 0, at, "`period_ms` is 0".into());
         let (low, high) = sensor.range;
         found.number(at, "range", low, ANY);
@@ -184,12 +186,7 @@ fn soil(at: &str, soil: &Soil, found: &mut Found) {
     found.unless(is_layered, at, format!("the soil has {count} layers, it needs {least} to {most}"));
     for (index, layer) in soil.layers.iter().enumerate() {
         let thinnest_mm = soil.layers.get(index + 1).map_or(layer.thickness_mm, |below| below.thickness_mm);
-        layer_faults(
-            &format!("{at}, layer {}", index + 1),
-            layer,
-            thinnest_mm.min(layer.thickness_mm),
-            found,
-        );
+        layer_faults(&format!("{at}.layers[{index}]"), layer, thinnest_mm.min(layer.thickness_mm), found);
     }
     let roots: f64 = soil.layers.iter().map(|layer| layer.roots).sum();
     found.unless((roots - 1.0).abs() < 1e-6, at, format!("the roots of all layers are {roots}, not 1"));
@@ -234,11 +231,11 @@ impl Found {
 
     fn number(&mut self, at: &str, key: &str, number: f64, within: RangeInclusive<f64>) {
         let sentence = format!("`{key}` is {number}, it must be {} to {}", within.start(), within.end());
-        self.unless(within.contains(&number), at, sentence);
+        self.unless(within.contains(&number), &format!("{at}.{key}"), sentence);
     }
 
     fn order(&mut self, at: &str, key: &str, low: f64, high: f64) {
-        self.unless(low < high, at, format!("`{key}` is {low}, it must be below {high}"));
+        self.unless(low < high, &format!("{at}.{key}"), format!("`{key}` is {low}, it must be below {high}"));
     }
 
     fn place(&mut self, at: &str, place: (f64, f64)) {
@@ -287,26 +284,27 @@ mod tests {
             ("pump", "cut_out_kpa", |file| file.pump.cut_out_kpa = 300.0),
             ("pump", "litres for a kilopascal", |file| file.pump.vessel_l_per_kpa = 1e-4),
             ("mainline", "litres for a kilopascal", |file| file.mainline.l_per_kpa = 1e-3),
-            ("zone z-flower-production", "litres for", |file| file.zones[1].line_l_per_kpa = 1e-4),
-            ("zone z-flower-production", "2 layers", |file| file.zones[1].soil.layers.truncate(2)),
-            ("zone z-flower-production, layer 2", "at_start", |file| {
+            ("zones[1]", "litres for", |file| file.zones[1].line_l_per_kpa = 1e-4),
+            ("zones[1].soil", "2 layers", |file| file.zones[1].soil.layers.truncate(2)),
+            ("zones[1].soil.layers[1]", "at_start", |file| {
                 file.zones[1].soil.layers[1].at_start_percent = 99.0;
             }),
-            ("zone z-flower-production", "roots", |file| file.zones[1].soil.layers[0].roots = 0.0),
+            ("zones[1].soil", "roots", |file| file.zones[1].soil.layers[0].roots = 0.0),
             ("weather", "mean_c", |file| file.weather.mean_c = f64::INFINITY),
-            ("person farmer-01", "no place", |file| file.people[0].places.clear()),
+            ("people[0]", "no place", |file| file.people[0].places.clear()),
             ("rovers and people", "twice", |file| file.rovers[0].name = "farmer-01".into()),
             ("devices", "twice", |file| file.zones[0].device = file.zones[1].device.clone()),
             ("sensors", "twice", |file| file.sensors[0] = file.sensors[1].clone()),
-            ("sensor:tank-level:tank-01", "resolution", |file| file.sensors[0].resolution = 0.0),
-            ("sensor:tank-level:tank-01", "no \"z\"", |file| {
+            ("sensors[0]", "resolution", |file| file.sensors[0].resolution = 0.0),
+            ("sensors[0]", "no \"z\"", |file| {
                 file.sensors[0].measures = Measures::SoilMoisture { zone: "z".into() };
             }),
             ("pump:main", "actuator:", |file| file.pump.device = Capability::new("pump:main").unwrap()),
         ];
         for (at, part, change) in changes {
             let found = faults_with(change);
-            let is_named = found.iter().any(|(where_, what)| where_ == at && what.contains(part));
+            let is_named =
+                found.iter().any(|(found_at, what)| found_at.starts_with(at) && what.contains(part));
             assert!(is_named, "{at}, {part}: {found:?}");
         }
     }

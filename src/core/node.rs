@@ -10,7 +10,7 @@ use crate::publish::{Outbox, OutboxPort, PublishPlugin, SnapshotPort, SnapshotSi
 use crate::replay::{DigestRecord, DomainId, JournalWriter, LastDigest, Record, ReplayPlugin, take_digest};
 use crate::safety::SafetyPlugin;
 use crate::settings::Settings;
-use crate::site::{DriverPort, DriversPort, SitePlugin};
+use crate::site::{DriverPort, DriversPort, Site, SiteFiles, SitePlugin};
 use crate::world::WorldPlugin;
 
 /// What a system's error becomes: a panic in tests and replay, a latched stop in a live node.
@@ -79,6 +79,8 @@ impl Core {
             PublishPlugin,
         ));
         spawn_own_node(app.world_mut(), &settings);
+        // A text that this software did not write gives no site, and without a site nothing may be moved.
+        app.insert_resource(Site(SiteFiles::of(&settings).ok().flatten()));
         app.insert_resource(settings);
         app.finish();
         app.cleanup();

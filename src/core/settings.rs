@@ -40,6 +40,20 @@ pub struct Settings {
     /// The nodes whose statements are taken.
     #[n(9)]
     pub trusted: BTreeSet<NodeId>,
+    /// The site it works at, if somebody has drawn it.
+    #[n(10)]
+    pub site: Option<SiteText>,
+}
+
+/// A site and the policy of its owner as canonical texts, so that what was journaled is what was hashed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct SiteText {
+    /// The name and the plan, as a JSON list of two.
+    #[n(0)]
+    pub plan: String,
+    /// The policy, as JSON, if this node has one.
+    #[n(1)]
+    pub policy: Option<String>,
 }
 
 /// The lowest and highest tick rate a node may run at.

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use clawmesh_core::intake::LinkState;
-use clawmesh_core::publish::{DigestView, NodeView, RefusalView, Snapshot};
+use clawmesh_core::publish::{DigestView, NodeView, RefusalView, SiteView, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::events::STREAMS_MAX;
@@ -108,6 +108,8 @@ pub struct Status {
     pub link: LinkState,
     /// Why the stop is latched, if it is.
     pub stop: Option<String>,
+    /// The site and how it is out of order, if somebody has drawn it.
+    pub site: Option<SiteView>,
     /// Milliseconds since the gateway began to serve.
     pub uptime_ms: u64,
     /// The newest tick.
@@ -154,6 +156,7 @@ fn status_of(shared: &Shared) -> Status {
         state: NodeState::Starting,
         link: LinkState::Connecting,
         stop: None,
+        site: None,
         uptime_ms: shared.uptime_ms(),
         tick: 0,
         wall_ms: (shared.ports.unix_ms)(),
@@ -182,6 +185,7 @@ fn with_snapshot(starting: Status, snapshot: &Snapshot, age_ms: u64) -> Status {
         state: state_of(snapshot, age_ms),
         link: snapshot.link.clone(),
         stop: snapshot.stop.clone(),
+        site: snapshot.site.clone(),
         tick: snapshot.tick,
         wall_ms: snapshot.wall_ms,
         snapshot_age_ms: Some(age_ms),

@@ -16,6 +16,7 @@ use clawmesh_authority::{Lane, NodeId, NodeKey, Observation, Tier, Value};
 use clawmesh_core::intake::{Input, InputBody, Sample, SourceId, StreamKey};
 use clawmesh_core::publish::Snapshot;
 use clawmesh_core::replay::{Record, ReplayReport, Replayer};
+use clawmesh_core::settings::SiteText;
 use clawmesh_core::{Core, Settings};
 
 pub use network::LinkFaults;
@@ -40,6 +41,7 @@ pub struct Lab {
     now_ms: u64,
     cut_since_ms: u64,
     epochs: u64,
+    site: Option<SiteText>,
 }
 
 impl Lab {
@@ -47,7 +49,20 @@ impl Lab {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         let network = Network::new(seed);
-        Self { nodes: Vec::new(), network, now_ms: START_MS, cut_since_ms: START_MS, epochs: 0 }
+        Self { nodes: Vec::new(), network, now_ms: START_MS, cut_since_ms: START_MS, epochs: 0, site: None }
+    }
+
+    /// The site at which the nodes work that are added from now on.
+    #[must_use]
+    pub fn at_site(mut self, site: SiteText) -> Self {
+        self.site = Some(site);
+        self
+    }
+
+    /// The id that the `n`-th node of any lab has, counted from 1.
+    #[must_use]
+    pub fn id_of(n: usize) -> NodeId {
+        NodeKey::from_secret(&secret(n)).id()
     }
 
     /// Adds nodes that trust each other, and starts them.
@@ -57,7 +72,7 @@ impl Lab {
         let all: BTreeSet<NodeId> = keys.iter().map(NodeKey::id).collect();
         for (name, key) in names.into_iter().zip(keys) {
             let others = all.iter().copied().filter(|id| *id != key.id()).collect();
-            self.nodes.push(LabNode::new(name, key, others));
+            self.nodes.push(LabNode::new(name, key, others, self.site.clone()));
             self.start(name);
         }
         self
@@ -287,6 +302,7 @@ pub fn lone_settings() -> Settings {
         digest_every_ticks: 1,
         tick_before: 0,
         trusted: BTreeSet::new(),
+        site: None,
     }
 }
 

@@ -7,6 +7,7 @@ use clawmesh_authority::{Body, Lane, LaneMark, MeshId, NodeId, NodeKey, envelope
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
 use clawmesh_core::publish::{OutboxReader, Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Record, Ticket};
+use clawmesh_core::settings::SiteText;
 use clawmesh_core::{Core, Ports, Settings};
 
 use crate::HZ;
@@ -32,6 +33,7 @@ pub(crate) struct LabNode {
     pub(crate) live: Option<Live>,
     journal: MemoryJournal,
     trusted: BTreeSet<NodeId>,
+    site: Option<SiteText>,
 }
 
 /// What a crash takes away.
@@ -54,9 +56,9 @@ impl SnapshotSink for KeepNewest {
 }
 
 impl LabNode {
-    pub(crate) fn new(name: &str, key: NodeKey, trusted: BTreeSet<NodeId>) -> Self {
+    pub(crate) fn new(name: &str, key: NodeKey, trusted: BTreeSet<NodeId>, site: Option<SiteText>) -> Self {
         let journal = MemoryJournal::default();
-        Self { name: name.to_owned(), key, clock_offset_ms: 0, live: None, journal, trusted }
+        Self { name: name.to_owned(), key, clock_offset_ms: 0, live: None, journal, trusted, site }
     }
 
     pub(crate) fn records(&self) -> Vec<Record> {
@@ -78,6 +80,7 @@ impl LabNode {
             digest_every_ticks: 1,
             tick_before,
             trusted: self.trusted.clone(),
+            site: self.site.clone(),
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (outbox_in, outbox_out) = outbox(4_096, 1_024);

@@ -11,6 +11,7 @@ mod rule;
 
 use std::collections::BTreeMap;
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 pub use bounds::{Budget, Dosage, Interlock, Misfit, Must, Parameter};
@@ -128,15 +129,22 @@ pub struct Verification {
 }
 
 /// A way in which a site can be out of order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
+#[cbor(index_only)]
 pub enum Mode {
     /// No command center is heard.
+    #[n(0)]
     CommandCenterAway,
     /// A field node is not heard.
+    #[n(1)]
     FieldNodeAway,
     /// A sensor that a rule names cannot be relied on.
+    #[n(2)]
     SensorFault,
     /// The supply is not steady.
+    #[n(3)]
     PowerUnstable,
 }
 

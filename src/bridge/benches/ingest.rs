@@ -227,6 +227,7 @@ fn settings(node: NodeId, trusted: NodeId) -> Settings {
         digest_every_ticks: 50,
         tick_before: 0,
         trusted: BTreeSet::from([trusted]),
+        site: None,
     }
 }
 

@@ -140,6 +140,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         digest_every_ticks: 50,
         tick_before: 0,
         trusted: BTreeSet::new(),
+        site: None,
     };
     let (inbox, inboxes) = doors(InboxLimits::default());
     let (outbox_in, outbox_out) = outbox(1_024, 1_024);

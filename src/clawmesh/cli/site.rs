@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clawmesh_authority::{ContentHash, Policy};
+use clawmesh_core::settings::SiteText;
 use clawmesh_twin::site::Plan;
 use serde::Serialize;
 
@@ -74,11 +75,13 @@ fn examine(site_path: PathBuf, policy_path: Option<PathBuf>) -> anyhow::Result<A
         }
     };
     let plan = site.as_ref().and_then(|site| Some((site, site.plan.as_ref()?)));
-    let site_hash = plan.map(|(site, plan)| site_file::content_hash(&site.name, plan)).transpose()?;
+    let text = plan.map(|(site, plan)| SiteText::of(&site.name, plan, policy.as_ref())).transpose();
+    // What has a number that is none has a fault, which is told; it has no hash.
+    let text = text.ok().flatten();
     Ok(Answer {
         is_usable: errors.is_empty(),
-        site_hash,
-        policy_hash: policy.as_ref().map(policy_file::content_hash).transpose()?,
+        site_hash: text.as_ref().map(SiteText::site_hash),
+        policy_hash: text.as_ref().filter(|text| text.policy.is_some()).map(SiteText::policy_hash),
         holds: site.as_ref().map(|site| holds(site, policy.as_ref())).unwrap_or_default(),
         notes: notes.into_iter().chain(plan.into_iter().flat_map(|(_, plan)| plan_notes(plan))).collect(),
         faults: errors.into_iter().map(Fault::of).collect(),

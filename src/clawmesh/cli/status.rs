@@ -43,6 +43,15 @@ fn page(status: &Status) -> String {
     if let Some(digest) = &status.digest {
         lines.push(format!("digest    {} at tick {}", digest.total, digest.tick));
     }
+    if let Some(site) = &status.site {
+        let modes: Vec<String> = site.modes.iter().map(|mode| plain(mode)).collect();
+        let state = if modes.is_empty() {
+            "in order".to_owned()
+        } else {
+            format!("NOT IN ORDER: {}", modes.join("; "))
+        };
+        lines.push(format!("site      {}, {state}", plain(&site.name)));
+    }
     if let Some(reason) = &status.stop {
         lines.push(format!("STOP      latched: {}", plain(reason)));
     }

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use clawmesh_authority::Policy;
 use clawmesh_authority::policy::PolicyFault;
-use clawmesh_authority::{ContentHash, Policy};
 use clawmesh_core::site::disagreements;
 
+use crate::config::durable_file::read_bounded;
 use crate::config::error::ConfigError;
 use crate::config::ron_text::{self, wrong_value};
 use crate::config::site_file::SiteFile;
@@ -16,6 +17,16 @@ pub fn beside(site: &Path) -> PathBuf {
     let stem = site.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let name = if stem == "site" { "policy.ron".to_owned() } else { format!("{stem}.policy.ron") };
     site.with_file_name(name)
+}
+
+/// Reads the policy of a state dir and refuses it with the first thing wrong; without a file there is none.
+pub fn load(path: &Path, site: &SiteFile) -> Result<Option<Policy>, ConfigError> {
+    let Some(content) = read_bounded(path)? else { return Ok(None) };
+    let (policy, errors) = examine(path, ron_text::utf8(path, &content)?, Some(site));
+    match errors.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(policy),
+    }
 }
 
 /// Reads the text of a policy and tells everything that is wrong with it, alone and for this site; the policy is there
@@ -34,11 +45,6 @@ pub fn examine(path: &Path, text: &str, site: Option<&SiteFile>) -> (Option<Poli
     (Some(policy), errors)
 }
 
-/// The policy by its content, whatever comments stand around it.
-pub fn content_hash(policy: &Policy) -> anyhow::Result<ContentHash> {
-    Ok(ContentHash::of("policy", &serde_json::to_vec(policy)?))
-}
-
 fn hint(key: &str) -> Option<&'static str> {
     Some(match key {
         "actuators.class" => "Routine, Caution, Hazardous or Irreversible",
@@ -55,6 +61,7 @@ fn hint(key: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::config::site_file;
+    use clawmesh_core::settings::SiteText;
     use proptest::prelude::*;
 
     const FARM: &str = include_str!("../../../assets/sites/farm.ron");
@@ -111,8 +118,12 @@ mod tests {
 
     #[test]
     fn the_hash_is_of_what_is_said_and_not_of_how() {
-        let read = |text: &str| examine(Path::new("p"), text, None).0.unwrap();
-        let hash = |text: &str| content_hash(&read(text)).unwrap();
+        let site = site_file::examine(Path::new("farm.ron"), FARM).0.unwrap();
+        let hash = |text: &str| {
+            let policy = examine(Path::new("p"), text, None).0;
+            let plan = site.plan.as_ref().unwrap();
+            SiteText::of(&site.name, plan, policy.as_ref()).unwrap().policy_hash()
+        };
         assert_eq!(hash(POLICY), hash(&format!("// another comment\n{POLICY}")));
         assert_ne!(hash(POLICY), hash(&POLICY.replacen("BeAtLeast(20)", "BeAtLeast(21)", 1)));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clawmesh_authority::{Capability, ContentHash, NodeId, SafeStates, Setpoint, Unit};
+use clawmesh_authority::{Capability, NodeId, SafeStates, Setpoint, Unit};
 use clawmesh_bridge::Mapping;
 use clawmesh_twin::site::{Plan, SwitchState};
 use serde::{Deserialize, Serialize};
@@ -116,12 +116,6 @@ pub fn place_of(site: &SiteFile, node: NodeId) -> Result<Place, String> {
     });
     let safe_states = SafeStates::in_order(states);
     Ok(Place { name: name.to_owned(), plan: plan.clone(), safe_states })
-}
-
-/// The plan by its content: equal on two nodes that have the same site in mind, whatever comments and mappings stand
-/// around it.
-pub fn content_hash(name: &str, plan: &Plan) -> anyhow::Result<ContentHash> {
-    Ok(ContentHash::of("site", &serde_json::to_vec(&(name, plan))?))
 }
 
 fn hint(key: &str) -> Option<&'static str> {

@@ -10,6 +10,7 @@ use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, SourceId, doors};
 use clawmesh_core::publish::{NodeView, Outbox, OutboxReader, outbox};
 use clawmesh_core::replay::CommitWatch;
+use clawmesh_core::settings::SiteText;
 use clawmesh_core::site::DriverPort;
 use clawmesh_core::{Core, Ports, Settings};
 use clawmesh_drivers::{DriverLayer, DriverPorts, StopLatch};
@@ -31,7 +32,7 @@ use crate::config::farm;
 use crate::config::settings::NodeConfig;
 use crate::config::site_file::{self, Place, SiteFile};
 use crate::config::state_dir::StateDir;
-use crate::config::{epoch, identity, stop_file, token};
+use crate::config::{epoch, identity, policy_file, stop_file, token};
 use crate::moments::unix_ms;
 
 /// Frames and batches of readings that may wait for the zenoh edge.
@@ -156,6 +157,7 @@ impl Start {
             digest_every_ticks: config.digest_every_ticks.value,
             tick_before: 0,
             trusted: config.trusted.value.clone(),
+            site: site_text(dir, &site)?,
         };
         Ok(Self {
             token: token::load_or_create(dir)?.reveal().to_owned(),
@@ -174,6 +176,13 @@ impl Start {
             node: NodeView::of(&self.settings),
         }
     }
+}
+
+/// The site and the policy as the tick gets them; without a plan there is none.
+fn site_text(dir: &StateDir, site: &SiteFile) -> anyhow::Result<Option<SiteText>> {
+    let Some(plan) = &site.plan else { return Ok(None) };
+    let policy = policy_file::load(&dir.policy_file(), site)?;
+    Ok(Some(SiteText::of(&site.name, plan, policy.as_ref()).map_err(anyhow::Error::msg)?))
 }
 
 /// The ways between the tick and the edges.

@@ -200,6 +200,7 @@ mod tests {
             digest_every_ticks: 1,
             tick_before: 0,
             trusted: BTreeSet::new(),
+            site: None,
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let ports = Ports {

@@ -55,6 +55,7 @@ impl World {
             digest_every_ticks,
             tick_before: 0,
             trusted: BTreeSet::new(),
+            site: None,
         };
         let mut world = Self { core: Core::replaying(settings, 1), sequence: 0 };
         world.tick(vec![

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clawmesh_authority::{Code, Hlc, NodeId, Tier, Unit, Value};
+use clawmesh_authority::{Code, ContentHash, Hlc, NodeId, Tier, Unit, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::intake::LinkState;
@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub peers: Vec<PeerView>,
     /// Sensors, by node and capability.
     pub sensors: Vec<SensorView>,
+    /// The site, if somebody has drawn it.
+    pub site: Option<SiteView>,
     /// Every actuator this node drives, by capability.
     pub actuators: Vec<ActuatorView>,
     /// Beliefs, by key.
@@ -105,6 +107,19 @@ pub struct SensorView {
     pub samples: u64,
     /// What is wrong with it: `stale`, `stuck`, `out_of_range`, `future`, `undescribed`, `silent`.
     pub flags: Vec<String>,
+}
+
+/// The site and how it is out of order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteView {
+    /// Its name.
+    pub name: String,
+    /// The plan by its content; owner and proposer must hold the same.
+    pub site_hash: ContentHash,
+    /// The policy by its content, if this node has one.
+    pub policy_hash: Option<ContentHash>,
+    /// How it is out of order, one sentence each; empty when it is well.
+    pub modes: Vec<String>,
 }
 
 /// An actuator and how it stands.

@@ -1,10 +1,14 @@
 //! Actuators of this node, and the way to the layer that drives them.
 
+use std::collections::BTreeSet;
+
 use bevy::prelude::{Component, Resource};
+use clawmesh_authority::policy::Mode;
 use clawmesh_authority::{AuthorizedCommand, Capability};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use super::files::SiteFiles;
 use crate::intake::ActuatorReport;
 
 /// An actuator that this node drives.
@@ -28,6 +32,14 @@ pub struct Stands {
     #[n(2)]
     pub unsafe_because: Option<String>,
 }
+
+/// The site of this run; constant, from the settings.
+#[derive(Resource, Debug, Clone, PartialEq, Default)]
+pub struct Site(pub Option<SiteFiles>);
+
+/// The ways in which the site is out of order.
+#[derive(Resource, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct SiteModes(#[n(0)] pub BTreeSet<Mode>);
 
 /// The order found no place: the driver layer is not keeping up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,32 +1,43 @@
 //! The site a node works at: its actuators, and whether its files agree.
-//! Reads what the driver layer says. Writes `Actuator`, `Stands`.
+//! Reads what the driver layer says, and who and what can be relied on. Writes `Actuator`, `Stands`, `SiteModes`.
 //! Invariant: an actuator stands as its hardware said, never as it was told; what a policy names exists in the plan.
 //! Not here: driving (`drivers`), the text of the files (`clawmesh`), what the rules demand (`authority`), how the site
 //! behaves (`twin`).
 
 mod agreement;
 mod components;
+mod files;
+mod modes;
 mod systems;
 
 use bevy::prelude::*;
 
 pub use agreement::disagreements;
-pub use components::{Actuator, DriverPort, DriversPort, NoPlace, Stands};
+pub use components::{Actuator, DriverPort, DriversPort, NoPlace, Site, SiteModes, Stands};
+pub use files::SiteFiles;
 
 use crate::clock::TickSystems;
 use crate::replay::DigestApp as _;
+use crate::world::WorldSystems;
 
 /// Knows the actuators of this node.
 pub struct SitePlugin;
 
 impl Plugin for SitePlugin {
     fn build(&self, app: &mut App) {
-        app.digest_component::<Actuator>("actuators")
+        app.init_resource::<Site>()
+            .init_resource::<SiteModes>()
+            .digest_component::<Actuator>("actuators")
             .digest_component::<Stands>("actuators_stand")
+            .digest_resource::<SiteModes>("site_modes")
+            .exclude_from_digest::<Site>("constant for a run, in the journal's header")
             .exclude_from_digest::<DriversPort>("the way to the hardware of a live node; a replay has none")
             .add_systems(
                 FixedUpdate,
-                (systems::meet_actuators, systems::follow_drivers).chain().in_set(TickSystems::Track),
+                (systems::meet_actuators, systems::follow_drivers, systems::assess_site)
+                    .chain()
+                    .after(WorldSystems)
+                    .in_set(TickSystems::Track),
             )
             .add_systems(
                 FixedUpdate,

@@ -1,11 +1,25 @@
 //! Systems that follow what the driver layer says.
 
+use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
+use clawmesh_authority::{Capability, NodeId, Value};
 
-use super::components::{Actuator, DriversPort, Stands};
+use super::components::{Actuator, DriversPort, Site, SiteModes, Stands};
+use super::files::SiteFiles;
+use super::modes::{Signs, modes};
 use crate::clock::Tick;
 use crate::intake::{DriverReport, InputBody, TickBatch};
+use crate::mesh::{Liveness, NodeIndex};
 use crate::replay::DomainId;
+use crate::settings::Settings;
+use crate::world::{Belief, BeliefIndex, Quality, Sensor, SensorIndex};
+
+/// The role, in the site, of a node where people decide.
+const COMMAND_CENTER: &str = "command-center";
+/// The role, in the site, of a node that has sensors and actuators.
+const FIELD: &str = "field";
+/// The belief in which somebody notes whether the supply is `stable`.
+const POWER_KEY: &str = "site/power";
 
 /// An actuator is met when its driver first speaks of it.
 pub(super) fn meet_actuators(batch: Res<TickBatch>, known: Query<&Actuator>, mut commands: Commands) {
@@ -50,6 +64,79 @@ pub(super) fn follow_drivers(
             DriverReport::MadeSafe { fault, .. } => stands.unsafe_because.clone_from(fault),
             DriverReport::Carried { .. } | DriverReport::NotCarried { .. } => {}
         }
+    }
+}
+
+/// What `assess_site` looks at.
+#[derive(SystemParam)]
+pub(super) struct Seen<'w, 's> {
+    site: Res<'w, Site>,
+    settings: Res<'w, Settings>,
+    nodes: Res<'w, NodeIndex>,
+    sensors: Res<'w, SensorIndex>,
+    beliefs: Res<'w, BeliefIndex>,
+    liveness: Query<'w, 's, &'static Liveness>,
+    quality: Query<'w, 's, &'static Quality>,
+    held: Query<'w, 's, &'static Belief>,
+}
+
+/// How the site is out of order.
+pub(super) fn assess_site(seen: Seen, mut shown: ResMut<SiteModes>) {
+    let Some(site) = &seen.site.0 else { return };
+    shown.set_if_neq(SiteModes(modes(seen.signs(site))));
+}
+
+impl Seen<'_, '_> {
+    fn signs(&self, site: &SiteFiles) -> Signs {
+        let mut signs = Signs {
+            sensor_doubted: self.is_a_sensor_doubted(site),
+            power_unstable: self.is_power_unstable(),
+            ..Signs::default()
+        };
+        for node in &site.plan.nodes {
+            let Some(id) = site.home.nodes.get(node.name.as_str()) else { continue };
+            let is_own = *id == self.settings.node;
+            match node.role.as_str() {
+                COMMAND_CENTER => {
+                    signs.command_centers += 1;
+                    signs.command_centers_heard += usize::from(is_own || self.is_heard(*id));
+                }
+                FIELD if !is_own => {
+                    signs.field_nodes += 1;
+                    signs.field_nodes_heard += usize::from(self.is_heard(*id));
+                }
+                _ => {}
+            }
+        }
+        signs
+    }
+
+    fn is_heard(&self, id: NodeId) -> bool {
+        let entity = self.nodes.0.get(&id);
+        entity.is_some_and(|entity| self.liveness.get(*entity) == Ok(&Liveness::Alive))
+    }
+
+    /// A sensor that a rule names and that is not there, or is flagged. Without a policy no rule names any.
+    fn is_a_sensor_doubted(&self, site: &SiteFiles) -> bool {
+        let is_relied_on = |node: NodeId, capability: &Capability| {
+            let entity = self.sensors.0.get(&Sensor { node, capability: capability.clone() });
+            let quality = entity.and_then(|entity| self.quality.get(*entity).ok());
+            quality.is_some_and(|quality| quality.words().next().is_none())
+        };
+        let mut named = site.policy.iter().flat_map(|policy| policy.sensors());
+        named.any(|(name, capability)| {
+            site.home.nodes.get(name).is_none_or(|node| !is_relied_on(*node, capability))
+        })
+    }
+
+    fn is_power_unstable(&self) -> bool {
+        let entity = self.beliefs.0.get(POWER_KEY);
+        let belief = entity.and_then(|entity| self.held.get(*entity).ok());
+        belief.is_some_and(|belief| match &belief.value {
+            Value::Flag(is_stable) => !is_stable,
+            Value::Text(text) => text != "stable",
+            Value::Number(_) => true,
+        })
     }
 }
 

@@ -22,6 +22,10 @@ use crate::clock::TickSystems;
 use crate::mesh::MeshSystems;
 use crate::replay::DigestApp as _;
 
+/// The part of `Track` after which sensors and beliefs are what they are in this tick.
+#[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WorldSystems;
+
 /// Keeps sensors and beliefs.
 #[derive(Default)]
 pub struct WorldPlugin {
@@ -65,6 +69,7 @@ impl Plugin for WorldPlugin {
                 )
                     .chain()
                     .after(MeshSystems)
+                    .in_set(WorldSystems)
                     .in_set(TickSystems::Track),
             );
     }

@@ -11,12 +11,12 @@ use crate::mesh::{
 };
 use crate::publish::components::SnapshotPort;
 use crate::publish::snapshot::{
-    ActuatorView, BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, Snapshot,
+    ActuatorView, BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, SiteView, Snapshot,
 };
 use crate::replay::LastDigest;
 use crate::safety::{LinkStatus, Refusals, StopState};
 use crate::settings::Settings;
-use crate::site::{Actuator, Stands};
+use crate::site::{Actuator, Site, SiteModes, Stands};
 use crate::world::{Belief, BeliefKey, Latest, Profile, Quality, Sensor, Sensors, SupportedBy};
 
 /// Milliseconds between two snapshots.
@@ -30,6 +30,8 @@ pub(in crate::publish) struct Shown<'w, 's> {
     wall: Res<'w, WallClock>,
     link: Res<'w, LinkStatus>,
     stop: Res<'w, StopState>,
+    site: Res<'w, Site>,
+    modes: Res<'w, SiteModes>,
     refusals: Res<'w, Refusals>,
     marks: Res<'w, LaneMarks>,
     digest: Res<'w, LastDigest>,
@@ -74,6 +76,7 @@ impl Shown<'_, '_> {
             stop: self.stop.0.clone(),
             peers: self.peers(),
             sensors: self.sensors(wall_ms),
+            site: self.site(),
             actuators: self.actuators(),
             beliefs: self.beliefs(wall_ms),
             refusals: self.refusals(),
@@ -125,6 +128,16 @@ impl Shown<'_, '_> {
                 flags: quality.words().map(str::to_owned).collect(),
             })
             .collect()
+    }
+
+    fn site(&self) -> Option<SiteView> {
+        let site = self.site.0.as_ref()?;
+        Some(SiteView {
+            name: site.name.clone(),
+            site_hash: site.home.site,
+            policy_hash: site.policy.as_ref().map(|_| site.home.policy),
+            modes: self.modes.0.iter().map(|mode| mode.in_words().to_owned()).collect(),
+        })
     }
 
     fn actuators(&self) -> Vec<ActuatorView> {

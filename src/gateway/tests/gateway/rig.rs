@@ -146,6 +146,7 @@ pub fn snapshot() -> Snapshot {
             sensor(NodeId(far), "sensor:level:tank-1", &["stale"]),
             sensor(NodeId(far), "sensor:level:tank-2", &[]),
         ],
+        site: None,
         actuators: vec![ActuatorView {
             actuator: "actuator:valve:valve-1".to_owned(),
             position: Some("off".to_owned()),

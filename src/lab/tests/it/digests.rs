@@ -15,18 +15,19 @@ use clawmesh_core::mesh::{
 use clawmesh_core::publish::OwnLanes;
 use clawmesh_core::replay::{DigestRecord, DigestRegistry};
 use clawmesh_core::safety::{LinkStatus, Refusals, StopState};
-use clawmesh_core::site::{Actuator, Stands};
+use clawmesh_core::site::{Actuator, SiteModes, Stands};
 use clawmesh_core::world::{Belief, BeliefKey, Latest, MountedOn, Profile, Quality, Sensor, SupportedBy};
 use clawmesh_lab::Lab;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::alter::altered;
-use crate::{flow_of, pump_and_barn};
+use crate::flow_of;
 
 /// A world in which every component type has at least one value.
 fn full_world() -> Lab {
-    let mut lab = pump_and_barn();
+    let mut lab = crate::at_site(crate::site::farm());
+    lab.record("barn", "site/power", Value::Flag(false));
     lab.sample("pump", flow_of(12.5));
     lab.record("barn", "gate", Value::Text("open".to_owned()));
     lab.offer("barn", SourceId::Runner, InputBody::StopLatched { reason: "drill".to_owned() });
@@ -139,6 +140,7 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         every_alteration_shows::<OwnLanes>(world),
         every_alteration_shows::<Actuator>(world),
         every_alteration_shows::<Stands>(world),
+        every_alteration_shows::<SiteModes>(world),
         removing_shows::<Trusted>(world),
         removing_shows::<OwnNode>(world),
         retargeting_shows::<MountedOn>(world, own_node),

@@ -4,12 +4,14 @@ mod alter;
 mod digests;
 mod mesh;
 mod replay;
+mod site;
 mod tick;
 mod world;
 
 use clawmesh_authority::{Capability, SensorSpec, Tier, Unit};
 use clawmesh_core::intake::{InputBody, Sample, SourceId};
 use clawmesh_core::publish::{RefusalView, SensorView};
+use clawmesh_core::settings::SiteText;
 use clawmesh_lab::Lab;
 
 /// A flow sensor that feeds the belief `main/flow`.
@@ -35,7 +37,16 @@ fn flow_of(value: f64) -> Sample {
 
 /// A pump house that measures flow, and a barn that listens.
 fn pump_and_barn() -> Lab {
-    let mut lab = Lab::seeded(7).with_nodes(["pump", "barn"]);
+    with_flow(Lab::seeded(7))
+}
+
+/// The same at a site.
+fn at_site(site: SiteText) -> Lab {
+    with_flow(Lab::seeded(7).at_site(site))
+}
+
+fn with_flow(lab: Lab) -> Lab {
+    let mut lab = lab.with_nodes(["pump", "barn"]);
     lab.offer("pump", SourceId::HostSensors, InputBody::SensorsDeclared(vec![flow_spec()]));
     lab.run_ticks(5);
     lab

@@ -43,6 +43,7 @@ pub fn settings(epoch: u64) -> Settings {
         digest_every_ticks: 50,
         tick_before: 0,
         trusted: BTreeSet::new(),
+        site: None,
     }
 }
 

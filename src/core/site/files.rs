@@ -1,0 +1,86 @@
+//! The site and the policy of a run, read from its settings once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clawmesh_authority::gate::Home;
+use clawmesh_authority::{Capability, ContentHash, NodeId, Policy};
+use clawmesh_twin::site::Plan;
+
+use crate::settings::{Settings, SiteText};
+
+/// What a node holds of its site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SiteFiles {
+    /// The name people use for the site.
+    pub name: String,
+    /// What stands there.
+    pub plan: Plan,
+    /// What the owner of actuators allows, if this node has a policy.
+    pub policy: Option<Policy>,
+    /// Who this node is there, for the gate.
+    pub home: Home,
+}
+
+impl SiteText {
+    /// The texts of a site and its policy.
+    ///
+    /// # Errors
+    /// When a number in them is none; a plan and a policy without faults have no such number.
+    pub fn of(name: &str, plan: &Plan, policy: Option<&Policy>) -> Result<Self, String> {
+        let policy = policy.map(serde_json::to_string).transpose().map_err(|fault| fault.to_string())?;
+        let plan = serde_json::to_string(&(name, plan)).map_err(|fault| fault.to_string())?;
+        Ok(Self { plan, policy })
+    }
+
+    /// The plan by its content: equal on nodes that have the same site in mind, whatever comments stand in their files.
+    #[must_use]
+    pub fn site_hash(&self) -> ContentHash {
+        ContentHash::of("site", self.plan.as_bytes())
+    }
+
+    /// The policy by its content.
+    #[must_use]
+    pub fn policy_hash(&self) -> ContentHash {
+        ContentHash::of("policy", self.policy.as_deref().unwrap_or_default().as_bytes())
+    }
+}
+
+impl SiteFiles {
+    /// Reads the site of a run; without one there is nothing to read.
+    ///
+    /// # Errors
+    /// A sentence, when the texts are not what this software writes.
+    pub fn of(settings: &Settings) -> Result<Option<Self>, String> {
+        let Some(text) = &settings.site else { return Ok(None) };
+        let unreadable =
+            |fault: serde_json::Error| format!("the site in the settings cannot be read: {fault}");
+        let (name, plan): (String, Plan) = serde_json::from_str(&text.plan).map_err(unreadable)?;
+        let policy = text.policy.as_deref().map(serde_json::from_str).transpose().map_err(unreadable)?;
+        let home = home(settings, text, &plan);
+        Ok(Some(Self { name, plan, policy, home }))
+    }
+}
+
+fn home(settings: &Settings, text: &SiteText, plan: &Plan) -> Home {
+    let nodes: BTreeMap<String, NodeId> = plan
+        .nodes
+        .iter()
+        .filter_map(|node| Some((node.name.to_string(), node.id.as_deref()?.parse().ok()?)))
+        .collect();
+    let is_ours = |owner: &str| nodes.get(owner) == Some(&settings.node);
+    let actuators: BTreeSet<Capability> = plan
+        .actuators
+        .iter()
+        .filter(|actuator| is_ours(actuator.owner.as_str()))
+        .filter_map(|actuator| Capability::new(&actuator.capability).ok())
+        .collect();
+    Home {
+        mesh: settings.mesh(),
+        owner: settings.node,
+        site: text.site_hash(),
+        policy: text.policy_hash(),
+        nodes,
+        actuators,
+        simulators: BTreeSet::new(),
+    }
+}
