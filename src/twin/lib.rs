@@ -4,6 +4,12 @@
 //! the same answer on every machine.
 //! Not here: who may do what (`authority`), the world of a running node (`core`), the text of files (`clawmesh`).
 
+pub mod card;
+pub mod rollout;
 pub mod seed;
 pub mod site;
 pub mod trial;
+
+mod bodies;
+mod soil;
+mod water;
