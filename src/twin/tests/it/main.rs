@@ -1,0 +1,7 @@
+//! The twin of the shipped farm, asked as a node asks it.
+
+mod farm;
+mod hostile;
+mod order;
+mod people;
+mod water;
