@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod json;
 mod kill;
+mod operators;
 mod plant;
 mod replay;
 mod running;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::operator_args::OperatorCommand;
 use crate::config::node_file::NodeFile;
 
 /// A mesh-first runtime for field operations.
@@ -58,6 +59,9 @@ pub enum Command {
     /// Look at the site a node works at, and at its policy
     #[command(subcommand)]
     Site(SiteCommand),
+    /// Make the key of a person, and enroll people at the console of a node
+    #[command(subcommand)]
+    Operator(OperatorCommand),
 }
 
 /// Looking at a site.

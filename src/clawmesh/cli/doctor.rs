@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clawmesh_authority::Unit;
+use clawmesh_authority::{Operator, Unit};
 use clawmesh_storage::{JournalError, JournalReader};
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use super::terminal::{say, say_json};
 use crate::config::node_file::NodeFile;
 use crate::config::settings::NodeConfig;
 use crate::config::state_dir::StateDir;
-use crate::config::{identity, site_file, stop_file, token};
+use crate::config::{identity, operators_file, site_file, stop_file, token};
 use crate::moments::unix_ms;
 
 /// The day this was written, Unix milliseconds: a clock before it is wrong.
@@ -70,6 +70,7 @@ fn examine(dir: &StateDir) -> Vec<Finding> {
         identity_file(dir),
         node_file(dir),
         site(dir),
+        operators(dir),
         gateway(dir),
         journal(dir),
         stop(dir),
@@ -112,6 +113,28 @@ fn site(dir: &StateDir) -> Finding {
             finding("site.ron", Outcome::Good, sentence)
         }
         Err(fault) => finding("site.ron", Outcome::Bad, fault.to_string()),
+    }
+}
+
+/// Whoever is revoked is not counted.
+fn operators(dir: &StateDir) -> Finding {
+    let roster = match operators_file::load(dir) {
+        Ok(roster) => roster,
+        Err(fault) => return finding("operators", Outcome::Bad, fault.to_string()),
+    };
+    let count = |is_counted: &dyn Fn(&Operator) -> bool| roster.iter().filter(|one| is_counted(one)).count();
+    let enrolled = match count(&|person| !roster.is_revoked(&person.id)) {
+        0 => "nobody is enrolled".to_owned(),
+        1 => "1 person is enrolled".to_owned(),
+        more => format!("{more} people are enrolled"),
+    };
+    match count(&|person| roster.may_approve(&person.id).is_ok()) {
+        0 => {
+            let sentence =
+                format!("{enrolled} and nobody may approve; see `clawmesh operator enroll --help`");
+            finding("operators", Outcome::Note, sentence)
+        }
+        approvers => finding("operators", Outcome::Good, format!("{enrolled}, {approvers} may approve")),
     }
 }
 

@@ -11,6 +11,8 @@ mod demo;
 mod doctor;
 mod identity;
 mod logging;
+mod operator;
+mod operator_args;
 mod peers;
 mod plant;
 mod progress;
@@ -28,6 +30,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
 use args::{Cli, Command, ConfigCommand, SiteCommand};
+use operator_args::OperatorCommand;
 
 /// Parses the command line, runs the command, and turns its outcome into an exit code.
 pub fn main() -> ExitCode {
@@ -46,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(output) => doctor::run(cli.state_dir, output),
         Command::Config(ConfigCommand::Show(args)) => config_show::run(cli.state_dir, args),
         Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),
+        Command::Operator(command) => operator::run(cli.state_dir, command),
     };
     outcome.unwrap_or_else(|fault| {
         terminal::complain(&format!("clawmesh: {fault:#}"));
@@ -61,6 +65,9 @@ fn refuse_needless_state_dir(cli: &Cli) {
         }
         (Some(_), Command::Replay(_)) => {
             "`replay` has no use for --state-dir; give the state dir as its argument"
+        }
+        (Some(_), Command::Operator(OperatorCommand::New(_) | OperatorCommand::Show(_))) => {
+            "a key of a person has no use for --state-dir, because it never lives in one; --key FILE says where it is"
         }
         _ => return,
     };

@@ -68,6 +68,60 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// Neither flag, environment nor home folder says where the key of this person is.
+    #[error("there is no home folder to keep the operator key in; name a file with --key")]
+    NoOperatorHome,
+    /// The flag names a key file, with nothing in it.
+    #[error("the key file is given as an empty text; name a file with --key")]
+    BlankOperatorKey,
+    /// A key that a node could read would let the node approve.
+    #[error(
+        "an operator key never lives in a node's state dir, because no program approves; name a file outside of {} \
+         with --key: {}", dir.display(), path.display()
+    )]
+    OperatorKeyInStateDir {
+        /// The state dir.
+        dir: PathBuf,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key that is overwritten cannot be brought back, and everything it was enrolled for goes with it.
+    #[error("there is a file already, and a key is never overwritten; name another with --key: {}", path.display())]
+    OperatorKeyExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nobody made a key there.
+    #[error("there is no operator key; make one with `clawmesh operator new`, or name its file with --key: {}", path.display())]
+    NoOperatorKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key file of a person exists and holds no key.
+    #[error(
+        "operator key is damaged: {why}; restore it from a backup, or move it away, make a new one and have that \
+         enrolled: {}", path.display()
+    )]
+    DamagedOperatorKey {
+        /// What is wrong with it.
+        why: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Whoever can write the list of people can give themselves any role.
+    #[error("other users can change who is enrolled (mode {mode:o}); look through it, then run: chmod 600 {}", path.display())]
+    OpenOperators {
+        /// The permissions it has.
+        mode: u32,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another command holds the list of people for longer than it should need.
+    #[error("another command is changing who is enrolled; try again when it is done: {}", path.display())]
+    OperatorsBusy {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// Without the last epoch, peers could take new statements for old ones.
     #[error(
         "epoch file is damaged: {why}; restore it from a backup, or write into it a number larger than any epoch \

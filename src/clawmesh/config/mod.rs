@@ -1,5 +1,5 @@
-//! What a node keeps on disk about itself, and what people tell it there.
-//! Reads the state dir, its files and the environment. Writes the state dir only, whole files at once.
+//! What a node keeps on disk about itself, what people tell it there, and the key file of a person.
+//! Reads the state dir, its files and the environment. Writes the state dir and that key file, whole files at once.
 //! Invariant: a file we cannot understand is an error with the repair in it, never replaced; the environment
 //! is read here and nowhere else.
 //! Not here: the journal (`storage`), what the settings mean (the modes), the parsing of flags (`cli`).
@@ -10,6 +10,8 @@ pub mod error;
 pub mod farm;
 pub mod identity;
 pub mod node_file;
+pub mod operator_key;
+pub mod operators_file;
 pub mod plant_file;
 pub mod policy_file;
 pub mod ron_marks;

@@ -15,6 +15,8 @@ pub const STATE_DIR_VARIABLE: &str = "CLAWMESH_STATE_DIR";
 /// A look at the lock takes microseconds; a node that starts just then tries again instead of giving up.
 const LOCK_TRIES: usize = 20;
 const LOCK_NAP: Duration = Duration::from_millis(10);
+/// A change of who is enrolled waits for the disk once; a few may queue up.
+const OPERATORS_LOCK_TRIES: usize = 500;
 
 /// The state dir of this node; an absolute path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,15 @@ impl StateDir {
         // Relative paths would name another folder after the first change of directory.
         let root = std::path::absolute(&root).map_err(ConfigError::io("find the folder", &root))?;
         Ok(Self { root })
+    }
+
+    /// The state dirs that need no flag: the one the environment names, and `~/.clawmesh`. Nothing is created.
+    #[must_use]
+    pub fn without_flag() -> Vec<Self> {
+        let (variable, home) = from_environment();
+        let roots = [choose(None, variable, home.clone()), choose(None, None, home)];
+        let absolute = roots.into_iter().flatten().filter_map(|root| std::path::absolute(root).ok());
+        absolute.map(|root| Self { root }).collect()
     }
 
     /// The folder itself.
@@ -105,19 +116,43 @@ impl StateDir {
         self.root.join("stop")
     }
 
+    /// The people who may operate here.
+    #[must_use]
+    pub fn operators_file(&self) -> PathBuf {
+        self.root.join("operators.ron")
+    }
+
     /// Takes the state dir for this process until the lock is dropped, or the process ends in any way.
     pub fn lock(&self) -> Result<StateLock, ConfigError> {
+        let busy = ConfigError::Locked { dir: self.root.clone() };
+        self.take("lock the state dir", &self.lock_file(), LOCK_TRIES, busy)
+    }
+
+    /// Takes the list of people until the lock is dropped. It is a lock of its own: people are also enrolled while a
+    /// node runs.
+    pub fn lock_operators(&self) -> Result<StateLock, ConfigError> {
+        let path = self.root.join("operators.lock");
+        let busy = ConfigError::OperatorsBusy { path: path.clone() };
+        self.take("lock the list of operators", &path, OPERATORS_LOCK_TRIES, busy)
+    }
+
+    fn take(
+        &self,
+        doing: &'static str,
+        path: &Path,
+        tries: usize,
+        busy: ConfigError,
+    ) -> Result<StateLock, ConfigError> {
         create_folder(&self.root)?;
-        let path = self.lock_file();
-        let failed = |fault| ConfigError::io("lock the state dir", &path)(fault);
+        let failed = |fault| ConfigError::io(doing, path)(fault);
         let mut options = File::options();
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(failed)?;
-        match try_lock_patiently(&file, || thread::sleep(LOCK_NAP)) {
+        let file = options.open(path).map_err(failed)?;
+        match try_lock_patiently(&file, tries, || thread::sleep(LOCK_NAP)) {
             Ok(()) => Ok(StateLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(ConfigError::Locked { dir: self.root.clone() }),
+            Err(TryLockError::WouldBlock) => Err(busy),
             Err(TryLockError::Error(fault)) => Err(failed(fault)),
         }
     }
@@ -143,8 +178,8 @@ impl StateDir {
     }
 }
 
-fn try_lock_patiently(file: &File, mut nap: impl FnMut()) -> Result<(), TryLockError> {
-    for _ in 1..LOCK_TRIES {
+fn try_lock_patiently(file: &File, tries: usize, mut nap: impl FnMut()) -> Result<(), TryLockError> {
+    for _ in 1..tries {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => nap(),
             outcome => return outcome,
@@ -153,14 +188,15 @@ fn try_lock_patiently(file: &File, mut nap: impl FnMut()) -> Result<(), TryLockE
     file.try_lock()
 }
 
-/// The right to run a node on a state dir. The file stays; the system forgets the lock with the process.
+/// The right to run a node on a state dir, or to change its list of people. The file stays; the system forgets the lock
+/// with the process.
 #[derive(Debug)]
-#[must_use = "the state dir is free again when the lock is dropped"]
+#[must_use = "what was locked is free again when the lock is dropped"]
 pub struct StateLock {
     _file: File,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(clippy::disallowed_methods, reason = "where state dirs are is read from the environment here")]
 fn from_environment() -> (Option<OsString>, Option<PathBuf>) {
     (std::env::var_os(STATE_DIR_VARIABLE), std::env::home_dir())
 }
@@ -250,6 +286,7 @@ mod tests {
             state.token_file(),
             state.epoch_file(),
             state.stop_file(),
+            state.operators_file(),
         ];
         let names: Vec<_> = files.iter().map(|file| file.strip_prefix(state.root()).unwrap()).collect();
         let expected = [
@@ -262,6 +299,7 @@ mod tests {
             "gateway.token",
             "epoch",
             "stop",
+            "operators.ron",
         ];
         assert_eq!(names, expected.map(Path::new));
     }
@@ -305,7 +343,7 @@ mod tests {
         looking.as_ref().unwrap().try_lock_shared().unwrap();
         let starting = File::open(state.lock_file()).unwrap();
         assert!(starting.try_lock().is_err());
-        try_lock_patiently(&starting, || drop(looking.take())).unwrap();
+        try_lock_patiently(&starting, LOCK_TRIES, || drop(looking.take())).unwrap();
         assert!(looking.is_none());
     }
 }

@@ -1,0 +1,67 @@
+//! The commands and options around the keys of people.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::args::Output;
+
+/// Keys of people, and who is enrolled.
+#[derive(Debug, Subcommand)]
+pub enum OperatorCommand {
+    /// Make the key of a person, outside of every state dir; it is never shown and never overwritten
+    New(KeyArgs),
+    /// Show the id and the public key that belong to a key file
+    Show(KeyArgs),
+    /// Let a person operate here, at the owner's own console
+    ///
+    /// Look at the person while you do it: that one human holds two keys no program can see. For now everybody is
+    /// enrolled here, at the console; enrolling over the network will need the signature of a supervisor. A node that
+    /// runs on this state dir takes the change at its next start.
+    Enroll(EnrollArgs),
+    /// Show who is enrolled, and what they may do
+    List(Output),
+    /// Make a key count for nothing, with every key that stands for it; this cannot be taken back
+    Revoke(RevokeArgs),
+}
+
+/// `operator new` and `operator show`
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    /// The key file [default: clawmesh/operator.key in $XDG_CONFIG_HOME, or in ~/.config]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// How to answer
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `operator enroll`
+#[derive(Debug, Args)]
+pub struct EnrollArgs {
+    /// The public key of the person, as `clawmesh operator show` prints it at their side
+    pub public_key: String,
+    /// The name people use for them
+    #[arg(long)]
+    pub name: String,
+    /// What they may do, each what the one before may too: `observer` sees, `operator` proposes and says no, `approver`
+    /// says yes, `supervisor` enrolls others
+    #[arg(long, value_name = "observer|operator|approver|supervisor")]
+    pub role: String,
+    /// The person they stand for, by id or at least 8 characters of it; the two count as one person
+    #[arg(long, value_name = "ID")]
+    pub stands_for: Option<String>,
+    /// How to answer
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `operator revoke`
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    /// Whose key, by id or at least 8 characters of it; `clawmesh operator list` shows them
+    pub id: String,
+    /// How to answer
+    #[command(flatten)]
+    pub output: Output,
+}
