@@ -122,13 +122,18 @@ impl Layer {
 
     fn run(mut self, ends: &AtomicBool) {
         self.make_all_safe("the node has started");
-        let mut was_stopped = false;
+        let (mut was_stopped, mut was_mute) = (false, false);
         while !ends.load(Ordering::Relaxed) {
             let is_stopped = self.ports.latch.is_set();
             if is_stopped && !was_stopped {
                 self.stop();
             }
             was_stopped = is_stopped;
+            let is_mute = self.ports.commits.failure().is_some();
+            if is_mute && !was_mute {
+                self.make_all_safe("the journal cannot commit");
+            }
+            was_mute = is_mute;
             self.take_orders();
             self.carry_what_is_durable();
             self.end_what_is_due();

@@ -46,9 +46,12 @@ fn every_reading_command_answers_a_program_with_one_document() {
 fn check_status(status: &Value) {
     let expected = [
         ["beliefs", "digest", "gateway", "journal", "link", "node"],
-        ["peers", "refusals", "refused_total", "sensors", "snapshot_age_ms", "state"],
+        ["peers", "refusals", "refused_total", "sensors", "site", "snapshot_age_ms"],
     ];
-    assert_eq!(keys(status), [&expected.concat()[..], &["stop", "tick", "uptime_ms", "wall_ms"]].concat());
+    assert_eq!(
+        keys(status),
+        [&expected.concat()[..], &["state", "stop", "tick", "uptime_ms", "wall_ms"]].concat()
+    );
     assert_eq!(keys(&status["node"]), ["epoch", "hz", "id", "mesh", "name", "role", "version"]);
     assert_eq!(status["state"], "running");
 }
@@ -58,7 +61,10 @@ fn check_world(node: &Node) {
         let world = node.ask(&["world", "cpu-load"]);
         (world["sensors"][0]["value"].is_number()).then_some(world)
     });
-    assert_eq!(keys(&world), ["beliefs", "left_off", "sensors", "snapshot_age_ms", "tick", "wall_ms"]);
+    assert_eq!(
+        keys(&world),
+        ["actuators", "beliefs", "left_off", "sensors", "snapshot_age_ms", "tick", "wall_ms"]
+    );
     let sensors = world["sensors"].as_array().expect("a world has sensors");
     assert!(sensors.iter().all(|row| row["sensor"] == "sensor:cpu-load:host"), "{world:#}");
     assert_eq!((&sensors[0]["unit"], &sensors[0]["tier"]), (&"%".into(), &"T2".into()));
@@ -104,7 +110,10 @@ fn help_teaches_the_first_commands_and_the_version_is_told() {
     let nowhere = Path::new("unused");
     let help = run_on(nowhere, &["--help"]);
     assert_eq!(help.code, Some(0));
-    for command in ["demo", "start", "identity", "status", "peers", "world", "replay", "doctor", "config"] {
+    for command in [
+        "demo", "start", "identity", "status", "peers", "world", "replay", "doctor", "config", "plant",
+        "site", "operator",
+    ] {
         assert!(
             help.out.lines().any(|line| line.trim_start().starts_with(command)),
             "{command}: {}",

@@ -16,7 +16,7 @@ use crate::config::node_file::NodeFile;
 #[command(
     name = "clawmesh",
     version,
-    after_help = "Start here:\n  clawmesh demo                      two nodes on this machine, live readings\n  \
+    after_help = "Start here:\n  clawmesh demo                      a command center and a farm on this machine\n  \
                   clawmesh start --host-sensors      one node, with this machine as its sensor\n  \
                   clawmesh replay ~/.clawmesh --verify   prove that its recording replays exactly"
 )]
@@ -35,7 +35,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a command center and a field node on this machine and show their readings
+    /// Run a command center and a farm on this machine and show their readings
     Demo(DemoArgs),
     /// Run a node; an empty state dir gets an identity and an empty site
     Start(StartArgs),

@@ -44,7 +44,7 @@ impl Child {
     pub fn start(mut self, mode: &[&str], trust: NodeId, connect: &[String]) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--state-dir").arg(self.dir.root()).args(["--log", "warn,zenoh=error"]).args(mode);
-        command.args(["--name", self.name, "--role", self.name, "--mesh-name", "demo", "--port", "0"]);
+        command.args(["--name", self.name, "--mesh-name", "demo", "--port", "0"]);
         command.args(["--no-discovery", "--listen", "tcp/127.0.0.1:0", "--trust", &trust.to_string()]);
         for endpoint in connect {
             command.arg("--connect").arg(endpoint);

@@ -41,7 +41,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let nodes = [(farm::COMMAND_CENTER, center.id), (farm::FIELD_NODE, field.id)];
     center.give_site(&nodes)?;
     field.give_site(&nodes)?;
-    let center = center.start(&["start", "--host-sensors"], field.id, &[])?;
+    let center = center.start(&["start", "--role", "command-center", "--host-sensors"], field.id, &[])?;
     let endpoint = wait_for_endpoint(&center, &ending)?;
     let field = field.start(&["plant"], center.id, &[endpoint])?;
     wait_for_readings(&center, &field, &ending)?;

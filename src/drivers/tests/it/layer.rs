@@ -64,6 +64,20 @@ fn when_the_journal_fails_what_waits_for_it_is_never_driven() {
 }
 
 #[test]
+fn when_the_journal_fails_what_runs_is_made_safe() {
+    let rig = Rig::start(&[], &[], LONG_MS);
+    rig.commits.commit(1);
+    rig.orders.carry(command(&valve(), 60.0), 1).unwrap();
+    assert_eq!(rig.next_write(), ("drive", valve(), Setpoint::On));
+    rig.commits.fail("the disk is full");
+    assert_eq!(rig.next_write(), ("make_safe", valve(), Setpoint::Off));
+    rig.wait_told(|report| {
+        matches!(report, DriverReport::MadeSafe { why, proposal: Some(_), .. } if why == "the journal cannot commit")
+    });
+    assert_eq!(rig.close().0, []);
+}
+
+#[test]
 fn a_stop_ends_what_runs_without_a_tick_and_after_the_rearm_nothing_goes_on() {
     let rig = Rig::start(&[], &[], LONG_MS);
     rig.commits.commit(9);
