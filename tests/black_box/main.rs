@@ -14,4 +14,5 @@ mod operators;
 mod plant;
 mod replay;
 mod running;
+mod simulate;
 mod site;

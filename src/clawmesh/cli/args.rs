@@ -49,6 +49,8 @@ pub enum Command {
     Peers(PeersArgs),
     /// Show the sensors and beliefs of a running node
     World(WorldArgs),
+    /// Ask the twin of the site what would happen if; nothing is proposed and nothing is moved
+    Simulate(SimulateArgs),
     /// Run a journal again and compare every digest
     Replay(ReplayArgs),
     /// Check a state dir and this machine, and say what to do about each finding
@@ -128,6 +130,26 @@ pub struct PeersArgs {
 pub struct WorldArgs {
     /// Show only sensors whose capability or belief keys contain this
     pub containing: Option<String>,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `simulate`
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// What is switched and how, all at once, for example `valve-food-forest=open pump-main-01=start`
+    #[arg(required = true, value_name = "STEP")]
+    pub steps: Vec<String>,
+    /// For how long, for example `20m`
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, default_value = "20m")]
+    pub length: Duration,
+    /// How many perturbed futures besides the nominal one
+    #[arg(long, value_name = "NUMBER", default_value_t = 32, value_parser = clap::value_parser!(u32).range(0..=4096))]
+    pub rollouts: u32,
+    /// Other perturbations of the same question
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub seed: u64,
     /// Which node to ask, and how to answer
     #[command(flatten)]
     pub target: Target,

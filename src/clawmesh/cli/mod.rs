@@ -17,6 +17,7 @@ mod peers;
 mod plant;
 mod progress;
 mod replay;
+mod simulate;
 mod site;
 mod start;
 mod status;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Peers(args) => peers::run(cli.state_dir, &args),
         Command::World(args) => world::run(cli.state_dir, &args),
         Command::Replay(args) => replay::run(&args),
+        Command::Simulate(args) => simulate::run(cli.state_dir, &args),
         Command::Doctor(output) => doctor::run(cli.state_dir, output),
         Command::Config(ConfigCommand::Show(args)) => config_show::run(cli.state_dir, args),
         Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),

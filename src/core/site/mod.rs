@@ -7,6 +7,7 @@
 mod agreement;
 mod components;
 mod files;
+mod fork;
 mod modes;
 mod systems;
 
@@ -15,6 +16,7 @@ use bevy::prelude::*;
 pub use agreement::disagreements;
 pub use components::{Actuator, DriverPort, DriversPort, NoPlace, Site, SiteModes, Stands};
 pub use files::SiteFiles;
+pub use fork::{Sight, limits_of, snapshot_of, switch_state};
 
 use crate::clock::TickSystems;
 use crate::replay::DigestApp as _;
