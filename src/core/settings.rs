@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bevy::prelude::Resource;
-use clawmesh_authority::{MeshId, NodeId};
+use clawmesh_authority::{MeshId, NodeId, Roster};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,9 @@ pub struct Settings {
     /// The site it works at, if somebody has drawn it.
     #[n(10)]
     pub site: Option<SiteText>,
+    /// The people this node knows by their keys.
+    #[n(11)]
+    pub roster: Roster,
 }
 
 /// A site and the policy of its owner as canonical texts, so that what was journaled is what was hashed.

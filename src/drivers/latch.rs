@@ -1,6 +1,6 @@
 //! The stop latch: set by anybody at any time, read before every write, ended by a person only.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -26,6 +26,8 @@ pub struct StopLatch(Arc<Latch>);
 
 struct Latch {
     is_set: AtomicBool,
+    /// How often it was set. What was ordered before the last time is void, however quickly somebody re-armed.
+    stops: AtomicU64,
     reason: Mutex<Option<String>>,
     keeper: Box<dyn KeepStop>,
     wake: Sender<()>,
@@ -39,6 +41,7 @@ impl StopLatch {
         let (wake, woken) = bounded(1);
         Self(Arc::new(Latch {
             is_set: AtomicBool::new(reason.is_some()),
+            stops: AtomicU64::new(0),
             reason: Mutex::new(reason),
             keeper: Box::new(keeper),
             wake,
@@ -52,6 +55,7 @@ impl StopLatch {
     /// Why it could not be written down; it is latched all the same.
     pub fn set(&self, reason: &str) -> Result<String, String> {
         let mut held = self.reason();
+        self.0.stops.fetch_add(1, Ordering::SeqCst);
         self.0.is_set.store(true, Ordering::SeqCst);
         // A full channel means that the driver layer is being woken already.
         let _ = self.0.wake.try_send(());
@@ -76,6 +80,20 @@ impl StopLatch {
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.0.is_set.load(Ordering::SeqCst)
+    }
+
+    /// How often it was set in this process: while the number is the same, nobody has stopped in between.
+    #[must_use]
+    pub fn stops(&self) -> u64 {
+        self.0.stops.load(Ordering::SeqCst)
+    }
+
+    /// What an order is given to carry: the stops so far, or nothing while the stop is latched. An order whose stamp is
+    /// not [`StopLatch::stops`] any more is void.
+    pub(crate) fn stamp(&self) -> Option<u64> {
+        // The number first: a stop that comes in between makes it old.
+        let stops = self.stops();
+        (!self.is_set()).then_some(stops)
     }
 
     /// Why it is latched, if it is.
@@ -127,11 +145,15 @@ pub(crate) mod tests {
         let slate = Slate::default();
         let latch = StopLatch::new(None, slate.clone());
         assert!(!latch.is_set());
+        let stamp = latch.stamp();
+        assert_eq!((stamp, latch.stops()), (Some(0), 0));
         assert_eq!(latch.set("smoke"), Ok("smoke".to_owned()));
+        assert_eq!(latch.stamp(), None, "while it is latched nothing is ordered");
         assert_eq!(latch.set("again"), Ok("smoke".to_owned()));
         assert_eq!((latch.is_set(), slate.kept.lock().unwrap().as_deref()), (true, Some("smoke")));
         latch.rearm().unwrap();
         assert_eq!((latch.is_set(), latch.why()), (false, None));
+        assert!(latch.stamp().is_some() && latch.stamp() != stamp, "what was ordered before stays void");
         assert_eq!(slate.kept.lock().unwrap().as_deref(), None);
     }
 

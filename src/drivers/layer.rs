@@ -56,7 +56,7 @@ impl DriverLayer {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(ports: DriverPorts) -> std::io::Result<(Self, Orders)> {
-        let (sender, book) = orders();
+        let (sender, book) = orders(ports.latch.clone());
         let ends = Arc::<AtomicBool>::default();
         let seen = Arc::clone(&ends);
         let thread = thread::Builder::new().name("drivers".to_owned()).spawn(move || {
@@ -90,6 +90,7 @@ impl Drop for DriverLayer {
 struct Waiting {
     command: AuthorizedCommand,
     cause: u64,
+    stamp: Option<u64>,
     until_ms: u64,
 }
 
@@ -122,13 +123,15 @@ impl Layer {
 
     fn run(mut self, ends: &AtomicBool) {
         self.make_all_safe("the node has started");
-        let (mut was_stopped, mut was_mute) = (false, false);
+        // A stop that was there before us is answered by the lines above.
+        let (mut stops_seen, mut was_mute) = (self.ports.latch.stops(), false);
         while !ends.load(Ordering::Relaxed) {
-            let is_stopped = self.ports.latch.is_set();
-            if is_stopped && !was_stopped {
+            // By their number, so that a stop is seen even if somebody re-armed before we looked.
+            let stops = self.ports.latch.stops();
+            if stops != stops_seen {
                 self.stop();
             }
-            was_stopped = is_stopped;
+            stops_seen = stops;
             let is_mute = self.ports.commits.failure().is_some();
             if is_mute && !was_mute {
                 self.make_all_safe("the journal cannot commit");
@@ -168,9 +171,9 @@ impl Layer {
             Order::Carry { command, .. } if self.waiting.len() >= WAITING_MAX => {
                 self.give_up(&command, "too many commands wait for the journal");
             }
-            Order::Carry { command, cause } => {
+            Order::Carry { command, cause, stamp } => {
                 let until_ms = self.clock.now_ms() + WAIT_MS_MAX;
-                self.waiting.push_back(Waiting { command, cause, until_ms });
+                self.waiting.push_back(Waiting { command, cause, stamp, until_ms });
             }
         }
     }
@@ -184,19 +187,20 @@ impl Layer {
             if !is_durable && !is_over {
                 return;
             }
-            if let Some(Waiting { command, .. }) = self.waiting.pop_front() {
+            if let Some(Waiting { command, stamp, .. }) = self.waiting.pop_front() {
                 match is_durable {
-                    true => self.carry(&command),
+                    true => self.carry(&command, stamp),
                     false => self.give_up(&command, "the journal did not write its cause down in time"),
                 }
             }
         }
     }
 
-    fn carry(&mut self, command: &AuthorizedCommand) {
-        // Read last, right before the write: whoever stopped us in the meantime is heard.
-        if self.ports.latch.is_set() {
-            return self.give_up(command, "the stop is latched");
+    fn carry(&mut self, command: &AuthorizedCommand, stamp: Option<u64>) {
+        // Read last, right before the write: whoever stopped us in the meantime is heard. What was ordered before a stop,
+        // or while it was latched, is void for ever.
+        if self.ports.latch.is_set() || stamp != Some(self.ports.latch.stops()) {
+            return self.give_up(command, "it was ordered before the last stop ended");
         }
         match self.ports.driver.drive(command) {
             Ok(()) => {
@@ -227,7 +231,7 @@ impl Layer {
 
     fn stop(&mut self) {
         while let Some(Waiting { command, .. }) = self.waiting.pop_front() {
-            self.give_up(&command, "the stop is latched");
+            self.give_up(&command, "it was ordered before the last stop ended");
         }
         self.make_all_safe("the stop is latched");
     }

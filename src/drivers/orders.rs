@@ -7,6 +7,8 @@ use clawmesh_authority::{AuthorizedCommand, Capability};
 use clawmesh_core::site::{DriverPort, NoPlace};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::latch::StopLatch;
+
 /// The most orders that wait for the driver layer.
 const ORDERS_MAX: usize = 256;
 
@@ -19,6 +21,8 @@ pub enum Order {
         command: AuthorizedCommand,
         /// The last row it depends on.
         cause: u64,
+        /// The stops when it was ordered; absent while the stop was latched.
+        stamp: Option<u64>,
     },
     /// Make this actuator safe now.
     MakeSafe {
@@ -30,9 +34,10 @@ pub enum Order {
 }
 
 /// The tick's end. Clones share the way.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Orders {
     queue: Sender<Order>,
+    latch: StopLatch,
     renewals: Arc<AtomicU64>,
 }
 
@@ -46,10 +51,11 @@ pub struct OrderBook {
 }
 
 /// Makes the way from the tick to the driver layer.
-pub fn orders() -> (Orders, OrderBook) {
+pub fn orders(latch: StopLatch) -> (Orders, OrderBook) {
     let (tx, rx) = bounded(ORDERS_MAX);
     let renewals = Arc::<AtomicU64>::default();
-    (Orders { queue: tx, renewals: Arc::clone(&renewals) }, OrderBook { queue: rx, renewals, seen: 0 })
+    let book = OrderBook { queue: rx, renewals: Arc::clone(&renewals), seen: 0 };
+    (Orders { queue: tx, latch, renewals }, book)
 }
 
 impl OrderBook {
@@ -62,7 +68,8 @@ impl OrderBook {
 
 impl DriverPort for Orders {
     fn carry(&self, command: AuthorizedCommand, cause: u64) -> Result<(), NoPlace> {
-        self.queue.try_send(Order::Carry { command, cause }).map_err(|_| NoPlace)
+        let stamp = self.latch.stamp();
+        self.queue.try_send(Order::Carry { command, cause, stamp }).map_err(|_| NoPlace)
     }
 
     fn make_safe(&self, actuator: &Capability, why: &str) -> Result<(), NoPlace> {

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use clawmesh_core::intake::LinkState;
-use clawmesh_core::publish::{DigestView, NodeView, RefusalView, SiteView, Snapshot};
+use clawmesh_core::publish::{DigestView, NodeView, PersonView, RefusalView, SiteView, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::events::STREAMS_MAX;
@@ -110,6 +110,8 @@ pub struct Status {
     pub stop: Option<String>,
     /// The site and how it is out of order, if somebody has drawn it.
     pub site: Option<SiteView>,
+    /// The people this node knows, by name.
+    pub people: Vec<PersonView>,
     /// Milliseconds since the gateway began to serve.
     pub uptime_ms: u64,
     /// The newest tick.
@@ -157,6 +159,7 @@ fn status_of(shared: &Shared) -> Status {
         link: LinkState::Connecting,
         stop: None,
         site: None,
+        people: Vec::new(),
         uptime_ms: shared.uptime_ms(),
         tick: 0,
         wall_ms: (shared.ports.unix_ms)(),
@@ -186,6 +189,7 @@ fn with_snapshot(starting: Status, snapshot: &Snapshot, age_ms: u64) -> Status {
         link: snapshot.link.clone(),
         stop: snapshot.stop.clone(),
         site: snapshot.site.clone(),
+        people: snapshot.people.clone(),
         tick: snapshot.tick,
         wall_ms: snapshot.wall_ms,
         snapshot_age_ms: Some(age_ms),

@@ -303,6 +303,7 @@ pub fn lone_settings() -> Settings {
         tick_before: 0,
         trusted: BTreeSet::new(),
         site: None,
+        roster: clawmesh_authority::Roster::default(),
     }
 }
 

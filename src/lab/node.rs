@@ -81,6 +81,7 @@ impl LabNode {
             tick_before,
             trusted: self.trusted.clone(),
             site: self.site.clone(),
+            roster: clawmesh_authority::Roster::default(),
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (outbox_in, outbox_out) = outbox(4_096, 1_024);

@@ -307,6 +307,17 @@ fn people_are_enrolled_while_a_node_runs_and_it_is_said_that_the_node_does_not_k
     let answer = json_on(&dir, &["operator", "enroll", &key, "--name", "Ann", "--role", "supervisor"]);
     assert!(text(&answer, "note").contains("at its next start"), "{answer}");
     let id = text(&answer["operator"], "id").to_owned();
+    assert_eq!(node.ask(&["status"])["people"], Value::Array(Vec::new()));
+    node.stop();
+    let mut node = Node::start(&dir, &[]);
+    node.endpoint();
+    let people = node.ask(&["status"])["people"].clone();
+    let ann = &people[0];
+    assert_eq!(
+        (text(ann, "id"), text(ann, "name"), text(ann, "role")),
+        (&*id, "Ann", "supervisor"),
+        "{people}"
+    );
     node.stop();
     assert_eq!(json_on(&dir, &["operator", "revoke", &id])["note"], Value::Null);
 }

@@ -228,6 +228,7 @@ fn settings(node: NodeId, trusted: NodeId) -> Settings {
         tick_before: 0,
         trusted: BTreeSet::from([trusted]),
         site: None,
+        roster: clawmesh_authority::Roster::default(),
     }
 }
 

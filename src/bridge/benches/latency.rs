@@ -141,6 +141,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         tick_before: 0,
         trusted: BTreeSet::new(),
         site: None,
+        roster: clawmesh_authority::Roster::default(),
     };
     let (inbox, inboxes) = doors(InboxLimits::default());
     let (outbox_in, outbox_out) = outbox(1_024, 1_024);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clawmesh_authority::Role;
 use clawmesh_core::intake::LinkState;
 use clawmesh_gateway::{GatewayCounts, Status};
 
@@ -42,6 +43,11 @@ fn page(status: &Status) -> String {
     ];
     if let Some(digest) = &status.digest {
         lines.push(format!("digest    {} at tick {}", digest.total, digest.tick));
+    }
+    if !status.people.is_empty() {
+        let may_approve =
+            status.people.iter().filter(|person| person.role >= Role::Approver && !person.is_revoked).count();
+        lines.push(format!("people    {} enrolled, {may_approve} may approve", status.people.len()));
     }
     if let Some(site) = &status.site {
         let modes: Vec<String> = site.modes.iter().map(|mode| plain(mode)).collect();

@@ -32,7 +32,7 @@ use crate::config::farm;
 use crate::config::settings::NodeConfig;
 use crate::config::site_file::{self, Place, SiteFile};
 use crate::config::state_dir::StateDir;
-use crate::config::{epoch, identity, policy_file, stop_file, token};
+use crate::config::{epoch, identity, operators_file, policy_file, stop_file, token};
 use crate::moments::unix_ms;
 
 /// Frames and batches of readings that may wait for the zenoh edge.
@@ -158,6 +158,7 @@ impl Start {
             tick_before: 0,
             trusted: config.trusted.value.clone(),
             site: site_text(dir, &site)?,
+            roster: operators_file::load(dir)?,
         };
         Ok(Self {
             token: token::load_or_create(dir)?.reveal().to_owned(),

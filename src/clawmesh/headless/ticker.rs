@@ -201,6 +201,7 @@ mod tests {
             tick_before: 0,
             trusted: BTreeSet::new(),
             site: None,
+            roster: clawmesh_authority::Roster::default(),
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let ports = Ports {

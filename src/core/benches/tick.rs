@@ -56,6 +56,7 @@ impl World {
             tick_before: 0,
             trusted: BTreeSet::new(),
             site: None,
+            roster: clawmesh_authority::Roster::default(),
         };
         let mut world = Self { core: Core::replaying(settings, 1), sequence: 0 };
         world.tick(vec![

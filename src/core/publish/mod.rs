@@ -14,8 +14,8 @@ use bevy::prelude::*;
 pub use components::{OutboxPort, OwnLanes, OwnReadings, Pending, SnapshotPort};
 pub use outgoing::{Outbox, OutboxReader, Outgoing, outbox};
 pub use snapshot::{
-    ActuatorView, BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, SiteView, Snapshot,
-    SnapshotSink,
+    ActuatorView, BeliefView, DigestView, NodeView, PeerView, PersonView, RefusalView, SensorView, SiteView,
+    Snapshot, SnapshotSink,
 };
 
 use crate::clock::TickSystems;

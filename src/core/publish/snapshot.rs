@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clawmesh_authority::{Code, ContentHash, Hlc, NodeId, Tier, Unit, Value};
+use clawmesh_authority::{Code, ContentHash, Hlc, NodeId, OperatorId, Role, Tier, Unit, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::intake::LinkState;
@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub sensors: Vec<SensorView>,
     /// The site, if somebody has drawn it.
     pub site: Option<SiteView>,
+    /// The people this node knows, by name.
+    pub people: Vec<PersonView>,
     /// Every actuator this node drives, by capability.
     pub actuators: Vec<ActuatorView>,
     /// Beliefs, by key.
@@ -107,6 +109,21 @@ pub struct SensorView {
     pub samples: u64,
     /// What is wrong with it: `stale`, `stuck`, `out_of_range`, `future`, `undescribed`, `silent`.
     pub flags: Vec<String>,
+}
+
+/// A person this node knows by their key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonView {
+    /// Who, by the key.
+    pub id: OperatorId,
+    /// The name people use.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// The person they stand for.
+    pub stands_for: Option<OperatorId>,
+    /// True when their key counts for nothing.
+    pub is_revoked: bool,
 }
 
 /// The site and how it is out of order.

@@ -11,7 +11,8 @@ use crate::mesh::{
 };
 use crate::publish::components::SnapshotPort;
 use crate::publish::snapshot::{
-    ActuatorView, BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, SiteView, Snapshot,
+    ActuatorView, BeliefView, DigestView, NodeView, PeerView, PersonView, RefusalView, SensorView, SiteView,
+    Snapshot,
 };
 use crate::replay::LastDigest;
 use crate::safety::{LinkStatus, Refusals, StopState};
@@ -77,6 +78,7 @@ impl Shown<'_, '_> {
             peers: self.peers(),
             sensors: self.sensors(wall_ms),
             site: self.site(),
+            people: self.people(),
             actuators: self.actuators(),
             beliefs: self.beliefs(wall_ms),
             refusals: self.refusals(),
@@ -128,6 +130,22 @@ impl Shown<'_, '_> {
                 flags: quality.words().map(str::to_owned).collect(),
             })
             .collect()
+    }
+
+    fn people(&self) -> Vec<PersonView> {
+        let roster = &self.settings.roster;
+        let mut rows: Vec<PersonView> = roster
+            .iter()
+            .map(|person| PersonView {
+                id: person.id,
+                name: person.name.clone(),
+                role: person.role,
+                stands_for: person.delegate_of,
+                is_revoked: roster.is_revoked(&person.id),
+            })
+            .collect();
+        rows.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        rows
     }
 
     fn site(&self) -> Option<SiteView> {

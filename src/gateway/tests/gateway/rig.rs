@@ -147,6 +147,7 @@ pub fn snapshot() -> Snapshot {
             sensor(NodeId(far), "sensor:level:tank-2", &[]),
         ],
         site: None,
+        people: Vec::new(),
         actuators: vec![ActuatorView {
             actuator: "actuator:valve:valve-1".to_owned(),
             position: Some("off".to_owned()),

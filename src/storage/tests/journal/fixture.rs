@@ -44,6 +44,7 @@ pub fn settings(epoch: u64) -> Settings {
         tick_before: 0,
         trusted: BTreeSet::new(),
         site: None,
+        roster: clawmesh_authority::Roster::default(),
     }
 }
 
