@@ -6,6 +6,7 @@
 //! [`envelope::read_journaled`] reads what was opened before, or what is to be judged by something else.
 //! Not here: the world (`core`), links (`bridge`), the journal file (`storage`).
 
+pub mod answer;
 pub mod approval;
 pub mod canonical;
 pub mod capability;
@@ -26,6 +27,7 @@ pub mod proposal;
 pub mod reading;
 pub mod refusal;
 pub mod refused;
+pub mod report;
 pub mod request;
 pub mod setpoint;
 pub mod signed;
@@ -34,6 +36,7 @@ pub mod unit;
 #[cfg(test)]
 mod vectors;
 
+pub use answer::{Answer, AskKind};
 pub use approval::{Approval, Decision, SignedApproval};
 pub use capability::{Capability, CapabilityFault};
 pub use command::{AuthorizedCommand, SafeStates, SafingCommand};
@@ -51,6 +54,7 @@ pub use proposal::{Maker, Mind, Proposal, Step};
 pub use reading::{Frame, NodeDescription, Observation, Reading, ReadingBatch, SensorSpec, Tier, Value};
 pub use refusal::{Code, Refusal};
 pub use refused::Refused;
+pub use report::{ProposalReport, StoryEntry};
 pub use request::{Request, RequestBody, SignedRequest};
 pub use setpoint::Setpoint;
 pub use unit::Unit;

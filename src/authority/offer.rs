@@ -1,7 +1,7 @@
 //! What an owner asks people for: one approval of one card, under a nonce that dies.
 //!
-//! The [`OfferBook`] of an owner lives in memory only and has no encoding: after a restart it is empty, and no restored
-//! database brings an offer back. It counts by the owner's own monotonic milliseconds, never by a wall clock.
+//! The [`OfferBook`] of an owner lives in memory only. It can be encoded, for the digest of a world, and no bytes become a
+//! book: after a restart it is empty, and no restored database brings an offer back. It counts by the owner's own monotonic milliseconds, never by a wall clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -84,13 +84,16 @@ pub fn nonce_of(entropy: &[u8; 32], counter: u64, proposal: ProposalId) -> [u8; 
 }
 
 /// An offer that is alive, and who has approved it so far.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Encode)]
 pub struct LiveOffer {
     /// The offer.
+    #[n(0)]
     pub offer: Offer,
     /// When it dies, by the owner's monotonic clock.
+    #[n(1)]
     pub dies_at_ms: u64,
     /// Who has approved it; less people than its level needs.
+    #[n(2)]
     pub approved_by: Vec<OperatorId>,
 }
 
@@ -103,18 +106,24 @@ impl LiveOffer {
 }
 
 /// Why a nonce is dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode)]
+#[cbor(index_only)]
 #[serde(rename_all = "snake_case")]
 pub enum Death {
     /// Its offer was approved or rejected.
+    #[n(0)]
     Used,
     /// The stop came.
+    #[n(1)]
     Stopped,
     /// Nobody answered in time.
+    #[n(2)]
     Expired,
     /// The proposal was withdrawn, or what was simulated no longer holds.
+    #[n(3)]
     Withdrawn,
     /// A newer nonce was drawn for the proposal.
+    #[n(4)]
     Replaced,
 }
 
@@ -130,11 +139,13 @@ impl fmt::Display for Death {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Encode)]
 enum Slot {
     /// Drawn for the simulation; the offer follows when there is a card.
-    Drawn(ProposalId),
-    Alive(Box<LiveOffer>),
+    #[n(0)]
+    Drawn(#[n(0)] ProposalId),
+    #[n(1)]
+    Alive(#[n(0)] Box<LiveOffer>),
 }
 
 impl Slot {
@@ -150,12 +161,16 @@ impl Slot {
 ///
 /// A nonce is drawn before the simulation, whose seed follows from it, and offered at most once. Each proposal has one
 /// at a time.
-#[derive(Clone)]
+#[derive(Clone, Encode)]
 pub struct OfferBook {
+    #[n(0)]
     entropy: [u8; 32],
+    #[n(1)]
     drawn: u64,
+    #[n(2)]
     slots: BTreeMap<[u8; 32], Slot>,
     // So that a late answer hears why it is late; without it the code would be the less helpful one, not another answer.
+    #[n(3)]
     dead: VecDeque<([u8; 32], Death)>,
 }
 

@@ -126,6 +126,12 @@ impl Proposal {
         if self.reason.trim().is_empty() || self.reason.len() > REASON_BYTES_MAX {
             return Some(format!("a reason has 1 to {REASON_BYTES_MAX} bytes; say why this is to be done"));
         }
+        let twice =
+            |at: usize| self.steps[..at].iter().any(|before| before.actuator == self.steps[at].actuator);
+        if let Some(at) = (0..steps).find(|at| twice(*at)) {
+            let actuator = &self.steps[at].actuator;
+            return Some(format!("{actuator} stands in two steps; one thing does one thing at a time"));
+        }
         self.maker.mind.fault().or_else(|| self.steps.iter().find_map(Step::fault))
     }
 }
@@ -227,6 +233,7 @@ pub(crate) mod tests {
         for (fault, words) in [
             (with(|p| p.steps.clear()), "1 to 16 steps, this one has 0"),
             (with(|p| p.steps = vec![p.steps[0].clone(); 17]), "this one has 17"),
+            (with(|p| p.steps = vec![p.steps[0].clone(); 2]), "stands in two steps"),
             (with(|p| p.reason = " ".to_owned()), "say why"),
             (
                 with(|p| p.evidence = vec![ByteVec::from(vec![0; EVIDENCE_BYTES_MAX + 1])]),

@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
+use crate::report::ProposalReport;
 use crate::unit::Unit;
 
 /// How much a statement is worth as evidence. It can be lowered by a receiver, never raised.
@@ -168,6 +169,9 @@ pub enum Frame {
     /// What the node knows about one key.
     #[n(1)]
     Observation(#[n(0)] Observation),
+    /// How a proposal stands whose home the node is.
+    #[n(2)]
+    Proposal(#[n(0)] Box<ProposalReport>),
 }
 
 impl Frame {
@@ -177,6 +181,7 @@ impl Frame {
         match self {
             Self::Description(_) => "description".to_owned(),
             Self::Observation(observation) => format!("observation/{}", observation.key),
+            Self::Proposal(report) => report.subject(),
         }
     }
 
@@ -186,6 +191,7 @@ impl Frame {
         match self {
             Self::Description(description) => description.fault(),
             Self::Observation(observation) => observation.fault(),
+            Self::Proposal(report) => report.fault(),
         }
     }
 }

@@ -238,11 +238,12 @@ impl RequestMarks {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::capability::Capability;
     use crate::keys::NodeKey;
     use crate::operator::Role;
     use crate::operator::tests::{key_of, person, roster};
-    use crate::proposal::Maker;
     use crate::proposal::tests::proposal;
+    use crate::proposal::{Maker, Step};
     use crate::reading::Value;
     use proptest::prelude::*;
 
@@ -303,7 +304,10 @@ pub(crate) mod tests {
         let text = Value::Text("x".repeat(512));
         largest.steps[0].operation = "x".repeat(512);
         largest.steps[0].parameters = (0..8).map(|at| (name(at), text.clone())).collect();
-        largest.steps = vec![largest.steps[0].clone(); 16];
+        let actuator =
+            |at: usize| Capability::new(&format!("actuator:valve:v{at}{}", "x".repeat(100))).unwrap();
+        let step = largest.steps[0].clone();
+        largest.steps = (0..16).map(|at| Step { actuator: actuator(at), ..step.clone() }).collect();
         assert!(open(&seal(&node(), &request(RequestBody::Propose(largest)))).is_ok());
     }
 

@@ -19,6 +19,8 @@ impl Purpose {
     pub const REQUEST: Self = Self("clawmesh/request/v1");
     /// What a person answers to an offer.
     pub const APPROVAL: Self = Self("clawmesh/approval/v1");
+    /// What an owner answers to a request or an approval.
+    pub const ANSWER: Self = Self("clawmesh/answer/v1");
 
     /// The external data of its signatures.
     #[must_use]

@@ -6,8 +6,13 @@ use bevy::prelude::*;
 use crate::clock::{ClockPlugin, Tick};
 use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
 use crate::mesh::{MeshPlugin, Node, NodeProfile, OwnNode, Presence};
+use crate::proposals::{
+    AnswerDesk, DeskPort, LatchPort, ProposalsPlugin, RearmPort, Simulator, SimulatorPort,
+};
 use crate::publish::{Outbox, OutboxPort, PublishPlugin, SnapshotPort, SnapshotSink};
-use crate::replay::{DigestRecord, DomainId, JournalWriter, LastDigest, Record, ReplayPlugin, take_digest};
+use crate::replay::{
+    DigestRecord, DomainId, JournalWriter, Keeping, KeptRecord, LastDigest, Record, ReplayPlugin, take_digest,
+};
 use crate::safety::SafetyPlugin;
 use crate::settings::Settings;
 use crate::site::{DriverPort, DriversPort, Site, SiteFiles, SitePlugin};
@@ -30,6 +35,12 @@ pub struct Ports {
     pub snapshots: Box<dyn SnapshotSink>,
     /// The way to the driver layer, if this node has actuators.
     pub drivers: Option<Box<dyn DriverPort>>,
+    /// The pool that simulates, if this node has actuators.
+    pub simulator: Option<Box<dyn Simulator>>,
+    /// The way to the stop latch.
+    pub latch: Option<Box<dyn RearmPort>>,
+    /// Where whoever asks waits for the answer.
+    pub desk: AnswerDesk,
     /// What a system's error becomes.
     pub fault_handler: FaultHandler,
 }
@@ -55,6 +66,13 @@ impl Core {
         if let Some(drivers) = ports.drivers {
             core.app.insert_resource(DriversPort(drivers));
         }
+        if let Some(simulator) = ports.simulator {
+            core.app.insert_resource(SimulatorPort(simulator));
+        }
+        if let Some(latch) = ports.latch {
+            core.app.insert_resource(LatchPort(latch));
+        }
+        core.app.insert_resource(DeskPort(ports.desk));
         core
     }
 
@@ -76,6 +94,7 @@ impl Core {
             WorldPlugin::default(),
             SitePlugin,
             SafetyPlugin,
+            ProposalsPlugin { entropy: settings.entropy },
             PublishPlugin,
         ));
         spawn_own_node(app.world_mut(), &settings);
@@ -120,6 +139,12 @@ impl Core {
     #[must_use]
     pub fn last_digest(&self) -> Option<&DigestRecord> {
         self.app.world().resource::<LastDigest>().0.as_ref()
+    }
+
+    /// What the last tick has kept.
+    #[must_use]
+    pub fn kept(&self) -> &[KeptRecord] {
+        self.app.world().resource::<Keeping>().written()
     }
 
     /// The world, to look at.

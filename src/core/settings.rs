@@ -46,6 +46,9 @@ pub struct Settings {
     /// The people this node knows by their keys.
     #[n(11)]
     pub roster: Roster,
+    /// Drawn anew at each start; the nonces of this run follow from it, and no earlier run had them.
+    #[n(12)]
+    pub entropy: [u8; 32],
 }
 
 /// A site and the policy of its owner as canonical texts, so that what was journaled is what was hashed.

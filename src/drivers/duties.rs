@@ -1,33 +1,15 @@
 //! What runs and until when. Pure: milliseconds come in, what is due comes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clawmesh_authority::{AuthorizedCommand, Capability, ProposalId};
+use clawmesh_core::intake::SafeBecause;
 
 /// One actuator that was switched on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Duty {
     proposal: ProposalId,
     until_ms: u64,
-}
-
-/// Why something is made safe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
-    /// Its time is over.
-    TimeIsOver,
-    /// The tick has not renewed its lease.
-    LeaseLost,
-}
-
-impl Due {
-    /// The reason in words.
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Self::TimeIsOver => "its time is over",
-            Self::LeaseLost => "the tick did not renew its lease in time",
-        }
-    }
 }
 
 /// Everything of this node that is switched on.
@@ -60,16 +42,21 @@ impl Duties {
         self.renewed_ms = now_ms;
     }
 
-    /// The actuators that must be made safe at `now_ms`, and why.
-    pub fn due(&self, now_ms: u64, lease_ms: u64) -> Vec<(Capability, Due)> {
-        let is_lost = now_ms.saturating_sub(self.renewed_ms) > lease_ms;
-        let judge = |duty: &Duty| match (duty.until_ms <= now_ms, is_lost) {
-            (true, _) => Some(Due::TimeIsOver),
-            (false, true) => Some(Due::LeaseLost),
-            (false, false) => None,
+    /// The actuators that must be made safe at `now_ms`, and why. What one proposal has switched on ends together with
+    /// the first of it: a pump does not run against a valve that has closed.
+    pub fn due(&self, now_ms: u64, lease_ms: u64) -> Option<(BTreeSet<Capability>, SafeBecause)> {
+        let is_over = |duty: &&Duty| duty.until_ms <= now_ms;
+        let over: BTreeSet<ProposalId> =
+            self.running.values().filter(is_over).map(|duty| duty.proposal).collect();
+        let of = |proposals: &BTreeSet<ProposalId>| {
+            let meant = self.running.iter().filter(|(_, duty)| proposals.contains(&duty.proposal));
+            meant.map(|(actuator, _)| actuator.clone()).collect::<BTreeSet<_>>()
         };
-        let due = self.running.iter().filter_map(|(actuator, duty)| Some((actuator.clone(), judge(duty)?)));
-        due.collect()
+        if !over.is_empty() {
+            return Some((of(&over), SafeBecause::TimeIsOver));
+        }
+        let is_lost = now_ms.saturating_sub(self.renewed_ms) > lease_ms && !self.running.is_empty();
+        is_lost.then(|| (self.running.keys().cloned().collect(), SafeBecause::LeaseLost))
     }
 
     /// The proposal an actuator runs for.

@@ -1,13 +1,13 @@
 //! The thread that drives: orders in, writes out, deadlines and the stop in between.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingCommand};
-use clawmesh_core::intake::{ActuatorReport, DriverReport, InboxHandle, InputBody, SourceId};
+use clawmesh_core::intake::{ActuatorReport, DriverReport, InboxHandle, InputBody, SafeBecause, SourceId};
 use clawmesh_core::replay::CommitWatch;
 use crossbeam_channel::select;
 
@@ -104,6 +104,8 @@ struct Layer {
     told: BTreeMap<Capability, ActuatorReport>,
     /// What the tick had no place for yet.
     unsaid: VecDeque<DriverReport>,
+    /// What could not be made safe: it is tried again as long as that is so.
+    owed: BTreeMap<Capability, SafeBecause>,
     looked_ms: u64,
 }
 
@@ -117,12 +119,13 @@ impl Layer {
             waiting: VecDeque::new(),
             told: BTreeMap::new(),
             unsaid: VecDeque::new(),
+            owed: BTreeMap::new(),
             looked_ms: 0,
         }
     }
 
     fn run(mut self, ends: &AtomicBool) {
-        self.make_all_safe("the node has started");
+        self.make_all_safe(&SafeBecause::Started);
         // A stop that was there before us is answered by the lines above.
         let (mut stops_seen, mut was_mute) = (self.ports.latch.stops(), false);
         while !ends.load(Ordering::Relaxed) {
@@ -134,7 +137,7 @@ impl Layer {
             stops_seen = stops;
             let is_mute = self.ports.commits.failure().is_some();
             if is_mute && !was_mute {
-                self.make_all_safe("the journal cannot commit");
+                self.make_all_safe(&SafeBecause::JournalFailed);
             }
             was_mute = is_mute;
             self.take_orders();
@@ -145,7 +148,7 @@ impl Layer {
                 self.look();
             }
         }
-        self.make_all_safe("the node ends");
+        self.make_all_safe(&SafeBecause::NodeEnds);
     }
 
     /// Waits for the next order, the stop, or the next beat, whichever comes first.
@@ -167,7 +170,7 @@ impl Layer {
 
     fn take(&mut self, order: Order) {
         match order {
-            Order::MakeSafe { actuator, why } => self.make_safe(&actuator, &why),
+            Order::MakeSafe { actuators, why } => self.make_safe(&actuators, &SafeBecause::Ordered(why)),
             Order::Carry { command, .. } if self.waiting.len() >= WAITING_MAX => {
                 self.give_up(&command, "too many commands wait for the journal");
             }
@@ -204,6 +207,8 @@ impl Layer {
         }
         match self.ports.driver.drive(command) {
             Ok(()) => {
+                // Somebody may switch on what could not be switched off: then nobody owes its safe state any more.
+                self.owed.remove(command.actuator());
                 self.duties.begin(command, self.clock.now_ms());
                 let (proposal, step) = (command.proposal(), command.step());
                 self.tell(DriverReport::Carried { proposal, step });
@@ -224,8 +229,8 @@ impl Layer {
         if self.book.was_renewed() {
             self.duties.renew(now_ms);
         }
-        for (actuator, due) in self.duties.due(now_ms, self.ports.lease_ms) {
-            self.make_safe(&actuator, due.in_words());
+        if let Some((actuators, because)) = self.duties.due(now_ms, self.ports.lease_ms) {
+            self.make_safe(&actuators, &because);
         }
     }
 
@@ -233,45 +238,71 @@ impl Layer {
         while let Some(Waiting { command, .. }) = self.waiting.pop_front() {
             self.give_up(&command, "it was ordered before the last stop ended");
         }
-        self.make_all_safe("the stop is latched");
+        self.make_all_safe(&SafeBecause::Stopped);
     }
 
-    fn make_all_safe(&mut self, why: &str) {
+    fn make_all_safe(&mut self, because: &SafeBecause) {
         for safing in self.ports.safe_states.all().to_vec() {
-            self.bring_about(&safing, why);
+            self.bring_about(&safing, because);
         }
     }
 
-    fn make_safe(&mut self, actuator: &Capability, why: &str) {
-        match self.ports.safe_states.of(actuator).cloned() {
-            Some(safing) => self.bring_about(&safing, why),
-            None => tracing::error!("the site declares no safe state of {actuator}"),
+    /// In the order of the site, whatever order they are given in.
+    fn make_safe(&mut self, actuators: &BTreeSet<Capability>, because: &SafeBecause) {
+        for safing in self.ports.safe_states.all().to_vec() {
+            if actuators.contains(safing.actuator()) {
+                self.bring_about(&safing, because);
+            }
+        }
+        for actuator in actuators.iter().filter(|actuator| self.ports.safe_states.of(actuator).is_none()) {
+            tracing::error!("the site declares no safe state of {actuator}");
         }
     }
 
-    /// Written only if it differs, never against a hand, and read back.
-    fn bring_about(&mut self, safing: &SafingCommand, why: &str) {
+    /// Says what became of it; what could not be made safe is tried again.
+    fn bring_about(&mut self, safing: &SafingCommand, because: &SafeBecause) {
+        let actuator = safing.actuator().clone();
+        let proposal = self.duties.proposal_of(&actuator);
+        let fault = self.write_safe(safing);
+        if let Some(fault) = &fault {
+            tracing::error!("{actuator} could not be made safe ({because}): {fault}");
+            self.owed.insert(actuator.clone(), because.clone());
+        } else {
+            self.owed.remove(&actuator);
+        }
+        self.duties.end(&actuator);
+        self.look_at(&actuator);
+        self.tell(DriverReport::MadeSafe { actuator, because: because.clone(), proposal, fault });
+    }
+
+    fn try_again(&mut self) {
+        for (actuator, because) in self.owed.clone() {
+            let Some(safing) = self.ports.safe_states.of(&actuator).cloned() else { continue };
+            if self.write_safe(&safing).is_none() {
+                self.owed.remove(&actuator);
+                tracing::info!("{actuator} is safe now ({because})");
+                self.look_at(&actuator);
+                self.tell(DriverReport::MadeSafe { actuator, because, proposal: None, fault: None });
+            }
+        }
+    }
+
+    /// Written only if it differs, never against a hand. Says why it is not safe, if it is not.
+    fn write_safe(&mut self, safing: &SafingCommand) -> Option<String> {
         let actuator = safing.actuator();
-        let proposal = self.duties.proposal_of(actuator);
         let seen = self.ports.driver.read_back(actuator);
         let is_held = seen.is_some_and(|seen| seen.local_control);
         let is_safe = seen.is_some_and(|seen| seen.position == Some(safing.setpoint()));
-        let fault = match (is_held, is_safe) {
+        match (is_held, is_safe) {
             (true, _) => Some(format!("{actuator} is under local control and was left alone")),
             (false, true) => None,
             (false, false) => self.ports.driver.make_safe(safing).err().map(|fault| fault.to_string()),
-        };
-        if let Some(fault) = &fault {
-            tracing::error!("{actuator} could not be made safe ({why}): {fault}");
         }
-        self.duties.end(actuator);
-        let (actuator, why) = (actuator.clone(), why.to_owned());
-        self.look_at(&actuator);
-        self.tell(DriverReport::MadeSafe { actuator, why, proposal, fault });
     }
 
     fn look(&mut self) {
         self.looked_ms = self.clock.now_ms();
+        self.try_again();
         for safing in self.ports.safe_states.all().to_vec() {
             self.look_at(safing.actuator());
         }

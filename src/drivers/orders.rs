@@ -1,5 +1,6 @@
 //! What the tick orders, on its way to the driver layer: bounded, and the tick never waits.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,10 +25,10 @@ pub enum Order {
         /// The stops when it was ordered; absent while the stop was latched.
         stamp: Option<u64>,
     },
-    /// Make this actuator safe now.
+    /// Make these actuators safe now, in the order of the site.
     MakeSafe {
-        /// The actuator.
-        actuator: Capability,
+        /// The actuators.
+        actuators: BTreeSet<Capability>,
         /// Why, in words.
         why: String,
     },
@@ -67,13 +68,14 @@ impl OrderBook {
 }
 
 impl DriverPort for Orders {
-    fn carry(&self, command: AuthorizedCommand, cause: u64) -> Result<(), NoPlace> {
-        let stamp = self.latch.stamp();
+    fn carry(&self, command: AuthorizedCommand, cause: u64, stops: u64) -> Result<(), NoPlace> {
+        // A stop that the tick has not heard of yet voids what it decided without knowing.
+        let stamp = self.latch.stamp().filter(|stamp| *stamp == stops);
         self.queue.try_send(Order::Carry { command, cause, stamp }).map_err(|_| NoPlace)
     }
 
-    fn make_safe(&self, actuator: &Capability, why: &str) -> Result<(), NoPlace> {
-        let order = Order::MakeSafe { actuator: actuator.clone(), why: why.to_owned() };
+    fn make_safe(&self, actuators: BTreeSet<Capability>, why: &str) -> Result<(), NoPlace> {
+        let order = Order::MakeSafe { actuators, why: why.to_owned() };
         self.queue.try_send(order).map_err(|_| NoPlace)
     }
 

@@ -304,6 +304,7 @@ pub fn lone_settings() -> Settings {
         trusted: BTreeSet::new(),
         site: None,
         roster: clawmesh_authority::Roster::default(),
+        entropy: [7; 32],
     }
 }
 

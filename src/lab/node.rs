@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clawmesh_authority::{Body, Lane, LaneMark, MeshId, NodeId, NodeKey, envelope};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
+use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::{OutboxReader, Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Record, Ticket};
 use clawmesh_core::settings::SiteText;
@@ -82,6 +83,7 @@ impl LabNode {
             trusted: self.trusted.clone(),
             site: self.site.clone(),
             roster: clawmesh_authority::Roster::default(),
+            entropy: [7; 32],
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (outbox_in, outbox_out) = outbox(4_096, 1_024);
@@ -93,6 +95,9 @@ impl LabNode {
             outbox: outbox_in,
             snapshots: Box::new(KeepNewest(Arc::clone(&snapshot))),
             drivers: None,
+            simulator: None,
+            latch: None,
+            desk: AnswerDesk::default(),
             fault_handler: bevy_panics(),
         };
         let core = Core::live(settings, ports);
@@ -120,6 +125,7 @@ fn tick_of(record: &Record) -> u64 {
         Record::RunStarted(settings) => settings.tick_before,
         Record::Input(stamped) => stamped.tick,
         Record::Digest(digest) => digest.tick,
+        Record::Kept(kept) => kept.tick,
     }
 }
 
@@ -128,7 +134,12 @@ fn recovered(records: &[Record]) -> Vec<InputBody> {
     let mut marks: BTreeMap<NodeId, (LaneMark, LaneMark)> = BTreeMap::new();
     let mut frames = BTreeMap::new();
     let mut recorded = BTreeMap::new();
+    let mut kept = BTreeMap::new();
     for record in records {
+        if let Record::Kept(record) = record {
+            let body = InputBody::Recalled { subject: record.subject.clone(), bytes: record.bytes.clone() };
+            kept.insert(record.subject.clone(), body);
+        }
         let Record::Input(stamped) = record else { continue };
         match &stamped.input.body {
             InputBody::Envelope { bytes, lane } => {
@@ -153,7 +164,7 @@ fn recovered(records: &[Record]) -> Vec<InputBody> {
     let marks =
         marks.into_iter().map(|(node, (state, stream))| InputBody::MarkRestored { node, state, stream });
     let frames = frames.into_values().map(|(_, bytes)| InputBody::Recovered { bytes: bytes.clone() });
-    marks.chain(frames).chain(recorded.into_values()).collect()
+    marks.chain(frames).chain(recorded.into_values()).chain(kept.into_values()).collect()
 }
 
 impl Live {

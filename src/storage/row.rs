@@ -16,6 +16,7 @@ pub fn tick(record: &Record) -> u64 {
         Record::RunStarted(settings) => settings.tick_before,
         Record::Input(stamped) => stamped.tick,
         Record::Digest(digest) => digest.tick,
+        Record::Kept(kept) => kept.tick,
     }
 }
 
@@ -23,7 +24,7 @@ pub fn tick(record: &Record) -> u64 {
 #[must_use]
 pub fn lane(record: &Record) -> Lane {
     match record {
-        Record::RunStarted(_) => Lane::State,
+        Record::RunStarted(_) | Record::Kept(_) => Lane::State,
         Record::Input(stamped) => stamped.input.lane(),
         Record::Digest(_) => Lane::Stream,
     }
@@ -55,6 +56,7 @@ pub fn kind(record: &Record) -> &'static str {
         Record::RunStarted(_) => RUN_STARTED,
         Record::Input(stamped) => stamped.input.body.kind(),
         Record::Digest(_) => "digest",
+        Record::Kept(_) => "kept",
     }
 }
 
@@ -66,7 +68,7 @@ pub const RUN_STARTED: &str = "run_started";
 pub fn claimed_sequence(record: &Record) -> Option<u64> {
     match record {
         Record::Input(stamped) => Some(stamped.journal_sequence),
-        Record::RunStarted(_) | Record::Digest(_) => None,
+        Record::RunStarted(_) | Record::Digest(_) | Record::Kept(_) => None,
     }
 }
 

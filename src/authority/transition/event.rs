@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{By, Round};
 use crate::ids::OperatorId;
+use crate::refusal::Code;
 
 /// What a card says in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
@@ -79,6 +80,16 @@ pub enum Event {
     /// Somebody wants what went stale looked at again.
     #[n(7)]
     TakenUp,
+    /// The gate refused it for good: before people are asked, before the dispatch, or before its next step.
+    #[n(27)]
+    GateRefused {
+        /// The code.
+        #[n(0)]
+        code: Code,
+        /// What the rule said.
+        #[n(1)]
+        sentence: String,
+    },
     /// The gate let it through.
     #[n(8)]
     Dispatched {

@@ -4,6 +4,7 @@ use super::event::{Effect, Event, Verdict};
 use super::state::{By, Cause, Round, State};
 use crate::proposal::STEPS_MAX;
 use crate::reading::TEXT_BYTES_MAX;
+use crate::refusal::Code;
 
 /// What an event did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,7 @@ fn before_dispatch(state: &State, event: &Event) -> Option<State> {
             Event::SimulationFailed { .. } => Some(State::Failed { cause: Cause::NotSimulated }),
             Event::DriftedPastTolerance => Some(State::Stale { round }),
             Event::Restarted => Some(simulated_again(round)),
+            Event::GateRefused { code, sentence } => Some(refused(*code, sentence)),
             _ => None,
         },
         State::AwaitingApproval { .. } => match event {
@@ -99,6 +101,7 @@ fn before_dispatch(state: &State, event: &Event) -> Option<State> {
             Event::Dispatched { .. } => Some(State::Dispatched),
             Event::OfferExpired { .. } => Some(State::Expired),
             Event::DriftedPastTolerance | Event::Restarted => Some(State::Stale { round }),
+            Event::GateRefused { code, sentence } => Some(refused(*code, sentence)),
             _ => None,
         },
         State::Stale { .. } if *event == Event::TakenUp => Some(simulated_again(round)),
@@ -153,12 +156,20 @@ fn cause_of_failure(state: &State, event: &Event) -> Option<Cause> {
         Event::Diverged => Some(Cause::Divergence),
         Event::LocalControlTaken => Some(Cause::LocalControl),
         Event::DriverRefused { text } => Some(Cause::Driver(bounded(text))),
+        Event::GateRefused { code, sentence } => {
+            Some(Cause::Refused { code: *code, sentence: bounded(sentence) })
+        }
         // A step after the first has to be taken too.
         Event::AcknowledgementTimedOut if *state != State::Verifying => Some(Cause::NotAcknowledged),
-        Event::VerificationTimedOut if *state == State::Verifying => Some(Cause::Unverified),
-        Event::Contradicted if *state == State::Verifying => Some(Cause::Contradicted),
+        // Also while it runs, so that what no sensor shows ends before its time is over.
+        Event::VerificationTimedOut if *state != State::Dispatched => Some(Cause::Unverified),
+        Event::Contradicted if *state != State::Dispatched => Some(Cause::Contradicted),
         _ => None,
     }
+}
+
+fn refused(code: Code, sentence: &str) -> State {
+    State::Failed { cause: Cause::Refused { code, sentence: bounded(sentence) } }
 }
 
 /// The beginning of a text that came from outside.
@@ -206,6 +217,7 @@ mod tests {
             Event::LeaseLost,
             Event::Diverged,
             Event::LocalControlTaken,
+            Event::GateRefused { code: Code::InterlockOpen, sentence: "it is low".to_owned() },
             Event::Stopped,
             Event::Restarted,
             Event::Withdrawn { by },
@@ -224,6 +236,7 @@ mod tests {
     fn named(state: &State) -> String {
         match state {
             State::Failed { cause: Cause::Driver(_) } => "failed (Driver)".to_owned(),
+            State::Failed { cause: Cause::Refused { .. } } => "failed (Refused)".to_owned(),
             State::Failed { cause } => format!("failed ({cause:?})"),
             State::Cancelled { by: By::Stop } => "cancelled (Stop)".to_owned(),
             State::Executing { step } => format!("executing (step {step})"),

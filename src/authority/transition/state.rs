@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{NodeId, OperatorId};
+use crate::refusal::Code;
 
 /// How often one proposal is simulated before it is given up.
 pub const ROUNDS_MAX: u32 = 64;
@@ -158,6 +159,16 @@ pub enum Cause {
     /// The driver says why.
     #[n(13)]
     Driver(#[n(0)] String),
+    /// The gate refused it, before it ran or before its next step.
+    #[n(14)]
+    Refused {
+        /// The code.
+        #[n(0)]
+        code: Code,
+        /// What the rule said.
+        #[n(1)]
+        sentence: String,
+    },
 }
 
 /// Who called something off.

@@ -163,6 +163,9 @@ impl Ingest {
             outbox,
             snapshots: Box::new(NoReader),
             drivers: None,
+            simulator: None,
+            latch: None,
+            desk: clawmesh_core::proposals::AnswerDesk::default(),
             fault_handler: |fault, context| panic!("{context}: {fault}"),
         };
         let mut core = Core::live(settings(own.id(), key.id()), ports);
@@ -229,6 +232,7 @@ fn settings(node: NodeId, trusted: NodeId) -> Settings {
         trusted: BTreeSet::from([trusted]),
         site: None,
         roster: clawmesh_authority::Roster::default(),
+        entropy: [7; 32],
     }
 }
 

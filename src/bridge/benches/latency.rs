@@ -142,6 +142,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         trusted: BTreeSet::new(),
         site: None,
         roster: clawmesh_authority::Roster::default(),
+        entropy: [7; 32],
     };
     let (inbox, inboxes) = doors(InboxLimits::default());
     let (outbox_in, outbox_out) = outbox(1_024, 1_024);
@@ -155,6 +156,9 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
             outbox: outbox_in,
             snapshots: Box::new(NoReader),
             drivers: None,
+            simulator: None,
+            latch: None,
+            desk: clawmesh_core::proposals::AnswerDesk::default(),
             fault_handler: |fault, context| panic!("{context}: {fault}"),
         },
     );

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clawmesh_authority::{LaneMark, NodeId, NodeKey, envelope};
 use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, SourceId, doors};
+use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::{NodeView, Outbox, OutboxReader, outbox};
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::settings::SiteText;
@@ -159,6 +160,7 @@ impl Start {
             trusted: config.trusted.value.clone(),
             site: site_text(dir, &site)?,
             roster: operators_file::load(dir)?,
+            entropy: identity::random_secret("nonces of this run")?,
         };
         Ok(Self {
             token: token::load_or_create(dir)?.reveal().to_owned(),
@@ -195,6 +197,8 @@ struct Ways {
     feeder: SnapshotFeeder,
     snapshots: SnapshotFeed,
     commits: CommitWatch,
+    /// Where whoever asks waits for the answer.
+    desk: AnswerDesk,
 }
 
 impl Ways {
@@ -205,7 +209,16 @@ impl Ways {
         let (inbox, inboxes) = doors(InboxLimits { state_inputs_max, ..usual });
         let (outbox, outbox_reader) = outbox(OUTBOX_FRAMES, OUTBOX_BATCHES);
         let (feeder, snapshots) = snapshot_feed();
-        Self { inbox, inboxes, outbox, outbox_reader, feeder, snapshots, commits: journal.watch.clone() }
+        Self {
+            inbox,
+            inboxes,
+            outbox,
+            outbox_reader,
+            feeder,
+            snapshots,
+            commits: journal.watch.clone(),
+            desk: AnswerDesk::default(),
+        }
     }
 
     fn gateway_ports(&self) -> GatewayPorts {
@@ -256,9 +269,9 @@ struct Node {
 
 impl Node {
     fn start(options: &Options, start: Start, journal: OpenJournal, ways: Ways) -> anyhow::Result<Self> {
-        let Ways { inbox, inboxes, outbox, outbox_reader, feeder, commits, .. } = ways;
+        let Ways { inbox, inboxes, outbox, outbox_reader, feeder, commits, desk, .. } = ways;
         let marks = marks_in(&journal.recovered.inputs);
-        let stop = start.latch.why().map(|reason| InputBody::StopLatched { reason });
+        let stop = start.latch.why().map(|reason| InputBody::StopLatched { reason, stops: 0 });
         let recovered = journal.recovered.inputs.into_iter().map(|body| recheck(body, &start.settings));
         for body in recovered.chain(stop) {
             inbox.offer_own(SourceId::Journal, body, None).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
@@ -289,6 +302,9 @@ impl Node {
                 next_sequence: journal.next_sequence,
                 outbox,
                 snapshots: Box::new(feeder),
+                simulator: None,
+                latch: None,
+                desk,
                 drivers: orders.map(|orders| Box::new(orders) as Box<dyn DriverPort>),
                 fault_handler: faults::remember,
             },

@@ -142,7 +142,7 @@ impl Beat {
         if let Err(fault) = self.latch.set(reason) {
             tracing::error!("the stop could not be written down: {fault}");
         }
-        let body = InputBody::StopLatched { reason: reason.to_owned() };
+        let body = InputBody::StopLatched { reason: reason.to_owned(), stops: self.latch.stops() };
         if let Err(refusal) = self.inbox.offer_own(SourceId::Runner, body, None) {
             tracing::error!("the tick was not told of the stop: {refusal}");
         }
@@ -168,6 +168,7 @@ mod tests {
     use clawmesh_authority::NodeId;
     use clawmesh_core::clock::TickSystems;
     use clawmesh_core::intake::{InboxLimits, doors};
+    use clawmesh_core::proposals::AnswerDesk;
     use clawmesh_core::publish::outbox;
     use clawmesh_core::replay::{Batch, JournalWriter};
     use clawmesh_core::safety::StopState;
@@ -202,6 +203,7 @@ mod tests {
             trusted: BTreeSet::new(),
             site: None,
             roster: clawmesh_authority::Roster::default(),
+            entropy: [7; 32],
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let ports = Ports {
@@ -211,6 +213,9 @@ mod tests {
             outbox: outbox(1, 1).0,
             snapshots: Box::new(snapshot_feed().0),
             drivers: None,
+            simulator: None,
+            latch: None,
+            desk: AnswerDesk::default(),
             fault_handler: faults::remember,
         };
         let mut core = Core::live(settings, ports);
@@ -241,7 +246,7 @@ mod tests {
         let reason = on_disk(&folder).expect("the stop is on disk before the next tick");
         assert!(reason.contains("the tank has no bottom"), "{reason}");
         beat.step().unwrap();
-        assert_eq!(beat.core.world().resource::<StopState>().0.as_deref(), Some(reason.as_str()));
+        assert_eq!(beat.core.world().resource::<StopState>().reason.as_deref(), Some(reason.as_str()));
         assert_eq!(beat.core.tick_number(), 3);
     }
 
@@ -249,9 +254,9 @@ mod tests {
     fn what_came_in_before_the_end_is_taken_by_one_last_tick() {
         let is_known = Arc::<AtomicBool>::default();
         let seen = Arc::clone(&is_known);
-        let look = move |stop: Res<StopState>| seen.store(stop.0.is_some(), Ordering::Relaxed);
+        let look = move |stop: Res<StopState>| seen.store(stop.reason.is_some(), Ordering::Relaxed);
         let (_folder, beat) = beat_with(look.in_set(TickSystems::Publish));
-        let body = InputBody::StopLatched { reason: "the last thing said".to_owned() };
+        let body = InputBody::StopLatched { reason: "the last thing said".to_owned(), stops: 1 };
         beat.inbox.offer_own(SourceId::Runner, body, None).unwrap();
         beat.stop.store(true, Ordering::Relaxed);
         assert_eq!(beat.run(), None);

@@ -57,6 +57,7 @@ impl World {
             trusted: BTreeSet::new(),
             site: None,
             roster: clawmesh_authority::Roster::default(),
+            entropy: [7; 32],
         };
         let mut world = Self { core: Core::replaying(settings, 1), sequence: 0 };
         world.tick(vec![

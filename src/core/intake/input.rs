@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use clawmesh_authority::transition::Round;
 use clawmesh_authority::{
-    Capability, Hlc, Lane, LaneMark, NodeId, Observation, ProposalId, Refusal, SensorSpec, Setpoint, Tier,
-    Unit,
+    AskKind, Capability, Hlc, Lane, LaneMark, NodeId, Observation, ProposalId, Refusal, SensorSpec, Setpoint,
+    Tier, Unit,
 };
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,12 @@ pub enum SourceId {
     /// The driver layer: what actuators say, and what became of commands.
     #[n(7)]
     Drivers,
+    /// The pool that simulates.
+    #[n(8)]
+    Simulator,
+    /// The planner of this node.
+    #[n(9)]
+    Planner,
     /// The zenoh edge itself: links, liveliness, refusals, mapped foreign samples.
     #[n(4)]
     Bridge,
@@ -99,6 +106,47 @@ pub struct ActuatorReport {
     pub local_control: bool,
 }
 
+/// Why an actuator is made safe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
+pub enum SafeBecause {
+    /// The node has started.
+    #[n(0)]
+    Started,
+    /// The time of what ran is over.
+    #[n(1)]
+    TimeIsOver,
+    /// The tick did not renew its lease in time.
+    #[n(2)]
+    LeaseLost,
+    /// The stop is latched.
+    #[n(3)]
+    Stopped,
+    /// The journal cannot commit.
+    #[n(4)]
+    JournalFailed,
+    /// The tick says so.
+    #[n(5)]
+    Ordered(#[n(0)] String),
+    /// The node ends.
+    #[n(6)]
+    NodeEnds,
+}
+
+impl fmt::Display for SafeBecause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Started => "the node has started",
+            Self::TimeIsOver => "its time is over",
+            Self::LeaseLost => "the tick did not renew its lease in time",
+            Self::Stopped => "the stop is latched",
+            Self::JournalFailed => "the journal cannot commit",
+            Self::Ordered(why) => why,
+            Self::NodeEnds => "the node ends",
+        })
+    }
+}
+
 /// What the driver layer saw or did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
@@ -142,9 +190,9 @@ pub enum DriverReport {
         /// The actuator.
         #[n(0)]
         actuator: Capability,
-        /// Why, in words.
+        /// Why.
         #[n(1)]
-        why: String,
+        because: SafeBecause,
         /// What it ran for, if it ran for a proposal.
         #[n(2)]
         proposal: Option<ProposalId>,
@@ -238,10 +286,51 @@ pub enum InputBody {
         /// Why, one sentence.
         #[n(0)]
         reason: String,
+        /// How often the latch had been set by then in this process; 0 for a stop that an earlier one left.
+        #[n(1)]
+        stops: u64,
     },
     /// The driver layer saw or did something.
     #[n(12)]
     Driver(#[n(0)] DriverReport),
+    /// Somebody brought a signed request or a signed approval.
+    #[n(13)]
+    Asked {
+        /// Which of the two.
+        #[n(0)]
+        kind: AskKind,
+        /// The bytes as they came.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        bytes: Vec<u8>,
+    },
+    /// A simulation has ended.
+    #[n(14)]
+    Simulated {
+        /// Of which proposal.
+        #[n(0)]
+        proposal: ProposalId,
+        /// Which one of it.
+        #[n(1)]
+        round: Round,
+        /// The canonical bytes of the card, or why there is none.
+        #[n(2)]
+        outcome: Result<Vec<u8>, String>,
+    },
+    /// Something of our own that an earlier run had kept.
+    #[n(15)]
+    Recalled {
+        /// What it is.
+        #[n(0)]
+        subject: String,
+        /// As it was kept.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        bytes: Vec<u8>,
+    },
+    /// A person ended the stop, and the latch is open.
+    #[n(16)]
+    Rearmed,
 }
 
 /// One input on its way to the tick.
@@ -280,6 +369,8 @@ impl fmt::Display for SourceId {
             Self::Runner => f.write_str("runner"),
             Self::HostSensors => f.write_str("host-sensors"),
             Self::Drivers => f.write_str("drivers"),
+            Self::Simulator => f.write_str("simulator"),
+            Self::Planner => f.write_str("planner"),
             Self::Bridge => f.write_str("bridge"),
             Self::Gateway => f.write_str("gateway"),
             Self::Node(node) => write!(f, "{node}"),
@@ -329,6 +420,10 @@ impl InputBody {
             Self::LinkChanged(_) => "link_changed",
             Self::StopLatched { .. } => "stop_latched",
             Self::Driver(_) => "driver",
+            Self::Asked { .. } => "asked",
+            Self::Simulated { .. } => "simulated",
+            Self::Recalled { .. } => "recalled",
+            Self::Rearmed => "rearmed",
         }
     }
 }

@@ -13,7 +13,9 @@ use bevy::prelude::*;
 
 pub use components::{Feed, JournalCursor, JournalPort, TickBatch};
 pub use inbox::{InboxHandle, InboxLimits, Inboxes, StreamKey, doors};
-pub use input::{ActuatorReport, DriverReport, Input, InputBody, LinkState, Sample, SourceId, StampedInput};
+pub use input::{
+    ActuatorReport, DriverReport, Input, InputBody, LinkState, SafeBecause, Sample, SourceId, StampedInput,
+};
 
 use crate::clock::TickSystems;
 use crate::replay::DigestApp as _;

@@ -1,7 +1,7 @@
 //! What admitted statements say, one message for each thing said.
 
 use bevy::prelude::Message;
-use clawmesh_authority::{Capability, Hlc, NodeDescription, NodeId, Observation, Reading};
+use clawmesh_authority::{Capability, Hlc, NodeDescription, NodeId, Observation, ProposalReport, Reading};
 
 /// A statement of a node was admitted.
 #[derive(Message, Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,17 @@ pub struct ReadingTaken {
     /// The reading.
     pub reading: Reading,
     /// The hybrid time of the statement it came in.
+    pub hlc: Hlc,
+}
+
+/// The home of a proposal said how it stands.
+#[derive(Message, Debug, Clone, PartialEq)]
+pub struct ProposalReported {
+    /// The home.
+    pub home: NodeId,
+    /// How it stands.
+    pub report: ProposalReport,
+    /// When it was said.
     pub hlc: Hlc,
 }
 

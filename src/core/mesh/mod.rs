@@ -17,7 +17,7 @@ pub use components::{
     STRANGERS_MAX, Trusted,
 };
 pub use liveness::{Liveness, LivenessPolicy, assess};
-pub use messages::{NodeDescribed, NodeHeard, ObservationMade, ReadingTaken};
+pub use messages::{NodeDescribed, NodeHeard, ObservationMade, ProposalReported, ReadingTaken};
 
 use crate::clock::{self, TickSystems};
 use crate::replay::DigestApp as _;
@@ -43,6 +43,7 @@ impl Plugin for MeshPlugin {
             .add_message::<NodeDescribed>()
             .add_message::<ReadingTaken>()
             .add_message::<ObservationMade>()
+            .add_message::<ProposalReported>()
             .digest_component::<Node>("node")
             .digest_component::<NodeProfile>("node_profile")
             .digest_component::<Presence>("presence")

@@ -11,7 +11,7 @@ use super::components::{
     STRANGERS_MAX, Trusted,
 };
 use super::liveness::{Liveness, LivenessPolicy, assess};
-use super::messages::{NodeDescribed, NodeHeard, ObservationMade, ReadingTaken};
+use super::messages::{NodeDescribed, NodeHeard, ObservationMade, ProposalReported, ReadingTaken};
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::replay::DomainId;
@@ -29,6 +29,7 @@ pub(super) struct Said<'w> {
     described: MessageWriter<'w, NodeDescribed>,
     readings: MessageWriter<'w, ReadingTaken>,
     observations: MessageWriter<'w, ObservationMade>,
+    proposals: MessageWriter<'w, ProposalReported>,
     refused: MessageWriter<'w, Refused>,
 }
 
@@ -49,6 +50,9 @@ impl Said<'_> {
             Body::Frame(Frame::Observation(mut observation)) => {
                 observation.tier = observation.tier.min(Tier::T2);
                 self.observations.write(ObservationMade { source, observation, sensor: None, hlc });
+            }
+            Body::Frame(Frame::Proposal(report)) => {
+                self.proposals.write(ProposalReported { home: source, report: *report, hlc });
             }
             // Receipts answer a question of the edge; in a batch they mean nothing.
             Body::Receipt(_) => {}

@@ -5,6 +5,7 @@
 //! Not here: signing and sending (`bridge`), HTTP (`gateway`).
 
 mod components;
+mod messages;
 mod outgoing;
 mod snapshot;
 mod systems;
@@ -12,10 +13,11 @@ mod systems;
 use bevy::prelude::*;
 
 pub use components::{OutboxPort, OwnLanes, OwnReadings, Pending, SnapshotPort};
+pub use messages::FrameDue;
 pub use outgoing::{Outbox, OutboxReader, Outgoing, outbox};
 pub use snapshot::{
-    ActuatorView, BeliefView, DigestView, NodeView, PeerView, PersonView, RefusalView, SensorView, SiteView,
-    Snapshot, SnapshotSink,
+    ActuatorView, BeliefView, DigestView, NodeView, PeerView, PersonView, ProposalView, RefusalView,
+    SensorView, SiteView, Snapshot, SnapshotSink,
 };
 
 use crate::clock::TickSystems;
@@ -33,6 +35,7 @@ impl Plugin for PublishPlugin {
         app.init_resource::<OwnLanes>()
             .init_resource::<OwnReadings>()
             .init_resource::<Pending>()
+            .add_message::<FrameDue>()
             .digest_resource::<OwnLanes>("own_lanes")
             .exclude_from_digest::<OwnReadings>("readings on their way from `Track` to `Record` of one tick")
             .exclude_from_digest::<Pending>("whether an edge had room is not part of the world")

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use clawmesh_authority::{Code, ContentHash, Hlc, NodeId, OperatorId, Role, Tier, Unit, Value};
+use clawmesh_authority::{
+    Code, ContentHash, Hlc, NodeId, OperatorId, ProposalReport, Role, Tier, Unit, Value,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::intake::LinkState;
@@ -30,6 +32,8 @@ pub struct Snapshot {
     pub people: Vec<PersonView>,
     /// Every actuator this node drives, by capability.
     pub actuators: Vec<ActuatorView>,
+    /// Proposals: those whose home is here and copies of others, by home and place.
+    pub proposals: Vec<ProposalView>,
     /// Beliefs, by key.
     pub beliefs: Vec<BeliefView>,
     /// Refusals, by code and sender.
@@ -150,10 +154,28 @@ pub struct ActuatorView {
     pub answers: bool,
     /// True while a hand holds it.
     pub local_control: bool,
+    /// True while it is in the safe state that the site declares, as its hardware says.
+    pub is_safe: bool,
     /// Why it could not be made safe, if it could not.
     pub unsafe_because: Option<String>,
     /// Milliseconds since it came to stand so.
     pub since_ms: u64,
+}
+
+/// A proposal as its home sees it, or said it last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProposalView {
+    /// The node where its state lives.
+    pub home: NodeId,
+    /// The name of that node.
+    pub home_name: Option<String>,
+    /// True when its home is this node; anything else is a copy.
+    pub is_own: bool,
+    /// Milliseconds since the home said so; 0 for our own.
+    pub age_ms: u64,
+    /// The report.
+    #[serde(flatten)]
+    pub report: ProposalReport,
 }
 
 /// What the world holds for one key.

@@ -24,6 +24,21 @@ pub struct DigestRecord {
     pub types: Vec<(String, u64)>,
 }
 
+/// Something of our own that has to outlive this run; a later one about the same subject replaces it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct KeptRecord {
+    /// The tick that decided it.
+    #[n(0)]
+    pub tick: u64,
+    /// What it is; there is a bounded number of subjects.
+    #[n(1)]
+    pub subject: String,
+    /// The thing, as its feature encodes it.
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub bytes: Vec<u8>,
+}
+
 /// One row of the journal, without its chain.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub enum Record {
@@ -36,6 +51,9 @@ pub enum Record {
     /// What the world was after a tick.
     #[n(2)]
     Digest(#[n(0)] DigestRecord),
+    /// What a restart must know of our own; it follows from the inputs before it.
+    #[n(3)]
+    Kept(#[n(0)] KeptRecord),
 }
 
 /// Records of one tick, in order, handed over before any system sees their effect.

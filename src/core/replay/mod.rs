@@ -7,6 +7,7 @@ mod commit;
 mod digest;
 mod domain;
 mod journal;
+mod kept;
 mod replayer;
 mod systems;
 
@@ -15,7 +16,9 @@ use bevy::prelude::*;
 pub use commit::{CommitWatch, Ticket};
 pub use digest::{DigestApp, DigestRegistry};
 pub use domain::DomainId;
-pub use journal::{Batch, DigestRecord, JOURNAL_FORMAT, JournalWriter, Record};
+pub use journal::{Batch, DigestRecord, JOURNAL_FORMAT, JournalWriter, KeptRecord, Record};
+pub use kept::Keeping;
+pub(crate) use kept::write_kept;
 pub use replayer::{Difference, ReplayReport, Replayer};
 pub use systems::LastDigest;
 pub(crate) use systems::take_digest;
@@ -30,10 +33,16 @@ impl Plugin for ReplayPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<DigestRegistry>()
             .init_resource::<LastDigest>()
+            .init_resource::<Keeping>()
+            .exclude_from_digest::<Keeping>("on its way into the journal, where a replay compares it")
             .exclude_from_digest::<DigestRegistry>("it holds the digests")
             .exclude_from_digest::<LastDigest>("it is the digest")
             .exclude_from_digest::<DomainId>("the name under which everything else is digested")
             .exclude_from_digest::<crate::settings::Settings>("constant for a run, in the journal's header")
+            .add_systems(
+                FixedUpdate,
+                kept::begin.before(crate::intake::IntakeSystems).in_set(TickSystems::Ingest),
+            )
             .add_systems(
                 FixedUpdate,
                 systems::keep_digest

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use clawmesh_authority::envelope;
 use serde::Serialize;
 
-use super::journal::{DigestRecord, Record};
+use super::journal::{DigestRecord, KeptRecord, Record};
 use crate::intake::{InputBody, StampedInput};
 use crate::node::Core;
 use crate::settings::Settings;
@@ -67,6 +67,8 @@ struct Run {
     inputs_after_digest: u64,
     /// The tick of a digest we took and the journal has not shown yet.
     owed: Option<u64>,
+    /// What we kept in the last tick and the journal has not shown yet.
+    kept_owed: VecDeque<KeptRecord>,
 }
 
 impl Replayer {
@@ -86,6 +88,7 @@ impl Replayer {
             }
             Record::Input(stamped) => self.take_input(sequence, stamped),
             Record::Digest(recorded) => self.compare(sequence, &recorded),
+            Record::Kept(kept) => self.compare_kept(sequence, &kept),
         }
     }
 
@@ -108,6 +111,7 @@ impl Replayer {
             settings: settings.clone(),
             inputs_after_digest: 0,
             owed: None,
+            kept_owed: VecDeque::new(),
         });
     }
 
@@ -133,6 +137,9 @@ impl Replayer {
     fn compare(&mut self, sequence: u64, recorded: &DigestRecord) -> Result<(), String> {
         self.run_until(recorded.tick)?;
         let run = self.run.as_mut().ok_or("a digest stands before the first run")?;
+        if !run.kept_owed.is_empty() {
+            run.owes_nothing()?;
+        }
         // At its end a run takes one that was not due.
         let ours = run.core.digest();
         run.owed = None;
@@ -148,6 +155,26 @@ impl Replayer {
             tick: recorded.tick,
             equal_until_tick: run.equal_until_tick,
             types: differing_types(&ours, recorded),
+            last_inputs: self.last_inputs.iter().cloned().collect(),
+        });
+        Ok(())
+    }
+
+    /// What a node has kept follows from its inputs, so we must have kept the same.
+    fn compare_kept(&mut self, sequence: u64, recorded: &KeptRecord) -> Result<(), String> {
+        self.run_until(recorded.tick)?;
+        let run = self.run.as_mut().ok_or("something kept stands before the first run")?;
+        if run.core.tick_number() != recorded.tick {
+            return Err(format!("what is kept at sequence {sequence} stands at the wrong place"));
+        }
+        if run.kept_owed.pop_front().as_ref() == Some(recorded) {
+            return Ok(());
+        }
+        self.report.difference = Some(Difference {
+            sequence,
+            tick: recorded.tick,
+            equal_until_tick: run.equal_until_tick,
+            types: vec![format!("kept {}", recorded.subject)],
             last_inputs: self.last_inputs.iter().cloned().collect(),
         });
         Ok(())
@@ -179,11 +206,16 @@ impl Run {
         self.core.feed(std::mem::take(&mut self.waiting));
         self.core.tick();
         let tick = self.core.tick_number();
+        self.kept_owed = self.core.kept().iter().cloned().collect();
         self.owed = self.core.last_digest().filter(|digest| digest.tick == tick).map(|_| tick);
     }
 
     /// A journal may end before a digest that was due, as kill -9 leaves it; it never goes on without one.
     fn owes_nothing(&self) -> Result<(), String> {
+        if let Some(kept) = self.kept_owed.front() {
+            let KeptRecord { tick, subject, .. } = kept;
+            return Err(format!("what tick {tick} kept of {subject} is missing; somebody took it out"));
+        }
         match self.owed {
             Some(tick) => Err(format!("the digest of tick {tick} is missing; somebody took it out")),
             None => Ok(()),

@@ -11,9 +11,16 @@ use crate::intake::LinkState;
 #[derive(Resource, Debug, Clone, PartialEq, Default, Serialize, Deserialize, Encode, Decode)]
 pub struct Refusals(#[n(0)] pub RefusalBook);
 
-/// Why the stop is latched, if it is; what the tick has learned of the latch.
+/// What the tick has learned of the latch.
 #[derive(Resource, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
-pub struct StopState(#[n(0)] pub Option<String>);
+pub struct StopState {
+    /// Why the stop is latched, if it is.
+    #[n(0)]
+    pub reason: Option<String>,
+    /// How often the latch had been set when the tick heard of it last.
+    #[n(1)]
+    pub stops: u64,
+}
 
 /// How the link to the mesh stands.
 #[derive(Resource, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]

@@ -15,10 +15,12 @@ pub(super) fn follow_runner(
 ) {
     for stamped in batch.iter() {
         match &stamped.input.body {
-            InputBody::StopLatched { reason } => {
+            InputBody::StopLatched { reason, stops } => {
                 // The first reason stays: what came later did not stop us.
-                stop.0.get_or_insert_with(|| reason.clone());
+                stop.reason.get_or_insert_with(|| reason.clone());
+                stop.stops = stop.stops.max(*stops);
             }
+            InputBody::Rearmed => stop.reason = None,
             InputBody::LinkChanged(state) => link.0 = state.clone(),
             _ => {}
         }

@@ -47,17 +47,18 @@ pub struct NoPlace;
 
 /// The way to the driver layer. It must not wait.
 pub trait DriverPort: Send + Sync + 'static {
-    /// Carries a command out once the journal holds row `cause`.
+    /// Carries a command out once the journal holds row `cause`, if nobody has stopped more often than the `stops` that
+    /// the tick had heard of when it decided.
     ///
     /// # Errors
     /// When there is no place; nothing was taken.
-    fn carry(&self, command: AuthorizedCommand, cause: u64) -> Result<(), NoPlace>;
+    fn carry(&self, command: AuthorizedCommand, cause: u64, stops: u64) -> Result<(), NoPlace>;
 
-    /// Makes an actuator safe now.
+    /// Makes these actuators safe now, in the order of the site.
     ///
     /// # Errors
     /// When there is no place; nothing was taken.
-    fn make_safe(&self, actuator: &Capability, why: &str) -> Result<(), NoPlace>;
+    fn make_safe(&self, actuators: BTreeSet<Capability>, why: &str) -> Result<(), NoPlace>;
 
     /// Says that the tick is alive.
     fn renew(&self);

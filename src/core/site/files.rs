@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clawmesh_authority::gate::Home;
-use clawmesh_authority::{Capability, ContentHash, NodeId, Policy};
-use clawmesh_twin::site::Plan;
+use clawmesh_authority::{Capability, ContentHash, NodeId, Policy, Setpoint};
+use clawmesh_twin::site::{Plan, SwitchState};
 
 use crate::settings::{Settings, SiteText};
 
@@ -58,6 +58,18 @@ impl SiteFiles {
         let policy = text.policy.as_deref().map(serde_json::from_str).transpose().map_err(unreadable)?;
         let home = home(settings, text, &plan);
         Ok(Some(Self { name, plan, policy, home }))
+    }
+}
+
+impl SiteFiles {
+    /// The state in which an actuator harms nobody, as the plan declares it.
+    #[must_use]
+    pub fn safe_state_of(&self, actuator: &Capability) -> Option<Setpoint> {
+        let found = self.plan.actuators.iter().find(|found| found.capability == actuator.as_str())?;
+        Some(match found.safe_state {
+            SwitchState::On => Setpoint::On,
+            SwitchState::Off => Setpoint::Off,
+        })
     }
 }
 

@@ -22,6 +22,10 @@ use crate::clock::TickSystems;
 use crate::replay::DigestApp as _;
 use crate::world::WorldSystems;
 
+/// The part of `Track` that knows how the site stands.
+#[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SiteSystems;
+
 /// Knows the actuators of this node.
 pub struct SitePlugin;
 
@@ -38,6 +42,7 @@ impl Plugin for SitePlugin {
                 FixedUpdate,
                 (systems::meet_actuators, systems::follow_drivers, systems::assess_site)
                     .chain()
+                    .in_set(SiteSystems)
                     .after(WorldSystems)
                     .in_set(TickSystems::Track),
             )

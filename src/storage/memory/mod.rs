@@ -11,6 +11,7 @@ use std::path::Path;
 
 use clawmesh_authority::{KeyId as _, Lane, NodeId, envelope};
 use clawmesh_core::intake::InputBody;
+use clawmesh_core::replay::KeptRecord;
 use rusqlite::Connection;
 
 use crate::error::JournalError;
@@ -24,7 +25,7 @@ pub use retained::SUBJECTS_PER_SOURCE_MAX;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Recovered {
     /// To be fed to the new run in this order: `MarkRestored` by node, `Recovered` by (source, epoch, sequence),
-    /// `Recorded` by hybrid time.
+    /// `Recorded` by hybrid time and `Recalled` by row.
     pub inputs: Vec<InputBody>,
 }
 
@@ -71,6 +72,11 @@ impl Memory {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Keeps something of our own; `sequence` is its row, and a later row replaces an earlier one.
+    pub fn keep(&mut self, conn: &Connection, sequence: u64, kept: &KeptRecord) -> rusqlite::Result<()> {
+        self.retained.keep_kept(conn, sequence, kept)
     }
 
     /// Writes the marks that moved since the last call; once for each commit.

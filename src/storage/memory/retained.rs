@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clawmesh_authority::{Body, Frame, Hlc, NodeId, Observation, Opened, canonical};
 use clawmesh_core::intake::InputBody;
+use clawmesh_core::replay::KeptRecord;
 use clawmesh_core::world::BELIEFS_MAX;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -92,6 +93,12 @@ impl Retained {
     ) -> rusqlite::Result<()> {
         let subject = Frame::Observation(observation.clone()).subject();
         self.keep(conn, OWN, &subject, (hlc.wall_ms, u64::from(hlc.logical)), || canonical::encode(body))
+    }
+
+    /// Keeps something of our own. Its subject cannot be one of an observation.
+    pub fn keep_kept(&mut self, conn: &Connection, sequence: u64, kept: &KeptRecord) -> rusqlite::Result<()> {
+        let body = InputBody::Recalled { subject: kept.subject.clone(), bytes: kept.bytes.clone() };
+        self.keep(conn, OWN, &format!("kept/{}", kept.subject), (0, sequence), || canonical::encode(&body))
     }
 
     fn keep(

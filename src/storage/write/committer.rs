@@ -146,8 +146,10 @@ impl Committer {
         )?;
         for record in records {
             self.tail = append(&mut insert, &mut self.sealer, &mut self.source, &self.tail, record)?;
-            if let Record::Input(stamped) = record {
-                self.memory.remember(&self.conn, &stamped.input.body)?;
+            match record {
+                Record::Input(stamped) => self.memory.remember(&self.conn, &stamped.input.body)?,
+                Record::Kept(kept) => self.memory.keep(&self.conn, self.tail.sequence, kept)?,
+                Record::RunStarted(_) | Record::Digest(_) => {}
             }
         }
         self.pending.rows += records.len();

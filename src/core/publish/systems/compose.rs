@@ -8,6 +8,7 @@ use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, JournalCursor, TickBatch};
 use crate::mesh::{HlcState, ObservationMade};
 use crate::publish::components::{OutboxPort, OwnLanes, OwnReadings, Pending};
+use crate::publish::messages::FrameDue;
 use crate::publish::outgoing::Outgoing;
 use crate::settings::Settings;
 use crate::world::{Profile, Sensor};
@@ -16,7 +17,7 @@ use crate::world::{Profile, Sensor};
 /// is bounded by the beliefs a world holds.
 const COMPACT_FROM: usize = 4_096;
 
-/// Our description when it changed, and every observation recorded here.
+/// Our description when it changed, every observation recorded here, and what other features want said.
 pub(in crate::publish) fn compose_frames(
     tick: Res<Tick>,
     settings: Res<Settings>,
@@ -25,6 +26,7 @@ pub(in crate::publish) fn compose_frames(
     cursor: Res<JournalCursor>,
     own_sensors: Query<(&Sensor, &Profile)>,
     mut observations: MessageReader<ObservationMade>,
+    mut due: MessageReader<FrameDue>,
     mut clock: ResMut<HlcState>,
     mut lanes: ResMut<OwnLanes>,
     mut pending: ResMut<Pending>,
@@ -40,6 +42,9 @@ pub(in crate::publish) fn compose_frames(
         if made.source == settings.node && recorded.contains(&made.hlc) {
             frames.push((made.hlc, Frame::Observation(made.observation.clone())));
         }
+    }
+    for FrameDue(frame) in due.read() {
+        frames.push((clock.0.stamp(wall.at(*tick, &settings)), frame.clone()));
     }
     for (hlc, frame) in frames {
         let subject = Some(frame.subject());

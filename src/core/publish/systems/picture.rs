@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
+use clawmesh_authority::NodeId;
 
 use crate::clock::{Tick, WallClock};
 use crate::mesh::{
     ClockOffset, LaneMarks, LastHeard, Liveness, Node, NodeIndex, NodeProfile, OwnNode, Trusted,
 };
+use crate::proposals::{Copied, CopyOf, OwnProposals};
 use crate::publish::components::SnapshotPort;
 use crate::publish::snapshot::{
-    ActuatorView, BeliefView, DigestView, NodeView, PeerView, PersonView, RefusalView, SensorView, SiteView,
-    Snapshot,
+    ActuatorView, BeliefView, DigestView, NodeView, PeerView, PersonView, ProposalView, RefusalView,
+    SensorView, SiteView, Snapshot,
 };
 use crate::replay::LastDigest;
 use crate::safety::{LinkStatus, Refusals, StopState};
@@ -55,6 +57,8 @@ pub(in crate::publish) struct Shown<'w, 's> {
     sensors:
         Query<'w, 's, (&'static Sensor, Option<&'static Profile>, Option<&'static Latest>, &'static Quality)>,
     actuators: Query<'w, 's, (&'static Actuator, &'static Stands)>,
+    proposals: OwnProposals<'w, 's>,
+    copies: Query<'w, 's, (&'static CopyOf, &'static Copied)>,
     beliefs: Query<'w, 's, (&'static BeliefKey, &'static Belief, Option<&'static SupportedBy>)>,
 }
 
@@ -74,12 +78,13 @@ impl Shown<'_, '_> {
             wall_ms,
             node: NodeView::of(&self.settings),
             link: self.link.0.clone(),
-            stop: self.stop.0.clone(),
+            stop: self.stop.reason.clone(),
             peers: self.peers(),
             sensors: self.sensors(wall_ms),
             site: self.site(),
             people: self.people(),
             actuators: self.actuators(),
+            proposals: self.proposals(),
             beliefs: self.beliefs(wall_ms),
             refusals: self.refusals(),
             digest: self
@@ -117,7 +122,7 @@ impl Shown<'_, '_> {
         rows.into_iter()
             .map(|(sensor, profile, latest, quality)| SensorView {
                 node: sensor.node,
-                node_name: self.name_of(sensor),
+                node_name: self.name_of(&sensor.node),
                 sensor: sensor.capability.to_string(),
                 quantity: profile.map(|profile| profile.0.quantity.clone()),
                 value: latest.map(|latest| latest.value),
@@ -167,14 +172,42 @@ impl Shown<'_, '_> {
                 position: stands.seen.position.map(|position| position.to_string()),
                 answers: stands.seen.answers,
                 local_control: stands.seen.local_control,
+                is_safe: self.is_safe(actuator, stands),
                 unsafe_because: stands.unsafe_because.clone(),
                 since_ms: self.settings.ms_of_ticks(self.tick.0 - stands.since_tick),
             })
             .collect()
     }
 
-    fn name_of(&self, sensor: &Sensor) -> Option<String> {
-        let entity = self.index.0.get(&sensor.node)?;
+    fn proposals(&self) -> Vec<ProposalView> {
+        let own = self.proposals.reports().into_iter().map(|report| ProposalView {
+            home: self.settings.node,
+            home_name: Some(self.settings.name.clone()),
+            is_own: true,
+            age_ms: 0,
+            report,
+        });
+        let copies = self.copies.iter().map(|(of, copied)| ProposalView {
+            home: of.home,
+            home_name: self.name_of(&of.home),
+            is_own: false,
+            age_ms: self.settings.ms_of_ticks(self.tick.0 - copied.received_tick),
+            report: copied.report.clone(),
+        });
+        let mut rows: Vec<ProposalView> = own.chain(copies).collect();
+        rows.sort_by_key(|row| (row.home, row.report.slot));
+        rows
+    }
+
+    /// True while an actuator is in the safe state that the site declares.
+    fn is_safe(&self, actuator: &Actuator, stands: &Stands) -> bool {
+        let site = self.site.0.as_ref();
+        let declared = site.and_then(|site| site.safe_state_of(&actuator.0));
+        declared.is_some() && stands.seen.position == declared
+    }
+
+    fn name_of(&self, node: &NodeId) -> Option<String> {
+        let entity = self.index.0.get(node)?;
         self.profiles.get(*entity).ok().map(|profile| profile.name.clone())
     }
 

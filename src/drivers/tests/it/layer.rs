@@ -1,7 +1,7 @@
 //! The order of the site, the commit, the stop, the deadline, the lease, the hand.
 
 use clawmesh_authority::Setpoint;
-use clawmesh_core::intake::DriverReport;
+use clawmesh_core::intake::{DriverReport, SafeBecause};
 use clawmesh_core::site::DriverPort as _;
 
 use crate::allowed::{command, pump, valve};
@@ -38,13 +38,11 @@ fn what_is_safe_already_is_not_written_and_what_a_hand_holds_is_left_alone() {
 #[test]
 fn nothing_is_driven_before_its_cause_is_durable() {
     let rig = Rig::start(&[], &[], LONG_MS);
-    rig.orders.carry(command(&valve(), 60.0), 7).unwrap();
-    rig.orders.make_safe(&pump(), "a write that is not waited for").unwrap();
+    rig.orders.carry(command(&valve(), 60.0), 7, rig.latch.stops()).unwrap();
+    rig.orders.make_safe([pump()].into(), "a write that is not waited for").unwrap();
     rig.commits.commit(6);
     // The order to make the pump safe came later and was taken: the command before it waits for row 7.
-    rig.wait_told(|report| {
-        matches!(report, DriverReport::MadeSafe { why, .. } if why == "a write that is not waited for")
-    });
+    rig.wait_told(|report| matches!(report, DriverReport::MadeSafe { because: SafeBecause::Ordered(_), .. }));
     assert_eq!(rig.positions()[&valve()], Some(Setpoint::Off));
     rig.commits.commit(7);
     assert_eq!(rig.next_write(), ("drive", valve(), Setpoint::On));
@@ -55,7 +53,7 @@ fn nothing_is_driven_before_its_cause_is_durable() {
 #[test]
 fn when_the_journal_fails_what_waits_for_it_is_never_driven() {
     let rig = Rig::start(&[], &[], LONG_MS);
-    rig.orders.carry(command(&valve(), 60.0), 7).unwrap();
+    rig.orders.carry(command(&valve(), 60.0), 7, rig.latch.stops()).unwrap();
     rig.commits.fail("the disk is full");
     let told = rig.wait_told(|report| matches!(report, DriverReport::NotCarried { .. }));
     let DriverReport::NotCarried { why, .. } = told else { unreachable!() };
@@ -67,12 +65,15 @@ fn when_the_journal_fails_what_waits_for_it_is_never_driven() {
 fn when_the_journal_fails_what_runs_is_made_safe() {
     let rig = Rig::start(&[], &[], LONG_MS);
     rig.commits.commit(1);
-    rig.orders.carry(command(&valve(), 60.0), 1).unwrap();
+    rig.orders.carry(command(&valve(), 60.0), 1, rig.latch.stops()).unwrap();
     assert_eq!(rig.next_write(), ("drive", valve(), Setpoint::On));
     rig.commits.fail("the disk is full");
     assert_eq!(rig.next_write(), ("make_safe", valve(), Setpoint::Off));
     rig.wait_told(|report| {
-        matches!(report, DriverReport::MadeSafe { why, proposal: Some(_), .. } if why == "the journal cannot commit")
+        matches!(
+            report,
+            DriverReport::MadeSafe { because: SafeBecause::JournalFailed, proposal: Some(_), .. }
+        )
     });
     assert_eq!(rig.close().0, []);
 }
@@ -81,17 +82,17 @@ fn when_the_journal_fails_what_runs_is_made_safe() {
 fn a_stop_ends_what_runs_without_a_tick_and_after_the_rearm_nothing_goes_on() {
     let rig = Rig::start(&[], &[], LONG_MS);
     rig.commits.commit(9);
-    rig.orders.carry(command(&valve(), 60.0), 1).unwrap();
+    rig.orders.carry(command(&valve(), 60.0), 1, rig.latch.stops()).unwrap();
     assert_eq!(rig.next_write(), ("drive", valve(), Setpoint::On));
     // Waits for a row that will come after the stop.
-    rig.orders.carry(command(&pump(), 60.0), 10).unwrap();
+    rig.orders.carry(command(&pump(), 60.0), 10, rig.latch.stops()).unwrap();
     rig.latch.set("a person pressed it").unwrap();
     assert_eq!(rig.next_write(), ("make_safe", valve(), Setpoint::Off));
     // Ordered while it is latched, and taken by the layer at any time from now on.
-    rig.orders.carry(command(&valve(), 60.0), 1).unwrap();
+    rig.orders.carry(command(&valve(), 60.0), 1, rig.latch.stops()).unwrap();
     rig.latch.rearm().unwrap();
     rig.commits.commit(10);
-    rig.orders.carry(command(&pump(), 0.05), 1).unwrap();
+    rig.orders.carry(command(&pump(), 0.05), 1, rig.latch.stops()).unwrap();
     assert_eq!(rig.next_write(), ("drive", pump(), Setpoint::On), "a new command, not an old one");
     assert_eq!(rig.next_write(), ("make_safe", pump(), Setpoint::Off));
     let (writes, told) = rig.close();
@@ -104,7 +105,7 @@ fn a_stop_ends_what_runs_without_a_tick_and_after_the_rearm_nothing_goes_on() {
 fn a_stop_that_is_over_before_the_layer_looks_still_voids_what_was_ordered_before_it() {
     for _ in 0..50 {
         let rig = Rig::start(&[], &[], LONG_MS);
-        rig.orders.carry(command(&valve(), 60.0), 1).unwrap();
+        rig.orders.carry(command(&valve(), 60.0), 1, rig.latch.stops()).unwrap();
         rig.latch.set("pressed").unwrap();
         rig.latch.rearm().unwrap();
         rig.commits.commit(1);
@@ -116,15 +117,58 @@ fn a_stop_that_is_over_before_the_layer_looks_still_voids_what_was_ordered_befor
 }
 
 #[test]
+fn what_the_tick_decided_before_it_had_heard_of_a_stop_is_void() {
+    let rig = Rig::start(&[], &[], LONG_MS);
+    rig.commits.commit(1);
+    let heard = rig.latch.stops();
+    rig.latch.set("pressed").unwrap();
+    rig.latch.rearm().unwrap();
+    rig.orders.carry(command(&valve(), 60.0), 1, heard).unwrap();
+    rig.wait_told(|report| matches!(report, DriverReport::NotCarried { .. }));
+    // Its twin, decided by a tick that had heard of it.
+    rig.orders.carry(command(&valve(), 60.0), 1, rig.latch.stops()).unwrap();
+    assert_eq!(rig.next_write(), ("drive", valve(), Setpoint::On));
+    rig.close();
+}
+
+#[test]
+fn what_one_proposal_switched_on_ends_together_and_in_the_order_of_the_site() {
+    let rig = Rig::start(&[], &[], LONG_MS);
+    rig.commits.commit(1);
+    rig.orders.carry(command(&valve(), 0.2), 1, 0).unwrap();
+    rig.orders.carry(command(&pump(), 60.0), 1, 0).unwrap();
+    assert_eq!(rig.next_write(), ("drive", valve(), Setpoint::On));
+    assert_eq!(rig.next_write(), ("drive", pump(), Setpoint::On));
+    // The time of the valve is over; the pump is stopped first, as the site says.
+    assert_eq!(rig.next_write(), ("make_safe", pump(), Setpoint::Off));
+    assert_eq!(rig.next_write(), ("make_safe", valve(), Setpoint::Off));
+    assert_eq!(rig.close().0, []);
+}
+
+#[test]
+fn what_could_not_be_made_safe_is_tried_until_it_is() {
+    let rig = Rig::start(&[], &[], LONG_MS);
+    rig.commits.commit(1);
+    rig.orders.carry(command(&valve(), 60.0), 1, 0).unwrap();
+    assert_eq!(rig.next_write(), ("drive", valve(), Setpoint::On));
+    rig.wire.hardware.lock().unwrap().set_local_control(&valve(), true);
+    rig.orders.make_safe([valve()].into(), "drill").unwrap();
+    rig.wait_told(|report| matches!(report, DriverReport::MadeSafe { fault: Some(_), .. }));
+    rig.wire.hardware.lock().unwrap().set_local_control(&valve(), false);
+    assert_eq!(rig.next_write(), ("make_safe", valve(), Setpoint::Off));
+    assert_eq!(rig.close().0, []);
+}
+
+#[test]
 fn what_runs_ends_when_its_time_is_over() {
     let rig = Rig::start(&[], &[], LONG_MS);
     rig.commits.commit(1);
-    rig.orders.carry(command(&valve(), 0.05), 1).unwrap();
+    rig.orders.carry(command(&valve(), 0.05), 1, rig.latch.stops()).unwrap();
     assert_eq!(rig.next_write(), ("drive", valve(), Setpoint::On));
     assert_eq!(rig.next_write(), ("make_safe", valve(), Setpoint::Off));
     let told = rig.wait_told(|report| matches!(report, DriverReport::MadeSafe { proposal: Some(_), .. }));
-    let DriverReport::MadeSafe { why, proposal, fault, .. } = told else { unreachable!() };
-    assert_eq!((why.as_str(), fault), ("its time is over", None));
+    let DriverReport::MadeSafe { because, proposal, fault, .. } = told else { unreachable!() };
+    assert_eq!((because, fault), (SafeBecause::TimeIsOver, None));
     assert_eq!(proposal, Some(command(&valve(), 0.05).proposal()));
     rig.close();
 }
@@ -134,12 +178,10 @@ fn what_the_tick_does_not_renew_in_time_is_made_safe_without_it() {
     let rig = Rig::start(&[], &[], 50);
     rig.commits.commit(1);
     rig.orders.renew();
-    rig.orders.carry(command(&valve(), 60.0), 1).unwrap();
+    rig.orders.carry(command(&valve(), 60.0), 1, rig.latch.stops()).unwrap();
     assert_eq!(rig.next_write(), ("drive", valve(), Setpoint::On));
     assert_eq!(rig.next_write(), ("make_safe", valve(), Setpoint::Off));
-    rig.wait_told(
-        |report| matches!(report, DriverReport::MadeSafe { why, .. } if why.contains("did not renew")),
-    );
+    rig.wait_told(|report| matches!(report, DriverReport::MadeSafe { because: SafeBecause::LeaseLost, .. }));
     rig.close();
 }
 
@@ -148,7 +190,7 @@ fn a_command_against_a_hand_is_not_carried() {
     let rig = Rig::start(&[], &[], LONG_MS);
     rig.commits.commit(1);
     rig.wire.hardware.lock().unwrap().set_local_control(&valve(), true);
-    rig.orders.carry(command(&valve(), 60.0), 1).unwrap();
+    rig.orders.carry(command(&valve(), 60.0), 1, rig.latch.stops()).unwrap();
     rig.wait_told(|report| {
         matches!(report, DriverReport::NotCarried { why, .. } if why.contains("under local control"))
     });

@@ -153,9 +153,11 @@ pub fn snapshot() -> Snapshot {
             position: Some("off".to_owned()),
             answers: true,
             local_control: false,
+            is_safe: true,
             unsafe_because: None,
             since_ms: 1_000,
         }],
+        proposals: Vec::new(),
         beliefs: vec![BeliefView {
             key: "zone-1/gate".to_owned(),
             value: Value::Text("open".to_owned()),

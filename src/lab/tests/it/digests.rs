@@ -8,7 +8,7 @@ use bevy::prelude::*;
 use clawmesh_authority::{Capability, Code, LaneMark, NodeId, Refusal, Setpoint, Value};
 use clawmesh_core::Core;
 use clawmesh_core::clock::{Tick, WallClock};
-use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, LinkState, SourceId};
+use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, LinkState, SafeBecause, SourceId};
 use clawmesh_core::mesh::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trusted,
 };
@@ -30,13 +30,13 @@ fn full_world() -> Lab {
     lab.record("barn", "site/power", Value::Flag(false));
     lab.sample("pump", flow_of(12.5));
     lab.record("barn", "gate", Value::Text("open".to_owned()));
-    lab.offer("barn", SourceId::Runner, InputBody::StopLatched { reason: "drill".to_owned() });
+    lab.offer("barn", SourceId::Runner, InputBody::StopLatched { reason: "drill".to_owned(), stops: 1 });
     let valve = Capability::new("actuator:valve:main").expect("it is well-formed");
     let seen = ActuatorReport { answers: true, position: Some(Setpoint::Off), local_control: false };
     let seen = DriverReport::Seen { actuator: valve.clone(), seen };
     lab.offer("barn", SourceId::Drivers, InputBody::Driver(seen));
-    let (why, fault) = ("drill".to_owned(), Some("it is stuck".to_owned()));
-    let safe = DriverReport::MadeSafe { actuator: valve, why, proposal: None, fault };
+    let (because, fault) = (SafeBecause::Started, Some("it is stuck".to_owned()));
+    let safe = DriverReport::MadeSafe { actuator: valve, because, proposal: None, fault };
     lab.offer("barn", SourceId::Drivers, InputBody::Driver(safe));
     let refusal = Refusal::new(Code::Replayed, "somebody", "heard before");
     lab.offer("barn", SourceId::Bridge, InputBody::Refused { refusal, count: 3 });

@@ -45,6 +45,7 @@ pub fn settings(epoch: u64) -> Settings {
         trusted: BTreeSet::new(),
         site: None,
         roster: clawmesh_authority::Roster::default(),
+        entropy: [7; 32],
     }
 }
 

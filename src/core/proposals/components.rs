@@ -1,0 +1,197 @@
+//! Proposals as entities: those whose home is here, and copies of those whose home is elsewhere.
+
+use std::collections::BTreeMap;
+
+use bevy::prelude::{Component, Entity, Resource};
+use clawmesh_authority::gate::Grant;
+use clawmesh_authority::report::STORY_MAX;
+use clawmesh_authority::request::RequestMarks;
+use clawmesh_authority::transition::{Round, State, Verdict};
+use clawmesh_authority::{
+    Code, ContentHash, Hlc, NodeId, OfferBook, Proposal, ProposalId, ProposalReport, StoryEntry,
+};
+use clawmesh_twin::trial::Snapshot;
+use minicbor::encode::{Error as EncodeError, Write};
+use minicbor::{Decode, Encode, Encoder};
+use serde::{Deserialize, Serialize};
+
+use super::ledger::Ledger;
+
+/// The most proposals that are open at once.
+pub const OPEN_MAX: usize = 32;
+
+/// A proposal whose home is this node; the entity never becomes another.
+#[derive(Component, Debug, Clone, PartialEq, Encode)]
+#[component(immutable)]
+pub struct Proposed {
+    /// Its name.
+    #[n(0)]
+    pub id: ProposalId,
+    /// Its place among those this node shows.
+    #[n(1)]
+    pub slot: u8,
+    /// What is proposed.
+    #[n(2)]
+    pub proposal: Proposal,
+}
+
+/// How a proposal stands, and how it came to.
+#[derive(Component, Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct Life {
+    /// How it stands.
+    #[n(0)]
+    pub state: State,
+    /// What happened, oldest first; of a long story the beginning is dropped.
+    #[n(1)]
+    pub story: Vec<StoryEntry>,
+    /// True until what it is now was written down and told.
+    #[n(2)]
+    pub is_news: bool,
+}
+
+impl Life {
+    /// A proposal that has just come.
+    #[must_use]
+    pub fn begin() -> Self {
+        Self { state: State::Draft, story: Vec::new(), is_news: true }
+    }
+
+    /// Adds to the story that it came to be in the state it is in.
+    pub fn tell(&mut self, at_ms: u64, words: String, code: Option<Code>) {
+        let keep = self.story.len().min(STORY_MAX - 1);
+        self.story.drain(..self.story.len() - keep);
+        self.story.push(StoryEntry { at_ms, state: self.state.name().to_owned(), words, code });
+        self.is_news = true;
+    }
+}
+
+/// What the newest simulation of a proposal began from.
+#[derive(Component, Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forked {
+    /// Which simulation.
+    pub round: Round,
+    /// The seed of its perturbations.
+    pub seed: [u8; 32],
+    /// The nonce its offer will have.
+    pub nonce: [u8; 32],
+    /// What was known then.
+    pub snapshot: Snapshot,
+}
+
+impl<C> Encode<C> for Forked {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, context: &mut C) -> Result<(), EncodeError<W::Error>> {
+        self.round.encode(e, context)?;
+        e.bytes(&self.seed)?.bytes(&self.nonce)?;
+        // The twin has no encoding of a snapshot; its JSON is one text for one value, maps being sorted.
+        e.str(&serde_json::to_string(&self.snapshot).unwrap_or_default())?.ok()
+    }
+}
+
+/// The newest card of a proposal.
+#[derive(Component, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct CardHeld {
+    /// Of which simulation.
+    #[n(0)]
+    pub round: Round,
+    /// The card by its content.
+    #[n(1)]
+    pub hash: ContentHash,
+    /// What it says in one word.
+    #[n(2)]
+    pub verdict: Verdict,
+    /// Its canonical bytes.
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// Everybody who has to approve it did. No bytes become one.
+#[derive(Component, Debug, Clone, PartialEq, Encode)]
+#[cbor(transparent)]
+pub struct Granted(#[n(0)] pub Grant);
+
+/// How far a proposal has been carried out.
+#[derive(Component, Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct Run {
+    /// The step that was ordered last, from 0.
+    #[n(0)]
+    pub step: usize,
+    /// The tick in which it was ordered.
+    #[n(1)]
+    pub ordered_tick: u64,
+    /// The tick in which the hardware took it; absent until then.
+    #[n(2)]
+    pub taken_tick: Option<u64>,
+    /// The tick in which the first step was taken.
+    #[n(3)]
+    pub began_tick: Option<u64>,
+    /// The tick since which the last step is as it was told to be.
+    #[n(4)]
+    pub all_set_tick: Option<u64>,
+    /// When the first step was ordered, Unix milliseconds: what confirms it is newer.
+    #[n(5)]
+    pub ordered_ms: u64,
+    /// Which steps a sensor has confirmed.
+    #[n(6)]
+    pub confirmed: Vec<usize>,
+    /// The tick since which a sensor no longer shows what it must.
+    #[n(7)]
+    pub doubted_since: Option<u64>,
+    /// The tick since which the plant is outside the band of the card.
+    #[n(8)]
+    pub outside_since: Option<u64>,
+    /// The steps whose time is over and that are safe again.
+    #[n(9)]
+    pub ended: Vec<usize>,
+}
+
+/// A proposal of another home; the entity never becomes another.
+#[derive(
+    Component, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode,
+)]
+#[component(immutable)]
+pub struct CopyOf {
+    /// The home.
+    #[n(0)]
+    pub home: NodeId,
+    /// The place it has there.
+    #[n(1)]
+    pub slot: u8,
+}
+
+/// What the home said last.
+#[derive(Component, Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct Copied {
+    /// The report.
+    #[n(0)]
+    pub report: ProposalReport,
+    /// When it was said.
+    #[n(1)]
+    pub hlc: Hlc,
+    /// The tick it came in.
+    #[n(2)]
+    pub received_tick: u64,
+}
+
+/// The nonces and offers of this run.
+#[derive(Resource, Clone, Encode)]
+#[cbor(transparent)]
+pub struct Desk(#[n(0)] pub OfferBook);
+
+/// How far each signer of requests was heard.
+#[derive(Resource, Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Asked(#[n(0)] pub RequestMarks);
+
+/// What was used of every budget.
+#[derive(Resource, Debug, Clone, PartialEq, Default, Serialize, Deserialize, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Spending(#[n(0)] pub Ledger);
+
+/// The entity of every proposal whose home is here.
+#[derive(Resource, Debug, Default)]
+pub struct ProposalIndex(pub BTreeMap<ProposalId, Entity>);
+
+/// The entity of every copy.
+#[derive(Resource, Debug, Default)]
+pub struct CopyIndex(pub BTreeMap<CopyOf, Entity>);

@@ -1,0 +1,65 @@
+//! Proposals from the first word to the confirmed effect, at their home; and copies of those of other homes.
+//! Reads signed requests and approvals, what the world knows, what the driver layer says. Writes proposal entities, the book
+//! of offers, the ledger of budgets, orders to the twin and to the driver layer, and answers.
+//! Invariant: what moves was proposed, simulated, approved, judged again and written down, in this order; a decision of
+//! this node is in its journal before it leaves; what runs is judged in every tick.
+//! Not here: the rules (`authority`), the model (`twin`), the hands (`drivers`), who brings the bytes (edges).
+
+mod components;
+mod desk;
+mod ledger;
+mod ports;
+mod systems;
+
+use bevy::prelude::*;
+use clawmesh_authority::OfferBook;
+
+pub use components::{
+    Asked, CardHeld, Copied, CopyIndex, CopyOf, Desk, Forked, Granted, Life, OPEN_MAX, ProposalIndex,
+    Proposed, Run, Spending,
+};
+pub use desk::{AnswerDesk, WAITING_MAX};
+pub use ledger::{Ledger, Used};
+pub use ports::{DeskPort, LatchPort, RearmPort, SimulationOrder, Simulator, SimulatorPort};
+pub use systems::OwnProposals;
+
+use crate::clock::TickSystems;
+use crate::replay::DigestApp as _;
+
+/// Keeps proposals. The entropy is the one of the settings.
+pub struct ProposalsPlugin {
+    /// What the nonces of this run follow from.
+    pub entropy: [u8; 32],
+}
+
+impl Plugin for ProposalsPlugin {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(Desk(OfferBook::new(self.entropy)))
+            .init_resource::<Asked>()
+            .init_resource::<Spending>()
+            .init_resource::<ProposalIndex>()
+            .init_resource::<CopyIndex>()
+            .digest_component::<Proposed>("proposed")
+            .digest_component::<Life>("proposal_life")
+            .digest_component::<Forked>("proposal_forked")
+            .digest_component::<CardHeld>("proposal_card")
+            .digest_component::<Granted>("proposal_granted")
+            .digest_component::<Run>("proposal_run")
+            .digest_component::<CopyOf>("copy_of")
+            .digest_component::<Copied>("copied")
+            .digest_resource::<Desk>("offers")
+            .digest_resource::<Asked>("asked")
+            .digest_resource::<Spending>("spending")
+            .exclude_from_digest::<ProposalIndex>("an index over `Proposed`, kept by observers")
+            .exclude_from_digest::<CopyIndex>("an index over `CopyOf`, kept where copies are made")
+            .exclude_from_digest::<SimulatorPort>("the way to the pool of a live node; a replay has none")
+            .exclude_from_digest::<LatchPort>("the way to the latch of a live node; a replay has none")
+            .exclude_from_digest::<DeskPort>("who waits for an answer is not part of the world")
+            .add_observer(systems::index_proposal)
+            .add_observer(systems::unindex_proposal)
+            .add_systems(
+                FixedUpdate,
+                systems::keep_copies.after(crate::site::SiteSystems).in_set(TickSystems::Track),
+            );
+    }
+}

@@ -1,0 +1,132 @@
+//! What the home of a proposal shows of it, and what other nodes keep of that.
+
+use std::collections::BTreeSet;
+
+use bevy::ecs::system::SystemParam;
+use bevy::prelude::*;
+use clawmesh_authority::{Code, Frame, ProposalReport};
+
+use crate::clock::Tick;
+use crate::mesh::ProposalReported;
+use crate::proposals::components::{
+    CardHeld, Copied, CopyIndex, CopyOf, Desk, Forked, Life, ProposalIndex, Proposed,
+};
+use crate::publish::FrameDue;
+use crate::replay::DomainId;
+use crate::safety::Refused;
+
+/// The most copies one node keeps.
+const COPIES_MAX: usize = 4_096;
+
+/// The proposals whose home is here, to be shown.
+#[derive(SystemParam)]
+pub struct OwnProposals<'w, 's> {
+    desk: Res<'w, Desk>,
+    proposals:
+        Query<'w, 's, (&'static Proposed, &'static Life, Option<&'static CardHeld>, Option<&'static Forked>)>,
+}
+
+impl OwnProposals<'_, '_> {
+    /// All of them, by their places.
+    #[must_use]
+    pub fn reports(&self) -> Vec<ProposalReport> {
+        let mut reports: Vec<ProposalReport> = self
+            .proposals
+            .iter()
+            .map(|(proposed, life, card, forked)| self.report(proposed, life, card, forked))
+            .collect();
+        reports.sort_by_key(|report| report.slot);
+        reports
+    }
+
+    fn report(
+        &self,
+        proposed: &Proposed,
+        life: &Life,
+        card: Option<&CardHeld>,
+        forked: Option<&Forked>,
+    ) -> ProposalReport {
+        let live = forked.and_then(|forked| self.desk.0.get(&forked.nonce));
+        let Proposed { id, slot, proposal } = proposed;
+        ProposalReport {
+            slot: *slot,
+            id: *id,
+            maker: proposal.maker.clone(),
+            steps: proposal.steps.clone(),
+            reason: proposal.reason.clone(),
+            made: proposal.made,
+            state: life.state.clone(),
+            story: life.story.clone(),
+            card: card.map(|card| card.bytes.clone()),
+            offer: live.map(|live| live.offer.clone()),
+            approved_by: live.map(|live| live.approved_by.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Tells the other nodes what has changed.
+pub fn report_changes(
+    own: OwnProposals,
+    changed: Query<&Proposed, Changed<Life>>,
+    mut due: MessageWriter<FrameDue>,
+) {
+    let slots: BTreeSet<u8> = changed.iter().map(|proposed| proposed.slot).collect();
+    if slots.is_empty() {
+        return;
+    }
+    let reports = own.reports().into_iter().filter(|report| slots.contains(&report.slot));
+    due.write_batch(reports.map(|report| FrameDue(Frame::Proposal(Box::new(report)))));
+}
+
+/// Keeps the newest that each home has said of each of its places.
+pub fn keep_copies(
+    tick: Res<Tick>,
+    mut reported: MessageReader<ProposalReported>,
+    mut index: ResMut<CopyIndex>,
+    mut copies: Query<&mut Copied>,
+    mut refused: MessageWriter<Refused>,
+    mut commands: Commands,
+) {
+    let mut new: std::collections::BTreeMap<CopyOf, Copied> = std::collections::BTreeMap::new();
+    for ProposalReported { home, report, hlc } in reported.read() {
+        let of = CopyOf { home: *home, slot: report.slot };
+        let said = Copied { report: report.clone(), hlc: *hlc, received_tick: tick.0 };
+        if let Some(mut copied) = index.0.get(&of).and_then(|entity| copies.get_mut(*entity).ok()) {
+            if copied.hlc < said.hlc {
+                *copied = said;
+            }
+        } else if index.0.len() + new.len() >= COPIES_MAX && !new.contains_key(&of) {
+            let sentence = format!("this node keeps {COPIES_MAX} proposals of others already");
+            refused.write(Refused::once(Code::LimitExceeded, home, sentence));
+        } else if new.get(&of).is_none_or(|earlier| earlier.hlc < said.hlc) {
+            new.insert(of, said);
+        }
+    }
+    for (of, copied) in new {
+        let domain = DomainId::of("copy", &[&of.home.0, &[of.slot]]);
+        let entity = commands.spawn((of, copied, domain)).id();
+        index.0.insert(of, entity);
+    }
+}
+
+/// Knows the entity of every proposal, also of those that a test puts there.
+pub fn index_proposal(
+    added: On<Insert, Proposed>,
+    proposed: Query<&Proposed>,
+    mut index: ResMut<ProposalIndex>,
+) -> Result {
+    let proposed = proposed.get(added.entity)?;
+    index.0.insert(proposed.id, added.entity);
+    Ok(())
+}
+
+/// Forgets a proposal that gave its place to another.
+pub fn unindex_proposal(
+    removed: On<Discard, Proposed>,
+    proposed: Query<&Proposed>,
+    mut index: ResMut<ProposalIndex>,
+) -> Result {
+    let proposed = proposed.get(removed.entity)?;
+    index.0.remove(&proposed.id);
+    Ok(())
+}
