@@ -176,7 +176,7 @@ impl Farm {
     }
 
     fn runs_on(&self) -> Result<(), Refused> {
-        let go_on = |step| may_go_on(step, &self.home, &self.policy, &self.live);
+        let go_on = |step| may_go_on(step, false, &self.home, &self.policy, &self.live);
         self.proposal.steps.iter().try_for_each(go_on)
     }
 }
@@ -291,9 +291,30 @@ fn guardrail_3_nothing_is_told_over_a_way_that_is_not_shown_to_work() {
 fn guardrail_4_after_a_restart_nothing_is_told_before_its_state_was_read_back() {
     let unread = Farm::with(|farm| farm.live.actuators.get_mut(&pump()).unwrap().read_back = None);
     assert_refused(unread.proposed(), Code::StateUnknown, Rule::KnownState, "has not been read back");
-    assert_refused(unread.runs_on(), Code::StateUnknown, Rule::KnownState, "has not been read back");
+    assert_eq!(unread.runs_on(), Ok(()), "what is on its way stands nowhere for a while");
+    let arrived =
+        |farm: &Farm| may_go_on(&farm.proposal.steps[1], true, &farm.home, &farm.policy, &farm.live);
+    assert_refused(arrived(&unread), Code::StateUnknown, Rule::KnownState, "nobody knows how");
+    let fell_off = Farm::in_order();
+    assert_refused(arrived(&fell_off), Code::StateUnknown, Rule::KnownState, "now stands off");
+    let runs =
+        Farm::with(|farm| farm.live.actuators.get_mut(&pump()).unwrap().read_back = Some(Setpoint::On));
+    assert_eq!(arrived(&runs), Ok(()));
     let unheard = Farm::with(|farm| farm.live.actuators.clear());
     assert!(unheard.proposed().is_err(), "what was never heard of is not known either");
+}
+
+#[test]
+fn what_works_for_one_proposal_works_for_no_other() {
+    let other = ProposalId([7; 32]);
+    let busy = Farm::with(|farm| drop(farm.live.held.insert(pump(), other)));
+    assert_refused(busy.proposed(), Code::AuthorityHeld, Rule::OnePlan, "works for the proposal 07070707");
+    assert_refused(busy.authorized(1, &busy.offer()), Code::AuthorityHeld, Rule::OnePlan, "wait until");
+    let own = Farm::with(|farm| {
+        let id = farm.proposal.id();
+        farm.live.held.insert(pump(), id);
+    });
+    assert!(own.authorized(1, &own.offer()).is_ok());
 }
 
 #[test]

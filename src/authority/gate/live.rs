@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::capability::Capability;
-use crate::ids::{ContentHash, MeshId, NodeId};
+use crate::ids::{ContentHash, MeshId, NodeId, ProposalId};
 use crate::policy::Mode;
 use crate::reading::Tier;
 use crate::setpoint::Setpoint;
@@ -42,6 +42,8 @@ pub struct Live {
     pub readings: BTreeMap<(NodeId, Capability), LiveReading>,
     /// How each actuator of this owner stands.
     pub actuators: BTreeMap<Capability, ActuatorState>,
+    /// What works for a proposal now, and for which.
+    pub held: BTreeMap<Capability, ProposalId>,
     /// What was used in the last 24 hours, by the names of budgets.
     pub spent: BTreeMap<String, Spent>,
     /// The wall clock, Unix milliseconds.

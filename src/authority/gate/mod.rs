@@ -15,19 +15,21 @@
 //! | 7 | `dosage-first` | `NOT_AUTHORIZED` `LIMIT_EXCEEDED` | ● | ● | ● | |
 //! | 8 | `no-model-alone` | `LLM_ONLY_ACTUATION_BLOCKED` | ● | ● | ● | |
 //! | 9 | `evidence` | `EVIDENCE_UNRESOLVED` `INSUFFICIENT_TRUST_TIER` `EVIDENCE_STALE` | ● | ○ | ○ | |
-//! | 10 | `out-of-service` | `OUT_OF_SERVICE` | ● | ● | ● | ● |
-//! | 11 | `manual-override` | `LOCAL_CONTROL` | ● | ● | ● | ● |
-//! | 12 | `known-comms` | `INTERLOCK_OPEN` | ● | ● | ● | ◐ |
-//! | 13 | `known-state` | `STATE_UNKNOWN` | ● | ● | ● | ● |
-//! | 14 | `degraded-mode` | `INTERLOCK_OPEN` | ● | ● | ● | ● |
-//! | 15 | `source-before-pump` `interlock` | `INTERLOCK_OPEN` | ● | ● | ● | ● |
-//! | 16 | `zone-bounds` | `LIMIT_EXCEEDED` `BUDGET_EXCEEDED` | ● | ● | ● | |
-//! | 17 | `simulated` | `CARD_REQUIRED` `CARD_VETO` `CARD_STALE` | | ● | ● | |
-//! | 18 | `approved` | `APPROVAL_REQUIRED` `APPROVAL_MISMATCH` | | | ● | |
+//! | 10 | `one-plan-at-a-time` | `AUTHORITY_HELD` | ● | ● | ● | |
+//! | 11 | `out-of-service` | `OUT_OF_SERVICE` | ● | ● | ● | ● |
+//! | 12 | `manual-override` | `LOCAL_CONTROL` | ● | ● | ● | ● |
+//! | 13 | `known-comms` | `INTERLOCK_OPEN` | ● | ● | ● | ◐ |
+//! | 14 | `known-state` | `STATE_UNKNOWN` | ● | ● | ● | ◐ |
+//! | 15 | `degraded-mode` | `INTERLOCK_OPEN` | ● | ● | ● | ● |
+//! | 16 | `source-before-pump` `interlock` | `INTERLOCK_OPEN` | ● | ● | ● | ● |
+//! | 17 | `zone-bounds` | `LIMIT_EXCEEDED` `BUDGET_EXCEEDED` | ● | ● | ● | |
+//! | 18 | `simulated` | `CARD_REQUIRED` `CARD_VETO` `CARD_STALE` | | ● | ● | |
+//! | 19 | `approved` | `APPROVAL_REQUIRED` `APPROVAL_MISMATCH` | | | ● | |
 //!
 //! ○ without the age: evidence was fresh when the proposal was made, and what holds now is asked of live readings.
-//! ◐ the driver must answer; a way to the mesh that is lost is a mode of the site. Rules 14 and 15 are about what adds
-//! energy, motion or flow: what is switched off needs no condition.
+//! ◐ the driver must answer; a way to the mesh that is lost is a mode of the site. A part that is on its way stands nowhere for
+//! a while; once it has arrived it must stay. Rules 15 and 16 are about what adds energy, motion or flow: what is switched
+//! off needs no condition.
 
 mod asked;
 mod card;
@@ -85,7 +87,11 @@ pub fn judge(
         .iter()
         .filter(|known| known.adds())
         .try_for_each(|known| evidence::is_enough(known.rules, evidence, age, home, live))?;
-    steps.iter().try_for_each(|known| holds_now(known, home, policy, live, Phase::New))?;
+    let id = proposal.id();
+    steps.iter().try_for_each(|known| {
+        now::is_free(&known.step.actuator, id, live)?;
+        holds_now(known, home, policy, live, Phase::New)
+    })?;
     asked::budgets_hold(&steps, policy, live)?;
     match moment {
         Moment::Proposing => Ok(()),
@@ -121,6 +127,7 @@ pub fn authorize(
     let known = asked::known(asked, policy)?;
     now::nothing_stops_everything(live)?;
     card::is_granted(grant, card, proposal, home)?;
+    now::is_free(&asked.actuator, proposal.id(), live)?;
     holds_now(&known, home, policy, live, Phase::New)?;
     let run_for_ms = known.for_s().filter(|_| known.adds()).map(milliseconds);
     Ok(AuthorizedCommand::new(
@@ -132,13 +139,21 @@ pub fn authorize(
     ))
 }
 
-/// Judges, every tick, a step that runs.
+/// Judges, every tick, a step that runs; `has_arrived` once it was seen where it was told to be.
 ///
 /// # Errors
 /// The first rule that no longer holds.
-pub fn may_go_on(step: &Step, home: &Home, policy: &Policy, live: &Live) -> Result<(), Refused> {
+pub fn may_go_on(
+    step: &Step,
+    has_arrived: bool,
+    home: &Home,
+    policy: &Policy,
+    live: &Live,
+) -> Result<(), Refused> {
     now::nothing_stops_everything(live)?;
-    holds_now(&asked::known(step, policy)?, home, policy, live, Phase::Running)
+    let known = asked::known(step, policy)?;
+    holds_now(&known, home, policy, live, Phase::Running)?;
+    if has_arrived { now::stays(&known, live) } else { Ok(()) }
 }
 
 fn holds_now(
@@ -151,7 +166,9 @@ fn holds_now(
     let actuator = &known.step.actuator;
     now::no_hand_is_on(actuator, live)?;
     now::ways_are_known(known, live, phase)?;
-    now::state_is_known(actuator, live)?;
+    if phase == Phase::New {
+        now::state_is_known(actuator, live)?;
+    }
     if !known.adds() {
         return Ok(());
     }

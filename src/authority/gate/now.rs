@@ -3,6 +3,7 @@
 use crate::capability::Capability;
 use crate::gate::asked::Known;
 use crate::gate::live::{Home, Live, LiveReading};
+use crate::ids::ProposalId;
 use crate::policy::{ActuatorRules, Interlock, Policy, Rule};
 use crate::refusal::Code;
 use crate::refused::Refused;
@@ -43,6 +44,14 @@ pub(super) fn no_hand_is_on(actuator: &Capability, live: &Live) -> Result<(), Re
     Ok(())
 }
 
+/// It works for no other proposal.
+pub(super) fn is_free(actuator: &Capability, proposal: ProposalId, live: &Live) -> Result<(), Refused> {
+    let Some(other) = live.held.get(actuator).filter(|holder| **holder != proposal) else { return Ok(()) };
+    let sentence =
+        format!("{actuator} works for the proposal {} now; wait until that has ended", other.short());
+    Err(Refused::new(Code::AuthorityHeld, Rule::OnePlan, sentence))
+}
+
 /// The driver answers; for what adds something, the way to the mesh is known too, unless it runs already: to lose that
 /// way then is a mode of the site.
 pub(super) fn ways_are_known(known: &Known<'_>, live: &Live, phase: Phase) -> Result<(), Refused> {
@@ -67,6 +76,20 @@ pub(super) fn state_is_known(actuator: &Capability, live: &Live) -> Result<(), R
     let sentence =
         format!("{actuator} has not been read back since the start; wait for its safe state, or see to it");
     Err(Refused::new(Code::StateUnknown, Rule::KnownState, sentence))
+}
+
+/// What has arrived is still there.
+pub(super) fn stays(known: &Known<'_>, live: &Live) -> Result<(), Refused> {
+    let (actuator, told) = (&known.step.actuator, known.operation.brings);
+    match live.actuators.get(actuator).and_then(|state| state.read_back) {
+        Some(stands) if stands == told => Ok(()),
+        stands => {
+            let stands = stands.map_or("nobody knows how".to_owned(), |stands| stands.to_string());
+            let sentence =
+                format!("{actuator} was told to be {told} and was, and now stands {stands}; see to it");
+            Err(Refused::new(Code::StateUnknown, Rule::KnownState, sentence))
+        }
+    }
 }
 
 /// No mode of the site forbids this class.

@@ -96,6 +96,13 @@ impl Policy {
             let sentence = format!("nothing can be {} within {} s", by.must.in_words(), by.within_s);
             note(format!("{at}.verified_by"), sentence);
         }
+        for (index, band) in rules.bands.iter().enumerate() {
+            let is_share = band.tolerance_percent.is_finite() && band.tolerance_percent >= 0.0;
+            if !is_share || band.settle_s == 0 {
+                let sentence = "`tolerance_percent` is 0 or more, and `settle_s` above 0".to_owned();
+                note(format!("{at}.bands[{index}]"), sentence);
+            }
+        }
         if !(rules.draws_lpm_max.is_finite() && rules.draws_lpm_max >= 0.0) {
             note(format!("{at}.draws_lpm_max"), "litres per minute are 0 or more".to_owned());
         }

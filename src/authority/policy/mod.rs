@@ -78,6 +78,9 @@ pub struct ActuatorRules {
     /// What shows that it did what it was told.
     #[serde(default)]
     pub verified_by: Option<Verification>,
+    /// How near to its card the plant must stay while it runs.
+    #[serde(default)]
+    pub bands: Vec<BandRule>,
     /// True when whoever proposes may not approve.
     #[serde(default)]
     pub four_eyes: bool,
@@ -126,6 +129,20 @@ pub struct Verification {
     pub must: Must,
     /// How soon after the command, seconds.
     pub within_s: u32,
+}
+
+/// How near to its card the plant must stay: what a sensor says may leave the band of its place on the card by this much.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BandRule {
+    /// The sensor, of flow or pressure.
+    pub sensor: Capability,
+    /// The node it must be mounted on, by its name in the site.
+    pub node: String,
+    /// How far below the lowest and above the highest value of the card it may be, percent of them.
+    pub tolerance_percent: f64,
+    /// For how long it may be further off, seconds: when something begins, and whenever it changes.
+    pub settle_s: u32,
 }
 
 /// A way in which a site can be out of order.
@@ -219,7 +236,8 @@ impl Policy {
             let interlocks =
                 rules.interlocks.iter().map(|interlock| (interlock.node.as_str(), &interlock.sensor));
             let verified = rules.verified_by.iter().map(|by| (by.node.as_str(), &by.sensor));
-            evidence.chain(interlocks).chain(verified)
+            let bands = rules.bands.iter().map(|band| (band.node.as_str(), &band.sensor));
+            evidence.chain(interlocks).chain(verified).chain(bands)
         })
     }
 }

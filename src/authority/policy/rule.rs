@@ -55,6 +55,7 @@ rules! {
     20 Lease "lease" "What runs is renewed in time and ends in time.";
     21 PredictedBand "predicted-band" "What runs behaves as it was simulated.";
     22 VerifiedBySensor "verified-by-sensor" "Done means that a sensor says so.";
+    23 OnePlan "one-plan-at-a-time" "What works for one proposal works for no other.";
 }
 
 impl From<Rule> for &'static str {

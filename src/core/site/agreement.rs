@@ -114,7 +114,9 @@ impl<'a> Index<'a> {
             .filter_map(|interlock| Some(("interlocks", judge(&interlock.node, &interlock.sensor)?)));
         let verified = rules.verified_by.iter();
         let verified = verified.filter_map(|by| Some(("verified_by", judge(&by.node, &by.sensor)?)));
-        evidence.chain(interlocks).chain(verified).collect()
+        let bands = rules.bands.iter();
+        let bands = bands.filter_map(|band| Some(("bands", judge(&band.node, &band.sensor)?)));
+        evidence.chain(interlocks).chain(verified).chain(bands).collect()
     }
 
     /// A pump without a look at its water, a valve without a budget of its zone.
