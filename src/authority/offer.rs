@@ -238,6 +238,12 @@ impl OfferBook {
         self.dead.iter().find(|(dead, _)| dead == nonce).map(|(_, death)| *death)
     }
 
+    /// True while a nonce is drawn or an offer lives.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
     /// Ends what was drawn or offered for a proposal.
     pub fn withdraw(&mut self, proposal: ProposalId) {
         self.end(Death::Withdrawn, |slot| slot.proposal() == proposal);

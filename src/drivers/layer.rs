@@ -271,8 +271,14 @@ impl Layer {
             self.owed.remove(&actuator);
         }
         self.duties.end(&actuator);
+        // First why, then how it stands: whoever follows a run must not take its end for a failure.
+        self.tell(DriverReport::MadeSafe {
+            actuator: actuator.clone(),
+            because: because.clone(),
+            proposal,
+            fault,
+        });
         self.look_at(&actuator);
-        self.tell(DriverReport::MadeSafe { actuator, because: because.clone(), proposal, fault });
     }
 
     fn try_again(&mut self) {
@@ -281,8 +287,9 @@ impl Layer {
             if self.write_safe(&safing).is_none() {
                 self.owed.remove(&actuator);
                 tracing::info!("{actuator} is safe now ({because})");
+                let (safe, fault) = (actuator.clone(), None);
+                self.tell(DriverReport::MadeSafe { actuator: safe, because, proposal: None, fault });
                 self.look_at(&actuator);
-                self.tell(DriverReport::MadeSafe { actuator, because, proposal: None, fault: None });
             }
         }
     }

@@ -4,21 +4,25 @@
 //! and calls give the same digests.
 //! Not here: real links (`bridge`), real journals (`storage`).
 
+mod hardware;
 mod journal;
 mod network;
 mod node;
 mod rng;
+mod simulator;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use clawmesh_authority::{Lane, NodeId, NodeKey, Observation, Tier, Value};
+use clawmesh_authority::answer::name_of_asked;
+use clawmesh_authority::{Answer, AskKind, Lane, NodeId, NodeKey, Observation, Roster, Tier, Value};
 use clawmesh_core::intake::{Input, InputBody, Sample, SourceId, StreamKey};
 use clawmesh_core::publish::Snapshot;
 use clawmesh_core::replay::{Record, ReplayReport, Replayer};
 use clawmesh_core::settings::SiteText;
 use clawmesh_core::{Core, Settings};
 
+pub use hardware::Hardware;
 pub use network::LinkFaults;
 pub use rng::SplitMix64;
 
@@ -42,6 +46,7 @@ pub struct Lab {
     cut_since_ms: u64,
     epochs: u64,
     site: Option<SiteText>,
+    roster: Roster,
 }
 
 impl Lab {
@@ -49,7 +54,15 @@ impl Lab {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         let network = Network::new(seed);
-        Self { nodes: Vec::new(), network, now_ms: START_MS, cut_since_ms: START_MS, epochs: 0, site: None }
+        Self {
+            nodes: Vec::new(),
+            network,
+            now_ms: START_MS,
+            cut_since_ms: START_MS,
+            epochs: 0,
+            site: None,
+            roster: Roster::default(),
+        }
     }
 
     /// The site at which the nodes work that are added from now on.
@@ -57,6 +70,30 @@ impl Lab {
     pub fn at_site(mut self, site: SiteText) -> Self {
         self.site = Some(site);
         self
+    }
+
+    /// The people whom the nodes know that are added from now on.
+    #[must_use]
+    pub fn with_people(mut self, roster: Roster) -> Self {
+        self.roster = roster;
+        self
+    }
+
+    /// The key that the `n`-th node of any lab has, counted from 1.
+    #[must_use]
+    pub fn key_of(n: usize) -> NodeKey {
+        NodeKey::from_secret(&secret(n))
+    }
+
+    /// Gives a node hardware and lets it simulate, from its next start on; it is started again.
+    ///
+    /// # Panics
+    /// When the node has no site that can be simulated.
+    pub fn equip(&mut self, name: &str, hardware: Hardware) {
+        let place = self.place(name);
+        self.nodes[place].hardware = Some(hardware);
+        self.crash(name);
+        self.start(name);
     }
 
     /// The id that the `n`-th node of any lab has, counted from 1.
@@ -72,7 +109,7 @@ impl Lab {
         let all: BTreeSet<NodeId> = keys.iter().map(NodeKey::id).collect();
         for (name, key) in names.into_iter().zip(keys) {
             let others = all.iter().copied().filter(|id| *id != key.id()).collect();
-            self.nodes.push(LabNode::new(name, key, others, self.site.clone()));
+            self.nodes.push(LabNode::new(name, key, others, self.site.clone(), self.roster.clone()));
             self.start(name);
         }
         self
@@ -153,6 +190,33 @@ impl Lab {
         }
     }
 
+    /// Brings signed bytes to a node's door and runs ticks until it has answered.
+    ///
+    /// # Panics
+    /// When the node does not answer within a second.
+    pub fn ask(&mut self, name: &str, kind: AskKind, bytes: Vec<u8>) -> Answer {
+        let place = self.place(name);
+        let live = self.nodes[place].live.as_ref().expect("the node is up");
+        let answer: Arc<Mutex<Option<Answer>>> = Arc::default();
+        let told = Arc::clone(&answer);
+        let tell = move |answer| *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        assert!(live.desk.wait_for(name_of_asked(&bytes), tell).is_ok(), "there is room at the desk");
+        self.offer(name, SourceId::Gateway, InputBody::Asked { kind, bytes });
+        for _ in 0..HZ {
+            self.step();
+            if let Some(answer) = answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return answer;
+            }
+        }
+        panic!("{name} does not answer");
+    }
+
+    /// Virtual time, Unix milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     /// Runs `ticks` ticks of every node.
     pub fn run_ticks(&mut self, ticks: u64) {
         for _ in 0..ticks {
@@ -219,6 +283,9 @@ impl Lab {
             let node = &mut self.nodes[place];
             let wall_ms = self.now_ms.saturating_add_signed(node.clock_offset_ms);
             if let Some(live) = &mut node.live {
+                if let Some(hardware) = &node.hardware {
+                    hardware.step(self.now_ms, &live.inbox);
+                }
                 live.tick(wall_ms);
             }
         }
@@ -303,7 +370,7 @@ pub fn lone_settings() -> Settings {
         tick_before: 0,
         trusted: BTreeSet::new(),
         site: None,
-        roster: clawmesh_authority::Roster::default(),
+        roster: Roster::default(),
         entropy: [7; 32],
     }
 }

@@ -3,17 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clawmesh_authority::{Body, Lane, LaneMark, MeshId, NodeId, NodeKey, envelope};
+use clawmesh_authority::{Body, ContentHash, Lane, LaneMark, MeshId, NodeId, NodeKey, Roster, envelope};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
-use clawmesh_core::proposals::AnswerDesk;
+use clawmesh_core::proposals::{AnswerDesk, RearmPort, Simulator};
 use clawmesh_core::publish::{OutboxReader, Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Record, Ticket};
 use clawmesh_core::settings::SiteText;
+use clawmesh_core::site::{DriverPort, SiteFiles};
 use clawmesh_core::{Core, Ports, Settings};
+use clawmesh_twin::rollout::Model;
 
 use crate::HZ;
+use crate::hardware::Hardware;
 use crate::journal::MemoryJournal;
 use crate::network::Content;
+use crate::simulator::LabSimulator;
 
 /// A frame that some peers have not confirmed yet.
 #[derive(Debug, Clone)]
@@ -35,6 +39,8 @@ pub(crate) struct LabNode {
     journal: MemoryJournal,
     trusted: BTreeSet<NodeId>,
     site: Option<SiteText>,
+    roster: Roster,
+    pub(crate) hardware: Option<Hardware>,
 }
 
 /// What a crash takes away.
@@ -46,6 +52,8 @@ pub(crate) struct Live {
     outbox: OutboxReader,
     granted: Granted,
     snapshot: Arc<Mutex<Option<Arc<Snapshot>>>>,
+    pub(crate) desk: AnswerDesk,
+    simulator: Option<LabSimulator>,
 }
 
 struct KeepNewest(Arc<Mutex<Option<Arc<Snapshot>>>>);
@@ -57,9 +65,24 @@ impl SnapshotSink for KeepNewest {
 }
 
 impl LabNode {
-    pub(crate) fn new(name: &str, key: NodeKey, trusted: BTreeSet<NodeId>, site: Option<SiteText>) -> Self {
-        let journal = MemoryJournal::default();
-        Self { name: name.to_owned(), key, clock_offset_ms: 0, live: None, journal, trusted, site }
+    pub(crate) fn new(
+        name: &str,
+        key: NodeKey,
+        trusted: BTreeSet<NodeId>,
+        site: Option<SiteText>,
+        roster: Roster,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            key,
+            clock_offset_ms: 0,
+            live: None,
+            journal: MemoryJournal::default(),
+            trusted,
+            site,
+            roster,
+            hardware: None,
+        }
     }
 
     pub(crate) fn records(&self) -> Vec<Record> {
@@ -82,24 +105,30 @@ impl LabNode {
             tick_before,
             trusted: self.trusted.clone(),
             site: self.site.clone(),
-            roster: clawmesh_authority::Roster::default(),
-            entropy: [7; 32],
+            roster: self.roster.clone(),
+            // Of a lab, nothing may depend on anything but its seed and its calls.
+            entropy: ContentHash::of(&self.name, &epoch.to_le_bytes()).0,
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (outbox_in, outbox_out) = outbox(4_096, 1_024);
         let snapshot = Arc::default();
+        let desk = AnswerDesk::default();
+        let simulator = self.simulator(&settings);
         let ports = Ports {
             inboxes,
             next_sequence: self.journal.next_sequence(),
             journal: Box::new(self.journal.clone()),
             outbox: outbox_in,
             snapshots: Box::new(KeepNewest(Arc::clone(&snapshot))),
-            drivers: None,
-            simulator: None,
-            latch: None,
-            desk: AnswerDesk::default(),
+            drivers: self.hardware.clone().map(|hardware| Box::new(hardware) as Box<dyn DriverPort>),
+            simulator: simulator.clone().map(|simulator| Box::new(simulator) as Box<dyn Simulator>),
+            latch: Some(Box::new(LabLatch(inbox.clone()))),
+            desk: desk.clone(),
             fault_handler: bevy_panics(),
         };
+        if let Some(hardware) = &self.hardware {
+            hardware.restart();
+        }
         let core = Core::live(settings, ports);
         for body in recovered(&records) {
             inbox.offer_own(SourceId::Journal, body, None).expect("a fresh inbox has room");
@@ -112,7 +141,25 @@ impl LabNode {
             outbox: outbox_out,
             granted: Arc::default(),
             snapshot,
+            desk,
+            simulator,
         });
+    }
+
+    /// A node with hardware simulates what is to be done with it.
+    fn simulator(&self, settings: &Settings) -> Option<LabSimulator> {
+        self.hardware.as_ref()?;
+        let files = SiteFiles::of(settings).ok().flatten()?;
+        Some(LabSimulator::new(Model::new(&files.plan).expect("the site can be simulated")))
+    }
+}
+
+/// The latch of a lab node: it opens as soon as the tick says so.
+struct LabLatch(InboxHandle);
+
+impl RearmPort for LabLatch {
+    fn rearm(&self, _: u64) {
+        self.0.offer_own(SourceId::Runner, InputBody::Rearmed, None).expect("the lab never fills an inbox");
     }
 }
 
@@ -174,6 +221,9 @@ impl Live {
         let sequence = self.inbox.next_sequence();
         let key = StreamKey { source: SourceId::Clock, what: String::new() };
         self.inbox.offer_stream(key, Input { source: SourceId::Clock, sequence, body });
+        if let Some(simulator) = &self.simulator {
+            simulator.step(&self.inbox);
+        }
         self.core.tick();
     }
 

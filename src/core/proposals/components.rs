@@ -74,6 +74,8 @@ pub struct Forked {
     pub seed: [u8; 32],
     /// The nonce its offer will have.
     pub nonce: [u8; 32],
+    /// The tick in which it was ordered.
+    pub ordered_tick: u64,
     /// What was known then.
     pub snapshot: Snapshot,
 }
@@ -81,7 +83,7 @@ pub struct Forked {
 impl<C> Encode<C> for Forked {
     fn encode<W: Write>(&self, e: &mut Encoder<W>, context: &mut C) -> Result<(), EncodeError<W::Error>> {
         self.round.encode(e, context)?;
-        e.bytes(&self.seed)?.bytes(&self.nonce)?;
+        e.bytes(&self.seed)?.bytes(&self.nonce)?.u64(self.ordered_tick)?;
         // The twin has no encoding of a snapshot; its JSON is one text for one value, maps being sorted.
         e.str(&serde_json::to_string(&self.snapshot).unwrap_or_default())?.ok()
     }
@@ -111,7 +113,7 @@ pub struct CardHeld {
 pub struct Granted(#[n(0)] pub Grant);
 
 /// How far a proposal has been carried out.
-#[derive(Component, Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+#[derive(Component, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
 pub struct Run {
     /// The step that was ordered last, from 0.
     #[n(0)]
@@ -131,6 +133,9 @@ pub struct Run {
     /// When the first step was ordered, Unix milliseconds: what confirms it is newer.
     #[n(5)]
     pub ordered_ms: u64,
+    /// Which steps were seen where they were told to be.
+    #[n(10)]
+    pub arrived: Vec<usize>,
     /// Which steps a sensor has confirmed.
     #[n(6)]
     pub confirmed: Vec<usize>,
@@ -143,6 +148,9 @@ pub struct Run {
     /// The steps whose time is over and that are safe again.
     #[n(9)]
     pub ended: Vec<usize>,
+    /// The tick since which it is being ended.
+    #[n(11)]
+    pub ending_since: Option<u64>,
 }
 
 /// A proposal of another home; the entity never becomes another.

@@ -7,9 +7,13 @@
 
 mod components;
 mod desk;
+mod kept;
 mod ledger;
+mod now;
 mod ports;
+mod run;
 mod systems;
+mod trial;
 
 use bevy::prelude::*;
 use clawmesh_authority::OfferBook;
@@ -24,7 +28,9 @@ pub use ports::{DeskPort, LatchPort, RearmPort, SimulationOrder, Simulator, Simu
 pub use systems::OwnProposals;
 
 use crate::clock::TickSystems;
-use crate::replay::DigestApp as _;
+use crate::publish::ComposeSystems;
+use crate::replay::{DigestApp as _, write_kept};
+use crate::site::LeaseSystems;
 
 /// Keeps proposals. The entropy is the one of the settings.
 pub struct ProposalsPlugin {
@@ -57,6 +63,54 @@ impl Plugin for ProposalsPlugin {
             .exclude_from_digest::<DeskPort>("who waits for an answer is not part of the world")
             .add_observer(systems::index_proposal)
             .add_observer(systems::unindex_proposal)
+            .init_resource::<now::Now>()
+            .init_resource::<systems::Due>()
+            .exclude_from_digest::<now::Now>("worked out anew in every tick that needs it")
+            .exclude_from_digest::<systems::Due>("on its way out; what was decided stands in components")
+            .add_systems(
+                FixedUpdate,
+                now::look.run_if(now::is_needed).after(crate::site::SiteSystems).in_set(TickSystems::Track),
+            )
+            .add_systems(
+                FixedUpdate,
+                (systems::recall, systems::call_off, systems::take_requests)
+                    .chain()
+                    .in_set(TickSystems::Plan),
+            )
+            .add_systems(
+                FixedUpdate,
+                (systems::take_cards, systems::order_simulations).chain().in_set(TickSystems::Simulate),
+            )
+            .add_systems(
+                FixedUpdate,
+                (systems::take_approvals, systems::expire_offers).chain().in_set(TickSystems::Review),
+            )
+            .add_systems(FixedUpdate, systems::authorize_steps.in_set(TickSystems::Guard))
+            .add_systems(
+                FixedUpdate,
+                (systems::write_down, write_kept, systems::hand_over)
+                    .chain()
+                    .after(LeaseSystems)
+                    .in_set(TickSystems::Actuate),
+            )
+            .add_systems(
+                FixedUpdate,
+                (systems::hear_drivers, systems::judge_runs).chain().in_set(TickSystems::Verify),
+            )
+            .add_systems(
+                FixedUpdate,
+                (
+                    systems::settle,
+                    systems::write_down,
+                    systems::report_changes,
+                    systems::answer,
+                    write_kept,
+                    systems::hand_over,
+                )
+                    .chain()
+                    .before(ComposeSystems)
+                    .in_set(TickSystems::Record),
+            )
             .add_systems(
                 FixedUpdate,
                 systems::keep_copies.after(crate::site::SiteSystems).in_set(TickSystems::Track),

@@ -26,6 +26,10 @@ use crate::world::WorldSystems;
 #[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SiteSystems;
 
+/// The part of `Actuate` that says that the tick is alive.
+#[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LeaseSystems;
+
 /// Knows the actuators of this node.
 pub struct SitePlugin;
 
@@ -48,7 +52,10 @@ impl Plugin for SitePlugin {
             )
             .add_systems(
                 FixedUpdate,
-                systems::renew_leases.run_if(resource_exists::<DriversPort>).in_set(TickSystems::Actuate),
+                systems::renew_leases
+                    .run_if(resource_exists::<DriversPort>)
+                    .in_set(LeaseSystems)
+                    .in_set(TickSystems::Actuate),
             );
     }
 }

@@ -3,7 +3,23 @@
 //! Invariant: every change of a state goes through the one transition function of `authority`.
 //! Not here: rules.
 
+mod approvals;
+mod cards;
+mod guard;
+mod leave;
+mod recall;
 mod reports;
+mod requests;
+mod runs;
+mod shared;
 
+pub(super) use approvals::{call_off, expire_offers, take_approvals};
+pub(super) use cards::{order_simulations, take_cards};
+pub(super) use guard::authorize_steps;
+pub(super) use leave::{answer, hand_over, write_down};
+pub(super) use recall::recall;
 pub use reports::OwnProposals;
 pub(super) use reports::{index_proposal, keep_copies, report_changes, unindex_proposal};
+pub(super) use requests::take_requests;
+pub(super) use runs::{hear_drivers, judge_runs, settle};
+pub(super) use shared::Due;

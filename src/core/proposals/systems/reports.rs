@@ -1,11 +1,10 @@
 //! What the home of a proposal shows of it, and what other nodes keep of that.
 
-use std::collections::BTreeSet;
-
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::{Code, Frame, ProposalReport};
 
+use super::shared::Due;
 use crate::clock::Tick;
 use crate::mesh::ProposalReported;
 use crate::proposals::components::{
@@ -65,17 +64,13 @@ impl OwnProposals<'_, '_> {
 }
 
 /// Tells the other nodes what has changed.
-pub fn report_changes(
-    own: OwnProposals,
-    changed: Query<&Proposed, Changed<Life>>,
-    mut due: MessageWriter<FrameDue>,
-) {
-    let slots: BTreeSet<u8> = changed.iter().map(|proposed| proposed.slot).collect();
-    if slots.is_empty() {
+pub fn report_changes(own: OwnProposals, mut due: ResMut<Due>, mut frames: MessageWriter<FrameDue>) {
+    if due.told.is_empty() {
         return;
     }
+    let slots = std::mem::take(&mut due.told);
     let reports = own.reports().into_iter().filter(|report| slots.contains(&report.slot));
-    due.write_batch(reports.map(|report| FrameDue(Frame::Proposal(Box::new(report)))));
+    frames.write_batch(reports.map(|report| FrameDue(Frame::Proposal(Box::new(report)))));
 }
 
 /// Keeps the newest that each home has said of each of its places.

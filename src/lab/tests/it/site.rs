@@ -24,13 +24,26 @@ fn read<T: for<'de> Deserialize<'de>>(text: &str) -> T {
 
 /// The shipped farm, in which the first node of the lab is the command center and the second the field node.
 pub fn farm() -> SiteText {
+    farm_with(|_| ())
+}
+
+/// The same, with a policy that was changed.
+pub fn farm_with(change: impl FnOnce(&mut Policy)) -> SiteText {
     let mut farm: Farm = read(include_str!("../../../../assets/sites/farm.ron"));
-    let policy: Policy = read(include_str!("../../../../assets/sites/farm.policy.ron"));
+    let mut policy: Policy = read(include_str!("../../../../assets/sites/farm.policy.ron"));
+    change(&mut policy);
     let plan = farm.plan.as_mut().expect("the farm is drawn");
     for (n, node) in (1..).zip(&mut plan.nodes) {
         node.id = Some(Lab::id_of(n).to_string());
     }
     SiteText::of(&farm.name, plan, Some(&policy)).expect("what is shipped has no fault")
+}
+
+/// The actuators of the farm, in the order in which they are made safe.
+pub fn actuators() -> Vec<Capability> {
+    let farm: Farm = read(include_str!("../../../../assets/sites/farm.ron"));
+    let actuators = farm.plan.expect("the farm is drawn").actuators;
+    actuators.iter().map(|actuator| Capability::new(&actuator.capability).expect("well-formed")).collect()
 }
 
 /// The sensors that the policy names, well and speaking.
@@ -40,7 +53,7 @@ fn speak(lab: &mut Lab) {
     }
 }
 
-fn sensors() -> Vec<(Capability, Unit, f64)> {
+pub fn sensors() -> Vec<(Capability, Unit, f64)> {
     let sensors = [
         ("sensor:tank-level:tank-01", Unit::Percent, 70.0),
         ("sensor:flow:mainline-01", Unit::LitrePerMinute, 0.0),
@@ -54,7 +67,7 @@ fn sensors() -> Vec<(Capability, Unit, f64)> {
     named.map(|(name, unit, value)| (Capability::new(name).expect("well-formed"), unit, value)).collect()
 }
 
-fn specs() -> InputBody {
+pub fn specs() -> InputBody {
     let specs = sensors().into_iter().map(|(sensor, unit, _)| SensorSpec {
         sensor,
         quantity: "something".to_owned(),

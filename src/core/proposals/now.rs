@@ -1,0 +1,150 @@
+//! What this node knows in this tick, as the gate wants it; worked out anew in every tick that needs it.
+
+use std::collections::BTreeMap;
+
+use bevy::ecs::system::SystemParam;
+use bevy::prelude::*;
+use clawmesh_authority::gate::{ActuatorState, Live, LiveReading};
+use clawmesh_authority::{Capability, NodeId, ProposalId, Value};
+use clawmesh_twin::trial::Step as Move;
+
+use super::components::{Life, Proposed, Run, Spending};
+use super::ledger::seconds_asked;
+use super::trial::moves;
+use crate::clock::{Tick, WallClock};
+use crate::intake::{InputBody, LinkState, TickBatch};
+use crate::safety::{LinkStatus, StopState};
+use crate::settings::Settings;
+use crate::site::{Actuator, Site, SiteModes, Stands};
+use crate::world::{Belief, BeliefIndex, Latest, Quality, Sensor};
+
+/// Somebody notes `true` under this and the capability of an actuator, and it stays as it is.
+pub const OUT_OF_SERVICE: &str = "out-of-service/";
+
+/// What is known now.
+#[derive(Resource, Debug, Default)]
+pub struct Now {
+    /// For the gate.
+    pub live: Live,
+    /// What is approved or carried out, for the twin.
+    pub running: BTreeMap<ProposalId, Vec<Move>>,
+}
+
+impl Now {
+    /// Everything that is approved or carried out, apart from one.
+    #[must_use]
+    pub fn running_besides(&self, id: ProposalId) -> Vec<Move> {
+        let others = self.running.iter().filter(|(other, _)| **other != id);
+        others.flat_map(|(_, moves)| moves.iter().cloned()).collect()
+    }
+}
+
+/// What it is worked out from.
+#[derive(SystemParam)]
+pub struct Known<'w, 's> {
+    tick: Res<'w, Tick>,
+    settings: Res<'w, Settings>,
+    wall: Res<'w, WallClock>,
+    site: Res<'w, Site>,
+    modes: Res<'w, SiteModes>,
+    stop: Res<'w, StopState>,
+    link: Res<'w, LinkStatus>,
+    spending: Res<'w, Spending>,
+    beliefs: Res<'w, BeliefIndex>,
+    held: Query<'w, 's, &'static Belief>,
+    sensors: Query<'w, 's, (&'static Sensor, &'static Latest, &'static Quality)>,
+    actuators: Query<'w, 's, (&'static Actuator, &'static Stands)>,
+    proposals: Query<'w, 's, (&'static Proposed, &'static Life, Option<&'static Run>)>,
+}
+
+/// True in a tick in which something about proposals may be decided.
+pub fn is_needed(batch: Res<TickBatch>, lives: Query<&Life>) -> bool {
+    let is_about_proposals = |body: &InputBody| {
+        matches!(body, InputBody::Asked { .. } | InputBody::Simulated { .. } | InputBody::Recalled { .. })
+    };
+    batch.iter().any(|stamped| is_about_proposals(&stamped.input.body))
+        || lives.iter().any(|life| !life.state.is_final())
+}
+
+/// Looks at everything once.
+pub fn look(known: Known, mut now: ResMut<Now>) {
+    *now = Now { live: known.live(), running: known.running() };
+}
+
+impl Known<'_, '_> {
+    fn live(&self) -> Live {
+        let wall_ms = self.wall.at(*self.tick, &self.settings);
+        Live {
+            stop: self.stop.reason.clone(),
+            // What cannot be written down is neither answered nor driven: tickets and drivers wait for the commit.
+            can_write_down: true,
+            comms_unknown: match &self.link.0 {
+                LinkState::Open { .. } => None,
+                LinkState::Connecting => Some("the link is being opened".to_owned()),
+                LinkState::Failed { sentence } => Some(sentence.clone()),
+            },
+            modes: self.modes.0.clone(),
+            readings: self.sensors.iter().map(|row| self.reading(row, wall_ms)).collect(),
+            actuators: self.actuators.iter().map(|row| self.actuator(row)).collect(),
+            held: self.held_actuators(),
+            spent: self.spending.0.spent(wall_ms),
+            wall_ms,
+        }
+    }
+
+    fn reading(
+        &self,
+        (sensor, latest, quality): (&Sensor, &Latest, &Quality),
+        wall_ms: u64,
+    ) -> ((NodeId, Capability), LiveReading) {
+        let by_origin_ms = wall_ms.saturating_sub(latest.origin_ms);
+        let by_receipt_ms = self.settings.ms_of_ticks(self.tick.0.saturating_sub(latest.received_tick));
+        let reading = LiveReading {
+            value: latest.value,
+            tier: latest.tier,
+            age_ms: by_origin_ms.max(by_receipt_ms),
+            doubt: quality.words().next().map(str::to_owned),
+        };
+        ((sensor.node, sensor.capability.clone()), reading)
+    }
+
+    fn actuator(&self, (actuator, stands): (&Actuator, &Stands)) -> (Capability, ActuatorState) {
+        let tag = self.beliefs.0.get(&format!("{OUT_OF_SERVICE}{}", actuator.0));
+        let tag = tag.and_then(|entity| self.held.get(*entity).ok());
+        let state = ActuatorState {
+            read_back: stands.seen.position,
+            answers: stands.seen.answers,
+            local_control: stands.seen.local_control,
+            // Whatever is noted there, other than that it is in service.
+            out_of_service: tag.is_some_and(|belief| belief.value != Value::Flag(false)),
+        };
+        (actuator.0.clone(), state)
+    }
+
+    fn held_actuators(&self) -> BTreeMap<Capability, ProposalId> {
+        let running = self.proposals.iter().filter(|(_, life, _)| life.state.is_running());
+        let held = running.flat_map(|(proposed, ..)| {
+            proposed.proposal.steps.iter().map(|step| (step.actuator.clone(), proposed.id))
+        });
+        held.collect()
+    }
+
+    fn running(&self) -> BTreeMap<ProposalId, Vec<Move>> {
+        let Some((site, policy)) = self.site.0.as_ref().and_then(|site| Some((site, site.policy.as_ref()?)))
+        else {
+            return BTreeMap::new();
+        };
+        let under_way = self.proposals.iter().filter(|(_, life, _)| {
+            life.state.is_running()
+                || matches!(life.state, clawmesh_authority::transition::State::Approved { .. })
+        });
+        let of = |(proposed, _, run): (&Proposed, &Life, Option<&Run>)| {
+            let began = run.and_then(|run| run.began_tick).unwrap_or(self.tick.0);
+            let ran_s = self.settings.ms_of_ticks(self.tick.0.saturating_sub(began)) as f64 / 1_000.0;
+            // At least a moment remains of what has not ended yet.
+            let remains_s = |step: &clawmesh_authority::Step| (seconds_asked(step) - ran_s).max(0.1);
+            (proposed.id, moves(&proposed.proposal.steps, &site.plan, policy, remains_s))
+        };
+        under_way.map(of).collect()
+    }
+}

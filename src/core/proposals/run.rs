@@ -1,0 +1,320 @@
+//! What is carried out, judged in every tick: was it taken, has it arrived, do its conditions hold, does a sensor show it, is
+//! the plant still where the card said, has it ended. Pure.
+
+use clawmesh_authority::gate::{self, Live, LiveReading};
+use clawmesh_authority::policy::{ActuatorRules, BandRule, Must, Verification};
+use clawmesh_authority::transition::{Event, State};
+use clawmesh_authority::{Code, Policy, Proposal, Refused, Setpoint, Step, Tier};
+use clawmesh_twin::card::Card;
+
+use super::components::Run;
+use super::trial::{adds, brings};
+use crate::site::SiteFiles;
+
+/// How long the hardware may take to say that it took a command: the driver layer waits up to five seconds for the journal.
+pub const TAKEN_WITHIN_MS: u64 = 10_000;
+/// How long a part may be on its way when the policy does not say.
+const ARRIVED_WITHIN_S: u32 = 60;
+
+/// Something that has happened to a run, and what is told of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// What.
+    pub event: Event,
+    /// For people.
+    pub words: String,
+    /// The code, if a rule said no.
+    pub code: Option<Code>,
+}
+
+/// What a run is judged by.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// What is carried out.
+    pub proposal: &'a Proposal,
+    /// The site.
+    pub site: &'a SiteFiles,
+    /// The policy of this owner.
+    pub policy: &'a Policy,
+    /// What is known now.
+    pub live: &'a Live,
+    /// The card it was approved with.
+    pub card: Option<&'a Card>,
+    /// Milliseconds that so many ticks take.
+    pub ms_of_ticks: &'a dyn Fn(u64) -> u64,
+    /// The tick.
+    pub tick: u64,
+}
+
+impl Watch<'_> {
+    /// What has happened to a run in this tick, if anything has; the run takes note of what it saw.
+    pub fn judge(&self, state: &State, run: &mut Run) -> Option<Finding> {
+        if *state == State::Verifying {
+            return Some(self.verdict(run));
+        }
+        self.was_taken(run)
+            .or_else(|| self.may_go_on(run))
+            .or_else(|| self.has_ended(run))
+            .or_else(|| self.next_step(state, run))
+            .or_else(|| self.is_shown(run))
+            .or_else(|| self.is_in_its_band(run))
+    }
+
+    fn since_ms(&self, tick: u64) -> u64 {
+        (self.ms_of_ticks)(self.tick.saturating_sub(tick))
+    }
+
+    fn step(&self, at: usize) -> Option<(&Step, &ActuatorRules)> {
+        let step = self.proposal.steps.get(at)?;
+        Some((step, self.policy.rules_of(&step.actuator)?))
+    }
+
+    /// The steps that add energy, motion or flow; the others are done when they have arrived.
+    fn adding(&self) -> impl Iterator<Item = usize> {
+        let steps = self.proposal.steps.iter().enumerate();
+        steps.filter(|(_, step)| adds(step, self.policy)).map(|(at, _)| at)
+    }
+
+    fn was_taken(&self, run: &Run) -> Option<Finding> {
+        let is_late = run.taken_tick.is_none() && self.since_ms(run.ordered_tick) > TAKEN_WITHIN_MS;
+        is_late.then(|| Finding {
+            event: Event::AcknowledgementTimedOut,
+            words: format!(
+                "the driver did not take step {} within {} s",
+                run.step + 1,
+                TAKEN_WITHIN_MS / 1_000
+            ),
+            code: None,
+        })
+    }
+
+    /// Everything that was begun and has not ended must be allowed still, and stay where it arrived.
+    fn may_go_on(&self, run: &mut Run) -> Option<Finding> {
+        // What is being ended is on its way to safety, and nothing keeps it from that.
+        if run.ending_since.is_some() {
+            return None;
+        }
+        let last = if run.taken_tick.is_some() { run.step + 1 } else { run.step };
+        for at in 0..last {
+            let Some((step, rules)) = self.step(at).filter(|_| !run.ended.contains(&at)) else { continue };
+            let stands = self.live.actuators.get(&step.actuator).and_then(|state| state.read_back);
+            let told = brings(step, self.policy);
+            if stands.is_some() && stands == told && !run.arrived.contains(&at) {
+                run.arrived.push(at);
+            }
+            let has_arrived = run.arrived.contains(&at);
+            let judged = gate::may_go_on(step, has_arrived, &self.site.home, self.policy, self.live);
+            if let Err(refused) = judged {
+                return Some(ended_by(&refused));
+            }
+            let within_s = rules.verified_by.as_ref().map_or(ARRIVED_WITHIN_S, |by| by.within_s);
+            if !has_arrived && self.since_ms(run.ordered_tick) > u64::from(within_s) * 1_000 {
+                return Some(Finding {
+                    event: Event::VerificationTimedOut,
+                    words: format!("{} was told to and did not arrive within {within_s} s", step.actuator),
+                    code: Some(Code::Unverified),
+                });
+            }
+        }
+        None
+    }
+
+    /// A plan has ended when everything it switched on is off again; one that only switches off, when it is off and a sensor
+    /// shows it.
+    fn has_ended(&self, run: &mut Run) -> Option<Finding> {
+        let adding: Vec<usize> = self.adding().collect();
+        let is_off = |at: &usize| {
+            let step = &self.proposal.steps[*at];
+            let stands = self.live.actuators.get(&step.actuator).and_then(|state| state.read_back);
+            run.ended.contains(at) && stands == Some(Setpoint::Off)
+        };
+        let is_over = match adding.is_empty() {
+            false => !run.ended.is_empty() && adding.iter().filter(|at| **at <= run.step).all(is_off),
+            true => run.all_set_tick.is_some() && self.is_off_shown(run)?,
+        };
+        if is_over {
+            let step = u8::try_from(run.step).unwrap_or(u8::MAX);
+            return Some(Finding {
+                event: Event::StepEnded { step, is_last: true },
+                words: "everything is safe again, read back".to_owned(),
+                code: None,
+            });
+        }
+        let is_late = self.since_ms(run.ending_since?) > u64::from(ARRIVED_WITHIN_S) * 1_000;
+        is_late.then(|| {
+            let words = format!("it was told to be safe and is not shown to be after {ARRIVED_WITHIN_S} s");
+            Finding { event: Event::DriverRefused { text: words.clone() }, words, code: None }
+        })
+    }
+
+    /// Whether a sensor shows that what was switched off is off: `None` while it is open.
+    fn is_off_shown(&self, run: &mut Run) -> Option<bool> {
+        let mut is_shown = true;
+        for at in 0..self.proposal.steps.len() {
+            let Some((_, rules)) = self.step(at) else { continue };
+            let Some(by) = &rules.verified_by else { return Some(true) };
+            match self.reading(by, run.ordered_ms) {
+                Ok(reading) if !by.must.holds(reading.value) => note(&mut run.confirmed, at),
+                _ => is_shown = false,
+            }
+            let is_late = self.since_ms(run.all_set_tick?) > u64::from(by.within_s) * 1_000;
+            if !is_shown && is_late {
+                return Some(true);
+            }
+        }
+        is_shown.then_some(true)
+    }
+
+    fn next_step(&self, state: &State, run: &mut Run) -> Option<Finding> {
+        let State::Executing { step } = state else { return None };
+        let has_arrived = usize::from(*step) == run.step && run.arrived.contains(&run.step);
+        if !has_arrived {
+            return None;
+        }
+        if run.step + 1 < self.proposal.steps.len() {
+            let words = format!("{} is as it was told", self.proposal.steps[run.step].actuator);
+            return Some(Finding {
+                event: Event::StepEnded { step: *step, is_last: false },
+                words,
+                code: None,
+            });
+        }
+        run.all_set_tick.get_or_insert(self.tick);
+        None
+    }
+
+    /// From when everything is set, sensors must show it in time, and go on showing it.
+    fn is_shown(&self, run: &mut Run) -> Option<Finding> {
+        let all_set_tick = run.all_set_tick.filter(|_| run.ending_since.is_none())?;
+        let mut doubt = None;
+        for at in self.adding() {
+            let Some(by) = self.step(at).and_then(|(_, rules)| rules.verified_by.as_ref()) else { continue };
+            let shown = self.reading(by, run.ordered_ms);
+            match shown {
+                Ok(reading) if by.must.holds(reading.value) => note(&mut run.confirmed, at),
+                shown => doubt = Some((at, by, shown.map(|reading| reading.value))),
+            }
+        }
+        let Some((at, by, shown)) = doubt else {
+            run.doubted_since = None;
+            return None;
+        };
+        let since = if run.confirmed.contains(&at) {
+            *run.doubted_since.get_or_insert(self.tick)
+        } else {
+            all_set_tick
+        };
+        let is_late = self.since_ms(since) > u64::from(by.within_s) * 1_000;
+        is_late.then(|| unshown(by, shown))
+    }
+
+    /// From when sensors show it, the plant must stay near to what the card said.
+    fn is_in_its_band(&self, run: &mut Run) -> Option<Finding> {
+        run.all_set_tick.filter(|_| run.ending_since.is_none())?;
+        let outside = self
+            .adding()
+            .filter_map(|at| self.step(at))
+            .find_map(|(_, rules)| rules.bands.iter().find_map(|band| Some((band, self.outside(band)?))));
+        let Some((band, words)) = outside else {
+            run.outside_since = None;
+            return None;
+        };
+        let since = *run.outside_since.get_or_insert(self.tick);
+        (self.since_ms(since) > u64::from(band.settle_s) * 1_000).then(|| Finding {
+            event: Event::Diverged,
+            words,
+            code: None,
+        })
+    }
+
+    /// How what a sensor says is outside what the card said of its place. A sensor that cannot be relied on says nothing,
+    /// and that shows elsewhere.
+    fn outside(&self, rule: &BandRule) -> Option<String> {
+        let sensor =
+            self.site.plan.sensors.iter().find(|sensor| sensor.capability == rule.sensor.as_str())?;
+        let place = self.card?.bands.get(&sensor.of)?;
+        let band = match sensor.quantity.as_str() {
+            "flow" => place.flow_lpm,
+            "pressure" => place.pressure_kpa,
+            _ => return None,
+        };
+        let node = self.site.home.nodes.get(&rule.node)?;
+        let reading = self.live.readings.get(&(*node, rule.sensor.clone())).filter(|r| r.doubt.is_none())?;
+        let share = rule.tolerance_percent / 100.0;
+        let (low, high) = (band.low * (1.0 - share), band.high * (1.0 + share));
+        (!Must::BeWithin(low, high).holds(reading.value)).then(|| {
+            format!(
+                "{} says {:.1} {}, the card said {:.1} to {:.1}",
+                rule.sensor, reading.value, sensor.unit, band.low, band.high
+            )
+        })
+    }
+
+    /// When it has ended, what sensors have shown decides.
+    fn verdict(&self, run: &Run) -> Finding {
+        let mut wanted: Vec<usize> = self.adding().collect();
+        if wanted.is_empty() {
+            wanted = (0..self.proposal.steps.len()).collect();
+        }
+        let unshown = wanted.into_iter().find(|at| !run.confirmed.contains(at));
+        match unshown {
+            None => Finding { event: Event::Verified, words: "a sensor confirmed it".to_owned(), code: None },
+            Some(at) => Finding {
+                event: Event::VerificationTimedOut,
+                words: format!("no sensor showed that {} did it", self.proposal.steps[at].actuator),
+                code: Some(Code::Unverified),
+            },
+        }
+    }
+
+    /// What the sensor of a verification says, or why it counts for nothing.
+    fn reading(&self, by: &Verification, newer_than_ms: u64) -> Result<&LiveReading, String> {
+        let node = self.site.home.nodes.get(&by.node).ok_or_else(|| format!("{} is not known", by.node))?;
+        let reading = self.live.readings.get(&(*node, by.sensor.clone()));
+        let reading = reading.ok_or_else(|| format!("{} has not spoken", by.sensor))?;
+        if let Some(doubt) = &reading.doubt {
+            return Err(format!("{} is {doubt}", by.sensor));
+        }
+        if reading.tier < Tier::T2 {
+            return Err(format!("{} is worth {} only", by.sensor, reading.tier));
+        }
+        if self.live.wall_ms.saturating_sub(reading.age_ms) <= newer_than_ms {
+            return Err(format!("{} has said nothing since the command", by.sensor));
+        }
+        Ok(reading)
+    }
+}
+
+fn note(confirmed: &mut Vec<usize>, at: usize) {
+    if !confirmed.contains(&at) {
+        confirmed.push(at);
+    }
+}
+
+fn unshown(by: &Verification, shown: Result<f64, String>) -> Finding {
+    match shown {
+        Ok(value) => Finding {
+            event: Event::Contradicted,
+            words: format!("{} must be {} to show it, and says {value:.1}", by.sensor, by.must.in_words()),
+            code: Some(Code::Unverified),
+        },
+        Err(why) => Finding {
+            event: Event::VerificationTimedOut,
+            words: format!("no sensor shows it: {why}"),
+            code: Some(Code::Unverified),
+        },
+    }
+}
+
+/// The event for the rule that no longer holds.
+fn ended_by(refused: &Refused) -> Finding {
+    let event = match refused.code {
+        Code::StopLatched => Event::Stopped,
+        Code::LocalControl | Code::OutOfService => Event::LocalControlTaken,
+        Code::UnknownOperation => Event::PolicyChanged,
+        Code::StateUnknown => Event::EnvelopeLeft,
+        Code::AuthorityHeld => Event::AuthorityLost,
+        _ => Event::InterlockOpened,
+    };
+    Finding { event, words: format!("{} ({})", refused.sentence, refused.rule), code: Some(refused.code) }
+}

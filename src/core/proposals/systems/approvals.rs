@@ -1,0 +1,124 @@
+//! What people answer, and what dies without an answer.
+
+use bevy::prelude::*;
+use clawmesh_authority::answer::name_of_asked;
+use clawmesh_authority::approval::{self, SignedApproval};
+use clawmesh_authority::judgement::{self, Standing};
+use clawmesh_authority::transition::{Event, State};
+use clawmesh_authority::{Answer, AskKind, Code, Proposal, Refused};
+
+use super::shared::Mover;
+use crate::intake::{InputBody, TickBatch};
+use crate::proposals::components::{Granted, Life, ProposalIndex, Proposed};
+use crate::safety::StopState;
+
+/// Takes the approvals and rejections of this tick, in order.
+pub fn take_approvals(
+    batch: Res<TickBatch>,
+    index: Res<ProposalIndex>,
+    mut cases: Query<(&Proposed, &mut Life)>,
+    mut mover: Mover,
+    mut commands: Commands,
+) {
+    for stamped in batch.iter() {
+        let InputBody::Asked { kind: AskKind::Approval, bytes } = &stamped.input.body else { continue };
+        let from = stamped.input.source.to_string();
+        let outcome = approval::open(bytes).and_then(|signed| {
+            let entity = index.0.get(&signed.approval().proposal).copied().ok_or_else(|| unknown(&signed))?;
+            let (proposed, mut life) = cases.get_mut(entity).map_err(|_| unknown(&signed))?;
+            let (answer, granted) = take(&signed, proposed, &mut life, &mut mover)?;
+            if let Some(granted) = granted {
+                commands.entity(entity).insert(granted);
+            }
+            Ok(answer)
+        });
+        mover.answer(name_of_asked(bytes), &from, outcome);
+    }
+}
+
+fn unknown(signed: &SignedApproval) -> Refused {
+    let sentence = format!("{} is no proposal of this node; list them", signed.approval().proposal.short());
+    Refused::new(Code::ApprovalMismatch, "approval.proposal", sentence)
+}
+
+fn take(
+    signed: &SignedApproval,
+    proposed: &Proposed,
+    life: &mut Life,
+    mover: &mut Mover,
+) -> Result<(Answer, Option<Granted>), Refused> {
+    let Proposed { id, proposal, .. } = proposed;
+    let (now_ms, needs_others) = (mover.here.monotonic_ms(), four_eyes(proposal, mover));
+    let roster = mover.here.settings.roster.clone();
+    let proposer = proposal.maker.mind.person();
+    let standing = judgement::answer(mover.book(), signed, &roster, proposer, needs_others, now_ms)?;
+    let name = roster.get(&signed.operator()).map_or_else(String::new, |person| person.name.clone());
+    let why = signed.approval().reason.clone();
+    let State::AwaitingApproval { round } = life.state else {
+        let sentence = format!("{} is {} and waits for no approval", id.short(), life.state);
+        return Err(Refused::new(Code::ApprovalMismatch, "approval.proposal", sentence));
+    };
+    let taken = |words: String| Answer::Taken { proposal: Some(*id), words };
+    match standing {
+        Standing::NeedsOneMore => {
+            life.tell(mover.here.wall_ms(), format!("{name} approves; one more person has to"), None);
+            Ok((taken("your approval counts; one more person has to approve".to_owned()), None))
+        }
+        Standing::Rejected => {
+            let words =
+                format!("{name} says no{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default());
+            let event = Event::Rejected { round, by: signed.operator(), why };
+            mover.feed((*id, proposal), life, &event, super::shared::bounded(words), None);
+            Ok((taken(format!("{} is rejected", id.short())), None))
+        }
+        Standing::Complete(grant) => {
+            mover.feed((*id, proposal), life, &Event::Approved { round }, format!("{name} approves"), None);
+            Ok((
+                taken(format!("{} is approved and on its way to the gate", id.short())),
+                Some(Granted(grant)),
+            ))
+        }
+    }
+}
+
+/// True when the policy wants somebody else than the proposer to say yes to any of its actuators.
+fn four_eyes(proposal: &Proposal, mover: &Mover) -> bool {
+    let Some((_, policy)) = mover.here.files() else { return true };
+    proposal.steps.iter().filter_map(|step| policy.rules_of(&step.actuator)).any(|rules| rules.four_eyes)
+}
+
+/// Offers that nobody answered in time die.
+pub fn expire_offers(index: Res<ProposalIndex>, mut cases: Query<(&Proposed, &mut Life)>, mut mover: Mover) {
+    let now_ms = mover.here.monotonic_ms();
+    if mover.desk.0.iter().all(|live| !live.is_expired(now_ms)) {
+        return;
+    }
+    for id in mover.book().expire(now_ms) {
+        let Some((proposed, mut life)) = index.0.get(&id).and_then(|entity| cases.get_mut(*entity).ok())
+        else {
+            continue;
+        };
+        let Some(round) = life.state.round() else { continue };
+        mover.feed(
+            (id, &proposed.proposal),
+            &mut life,
+            &Event::OfferExpired { round },
+            "nobody answered in time",
+            None,
+        );
+    }
+}
+
+/// A stop voids every offer and every approval, and ends what runs.
+pub fn call_off(stop: Res<StopState>, mut cases: Query<(&Proposed, &mut Life)>, mut mover: Mover) {
+    let Some(reason) = &stop.reason else { return };
+    if mover.desk.0.is_in_use() {
+        mover.book().stop();
+    }
+    let mut rows: Vec<_> = cases.iter_mut().filter(|(_, life)| !life.state.is_final()).collect();
+    rows.sort_by_key(|(proposed, _)| proposed.slot);
+    for (proposed, life) in &mut rows {
+        let of = (proposed.id, &proposed.proposal);
+        mover.feed(of, life, &Event::Stopped, format!("the stop came: {reason}"), Some(Code::StopLatched));
+    }
+}

@@ -1,0 +1,112 @@
+//! The gate, asked for every step that is about to be carried out.
+
+use bevy::prelude::*;
+use clawmesh_authority::gate::{self, SignedReading};
+use clawmesh_authority::transition::{Event, State};
+use clawmesh_authority::{AuthorizedCommand, Code, NodeId, Proposal, Refused, Rule, canonical};
+
+use super::cards::simulated;
+use super::shared::{Mover, in_short};
+use crate::proposals::components::{CardHeld, Forked, Granted, Life, Proposed, Run, Spending};
+use crate::proposals::kept;
+use crate::proposals::ledger::{seconds_asked, usage};
+use crate::proposals::now::Now;
+use crate::proposals::trial::{drift, snapshot_now};
+use crate::replay::Keeping;
+
+type Case = (
+    Entity,
+    &'static Proposed,
+    &'static mut Life,
+    Option<&'static Granted>,
+    Option<&'static CardHeld>,
+    Option<&'static Forked>,
+    Option<&'static mut Run>,
+);
+
+/// Authorizes the first step of what is approved, and the next step of what runs.
+pub fn authorize_steps(
+    mut now: ResMut<Now>,
+    mut spending: ResMut<Spending>,
+    mut keeping: ResMut<Keeping>,
+    mut cases: Query<Case>,
+    mut mover: Mover,
+    mut commands: Commands,
+) {
+    let is_due = |state: &State| matches!(state, State::Approved { .. } | State::Executing { .. });
+    let mut rows: Vec<_> = cases.iter_mut().filter(|(_, _, life, ..)| is_due(&life.state)).collect();
+    rows.sort_by_key(|(_, proposed, ..)| proposed.slot);
+    for (entity, proposed, life, granted, card, forked, run) in &mut rows {
+        let of = (proposed.id, &proposed.proposal);
+        let step = match (&life.state, run.as_deref()) {
+            (State::Approved { .. }, _) => 0,
+            (State::Executing { step }, Some(run)) if usize::from(*step) > run.step => usize::from(*step),
+            _ => continue,
+        };
+        let authorized = authorize(of.1, step, *granted, *card, *forked, &now, &mover);
+        let command = match authorized {
+            Ok(command) => command,
+            Err(refused) if refused.code == Code::CardStale => {
+                let words = refused.sentence.clone();
+                mover.feed(of, life, &Event::DriftedPastTolerance, words, Some(refused.code));
+                mover.show(&of.0.short(), &refused);
+                continue;
+            }
+            Err(refused) => {
+                mover.refuse(of, life, &refused);
+                continue;
+            }
+        };
+        // Nobody else gets what it works with, also not in this tick.
+        for step in &of.1.steps {
+            now.live.held.insert(step.actuator.clone(), of.0);
+        }
+        let tick = mover.here.tick.0;
+        match run {
+            Some(run) => {
+                (run.step, run.ordered_tick, run.taken_tick) = (step, tick, None);
+            }
+            None => {
+                let State::Approved { round } = life.state else { continue };
+                let words = format!("the gate lets it through: {}", in_short(of.1));
+                mover.feed(of, life, &Event::Dispatched { round }, words, None);
+                let wall_ms = mover.here.wall_ms();
+                let ordered = Run { ordered_tick: tick, ordered_ms: wall_ms, ..Run::default() };
+                commands.entity(*entity).insert(ordered);
+                if let Some((_, policy)) = mover.here.files() {
+                    let planned = usage(&of.1.steps, policy, |_, step| seconds_asked(step));
+                    spending.0.book(&planned, wall_ms);
+                    keeping.keep(kept::SPENDING, canonical::encode(&spending.0));
+                }
+            }
+        }
+        mover.due.commands.push(command);
+    }
+}
+
+fn authorize(
+    proposal: &Proposal,
+    step: usize,
+    granted: Option<&Granted>,
+    card: Option<&CardHeld>,
+    forked: Option<&Forked>,
+    now: &Now,
+    mover: &Mover,
+) -> Result<AuthorizedCommand, Refused> {
+    let missing = |code, rule, what: &str| Refused::new(code, rule, format!("there is no {what} for it"));
+    let (site, policy) =
+        mover.here.files().ok_or_else(|| missing(Code::NotAuthorized, Rule::KnownOperation, "policy"))?;
+    let card = card.ok_or_else(|| missing(Code::CardRequired, Rule::Simulated, "card"))?;
+    let forked = forked.ok_or_else(|| missing(Code::CardRequired, Rule::Simulated, "fork"))?;
+    let granted = granted.ok_or_else(|| missing(Code::ApprovalRequired, Rule::Approved, "approval"))?;
+    let settings = &mover.here.settings;
+    let is_trusted = |node: &NodeId| *node == settings.node || settings.trusted.contains(node);
+    let (evidence, drifted): (Vec<SignedReading>, Option<String>) = if step == 0 {
+        let snapshot = snapshot_now(site, &now.live, now.running_besides(proposal.id()));
+        (gate::resolve(proposal, &site.home, is_trusted)?, drift(&forked.snapshot, &snapshot))
+    } else {
+        (Vec::new(), None)
+    };
+    let card = simulated(proposal, card, settings.node, drifted);
+    gate::authorize(proposal, step, &evidence, (&card, &granted.0), &site.home, policy, &now.live)
+}

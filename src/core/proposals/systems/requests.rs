@@ -1,0 +1,237 @@
+//! What somebody asks for: a proposal, its withdrawal, the stop, its end.
+
+use std::collections::BTreeSet;
+
+use bevy::ecs::system::SystemParam;
+use bevy::prelude::*;
+use clawmesh_authority::answer::name_of_asked;
+use clawmesh_authority::gate::{self, Moment};
+use clawmesh_authority::report::SLOTS;
+use clawmesh_authority::request::{self, Request, RequestBody, SignedRequest};
+use clawmesh_authority::transition::{By, Event};
+use clawmesh_authority::{
+    Answer, AskKind, Code, KeyId as _, Mind, NodeId, OperatorId, Proposal, ProposalId, Refused, Role,
+    canonical,
+};
+
+use super::shared::{Mover, in_short};
+use crate::intake::{InputBody, TickBatch};
+use crate::proposals::components::{Asked, Life, OPEN_MAX, ProposalIndex, Proposed};
+use crate::proposals::kept;
+use crate::proposals::now::Now;
+use crate::replay::{DomainId, Keeping};
+use crate::safety::StopState;
+
+/// The most proposals that one maker may bring within a minute.
+const PER_MINUTE_MAX: usize = 12;
+
+/// What requests are judged by and change.
+#[derive(SystemParam)]
+pub struct Office<'w, 's> {
+    mover: Mover<'w>,
+    now: Res<'w, Now>,
+    asked: ResMut<'w, Asked>,
+    stop: ResMut<'w, StopState>,
+    index: ResMut<'w, ProposalIndex>,
+    keeping: ResMut<'w, Keeping>,
+    cases: Query<'w, 's, (&'static Proposed, &'static mut Life)>,
+    commands: Commands<'w, 's>,
+}
+
+/// Takes the requests of this tick, in order.
+pub fn take_requests(batch: Res<TickBatch>, mut office: Office) {
+    let mut new: Vec<(Proposed, Life)> = Vec::new();
+    for stamped in batch.iter() {
+        let InputBody::Asked { kind: AskKind::Request, bytes } = &stamped.input.body else { continue };
+        let from = stamped.input.source.to_string();
+        let outcome = request::open(bytes).and_then(|signed| office.take(&signed, &mut new));
+        office.mover.answer(name_of_asked(bytes), &from, outcome);
+    }
+    for (proposed, life) in new {
+        let id = proposed.id;
+        let entity = office.commands.spawn((DomainId::of("proposal", &[&id.0]), proposed, life)).id();
+        office.index.0.insert(id, entity);
+    }
+}
+
+/// Who signed a request, if it is anybody who may ask.
+enum Asker {
+    Person(OperatorId),
+    Node(NodeId),
+}
+
+impl Office<'_, '_> {
+    fn take(&mut self, signed: &SignedRequest, new: &mut Vec<(Proposed, Life)>) -> Result<Answer, Refused> {
+        let settings = &self.mover.here.settings;
+        signed.is_for(settings.mesh(), settings.node)?;
+        let asker = self.asker(signed)?;
+        let Request { body, .. } = signed.request();
+        self.may_ask(&asker, body)?;
+        self.asked.0.admit(signed, self.mover.here.wall_ms())?;
+        self.keeping.keep(kept::ASKED, canonical::encode(&self.asked.0));
+        match body {
+            RequestBody::Propose(proposal) => self.propose(proposal, new),
+            RequestBody::Withdraw { proposal, why } => self.withdraw(*proposal, &asker, why),
+            RequestBody::Stop { why } => Ok(self.latch(why)),
+            RequestBody::Rearm { .. } => self.rearm(),
+        }
+    }
+
+    /// A person whom this node knows, or a node that is trusted here.
+    fn asker(&self, signed: &SignedRequest) -> Result<Asker, Refused> {
+        let settings = &self.mover.here.settings;
+        let person = signed.signer().operator_id();
+        if settings.roster.get(&person).is_some() {
+            return Ok(Asker::Person(person));
+        }
+        let node = NodeId::of_public_key(signed.signer().raw());
+        if node == settings.node || settings.trusted.contains(&node) {
+            return Ok(Asker::Node(node));
+        }
+        let sentence = format!(
+            "the key of {} is neither a person enrolled here nor a node trusted here; enroll or trust it first",
+            node.short()
+        );
+        Err(Refused::new(Code::NotAuthorized, "request.signer", sentence))
+    }
+
+    fn may_ask(&self, asker: &Asker, body: &RequestBody) -> Result<(), Refused> {
+        let roster = &self.mover.here.settings.roster;
+        match (asker, body) {
+            // Whoever is known may stop, whatever their role.
+            (Asker::Person(person), RequestBody::Stop { .. }) => roster.may(person, Role::Observer).map(drop),
+            (Asker::Person(person), _) => roster.may(person, Role::Operator).map(drop),
+            (Asker::Node(_), RequestBody::Rearm { .. }) => {
+                let sentence = "only a person ends a stop; sign it with the key of one";
+                Err(Refused::new(Code::NotAuthorized, "request.person", sentence))
+            }
+            (Asker::Node(_), _) => Ok(()),
+        }
+    }
+
+    fn propose(&mut self, proposal: &Proposal, new: &mut Vec<(Proposed, Life)>) -> Result<Answer, Refused> {
+        let id = proposal.id();
+        self.has_room(proposal, id, new)?;
+        let Some((site, policy)) = self.mover.here.files() else {
+            let sentence = "this node has no site with a policy, so it owns no actuator; ask its owner";
+            return Err(Refused::new(Code::AmbiguousOwner, clawmesh_authority::Rule::OneOwner, sentence));
+        };
+        let settings = &self.mover.here.settings;
+        let is_trusted = |node: &NodeId| *node == settings.node || settings.trusted.contains(node);
+        let evidence = gate::resolve(proposal, &site.home, is_trusted)?;
+        gate::judge(proposal, &evidence, Moment::Proposing, &site.home, policy, &self.now.live)?;
+        let slot = self.free_slot(new)?;
+        let mut life = Life::begin();
+        let words = format!("{} proposes: {}", maker(&proposal.maker.mind), in_short(proposal));
+        self.mover.feed((id, proposal), &mut life, &Event::Admitted, words, None);
+        new.push((Proposed { id, slot, proposal: proposal.clone() }, life));
+        let words = format!("{} is taken and being simulated", id.short());
+        Ok(Answer::Taken { proposal: Some(id), words })
+    }
+
+    fn has_room(&self, proposal: &Proposal, id: ProposalId, new: &[(Proposed, Life)]) -> Result<(), Refused> {
+        let refuse = |code, rule, sentence: String| Err(Refused::new(code, rule, sentence));
+        let all = || self.cases.iter().chain(new.iter().map(|(proposed, life)| (proposed, life)));
+        if let Some((known, _)) = all().find(|(known, _)| known.id == id) {
+            return refuse(Code::Duplicate, "proposal.once", format!("{} is here already", known.id.short()));
+        }
+        let open = || all().filter(|(_, life)| !life.state.is_final());
+        if let Some((same, _)) = open().find(|(known, _)| known.proposal.steps == proposal.steps) {
+            let sentence =
+                format!("{} asks for the same and has not ended; look at that one", same.id.short());
+            return refuse(Code::Duplicate, "proposal.same_steps", sentence);
+        }
+        if open().count() >= OPEN_MAX {
+            let sentence = format!("{OPEN_MAX} proposals are open; answer some of them, then propose again");
+            return refuse(Code::Busy, "proposal.bound", sentence);
+        }
+        let since_ms = self.mover.here.wall_ms().saturating_sub(60_000);
+        let is_lately = |life: &Life| life.story.first().is_some_and(|entry| entry.at_ms >= since_ms);
+        let lately = all().filter(|(known, life)| known.proposal.maker == proposal.maker && is_lately(life));
+        if lately.count() >= PER_MINUTE_MAX {
+            let sentence = format!("{PER_MINUTE_MAX} proposals of one maker within a minute; wait a minute");
+            return refuse(Code::RateLimited, "proposal.rate", sentence);
+        }
+        Ok(())
+    }
+
+    /// The lowest place that is free, or the one of the proposal that ended longest ago.
+    fn free_slot(&mut self, new: &[(Proposed, Life)]) -> Result<u8, Refused> {
+        let taken: BTreeSet<u8> = self
+            .cases
+            .iter()
+            .map(|(known, _)| known.slot)
+            .chain(new.iter().map(|(known, _)| known.slot))
+            .collect();
+        if let Some(free) = (0..SLOTS).find(|slot| !taken.contains(slot)) {
+            return Ok(free);
+        }
+        let ended = self.cases.iter().filter(|(known, life)| {
+            life.state.is_final() && !new.iter().any(|(other, _)| other.slot == known.slot)
+        });
+        let last_ms = |life: &Life| life.story.last().map_or(0, |entry| entry.at_ms);
+        let oldest = ended.map(|(known, life)| (last_ms(life), known.slot, known.id)).min();
+        let Some((_, slot, id)) = oldest else {
+            let sentence = "every place is taken by a proposal that is open; answer some of them";
+            return Err(Refused::new(Code::Busy, "proposal.bound", sentence));
+        };
+        if let Some(entity) = self.index.0.remove(&id) {
+            self.commands.entity(entity).despawn();
+        }
+        Ok(slot)
+    }
+
+    fn withdraw(&mut self, id: ProposalId, asker: &Asker, why: &str) -> Result<Answer, Refused> {
+        let unknown = || {
+            let sentence = format!("{} is no proposal of this node; list them", id.short());
+            Refused::new(Code::InvalidParams, "proposal.known", sentence)
+        };
+        let entity = self.index.0.get(&id).ok_or_else(unknown)?;
+        let (proposed, mut life) = self.cases.get_mut(*entity).map_err(|_| unknown())?;
+        let by = match asker {
+            Asker::Person(person) => By::Person(*person),
+            Asker::Node(node) if proposed.proposal.maker.node == *node => By::Node(*node),
+            Asker::Node(_) => {
+                let sentence = "a node takes back only what was made on it";
+                return Err(Refused::new(Code::NotAuthorized, "proposal.maker", sentence));
+            }
+        };
+        // A person ends what runs too; a program only takes back what does not run yet.
+        let event = match by {
+            By::Person(_) => Event::Cancelled { by },
+            _ => Event::Withdrawn { by },
+        };
+        let words = format!("called off: {why}");
+        if !self.mover.feed((id, &proposed.proposal), &mut life, &event, words, None) {
+            let sentence = format!("{} is {} and cannot be called off", id.short(), life.state);
+            return Err(Refused::new(Code::InvalidParams, "proposal.open", sentence));
+        }
+        Ok(Answer::Taken { proposal: Some(id), words: format!("{} is called off", id.short()) })
+    }
+
+    /// The edge that brought it has set the latch already; if none has, the tick stops by itself.
+    fn latch(&mut self, why: &str) -> Answer {
+        self.stop.reason.get_or_insert_with(|| why.to_owned());
+        let actuators = self.mover.here.files().map(|(site, _)| site.home.actuators.clone());
+        self.mover.due.safe.push((actuators.unwrap_or_default(), format!("stop: {why}")));
+        Answer::Taken { proposal: None, words: "the stop is latched".to_owned() }
+    }
+
+    fn rearm(&mut self) -> Result<Answer, Refused> {
+        if self.stop.reason.is_none() {
+            let sentence = "no stop is latched here, so there is nothing to re-arm";
+            return Err(Refused::new(Code::InvalidParams, "stop.latched", sentence));
+        }
+        self.mover.due.rearm = true;
+        let words = "the stop ends as soon as this is written down; nothing resumes by itself".to_owned();
+        Ok(Answer::Taken { proposal: None, words })
+    }
+}
+
+fn maker(mind: &Mind) -> String {
+    match mind {
+        Mind::Utility { name } => format!("the planner {name}"),
+        Mind::Model { name, .. } => format!("the model {name}"),
+        Mind::Operator(person) => format!("the person {}", person.short()),
+    }
+}

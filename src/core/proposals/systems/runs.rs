@@ -1,0 +1,165 @@
+//! What runs: followed by what the driver layer and the sensors say, until it has ended.
+
+use bevy::prelude::*;
+use clawmesh_authority::transition::{Cause, Event, State};
+use clawmesh_authority::{Proposal, ProposalId, canonical};
+use clawmesh_twin::card::Card;
+
+use super::shared::{Due, Here, Mover};
+use crate::intake::{DriverReport, InputBody, SafeBecause, TickBatch};
+use crate::proposals::components::{CardHeld, Granted, Life, ProposalIndex, Proposed, Run, Spending};
+use crate::proposals::kept;
+use crate::proposals::ledger::{seconds_asked, usage};
+use crate::proposals::now::Now;
+use crate::proposals::run::Watch;
+use crate::proposals::trial::adds;
+use crate::replay::Keeping;
+
+/// Takes what the driver layer says of what runs.
+pub fn hear_drivers(
+    batch: Res<TickBatch>,
+    index: Res<ProposalIndex>,
+    mut cases: Query<(&Proposed, &mut Life, &mut Run)>,
+    mut mover: Mover,
+) {
+    for stamped in batch.iter() {
+        let InputBody::Driver(report) = &stamped.input.body else { continue };
+        let Some(entity) = proposal_of(report).and_then(|id| index.0.get(&id)) else { continue };
+        let Ok((proposed, mut life, mut run)) = cases.get_mut(*entity) else { continue };
+        let of = (proposed.id, &proposed.proposal);
+        match report {
+            DriverReport::Carried { step, .. } if *step == run.step && run.taken_tick.is_none() => {
+                let tick = mover.here.tick.0;
+                run.taken_tick = Some(tick);
+                run.began_tick.get_or_insert(tick);
+                mover.feed(of, &mut life, &Event::Acknowledged, "the driver took it", None);
+            }
+            DriverReport::NotCarried { step, why, .. } if *step == run.step => {
+                let event = Event::DriverRefused { text: why.clone() };
+                mover.feed(of, &mut life, &event, format!("the driver did not take it: {why}"), None);
+            }
+            DriverReport::MadeSafe { actuator, because, fault, .. } => {
+                let at = of.1.steps.iter().position(|step| step.actuator == *actuator);
+                ended(of, &mut life, &mut run, at, because, fault.as_deref(), &mut mover);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn proposal_of(report: &DriverReport) -> Option<ProposalId> {
+    match report {
+        DriverReport::Carried { proposal, .. } | DriverReport::NotCarried { proposal, .. } => Some(*proposal),
+        DriverReport::MadeSafe { proposal, .. } => *proposal,
+        DriverReport::Seen { .. } => None,
+    }
+}
+
+fn ended(
+    of: (ProposalId, &Proposal),
+    life: &mut Life,
+    run: &mut Run,
+    at: Option<usize>,
+    because: &SafeBecause,
+    fault: Option<&str>,
+    mover: &mut Mover,
+) {
+    let tick = mover.here.tick.0;
+    if let Some(fault) = fault {
+        let event = Event::DriverRefused { text: fault.to_owned() };
+        mover.feed(of, life, &event, format!("it could not be made safe: {fault}"), None);
+        return;
+    }
+    match because {
+        SafeBecause::TimeIsOver => {
+            run.ending_since.get_or_insert(tick);
+            if let Some(at) = at.filter(|at| !run.ended.contains(at)) {
+                run.ended.push(at);
+            }
+        }
+        SafeBecause::LeaseLost | SafeBecause::JournalFailed => {
+            mover.feed(of, life, &Event::LeaseLost, because.to_string(), None);
+        }
+        // The stop is an input of its own; the others are ours, or of a run that is over.
+        SafeBecause::Stopped | SafeBecause::Ordered(_) | SafeBecause::Started | SafeBecause::NodeEnds => {}
+    }
+}
+
+/// Judges everything that runs.
+pub fn judge_runs(
+    now: Res<Now>,
+    mut cases: Query<(&Proposed, &mut Life, &mut Run, Option<&CardHeld>)>,
+    mut mover: Mover,
+) {
+    let mut rows: Vec<_> = cases.iter_mut().filter(|(_, life, ..)| life.state.is_running()).collect();
+    rows.sort_by_key(|(proposed, ..)| proposed.slot);
+    for (proposed, life, run, held) in &mut rows {
+        let card = held.and_then(|held| Card::from_bytes(&held.bytes).ok());
+        // What has ended is settled in the same tick.
+        for _ in 0..2 {
+            let Some(found) = judge(&proposed.proposal, life, run, card.as_ref(), &now, &mover.here) else {
+                break;
+            };
+            let of = (proposed.id, &proposed.proposal);
+            let is_moved = mover.feed(of, life, &found.event, found.words, found.code);
+            if !is_moved || life.state != State::Verifying {
+                break;
+            }
+        }
+    }
+}
+
+fn judge(
+    proposal: &Proposal,
+    life: &Life,
+    run: &mut Run,
+    card: Option<&Card>,
+    now: &Now,
+    here: &Here,
+) -> Option<crate::proposals::run::Finding> {
+    let (site, policy) = here.files()?;
+    let before = run.confirmed.len();
+    let watch = Watch {
+        proposal,
+        site,
+        policy,
+        live: &now.live,
+        card,
+        ms_of_ticks: &|ticks| here.settings.ms_of_ticks(ticks),
+        tick: here.tick.0,
+    };
+    let found = watch.judge(&life.state, run);
+    debug_assert!(run.confirmed.len() >= before, "what was confirmed stays confirmed");
+    found
+}
+
+/// Gives back what was booked and not used, and lets go of what only a run needs.
+pub fn settle(
+    here: Here,
+    mut spending: ResMut<Spending>,
+    mut keeping: ResMut<Keeping>,
+    ended: Query<(Entity, &Proposed, &Life, &Run)>,
+    mut due: ResMut<Due>,
+    mut commands: Commands,
+) {
+    let mut rows: Vec<_> = ended.iter().filter(|(_, _, life, _)| life.state.is_final()).collect();
+    rows.sort_by_key(|(_, proposed, ..)| proposed.slot);
+    for (entity, proposed, life, run) in rows {
+        due.commands.retain(|command| command.proposal() != proposed.id);
+        commands.entity(entity).remove::<(Run, Granted)>();
+        let Some((_, policy)) = here.files() else { continue };
+        // Of what nobody knows, all that was asked counts as used.
+        if matches!(life.state, State::Failed { cause: Cause::OutcomeUnknown }) {
+            continue;
+        }
+        let ran_s = run.began_tick.map_or(0.0, |began| {
+            here.settings.ms_of_ticks(here.tick.0.saturating_sub(began)) as f64 / 1_000.0
+        });
+        let unused = |_: usize, step: &clawmesh_authority::Step| (seconds_asked(step) - ran_s).max(0.0);
+        let unused = usage(&proposed.proposal.steps, policy, unused);
+        if proposed.proposal.steps.iter().any(|step| adds(step, policy)) {
+            spending.0.give_back(&unused, run.ordered_ms);
+            keeping.keep(kept::SPENDING, canonical::encode(&spending.0));
+        }
+    }
+}

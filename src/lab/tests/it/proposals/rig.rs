@@ -1,0 +1,259 @@
+//! A farm with people, hardware and water, on which things can be made to go wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clawmesh_authority::approval::{self, Approval, Decision};
+use clawmesh_authority::envelope::{self, Body, Statement};
+use clawmesh_authority::request::{self, Request, RequestBody};
+use clawmesh_authority::{
+    Answer, AskKind, Capability, Code, Hlc, Maker, Mind, Offer, Operator, OperatorKey, Proposal, ProposalId,
+    ProposalReport, Reading, ReadingBatch, Role, Roster, Step, Tier, Unit, Value,
+};
+use clawmesh_core::intake::{InputBody, LinkState, Sample, SourceId};
+use clawmesh_lab::{Hardware, Lab};
+use minicbor::bytes::ByteVec;
+
+use crate::site;
+
+/// The owner of the farm's actuators.
+pub const FIELD: &str = "field-node";
+/// Where people sit.
+pub const CENTER: &str = "command-center";
+
+pub fn capability(text: &str) -> Capability {
+    Capability::new(text).expect("it is well-formed")
+}
+
+pub fn pump() -> Capability {
+    capability("actuator:pump:pump-main-01")
+}
+
+pub fn valve() -> Capability {
+    capability("actuator:valve:valve-food-forest")
+}
+
+/// The keys of the people of the farm.
+pub fn ann() -> OperatorKey {
+    OperatorKey::from_secret(&[41; 32])
+}
+
+pub fn bo() -> OperatorKey {
+    OperatorKey::from_secret(&[42; 32])
+}
+
+fn people() -> Roster {
+    let mut roster = Roster::default();
+    for (key, name, role) in [(ann(), "Ann", Role::Supervisor), (bo(), "Bo", Role::Operator)] {
+        let person = Operator::of_key(*key.public().raw(), name, role);
+        roster.enroll(person, &BTreeSet::new()).expect("they can be enrolled");
+    }
+    roster
+}
+
+/// What the sensors of the farm say, apart from what the hardware does.
+#[derive(Clone, Copy)]
+pub struct Weather {
+    /// How full the tank is, percent.
+    pub tank_percent: f64,
+    /// What the flow sensor says while water flows, litres per minute; `None` while it is silent.
+    pub flow_lpm: Option<f64>,
+    /// What it says while none does.
+    pub idle_flow_lpm: f64,
+}
+
+pub struct Farm {
+    pub lab: Lab,
+    pub hardware: Hardware,
+    pub weather: Weather,
+    made: u32,
+}
+
+impl Farm {
+    /// A farm on which everything is well, some seconds old.
+    pub fn calm() -> Self {
+        Self::with(|_| ())
+    }
+
+    /// The same, with a policy that was changed.
+    pub fn with(change: impl FnOnce(&mut clawmesh_authority::Policy)) -> Self {
+        let parts = site::actuators();
+        let hardware = Hardware::with(parts);
+        let mut lab = Lab::seeded(11)
+            .at_site(site::farm_with(change))
+            .with_people(people())
+            .with_nodes([CENTER, FIELD]);
+        lab.equip(FIELD, hardware.clone());
+        let weather = Weather { tank_percent: 70.0, flow_lpm: Some(8.7), idle_flow_lpm: 0.0 };
+        let mut farm = Self { lab, hardware, weather, made: 0 };
+        farm.open_up();
+        farm.run_seconds(5);
+        farm
+    }
+
+    fn open_up(&mut self) {
+        self.lab.offer(FIELD, SourceId::HostSensors, site::specs());
+        let open = LinkState::Open { listen: vec!["tcp/127.0.0.1:7447".to_owned()] };
+        self.lab.offer(FIELD, SourceId::Bridge, InputBody::LinkChanged(open));
+    }
+
+    /// The field node is killed and started again.
+    pub fn restart(&mut self) {
+        self.lab.crash(FIELD);
+        self.lab.start(FIELD);
+        self.open_up();
+    }
+
+    /// Time passes, and sensors speak every half second.
+    pub fn run_seconds(&mut self, seconds: u64) {
+        for _ in 0..seconds * 2 {
+            self.speak();
+            self.lab.run_ticks(25);
+        }
+    }
+
+    pub fn speak(&mut self) {
+        let flows = self.hardware.is_on(&pump()) && self.hardware.is_on(&valve());
+        let flow = if flows { self.weather.flow_lpm } else { Some(self.weather.idle_flow_lpm) };
+        let values = BTreeMap::from([
+            ("sensor:tank-level:tank-01", Some(self.weather.tank_percent)),
+            ("sensor:flow:mainline-01", flow),
+            ("sensor:pressure:mainline-01", Some(if flows { 305.0 } else { 20.0 })),
+        ]);
+        for (sensor, unit, calm) in site::sensors() {
+            let said = values.get(sensor.as_str()).copied().unwrap_or(Some(calm));
+            if let Some(value) = said {
+                self.lab.sample(FIELD, Sample { sensor, value, unit, origin_ms: 0, tier: Tier::T2 });
+            }
+        }
+    }
+
+    /// Water for the food forest, as the planner of the command center proposes it.
+    pub fn proposal(&mut self) -> Proposal {
+        let steps = vec![step(valve(), "open", Some(60.0)), step(pump(), "start", Some(60.0))];
+        self.proposal_of(steps)
+    }
+
+    pub fn proposal_of(&mut self, steps: Vec<Step>) -> Proposal {
+        self.made += 1;
+        let now_ms = self.lab.now_ms();
+        Proposal {
+            mesh: clawmesh_authority::MeshId::of_name("lab"),
+            owner: self.lab.id(FIELD),
+            site: self.site_hash(),
+            maker: Maker { node: self.lab.id(CENTER), mind: Mind::Utility { name: "dryness".to_owned() } },
+            steps,
+            reason: "the food forest is at 14 %".to_owned(),
+            evidence: vec![self.evidence(2)],
+            made: Hlc { wall_ms: now_ms, logical: self.made },
+        }
+    }
+
+    fn site_hash(&self) -> clawmesh_authority::ContentHash {
+        let snapshot = self.lab.snapshot(FIELD);
+        snapshot.site.as_ref().expect("the farm is drawn").site_hash
+    }
+
+    /// Fresh readings of the soil and the tank, signed by the `n`-th node.
+    pub fn evidence(&self, n: usize) -> ByteVec {
+        let now_ms = self.lab.now_ms();
+        let of = |sensor: &str, value| Reading {
+            sensor: capability(sensor),
+            value,
+            unit: Unit::Percent,
+            origin_ms: now_ms - 500,
+            sequence: 7,
+            tier: Tier::T2,
+        };
+        let readings =
+            vec![of("sensor:soil-moisture:food-forest", 14.0), of("sensor:tank-level:tank-01", 70.0)];
+        let statement = Statement {
+            mesh: clawmesh_authority::MeshId::of_name("lab"),
+            epoch: 1,
+            sequence: 7,
+            hlc: Hlc { wall_ms: now_ms - 500, logical: 0 },
+            body: Body::Readings(ReadingBatch(readings)),
+        };
+        ByteVec::from(envelope::seal(&Lab::key_of(n), &statement))
+    }
+
+    /// The request as the command center signs it.
+    pub fn request(&mut self, body: RequestBody) -> Request {
+        self.made += 1;
+        Request {
+            mesh: clawmesh_authority::MeshId::of_name("lab"),
+            owner: self.lab.id(FIELD),
+            body,
+            made: Hlc { wall_ms: self.lab.now_ms(), logical: self.made },
+        }
+    }
+
+    pub fn propose(&mut self, proposal: &Proposal) -> Answer {
+        let request = self.request(RequestBody::Propose(proposal.clone()));
+        self.lab.ask(FIELD, AskKind::Request, request::seal(&Lab::key_of(1), &request))
+    }
+
+    /// Asks in the name of a person.
+    pub fn ask_as(&mut self, key: &OperatorKey, body: RequestBody) -> Answer {
+        let request = self.request(body);
+        self.lab.ask(FIELD, AskKind::Request, request::seal(key, &request))
+    }
+
+    /// The offer that lives for a proposal.
+    pub fn offer(&self, id: ProposalId) -> Offer {
+        self.report(id).offer.expect("somebody is asked")
+    }
+
+    pub fn answer(&mut self, key: &OperatorKey, offer: &Offer, decision: Decision) -> Answer {
+        let why = (decision == Decision::Reject).then(|| "not today".to_owned());
+        let approval = Approval::answering(offer, decision, why, self.lab.now_ms());
+        self.lab.ask(FIELD, AskKind::Approval, approval::seal(key, &approval))
+    }
+
+    /// Proposes, waits for the offer and has Ann approve it.
+    pub fn approved(&mut self) -> ProposalId {
+        let proposal = self.proposal();
+        let id = proposal.id();
+        assert_eq!(code(&self.propose(&proposal)), None);
+        self.run_seconds(1);
+        let offer = self.offer(id);
+        assert_eq!(code(&self.answer(&ann(), &offer, Decision::Approve)), None);
+        id
+    }
+
+    pub fn report(&self, id: ProposalId) -> ProposalReport {
+        self.report_at(FIELD, id)
+    }
+
+    pub fn report_at(&self, node: &str, id: ProposalId) -> ProposalReport {
+        let snapshot = self.lab.snapshot(node);
+        let found = snapshot.proposals.iter().find(|row| row.report.id == id);
+        found.unwrap_or_else(|| panic!("{node} knows {id}")).report.clone()
+    }
+
+    pub fn state(&self, id: ProposalId) -> String {
+        self.report(id).state.name().to_owned()
+    }
+
+    /// What happened, as the states it came to be in.
+    pub fn story(&self, id: ProposalId) -> Vec<String> {
+        self.report(id).story.into_iter().map(|entry| entry.state).collect()
+    }
+
+    /// The last words about a proposal.
+    pub fn last_words(&self, id: ProposalId) -> String {
+        self.report(id).story.last().map(|entry| entry.words.clone()).unwrap_or_default()
+    }
+}
+
+pub fn step(actuator: Capability, operation: &str, for_s: Option<f64>) -> Step {
+    let parameters = for_s.map(|seconds| ("for_s".to_owned(), Value::Number(seconds)));
+    Step { actuator, operation: operation.to_owned(), parameters: parameters.into_iter().collect() }
+}
+
+/// The code and the rule of a refusal; nothing for what was taken.
+pub fn code(answer: &Answer) -> Option<(Code, &str)> {
+    match answer {
+        Answer::Taken { .. } => None,
+        Answer::Refused { code, rule, .. } => Some((*code, rule)),
+    }
+}
