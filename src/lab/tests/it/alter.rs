@@ -41,7 +41,16 @@ fn places(json: &Value, at: &str) -> Vec<String> {
 
 fn candidates<T: Serialize + DeserializeOwned>(leaf: &Value, place: &str, whole: &T) -> Vec<Value> {
     match leaf {
-        Value::Null => vec![json!(1), json!("x"), json!("kPa"), json!([0.0, 1.0]), json!(-1), json!(true)],
+        Value::Null => vec![
+            json!(1),
+            json!("x"),
+            json!("BUSY"),
+            json!("00"),
+            json!("kPa"),
+            json!([0.0, 1.0]),
+            json!(-1),
+            json!(true),
+        ],
         Value::Bool(flag) => vec![json!(!flag)],
         Value::Number(number) => match (number.as_u64(), number.as_i64()) {
             (Some(n), _) => vec![json!(n + 1), json!(n as f64 + 1.0), json!(n.saturating_sub(1))],
@@ -53,8 +62,19 @@ fn candidates<T: Serialize + DeserializeOwned>(leaf: &Value, place: &str, whole:
             texts.extend(expected_variants(place, whole));
             texts.into_iter().map(Value::String).collect()
         }
-        Value::Array(_) => vec![json!([1]), json!([null])],
-        Value::Object(_) => vec![Value::Object(Map::from_iter([("ff".repeat(32), json!({}))]))],
+        // An empty list or map is altered by one more entry, of whatever kind it takes.
+        Value::Array(_) => vec![
+            json!([1]),
+            json!([null]),
+            json!(["ff".repeat(32)]),
+            json!([{"of": "x", "act": {"Drive": {"to": [0.0, 0.0]}}}]),
+        ],
+        Value::Object(_) => vec![
+            Value::Object(Map::from_iter([("ff".repeat(32), json!({}))])),
+            json!({"x": {"at": [0.0, 0.0], "age_s": 1.0}}),
+            json!({"x": {"at": [0.0, 0.0], "heading_deg": 1.0, "sigma_m": 1.0}}),
+            json!({"x": {"7": {"litres": 1.0, "seconds": 1.0}}}),
+        ],
     }
 }
 

@@ -5,48 +5,60 @@ use std::collections::BTreeSet;
 
 use bevy::ecs::relationship::Relationship;
 use bevy::prelude::*;
-use clawmesh_authority::{Capability, Code, LaneMark, NodeId, Refusal, Setpoint, Value};
+use clawmesh_authority::policy::Mode;
+use clawmesh_authority::{Code, LaneMark, NodeId, ProposalId, Refusal, Setpoint, Value};
 use clawmesh_core::Core;
 use clawmesh_core::clock::{Tick, WallClock};
-use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, LinkState, SafeBecause, SourceId};
+use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SafeBecause, SourceId};
 use clawmesh_core::mesh::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trusted,
 };
+use clawmesh_core::proposals::{
+    Asked, CardHeld, Copied, CopyOf, Desk, Forked, Granted, Life, Proposed, Run, Spending,
+};
 use clawmesh_core::publish::OwnLanes;
-use clawmesh_core::replay::{DigestRecord, DigestRegistry};
+use clawmesh_core::replay::{DigestRecord, DigestRegistry, DomainId};
 use clawmesh_core::safety::{LinkStatus, Refusals, StopState};
 use clawmesh_core::site::{Actuator, SiteModes, Stands};
 use clawmesh_core::world::{Belief, BeliefKey, Latest, MountedOn, Profile, Quality, Sensor, SupportedBy};
-use clawmesh_lab::Lab;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::alter::altered;
-use crate::flow_of;
+use crate::proposals::rig::{CENTER, FIELD, Farm, capability};
+use crate::{flow_of, flow_spec};
 
-/// A world in which every component type has at least one value.
-fn full_world() -> Lab {
-    let mut lab = crate::at_site(crate::site::farm());
-    lab.record("barn", "site/power", Value::Flag(false));
-    lab.sample("pump", flow_of(12.5));
-    lab.record("barn", "gate", Value::Text("open".to_owned()));
-    lab.offer("barn", SourceId::Runner, InputBody::StopLatched { reason: "drill".to_owned(), stops: 1 });
-    let valve = Capability::new("actuator:valve:main").expect("it is well-formed");
-    let seen = ActuatorReport { answers: true, position: Some(Setpoint::Off), local_control: false };
-    let seen = DriverReport::Seen { actuator: valve.clone(), seen };
-    lab.offer("barn", SourceId::Drivers, InputBody::Driver(seen));
+/// A world in which every component type has at least one value: a farm on which something runs.
+fn full_world() -> Farm {
+    let mut farm = Farm::calm();
+    let (_, offer) = farm.approved_offer();
+    farm.lab.record(FIELD, "gate", Value::Text("open".to_owned()));
+    farm.lab.offer(FIELD, SourceId::HostSensors, InputBody::SensorsDeclared(vec![flow_spec()]));
+    farm.lab.sample(FIELD, flow_of(12.5));
+    let nobody = capability("actuator:valve:main");
     let (because, fault) = (SafeBecause::Started, Some("it is stuck".to_owned()));
-    let safe = DriverReport::MadeSafe { actuator: valve, because, proposal: None, fault };
-    lab.offer("barn", SourceId::Drivers, InputBody::Driver(safe));
+    let seen = ActuatorReport { answers: true, position: Some(Setpoint::Off), local_control: false };
+    let seen = DriverReport::Seen { actuator: nobody.clone(), seen };
+    farm.lab.offer(FIELD, SourceId::Drivers, InputBody::Driver(seen));
+    let safe = DriverReport::MadeSafe { actuator: nobody, because, proposal: None, fault };
+    farm.lab.offer(FIELD, SourceId::Drivers, InputBody::Driver(safe));
     let refusal = Refusal::new(Code::Replayed, "somebody", "heard before");
-    lab.offer("barn", SourceId::Bridge, InputBody::Refused { refusal, count: 3 });
-    let open = LinkState::Open { listen: vec!["tcp/127.0.0.1:7447".to_owned()] };
-    lab.offer("barn", SourceId::Bridge, InputBody::LinkChanged(open));
+    farm.lab.offer(FIELD, SourceId::Bridge, InputBody::Refused { refusal, count: 3 });
     let mark = LaneMark { epoch: 1, next: 2, skipped: 3 };
     let restored = InputBody::MarkRestored { node: NodeId([9; 32]), state: mark, stream: mark };
-    lab.offer("barn", SourceId::Journal, restored);
-    lab.run_ticks(20);
-    lab
+    farm.lab.offer(FIELD, SourceId::Journal, restored);
+    farm.lab.run_ticks(20);
+    let copied = farm.lab.core_mut(CENTER).world_mut();
+    let mut copies = copied.query::<(&CopyOf, &Copied)>();
+    let (of, mut copied) =
+        copies.single(copied).map(|(of, copied)| (*of, copied.clone())).expect("there is one");
+    let domain = DomainId::of("copy", &[b"of another home"]);
+    copied.report.offer = Some(offer);
+    let world = farm.lab.core_mut(FIELD).world_mut();
+    world.spawn((of, copied, domain));
+    // By hand, because what runs would be ended by it.
+    world.insert_resource(SiteModes(BTreeSet::from([Mode::PowerUnstable])));
+    farm
 }
 
 fn digest(world: &mut World) -> DigestRecord {
@@ -96,6 +108,19 @@ fn removing_shows<C: Component + Clone>(world: &mut World) -> TypeId {
     TypeId::of::<C>()
 }
 
+/// What no text makes is altered by hand.
+fn changing_shows<C: Component + Clone>(world: &mut World, change: impl Fn(&C) -> C) -> TypeId {
+    let mut query = world.query::<(Entity, &C)>();
+    let found = query.iter(world).next().map(|(entity, value)| (entity, value.clone()));
+    let (entity, value) = found.expect("the world has one");
+    let before = digest(world);
+    world.entity_mut(entity).insert(change(&value));
+    assert_eq!(differing(&before, &digest(world)).len(), 1, "{}", std::any::type_name::<C>());
+    world.entity_mut(entity).insert(value);
+    assert_eq!(digest(world), before);
+    TypeId::of::<C>()
+}
+
 /// Pointing a relation elsewhere shows.
 fn retargeting_shows<R: Relationship>(world: &mut World, elsewhere: Entity) -> TypeId {
     let mut query = world.query::<(Entity, &R)>();
@@ -116,7 +141,7 @@ fn elsewhere<With: Component>(world: &mut World) -> Entity {
 
 fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
     let world = core.world_mut();
-    let (own_node, belief) = (elsewhere::<OwnNode>(world), elsewhere::<BeliefKey>(world));
+    let (other_node, belief) = (elsewhere::<Trusted>(world), elsewhere::<BeliefKey>(world));
     BTreeSet::from([
         every_alteration_shows::<Tick>(world),
         every_alteration_shows::<WallClock>(world),
@@ -141,17 +166,32 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         every_alteration_shows::<Actuator>(world),
         every_alteration_shows::<Stands>(world),
         every_alteration_shows::<SiteModes>(world),
+        changing_shows(world, |proposed: &Proposed| Proposed { slot: proposed.slot + 1, ..proposed.clone() }),
+        every_alteration_shows::<Life>(world),
+        every_alteration_shows::<Forked>(world),
+        every_alteration_shows::<CardHeld>(world),
+        removing_shows::<Granted>(world),
+        every_alteration_shows::<Run>(world),
+        every_alteration_shows::<CopyOf>(world),
+        every_alteration_shows::<Copied>(world),
+        every_alteration_shows::<Spending>(world),
+        changing_shows(world, |desk: &Desk| {
+            let mut other = desk.clone();
+            other.0.draw(ProposalId([7; 32])).expect("there is a nonce");
+            other
+        }),
+        changing_shows(world, |_: &Asked| Asked::default()),
         removing_shows::<Trusted>(world),
         removing_shows::<OwnNode>(world),
-        retargeting_shows::<MountedOn>(world, own_node),
+        retargeting_shows::<MountedOn>(world, other_node),
         retargeting_shows::<SupportedBy>(world, belief),
     ])
 }
 
 #[test]
 fn altering_any_value_of_any_component_changes_the_digest_or_its_type_is_excluded_with_a_reason() {
-    let mut lab = full_world();
-    let core = lab.core_mut("barn");
+    let mut farm = full_world();
+    let core = farm.lab.core_mut(FIELD);
     let altered = alter_everything(core);
     let world = core.world();
     let registry = world.resource::<DigestRegistry>();
@@ -177,13 +217,13 @@ fn altering_any_value_of_any_component_changes_the_digest_or_its_type_is_exclude
 
 #[test]
 fn digests_kept_as_the_world_changes_equal_digests_of_the_world_as_it_is() {
-    let mut lab = full_world();
+    let mut farm = full_world();
     for round in 0..30 {
-        lab.sample("pump", flow_of(f64::from(round)));
-        lab.record("barn", "gate", Value::Number(f64::from(round)));
-        lab.run_ticks(3);
-        for name in ["pump", "barn"] {
-            let core = lab.core_mut(name);
+        farm.lab.sample(FIELD, flow_of(f64::from(round)));
+        farm.lab.record(CENTER, "gate", Value::Number(f64::from(round)));
+        farm.lab.run_ticks(3);
+        for name in [FIELD, CENTER] {
+            let core = farm.lab.core_mut(name);
             let tick = core.tick_number();
             let world = core.world_mut();
             world.increment_change_tick();

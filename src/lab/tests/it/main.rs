@@ -12,7 +12,6 @@ mod world;
 use clawmesh_authority::{Capability, SensorSpec, Tier, Unit};
 use clawmesh_core::intake::{InputBody, Sample, SourceId};
 use clawmesh_core::publish::{RefusalView, SensorView};
-use clawmesh_core::settings::SiteText;
 use clawmesh_lab::Lab;
 
 /// A flow sensor that feeds the belief `main/flow`.
@@ -39,11 +38,6 @@ fn flow_of(value: f64) -> Sample {
 /// A pump house that measures flow, and a barn that listens.
 fn pump_and_barn() -> Lab {
     with_flow(Lab::seeded(7))
-}
-
-/// The same at a site.
-fn at_site(site: SiteText) -> Lab {
-    with_flow(Lab::seeded(7).at_site(site))
 }
 
 fn with_flow(lab: Lab) -> Lab {

@@ -1,4 +1,4 @@
 //! The whole loop on one owner and one command center, in virtual time.
 
-mod rig;
+pub mod rig;
 mod story;

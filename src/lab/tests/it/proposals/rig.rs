@@ -211,13 +211,18 @@ impl Farm {
 
     /// Proposes, waits for the offer and has Ann approve it.
     pub fn approved(&mut self) -> ProposalId {
+        self.approved_offer().0
+    }
+
+    /// The same, with the offer she answered.
+    pub fn approved_offer(&mut self) -> (ProposalId, Offer) {
         let proposal = self.proposal();
         let id = proposal.id();
         assert_eq!(code(&self.propose(&proposal)), None);
         self.run_seconds(1);
         let offer = self.offer(id);
         assert_eq!(code(&self.answer(&ann(), &offer, Decision::Approve)), None);
-        id
+        (id, offer)
     }
 
     pub fn report(&self, id: ProposalId) -> ProposalReport {
