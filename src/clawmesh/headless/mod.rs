@@ -9,6 +9,7 @@ mod host_sensors;
 mod node;
 mod plant;
 mod signals;
+mod simulator;
 mod ticker;
 
 pub use node::{Options, PlantOptions, run};

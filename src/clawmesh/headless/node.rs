@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clawmesh_authority::{LaneMark, NodeId, NodeKey, envelope};
 use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, SourceId, doors};
-use clawmesh_core::proposals::AnswerDesk;
+use clawmesh_core::proposals::{AnswerDesk, Simulator};
 use clawmesh_core::publish::{NodeView, Outbox, OutboxReader, outbox};
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::settings::SiteText;
@@ -20,12 +20,14 @@ use clawmesh_gateway::{
 };
 use clawmesh_plant::{Fault, PlannedFault, Plant, PlantFile};
 use clawmesh_storage::{Journal, JournalOptions, OpenJournal};
+use clawmesh_twin::rollout::Model;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::host_sensors::HostSensors;
 use super::plant::{self, PlantDriver, PlantEdge};
+use super::simulator::SimulatorPool;
 use super::ticker::Ticker;
 use super::{faults, signals};
 use crate::config::durable_file::{remove_durably, write_atomic};
@@ -262,6 +264,7 @@ struct Node {
     host_sensors: Option<HostSensors>,
     plant: Option<PlantEdge>,
     bridge: Bridge,
+    simulator: Option<SimulatorPool>,
     ticker: Ticker,
     drivers: Option<DriverLayer>,
     death: Arc<Notify>,
@@ -277,9 +280,10 @@ impl Node {
             inbox.offer_own(SourceId::Journal, body, None).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
         }
         let hardware = options.plant.as_ref().map(|plant| hardware(plant, &start, &inbox)).transpose()?;
-        let (plant, drivers) = match hardware {
-            None => (None, None),
+        let (plant, drivers, simulator) = match hardware {
+            None => (None, None, None),
             Some((plant, driver, place)) => {
+                let model = Model::new(&place.plan).map_err(anyhow::Error::msg)?;
                 let ports = DriverPorts {
                     driver: Box::new(driver),
                     safe_states: place.safe_states,
@@ -288,10 +292,12 @@ impl Node {
                     commits: commits.clone(),
                     lease_ms: LEASE_MS,
                 };
-                (Some(plant), Some(DriverLayer::start(ports)?))
+                let simulator = SimulatorPool::start(model, inbox.clone())?;
+                (Some(plant), Some(DriverLayer::start(ports)?), Some(simulator))
             }
         };
         let (drivers, orders) = drivers.unzip();
+        let (simulator, simulations) = simulator.unzip();
         let settings = Settings { tick_before: journal.last_tick, ..start.settings.clone() };
         let hz = settings.hz;
         let core = Core::live(
@@ -302,7 +308,7 @@ impl Node {
                 next_sequence: journal.next_sequence,
                 outbox,
                 snapshots: Box::new(feeder),
-                simulator: None,
+                simulator: simulations.map(|orders| Box::new(orders) as Box<dyn Simulator>),
                 latch: None,
                 desk,
                 drivers: orders.map(|orders| Box::new(orders) as Box<dyn DriverPort>),
@@ -316,7 +322,7 @@ impl Node {
         let bridge = bridge(&options.config, start, &inbox, outbox_reader, &commits, marks)?;
         let wants_host = options.config.host_sensors.value;
         let host_sensors = wants_host.then(|| HostSensors::start(inbox)).transpose()?;
-        Ok(Self { host_sensors, plant, bridge, ticker, drivers, death })
+        Ok(Self { host_sensors, plant, bridge, simulator, ticker, drivers, death })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
@@ -325,6 +331,9 @@ impl Node {
             host_sensors.close();
         }
         self.bridge.close();
+        if let Some(simulator) = self.simulator {
+            simulator.close();
+        }
         let death = self.ticker.close();
         // Made safe after the last order, and before the plant stands still.
         if let Some(drivers) = self.drivers {
