@@ -23,6 +23,7 @@ mod start;
 mod status;
 mod table;
 mod terminal;
+mod wording;
 mod world;
 
 use std::process::ExitCode;
