@@ -1,6 +1,6 @@
 //! The terminal: the one place that writes to standard output and standard error.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 /// Writes `text` and a line end to standard output. A reader that went away is no reason to fail.
@@ -29,6 +29,24 @@ pub fn say_to_person(text: &str) {
     if is_watched() {
         say(text);
     }
+}
+
+/// The longest answer to a question, in bytes.
+const ANSWER_BYTES_MAX: u64 = 256;
+
+/// True when a person can be asked: they see standard error and type on standard input.
+pub fn is_attended() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks on standard error, so that standard output stays free for the answer of a command, and reads what is typed; an
+/// end of the input is an empty answer.
+pub fn ask(question: &str) -> String {
+    let mut terminal = std::io::stderr().lock();
+    let _ = write!(terminal, "{question} ").and_then(|()| terminal.flush());
+    let mut typed = Vec::new();
+    let _ = std::io::stdin().lock().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut typed);
+    String::from_utf8_lossy(&typed).trim().to_owned()
 }
 
 /// How many lines the terminal has, as `stty` tells; where nobody can tell, as many as terminals once had.
