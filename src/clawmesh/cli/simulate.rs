@@ -103,9 +103,9 @@ fn position(world: &World, actuator: &Capability) -> Option<Setpoint> {
 
 /// The step that was typed, as the policy knows it.
 fn step_of(text: &str, plan: &Plan, policy: &Policy, length: Duration) -> anyhow::Result<Step> {
-    let wish = steps::read(text, plan)?;
-    let act = Act::Switch { state: switch_state(wish.rule(policy)?.brings), for_s: length.as_secs_f64() };
-    Ok(Step { of: wish.actuator.of.clone(), act })
+    let step = steps::read(text, plan)?;
+    let act = Act::Switch { state: switch_state(step.rule(policy)?.brings), for_s: length.as_secs_f64() };
+    Ok(Step { of: step.actuator.of.clone(), act })
 }
 
 /// At least as far as the steps last, and half as far again, so that their end is seen; a day at most.

@@ -93,7 +93,11 @@ fn refused() -> Vec<(ProposalView, Vec<String>, Vec<&'static str>)> {
     let other = hash_of(&card(1.0)).to_string();
     let another_card = vec!["the card of 2b8a75c7 is ", "nothing was signed", "clawmesh show 2b8a75c7"];
     vec![
-        (awaiting(), args(&["--yes"]), vec!["--card HASH", "clawmesh show 2b8a75c7"]),
+        (
+            awaiting(),
+            args(&["--yes"]),
+            vec!["--yes skips the question", "--card HASH", "clawmesh show 2b8a75c7"],
+        ),
         (awaiting(), args(&[]), vec!["nobody is at a terminal", "--yes --card HASH"]),
         (awaiting(), args(&["--card", &seen()]), vec!["nobody is at a terminal"]),
         (awaiting(), args(&["--yes", "--card", &other]), another_card.clone()),

@@ -1,7 +1,7 @@
 //! `proposals` and `show`: what people see of what is proposed.
 
 use clawmesh_authority::Hlc;
-use clawmesh_authority::transition::State;
+use clawmesh_authority::transition::{Round, State};
 use clawmesh_core::publish::ProposalView;
 
 use super::scene::{asked_id, awaiting, card, center_showing, hash_of, id, unix_ms};
@@ -23,22 +23,32 @@ fn completed(first: u8, before_ms: u64) -> ProposalView {
 #[test]
 fn the_table_has_the_newest_first_and_what_ended_long_ago_only_on_request() {
     let (fresh, old) = (completed(0xaa, 3_500_000), completed(0xbb, 3_700_000));
-    let stand = center_showing(&[old.clone(), fresh.clone(), awaiting()]);
+    let mut open = completed(0xcc, 7_200_000);
+    open.report.state = State::Approved { round: Round::FIRST };
+    let stand = center_showing(&[old.clone(), open.clone(), fresh.clone(), awaiting()]);
     let page = stand.run(&["proposals"]).out;
     let lines: Vec<&str> = page.lines().collect();
     let cells =
         |line: &str| line.split("  ").filter(|c| !c.is_empty()).map(str::trim).map(str::to_owned).collect();
-    let rows: Vec<Vec<String>> = lines[..3].iter().copied().map(cells).collect();
+    let rows: Vec<Vec<String>> = lines[..4].iter().copied().map(cells).collect();
     let what = "valve-food-forest open 20 min, pump-main-01 start 20 min";
     assert_eq!(rows[0], ["id", "home", "state", "what", "card", "copied"]);
     assert_eq!(rows[1], ["2b8a75c7", "field-node", "awaiting_approval", what, "pass", "1.5 s ago"]);
     assert_eq!(rows[2], ["aaaaaaaa", "field-node", "completed", what, "-", "-"]);
-    assert_eq!(lines[3..], ["", "1 that ended more than an hour ago is left out; --all shows it"]);
+    assert_eq!(
+        rows[3][..3],
+        ["cccccccc", "field-node", "approved"],
+        "what is open is shown however old it is"
+    );
+    assert_eq!(lines[4..], ["", "1 that ended more than an hour ago is left out; --all shows it"]);
     let all = stand.json(&["proposals", "--all"]);
     let ids: Vec<&str> =
         all["proposals"].as_array().unwrap().iter().map(|v| v["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, [awaiting().report.id, fresh.report.id, old.report.id].map(|id| id.to_string()));
-    assert_eq!(stand.json(&["proposals"])["proposals"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        ids,
+        [awaiting().report.id, fresh.report.id, old.report.id, open.report.id].map(|id| id.to_string())
+    );
+    assert_eq!(stand.json(&["proposals"])["proposals"].as_array().unwrap().len(), 3);
     let said = center_showing(&[]).run(&["proposals"]);
     assert_eq!(said.out.trim(), "nothing is proposed; see `clawmesh propose --help`");
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::scene::{MESH, ann, asked_id, awaiting, center, center_showing, key_file, owner, status, unix_ms};
 use super::stand_in::StandIn;
 use crate::bad_input::expect_sentence;
-use crate::support::cli::{json_on, run_on};
+use crate::support::cli::{Said, json_on, run_on};
 
 const SITE: &str = include_str!("../../../assets/sites/farm.ron");
 const POLICY: &str = include_str!("../../../assets/sites/farm.policy.ron");
@@ -60,7 +60,7 @@ fn center_of_the_farm(with_policy: bool) -> (StandIn, Vec<Vec<u8>>) {
     (stand, envelopes)
 }
 
-fn propose(stand: &StandIn, args: &[&str]) -> crate::support::cli::Said {
+fn propose(stand: &StandIn, args: &[&str]) -> Said {
     let key = key_file(stand);
     stand.run(&[&["propose", "--key", &key], args].concat())
 }

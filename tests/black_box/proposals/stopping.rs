@@ -1,11 +1,15 @@
 //! `stop` and `rearm`: who has confirmed, who has not, and who says that it is safe again.
 
+use std::io::Read as _;
+use std::net::TcpListener;
+
 use clawmesh_authority::{MeshId, NodeId, RequestBody, request};
 use serde_json::{Value, json};
 
 use super::scene::{MESH, ann, center, center_showing, key_file, owner};
 use super::stand_in::StandIn;
 use crate::bad_input::{complaints, expect_sentence};
+use crate::support::cli::{Said, run_on};
 
 fn node(id: NodeId, name: &str, safe: &[&str], not_safe: &[&str], sentence: Option<&str>) -> Value {
     json!({
@@ -52,6 +56,8 @@ fn who_has_not_confirmed_a_stop_is_named_and_the_exit_code_tells() {
         "id": owner().id(), "name": null, "is_own": false, "stopped": false, "safe": [], "not_safe": [],
         "sentence": null,
     });
+    let mut unsure = open.clone();
+    (unsure["not_safe"], unsure["sentence"]) = (json!([]), "its journal has failed".into());
     let short = owner().id().short();
     for (nodes, row, words) in [
         (vec![away], "field-node  NO ", "field-node: it did not answer within 2 s; go there"),
@@ -60,6 +66,7 @@ fn who_has_not_confirmed_a_stop_is_named_and_the_exit_code_tells() {
             "field-node  yes      -     valve-flower",
             "not confirmed the stop: field-node; go there",
         ),
+        (vec![unsure], "field-node  yes ", "field-node: its journal has failed; go there"),
         (vec![unnamed], &*format!("{short}  NO "), &*format!("{short}; go there")),
         (vec![], "", "nobody has confirmed the stop; go there"),
     ] {
@@ -84,15 +91,37 @@ fn a_stop_that_does_not_get_out_says_so_first() {
         &stand.run(&["stop"]),
         &["clawmesh: the stop is not confirmed: ", "not like a clawmesh node"],
     );
-    let said = crate::support::cli::run_on(&stand.dir, &["stop"]);
+    let said = run_on(&stand.dir, &["stop"]);
     expect_sentence(&said, &["clawmesh: nothing was stopped: there is no node in "]);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", nobody.local_addr().unwrap());
     drop(nobody);
     let token = stand.folder.path().join("token");
     let args = ["stop", "--url", &url, "--token-file", token.to_str().unwrap()];
-    let said = crate::support::cli::run_on(&stand.dir, &args);
+    let said = run_on(&stand.dir, &args);
     expect_sentence(&said, &["clawmesh: the stop is not confirmed: no node answers at "]);
+}
+
+#[test]
+fn an_answer_that_gets_lost_is_no_answer_and_nobody_is_told_to_just_repeat_it() {
+    let stand = center_showing(&[]);
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", deaf.local_addr().unwrap());
+    let hangs_up = std::thread::Builder::new().name("deaf".to_owned()).spawn(move || {
+        // The head of the request is read, so that the end is no reset of an unread connection.
+        let (mut called, _) = deaf.accept().unwrap();
+        called.read(&mut [0; 4_096]).unwrap()
+    });
+    let token = stand.folder.path().join("token");
+    let said = run_on(&stand.dir, &["stop", "--url", &url, "--token-file", token.to_str().unwrap()]);
+    let words = [
+        "the stop is not confirmed: ",
+        "hung up before it answered",
+        "is not known",
+        "look before you repeat",
+    ];
+    expect_sentence(&said, &words);
+    assert!(hangs_up.unwrap().join().unwrap() > 0);
 }
 
 fn peer(first: u8, name: &str, liveness: &str, trusted: bool) -> Value {
@@ -118,7 +147,7 @@ fn center_among_others() -> StandIn {
     stand
 }
 
-fn rearm(stand: &StandIn, more: &[&str]) -> crate::support::cli::Said {
+fn rearm(stand: &StandIn, more: &[&str]) -> Said {
     let key = key_file(stand);
     stand.run(&[&["rearm", "--why", "the pipe is mended", "--key", &key], more].concat())
 }

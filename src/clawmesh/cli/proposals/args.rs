@@ -74,9 +74,9 @@ pub struct ShowArgs {
     pub target: Target,
 }
 
-/// Whose hand it is.
+/// Who signs.
 #[derive(Debug, Args)]
-pub struct Hand {
+pub struct Signer {
     /// Your key, which `clawmesh operator new` makes [default: clawmesh/operator.key in $XDG_CONFIG_HOME, or in
     /// ~/.config]
     #[arg(long, value_name = "FILE")]
@@ -97,9 +97,9 @@ pub struct ApproveArgs {
     /// Why, in your words
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
-    /// Whose hand it is
+    /// Who signs
     #[command(flatten)]
-    pub hand: Hand,
+    pub signer: Signer,
     /// Which node to ask, and how to answer
     #[command(flatten)]
     pub target: Target,
@@ -113,9 +113,9 @@ pub struct RejectArgs {
     /// Why, in your words
     #[arg(long, value_name = "TEXT")]
     pub why: String,
-    /// Whose hand it is
+    /// Who signs
     #[command(flatten)]
-    pub hand: Hand,
+    pub signer: Signer,
     /// Which node to ask, and how to answer
     #[command(flatten)]
     pub target: Target,
@@ -137,9 +137,9 @@ pub struct ProposeArgs {
     /// another one is refused
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
-    /// Whose hand it is
+    /// Who signs
     #[command(flatten)]
-    pub hand: Hand,
+    pub signer: Signer,
     /// Which node to ask, and how to answer
     #[command(flatten)]
     pub target: Target,
@@ -168,9 +168,9 @@ pub struct RearmArgs {
     /// This node and every trusted one that is alive
     #[arg(long)]
     pub all: bool,
-    /// Whose hand it is
+    /// Who signs
     #[command(flatten)]
-    pub hand: Hand,
+    pub signer: Signer,
     /// Which node to tell, and how to answer
     #[command(flatten)]
     pub target: Target,

@@ -6,7 +6,7 @@ use clawmesh_authority::request::{self, Request};
 use clawmesh_authority::{Answer, AskKind, OperatorKey, ProposalId};
 use serde_json::{Value, json};
 
-use super::args::Hand;
+use super::args::Signer;
 use crate::cli::client::{Client, No};
 use crate::cli::table::plain;
 use crate::cli::terminal::{say, say_json};
@@ -28,8 +28,8 @@ pub type Answered = Result<Taken, No>;
 ///
 /// # Errors
 /// A sentence with the repair, when there is none or it cannot be used.
-pub fn key_of(hand: Hand) -> anyhow::Result<OperatorKey> {
-    Ok(operator_key::load(&operator_key::locate(hand.key)?)?)
+pub fn key_of(signer: Signer) -> anyhow::Result<OperatorKey> {
+    Ok(operator_key::load(&operator_key::locate(signer.key)?)?)
 }
 
 /// Signs a request and brings it to its owner, by way of the node that is asked.

@@ -42,7 +42,7 @@ pub fn approve(state_dir: Option<PathBuf>, args: ApproveArgs) -> anyhow::Result<
     if let Some(seen) = &args.card {
         is_as_seen(&card, seen, &view.report)?;
     }
-    let key = key_of(args.hand)?;
+    let key = key_of(args.signer)?;
     if !args.yes && !is_confirmed(&client, view, &card, known.snapshot_age_ms)? {
         bail!("nothing was signed: only {YES:?} is a yes");
     }
@@ -66,7 +66,11 @@ fn is_confirmed(
         now_ms: unix_ms(),
     };
     complain(&look.question());
-    Ok(ask(&format!("\nShall it be done? Type {YES} to sign, anything else not to:")) == YES)
+    Ok(is_yes(&ask(&format!("\nShall it be done? Type {YES} to sign, anything else not to:"))))
+}
+
+fn is_yes(typed: &str) -> bool {
+    typed == YES
 }
 
 /// Says no. What nobody should do needs no look at its card.
@@ -74,7 +78,7 @@ pub fn reject(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<Ex
     let client = Client::new(state_dir, &args.target)?;
     let known = block_on(Proposals::of(&client))?;
     let offer = living(known.called(&args.id)?)?;
-    let key = key_of(args.hand)?;
+    let key = key_of(args.signer)?;
     answer(&client, &key, offer, Decision::Reject, Some(args.why), args.target.json)
 }
 
@@ -92,4 +96,17 @@ fn answer(
     }
     let signed = approval::seal(key, &approval);
     tell(&block_on(bring(client, AskKind::Approval, signed))?, json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_word_is_a_yes() {
+        assert!(is_yes("yes"));
+        for typed in ["", "y", "Yes", "YES", "yes please", "no", "yes\u{200b}"] {
+            assert!(!is_yes(typed), "{typed:?}");
+        }
+    }
 }

@@ -15,9 +15,9 @@ const SENSORS_MAX: usize = 16;
 
 /// A sensor that should speak for a proposal, and the node it is mounted on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Witness {
-    /// The sensor.
-    pub sensor: String,
+pub struct EvidenceSensor {
+    /// Its capability.
+    pub capability: String,
     /// The node; absent while the site does not say its id.
     pub node: Option<NodeId>,
 }
@@ -47,14 +47,15 @@ struct Envelope {
 
 /// The sensors that should speak for switching these actuators: those the policy names, or without a policy those about
 /// the zones behind them and the tanks before them.
-pub fn witnesses(actuators: &[&Actuator], plan: &Plan, policy: Option<&Policy>) -> Vec<Witness> {
+pub fn sensors_for(actuators: &[&Actuator], plan: &Plan, policy: Option<&Policy>) -> Vec<EvidenceSensor> {
     let named: Vec<(&str, &str)> = match policy {
         Some(policy) => actuators.iter().flat_map(|actuator| by_policy(actuator, policy)).collect(),
         None => actuators.iter().flat_map(|actuator| by_plan(actuator, plan)).collect(),
     };
     let mut seen = BTreeSet::new();
     let once = named.into_iter().filter(|(sensor, _)| seen.insert(*sensor));
-    once.map(|(sensor, node)| Witness { sensor: sensor.to_owned(), node: id_of(node, plan) }).collect()
+    once.map(|(sensor, node)| EvidenceSensor { capability: sensor.to_owned(), node: id_of(node, plan) })
+        .collect()
 }
 
 fn by_policy<'a>(actuator: &Actuator, policy: &'a Policy) -> Vec<(&'a str, &'a str)> {
@@ -80,37 +81,37 @@ fn id_of(node: &str, plan: &Plan) -> Option<NodeId> {
     entry.id.as_deref()?.parse().ok()
 }
 
-/// Asks a node for the newest signed readings of the witnesses.
-pub async fn gather(client: &Client, witnesses: &[Witness]) -> anyhow::Result<Evidence> {
+/// Asks a node for the newest signed readings of the sensors.
+pub async fn gather(client: &Client, sensors: &[EvidenceSensor]) -> anyhow::Result<Evidence> {
     let asked: Vec<String> =
-        witnesses.iter().take(SENSORS_MAX).map(|witness| format!("sensor={}", witness.sensor)).collect();
+        sensors.iter().take(SENSORS_MAX).map(|sensor| format!("sensor={}", sensor.capability)).collect();
     if asked.is_empty() {
         return Ok(Evidence::default());
     }
     let found: Found = client.get(&format!("/api/evidence?{}", asked.join("&"))).await?;
-    chosen(witnesses, &found)
+    chosen(sensors, &found)
 }
 
-/// One envelope a witness, of the node it is mounted on; an envelope with readings of several witnesses is taken once.
-fn chosen(witnesses: &[Witness], found: &Found) -> anyhow::Result<Evidence> {
+/// One envelope a sensor, of the node it is mounted on; an envelope with readings of several sensors is taken once.
+fn chosen(sensors: &[EvidenceSensor], found: &Found) -> anyhow::Result<Evidence> {
     let mut evidence = Evidence::default();
-    for witness in witnesses {
+    for sensor in sensors {
         let speaks = |envelope: &&Envelope| {
-            envelope.sensor == witness.sensor && witness.node.is_none_or(|node| node == envelope.node)
+            envelope.sensor == sensor.capability && sensor.node.is_none_or(|node| node == envelope.node)
         };
         let Some(envelope) = found.envelopes.iter().find(speaks) else {
-            evidence.missing.push(witness.sensor.clone());
+            evidence.missing.push(sensor.capability.clone());
             continue;
         };
         let bytes = bytes_of(&envelope.envelope)
-            .with_context(|| format!("the reading of {} is no hexadecimal text", witness.sensor))?;
+            .with_context(|| format!("the reading of {} is no hexadecimal text", sensor.capability))?;
         if evidence.envelopes.contains(&bytes) {
             continue;
         }
         if evidence.envelopes.len() < EVIDENCE_MAX && bytes.len() <= EVIDENCE_BYTES_MAX {
             evidence.envelopes.push(bytes);
         } else {
-            evidence.missing.push(witness.sensor.clone());
+            evidence.missing.push(sensor.capability.clone());
         }
     }
     Ok(evidence)
@@ -140,28 +141,28 @@ mod tests {
         (plan, policy_file::examine(Path::new("policy.ron"), POLICY, None).0.unwrap())
     }
 
-    fn witnesses_of(parts: &[&str], with_policy: bool) -> Vec<String> {
+    fn sensors_named_for(parts: &[&str], with_policy: bool) -> Vec<String> {
         let (plan, policy) = farm();
         let is_meant = |actuator: &&Actuator| parts.contains(&actuator.of.as_str());
         let actuators: Vec<&Actuator> = plan.actuators.iter().filter(is_meant).collect();
-        let found = witnesses(&actuators, &plan, with_policy.then_some(&policy));
-        assert!(found.iter().all(|witness| witness.node == Some(OWNER)), "{found:?}");
-        found.into_iter().map(|witness| witness.sensor).collect()
+        let found = sensors_for(&actuators, &plan, with_policy.then_some(&policy));
+        assert!(found.iter().all(|sensor| sensor.node == Some(OWNER)), "{found:?}");
+        found.into_iter().map(|sensor| sensor.capability).collect()
     }
 
     #[test]
     fn the_policy_names_who_speaks_and_without_one_the_zone_and_the_tank_do() {
         let (soil, tank) = ("sensor:soil-moisture:food-forest", "sensor:tank-level:tank-01");
         let both = ["pump-main-01", "valve-food-forest"];
-        assert_eq!(witnesses_of(&both, true), [tank, soil]);
-        assert_eq!(witnesses_of(&["valve-food-forest"], true), [soil]);
-        assert_eq!(witnesses_of(&["valve-food-forest"], false), [tank, soil]);
-        assert_eq!(witnesses_of(&["pump-main-01"], false), [tank]);
-        assert_eq!(witnesses_of(&both, false), [tank, soil]);
+        assert_eq!(sensors_named_for(&both, true), [tank, soil]);
+        assert_eq!(sensors_named_for(&["valve-food-forest"], true), [soil]);
+        assert_eq!(sensors_named_for(&["valve-food-forest"], false), [tank, soil]);
+        assert_eq!(sensors_named_for(&["pump-main-01"], false), [tank]);
+        assert_eq!(sensors_named_for(&both, false), [tank, soil]);
     }
 
-    fn witness(sensor: &str) -> Witness {
-        Witness { sensor: sensor.to_owned(), node: Some(OWNER) }
+    fn mounted(sensor: &str) -> EvidenceSensor {
+        EvidenceSensor { capability: sensor.to_owned(), node: Some(OWNER) }
     }
 
     fn envelope(sensor: &str, node: NodeId, hex: &str) -> Envelope {
@@ -177,7 +178,7 @@ mod tests {
             envelope("b", OWNER, "00AB"),
             envelope("c", stranger, "ee"),
         ];
-        let evidence = chosen(&["a", "b", "c", "d"].map(witness), &Found { envelopes }).unwrap();
+        let evidence = chosen(&["a", "b", "c", "d"].map(mounted), &Found { envelopes }).unwrap();
         assert_eq!(evidence.envelopes, [[0x00, 0xab]]);
         assert_eq!(evidence.missing, ["c", "d"]);
     }
@@ -188,15 +189,15 @@ mod tests {
         let envelopes =
             names.iter().enumerate().map(|(at, name)| envelope(name, OWNER, &format!("{at:02x}")));
         let found = Found { envelopes: envelopes.collect() };
-        let witnesses: Vec<Witness> = names.iter().map(|name| witness(name)).collect();
-        let evidence = chosen(&witnesses, &found).unwrap();
+        let sensors: Vec<EvidenceSensor> = names.iter().map(|name| mounted(name)).collect();
+        let evidence = chosen(&sensors, &found).unwrap();
         assert_eq!((evidence.envelopes.len(), evidence.missing), (EVIDENCE_MAX, vec!["s8".to_owned()]));
         let large = "00".repeat(EVIDENCE_BYTES_MAX + 1);
         let large = Found { envelopes: vec![envelope("a", OWNER, &large)] };
-        assert_eq!(chosen(&[witness("a")], &large).unwrap().missing, ["a"]);
+        assert_eq!(chosen(&[mounted("a")], &large).unwrap().missing, ["a"]);
         for damaged in ["0", "0g", "é"] {
             let found = Found { envelopes: vec![envelope("a", OWNER, damaged)] };
-            assert!(chosen(&[witness("a")], &found).is_err(), "{damaged}");
+            assert!(chosen(&[mounted("a")], &found).is_err(), "{damaged}");
         }
     }
 }

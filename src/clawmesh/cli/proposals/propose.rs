@@ -16,12 +16,12 @@ use clawmesh_twin::site::Plan;
 
 use super::args::{ProposeArgs, RejectArgs};
 use super::bring::{bring_request, key_of, tell};
-use super::evidence::{gather, witnesses};
+use super::evidence::{gather, sensors_for};
 use super::find::{Proposals, names_node};
 use crate::cli::client::{Client, block_on};
 use crate::cli::table::plain;
 use crate::cli::terminal::{complain, say};
-use crate::cli::wording::steps::{self, Wish};
+use crate::cli::wording::steps::{self, TypedStep};
 use crate::config::site_file::SiteFile;
 use crate::config::state_dir::StateDir;
 use crate::config::{policy_file, site_file};
@@ -38,16 +38,16 @@ pub fn run(state_dir: Option<PathBuf>, args: ProposeArgs) -> anyhow::Result<Exit
         format!("the site has no `plan`, so nobody owns anything there: {}", dir.site_file().display())
     })?;
     let policy = policy_file::load(&dir.policy_file(), &site)?;
-    let wishes: Vec<Wish<'_>> =
+    let typed: Vec<TypedStep<'_>> =
         args.steps.iter().map(|step| steps::read(step, plan)).collect::<Result<_, _>>()?;
-    let owner = owner_of(&wishes, plan, args.node.as_deref())?;
+    let owner = owner_of(&typed, plan, args.node.as_deref())?;
     let steps: Vec<Step> =
-        wishes.iter().map(|wish| step_of(wish, policy.as_ref(), args.length)).collect::<Result<_, _>>()?;
-    let key = key_of(args.hand)?;
+        typed.iter().map(|step| step_of(step, policy.as_ref(), args.length)).collect::<Result<_, _>>()?;
+    let key = key_of(args.signer)?;
     let client = Client::new(state_dir, &args.target)?;
     let status: Status = block_on(client.get("/api/status"))?;
-    let actuators: Vec<_> = wishes.iter().map(|wish| wish.actuator).collect();
-    let evidence = block_on(gather(&client, &witnesses(&actuators, plan, policy.as_ref())))?;
+    let actuators: Vec<_> = typed.iter().map(|step| step.actuator).collect();
+    let evidence = block_on(gather(&client, &sensors_for(&actuators, plan, policy.as_ref())))?;
     let made = Hlc { wall_ms: unix_ms(), logical: 0 };
     let mesh = MeshId::of_name(&status.node.mesh);
     let proposal = Proposal {
@@ -74,10 +74,10 @@ pub fn run(state_dir: Option<PathBuf>, args: ProposeArgs) -> anyhow::Result<Exit
 }
 
 /// The one node that owns everything that is to be moved.
-fn owner_of(wishes: &[Wish<'_>], plan: &Plan, meant: Option<&str>) -> anyhow::Result<NodeId> {
-    let [first, others @ ..] = wishes else { bail!("there is nothing to propose") };
+fn owner_of(typed: &[TypedStep<'_>], plan: &Plan, meant: Option<&str>) -> anyhow::Result<NodeId> {
+    let [first, others @ ..] = typed else { bail!("there is nothing to propose") };
     let name = &first.actuator.owner;
-    if let Some(other) = others.iter().find(|wish| wish.actuator.owner != *name) {
+    if let Some(other) = others.iter().find(|step| step.actuator.owner != *name) {
         bail!(
             "{} belongs to {name} and {} to {}; propose to one owner at a time",
             first.actuator.of,
@@ -104,10 +104,10 @@ fn owner_of(wishes: &[Wish<'_>], plan: &Plan, meant: Option<&str>) -> anyhow::Re
 
 /// The step with everything that has to be said with it. The policy knows what lasts; without one whatever does not
 /// switch off does.
-fn step_of(wish: &Wish<'_>, policy: Option<&Policy>, length: Option<Duration>) -> anyhow::Result<Step> {
+fn step_of(step: &TypedStep<'_>, policy: Option<&Policy>, length: Option<Duration>) -> anyhow::Result<Step> {
     let lasts = match policy {
-        Some(policy) => wish.rule(policy)?.parameters.contains_key(FOR_S),
-        None => !WITHOUT_AN_END.contains(&wish.operation),
+        Some(policy) => step.rule(policy)?.parameters.contains_key(FOR_S),
+        None => !WITHOUT_AN_END.contains(&step.operation),
     };
     let length = match (lasts, length) {
         (false, _) => None,
@@ -115,14 +115,14 @@ fn step_of(wish: &Wish<'_>, policy: Option<&Policy>, length: Option<Duration>) -
         (true, None) => {
             bail!(
                 "{}={} has to end by itself; say when, for example --for 20m",
-                wish.actuator.of,
-                wish.operation
+                step.actuator.of,
+                step.operation
             )
         }
     };
     Ok(Step {
-        actuator: Capability::new(&wish.actuator.capability)?,
-        operation: wish.operation.to_owned(),
+        actuator: Capability::new(&step.actuator.capability)?,
+        operation: step.operation.to_owned(),
         parameters: length.into_iter().collect(),
     })
 }
@@ -147,7 +147,7 @@ pub fn withdraw(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<
     let client = Client::new(state_dir, &args.target)?;
     let known = block_on(Proposals::of(&client))?;
     let view = known.called(&args.id)?;
-    let key = key_of(args.hand)?;
+    let key = key_of(args.signer)?;
     let status: Status = block_on(client.get("/api/status"))?;
     let request = Request {
         mesh: MeshId::of_name(&status.node.mesh),

@@ -23,7 +23,7 @@ pub fn run(state_dir: Option<PathBuf>, args: RearmArgs) -> anyhow::Result<ExitCo
     let client = Client::new(state_dir, &args.target)?;
     let status: Status = block_on(client.get("/api/status"))?;
     let nodes = block_on(meant(&client, &status, args.node.as_deref(), args.all))?;
-    let key = key_of(args.hand)?;
+    let key = key_of(args.signer)?;
     let mesh = MeshId::of_name(&status.node.mesh);
     let outcomes: Vec<(&Reachable, Outcome)> =
         nodes.iter().map(|node| (node, block_on(rearm(&client, &key, mesh, node, &args.why)))).collect();

@@ -9,7 +9,7 @@ use crate::cli::table::plain;
 
 /// What somebody wants one actuator to be told.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish<'a> {
+pub struct TypedStep<'a> {
     /// The actuator, as the site has it.
     pub actuator: &'a Actuator,
     /// The operation, as it was typed.
@@ -20,7 +20,7 @@ pub struct Wish<'a> {
 ///
 /// # Errors
 /// A sentence with what could have been meant.
-pub fn read<'a>(text: &'a str, plan: &'a Plan) -> anyhow::Result<Wish<'a>> {
+pub fn read<'a>(text: &'a str, plan: &'a Plan) -> anyhow::Result<TypedStep<'a>> {
     let (name, operation) = text
         .split_once('=')
         .with_context(|| format!("{text:?} is no step; write what and how, for example valve-flower=open"))?;
@@ -30,10 +30,10 @@ pub fn read<'a>(text: &'a str, plan: &'a Plan) -> anyhow::Result<Wish<'a>> {
         plan.actuators.iter().find(is_meant).with_context(|| {
             format!("{name:?} is nothing that this site switches; it switches {}", known())
         })?;
-    Ok(Wish { actuator, operation })
+    Ok(TypedStep { actuator, operation })
 }
 
-impl Wish<'_> {
+impl TypedStep<'_> {
     /// What the policy says about it.
     ///
     /// # Errors
