@@ -1,5 +1,6 @@
 //! The binary from outside: what people type, what they get, what survives. It knows the command line and the
-//! files of a state dir, and of the crates only what an attacker with the journal file could use.
+//! files of a state dir, and of the crates only what an attacker with the journal file could use, and what an owner uses
+//! to judge what was signed.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -12,6 +13,7 @@ mod json;
 mod kill;
 mod operators;
 mod plant;
+mod proposals;
 mod replay;
 mod running;
 mod simulate;

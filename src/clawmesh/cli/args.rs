@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::operator_args::OperatorCommand;
+use super::proposals::args::ProposalCommand;
 use crate::config::node_file::NodeFile;
 
 /// A mesh-first runtime for field operations.
@@ -64,6 +65,9 @@ pub enum Command {
     /// Make the key of a person, and enroll people at the console of a node
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// What is proposed, and what people answer
+    #[command(flatten)]
+    Proposals(ProposalCommand),
 }
 
 /// Looking at a site.
@@ -283,7 +287,8 @@ impl SettingArgs {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// Reads `30s` or `5m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|fault| format!("{fault}; write for example 30s or 5m"))
 }
 

@@ -1,21 +1,44 @@
 //! Asking a running node over its gateway.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use reqwest::redirect::Policy;
-use reqwest::{StatusCode, Url};
+use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::args::Target;
+use super::table::plain;
 use crate::config::durable_file::read_bounded;
 use crate::config::state_dir::StateDir;
 use crate::config::token::{self, GatewayToken};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer may take that waits for a journal, and maybe for another node.
+const PATIENCE_TO_ACT: Duration = Duration::from_secs(20);
+
+/// An answer that says no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct No {
+    /// The code, for programs.
+    pub code: String,
+    /// The rule that said no, when it was the owner of an actuator.
+    pub rule: Option<String>,
+    /// What happened and what to do.
+    pub sentence: String,
+}
+
+impl fmt::Display for No {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = self.rule.as_ref().map(|rule| format!(" by {}", plain(rule))).unwrap_or_default();
+        write!(f, "{}{by}: {}", plain(&self.code), plain(&self.sentence))
+    }
+}
 
 /// A gateway and the token that opens it.
 pub struct Client {
@@ -65,20 +88,62 @@ impl Client {
 
     /// Asks for `path` and reads the answer.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(self.token.reveal());
-        let response = request.send().await.map_err(|fault| self.unreachable(&fault))?;
-        let status = response.status();
-        let body = response.bytes().await.map_err(|fault| self.unreachable(&fault))?;
+        let request = self.http.get(format!("{}{path}", self.url));
+        let (status, body) = self.send(request).await.map_err(|fault| self.unreachable(&fault))?;
         if status == StatusCode::OK {
-            return serde_json::from_slice(&body).with_context(|| {
-                format!("{} answers, but not like a clawmesh node of this version", self.url)
-            });
+            return self.read(&body);
         }
         let sentence = serde_json::from_slice::<serde_json::Value>(&body)
             .ok()
             .and_then(|answer| answer.get("sentence")?.as_str().map(str::to_owned))
             .unwrap_or_else(|| format!("it answered {status}"));
         bail!("{}: {sentence}", self.url)
+    }
+
+    /// Brings `body` to `path` and reads the answer; a refusal is one.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<Result<T, No>> {
+        let request = self.http.post(format!("{}{path}", self.url)).timeout(PATIENCE_TO_ACT);
+        let request = request.header(reqwest::header::CONTENT_TYPE, content_type).body(body);
+        let (status, body) = self.send(request).await.map_err(|fault| self.without_answer(&fault))?;
+        if status == StatusCode::OK {
+            return self.read(&body).map(Ok);
+        }
+        match serde_json::from_slice(&body) {
+            Ok(no) => Ok(Err(no)),
+            Err(_) => bail!("{}: it answered {status}", self.url),
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> reqwest::Result<(StatusCode, Vec<u8>)> {
+        let response = request.bearer_auth(self.token.reveal()).send().await?;
+        let status = response.status();
+        Ok((status, response.bytes().await?.to_vec()))
+    }
+
+    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> anyhow::Result<T> {
+        let read = serde_json::from_slice(body);
+        read.with_context(|| format!("{} answers, but not like a clawmesh node of this version", self.url))
+    }
+
+    /// What was brought may have arrived although no answer came back.
+    fn without_answer(&self, fault: &reqwest::Error) -> anyhow::Error {
+        if fault.is_connect() {
+            return nobody_at(&self.url);
+        }
+        let what = if fault.is_timeout() {
+            format!("did not answer within {} s", PATIENCE_TO_ACT.as_secs())
+        } else {
+            "hung up before it answered".to_owned()
+        };
+        anyhow::anyhow!(
+            "{} {what}; whether it took what was asked is not known, so look before you repeat it",
+            self.url
+        )
     }
 
     fn unreachable(&self, fault: &reqwest::Error) -> anyhow::Error {

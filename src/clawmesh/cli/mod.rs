@@ -16,6 +16,7 @@ mod operator_args;
 mod peers;
 mod plant;
 mod progress;
+mod proposals;
 mod replay;
 mod simulate;
 mod site;
@@ -23,6 +24,7 @@ mod start;
 mod status;
 mod table;
 mod terminal;
+mod wording;
 mod world;
 
 use std::process::ExitCode;
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Config(ConfigCommand::Show(args)) => config_show::run(cli.state_dir, args),
         Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),
         Command::Operator(command) => operator::run(cli.state_dir, command),
+        Command::Proposals(command) => proposals::run(cli.state_dir, command),
     };
     outcome.unwrap_or_else(|fault| {
         terminal::complain(&format!("clawmesh: {fault:#}"));

@@ -1,6 +1,6 @@
 //! The terminal: the one place that writes to standard output and standard error.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead, IsTerminal as _, Write as _};
 use std::process::{Command, Stdio};
 
 /// Writes `text` and a line end to standard output. A reader that went away is no reason to fail.
@@ -31,6 +31,29 @@ pub fn say_to_person(text: &str) {
     }
 }
 
+/// The longest answer to a question, in bytes.
+const ANSWER_BYTES_MAX: u64 = 256;
+
+/// True when a person can be asked: they see standard error and type on standard input.
+pub fn is_attended() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks on standard error, so that standard output stays free for the answer of a command, and reads what is typed; an
+/// end of the input is an empty answer.
+pub fn ask(question: &str) -> String {
+    let mut terminal = std::io::stderr().lock();
+    let _ = write!(terminal, "{question} ").and_then(|()| terminal.flush());
+    first_line(std::io::stdin().lock())
+}
+
+/// What stands before the first line end, without blanks around it; of a longer line only its beginning.
+fn first_line(typed: impl BufRead) -> String {
+    let mut line = Vec::new();
+    let _ = typed.take(ANSWER_BYTES_MAX).read_until(b'\n', &mut line);
+    String::from_utf8_lossy(&line).trim().to_owned()
+}
+
 /// How many lines the terminal has, as `stty` tells; where nobody can tell, as many as terminals once had.
 pub fn height() -> usize {
     const USUAL: usize = 24;
@@ -38,4 +61,19 @@ pub fn height() -> usize {
     let size = asked.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned()).unwrap_or_default();
     let lines = size.split_whitespace().next().and_then(|lines| lines.parse().ok());
     lines.filter(|lines| *lines > 0).unwrap_or(USUAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_one_line_and_never_an_endless_one() {
+        for (typed, answer) in
+            [("yes\n", "yes"), (" yes \r\n", "yes"), ("", ""), ("\nyes\n", ""), ("no\nyes", "no")]
+        {
+            assert_eq!(first_line(typed.as_bytes()), answer);
+        }
+        assert_eq!(first_line(std::io::BufReader::new(std::io::repeat(b'y'))).len(), 256);
+    }
 }

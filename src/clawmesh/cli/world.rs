@@ -144,7 +144,7 @@ mod tests {
             }],
             "actuators": [{
                 "actuator": "actuator:valve:main", "position": null, "answers": true, "local_control": true,
-                "unsafe_because": null, "since_ms": 1_000,
+                "is_safe": false, "unsafe_because": null, "since_ms": 1_000,
             }],
             "beliefs": [{
                 "key": "gate", "value": "open", "unit": null, "age_ms": 1_000, "tier": "T1", "source": id,

@@ -3,13 +3,11 @@
 //! Invariant: nothing is proposed and nothing is moved; the same question about the same world gives the same card.
 //! Not here: the model (`twin`), cards of proposals, which their owner makes.
 
-mod card;
-
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clawmesh_authority::{Capability, ContentHash, Policy, Setpoint};
 use clawmesh_core::site::{Sight, limits_of, snapshot_of, switch_state};
 use clawmesh_gateway::World;
@@ -23,6 +21,7 @@ use serde::Serialize;
 use super::args::SimulateArgs;
 use super::client::{Client, block_on};
 use super::terminal::{say, say_json};
+use super::wording::{card, steps};
 use super::world::warn_of_stall;
 use crate::config::policy_file;
 use crate::config::site_file::{self, SiteFile};
@@ -102,26 +101,11 @@ fn position(world: &World, actuator: &Capability) -> Option<Setpoint> {
     }
 }
 
-/// `valve-flower=open`: the part of the site, and what the policy knows it can be told.
+/// The step that was typed, as the policy knows it.
 fn step_of(text: &str, plan: &Plan, policy: &Policy, length: Duration) -> anyhow::Result<Step> {
-    let (name, operation) = text
-        .split_once('=')
-        .with_context(|| format!("{text:?} is no step; write what and how, for example valve-flower=open"))?;
-    let known = || plan.actuators.iter().map(|actuator| actuator.of.as_str()).collect::<Vec<_>>().join(", ");
-    let actuator = plan
-        .actuators
-        .iter()
-        .find(|actuator| actuator.of.as_str() == name || actuator.capability == name)
-        .with_context(|| format!("{name:?} is nothing that this site switches; it switches {}", known()))?;
-    let rules = Capability::new(&actuator.capability).ok();
-    let rules = rules.and_then(|capability| policy.rules_of(&capability));
-    let rules = rules.with_context(|| format!("the policy has no rules for {}", actuator.capability))?;
-    let operation = rules.operations.get(operation).with_context(|| {
-        let known: Vec<&str> = rules.operations.keys().map(String::as_str).collect();
-        format!("{name} knows no {operation:?}, it knows {}", known.join(", "))
-    })?;
-    let act = Act::Switch { state: switch_state(operation.brings), for_s: length.as_secs_f64() };
-    Ok(Step { of: actuator.of.clone(), act })
+    let step = steps::read(text, plan)?;
+    let act = Act::Switch { state: switch_state(step.rule(policy)?.brings), for_s: length.as_secs_f64() };
+    Ok(Step { of: step.actuator.of.clone(), act })
 }
 
 /// At least as far as the steps last, and half as far again, so that their end is seen; a day at most.

@@ -1,0 +1,177 @@
+//! The commands and options around proposals, and the help that teaches them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::args::{Target, duration};
+
+/// Proposals, and what people answer.
+#[derive(Debug, Subcommand)]
+pub enum ProposalCommand {
+    /// Show what is proposed, newest first
+    #[command(
+        after_help = "Example:\n  clawmesh proposals          those that are open, or ended within the hour\n  \
+                            clawmesh show 2b8a75c7      everything about one of them"
+    )]
+    Proposals(ProposalsArgs),
+    /// Show everything about one proposal: why, what, its story, its card, and who has approved it
+    #[command(after_help = "Example:\n  clawmesh show 2b8a75c7")]
+    Show(ShowArgs),
+    /// Say yes to a proposal, with your own key, after you have seen its card
+    ///
+    /// Shows the card and asks. The answer is to this one offer and this one card: when either changes, it counts for
+    /// nothing. A program cannot say yes; with --yes a person tells which card they have seen.
+    #[command(after_help = "Example:\n  clawmesh approve 2b8a75c7\n  \
+                            clawmesh approve 2b8a75c7 --yes --card c0319ddb --why \"seen, the bed is dry\"")]
+    Approve(ApproveArgs),
+    /// Say no to a proposal, with your own key
+    #[command(after_help = "Example:\n  clawmesh reject 2b8a75c7 --why \"it rains this evening\"")]
+    Reject(RejectArgs),
+    /// Ask the owner of an actuator to move it; it is simulated and offered before anything moves
+    ///
+    /// All steps are for one owner. The newest signed readings that speak for it are attached: those that the policy of
+    /// the state dir names, or without one those about the zones and tanks that hang on these parts. `for_s` goes with
+    /// every step whose operation the policy knows it for, or without a policy with every step but `close` and `stop`.
+    #[command(
+        after_help = "Example:\n  clawmesh propose valve-food-forest=open pump-main-01=start --for 20m \
+                            --why \"the food forest is dry\""
+    )]
+    Propose(ProposeArgs),
+    /// Take a proposal back before it is carried out
+    #[command(after_help = "Example:\n  clawmesh withdraw 2b8a75c7 --why \"it rains\"")]
+    Withdraw(RejectArgs),
+    /// Stop everything, now: every actuator of every node goes to its safe state and stays there
+    ///
+    /// Needs no key and asks nothing. It stays until a person ends it with `clawmesh rearm`, also over a restart.
+    #[command(after_help = "Example:\n  clawmesh stop\n  clawmesh stop --why \"smoke in the pump house\"")]
+    Stop(StopArgs),
+    /// End the stop, with your own key, once it is safe again; nothing that ran before goes on by itself
+    #[command(after_help = "Example:\n  clawmesh rearm --why \"the pipe is mended\"\n  \
+                            clawmesh rearm --why \"the pipe is mended\" --node field-node")]
+    Rearm(RearmArgs),
+}
+
+/// `proposals`
+#[derive(Debug, Args)]
+pub struct ProposalsArgs {
+    /// Also those that ended more than an hour ago
+    #[arg(long)]
+    pub all: bool,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `show`
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The proposal, by its id or at least 8 characters of it
+    pub id: String,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Who signs.
+#[derive(Debug, Args)]
+pub struct Signer {
+    /// Your key, which `clawmesh operator new` makes [default: clawmesh/operator.key in $XDG_CONFIG_HOME, or in
+    /// ~/.config]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+/// `approve`
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// The proposal, by its id or at least 8 characters of it
+    pub id: String,
+    /// Do not ask; --card says what you have seen
+    #[arg(long)]
+    pub yes: bool,
+    /// The hash of the card you have seen, or at least 8 characters of it; another card is not approved
+    #[arg(long, value_name = "HASH")]
+    pub card: Option<String>,
+    /// Why, in your words
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
+    /// Who signs
+    #[command(flatten)]
+    pub signer: Signer,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `reject` and `withdraw`
+#[derive(Debug, Args)]
+pub struct RejectArgs {
+    /// The proposal, by its id or at least 8 characters of it
+    pub id: String,
+    /// Why, in your words
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// Who signs
+    #[command(flatten)]
+    pub signer: Signer,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `propose`
+#[derive(Debug, Args)]
+pub struct ProposeArgs {
+    /// What is switched and how, in this order, for example `valve-food-forest=open pump-main-01=start`
+    #[arg(required = true, value_name = "STEP")]
+    pub steps: Vec<String>,
+    /// For how long, for example `20m`; needed by every step that lasts
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub length: Option<Duration>,
+    /// Why, in your words
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// The owner you mean, by its name at the site or at least 8 characters of its id; the site says who it is, and
+    /// another one is refused
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+    /// Who signs
+    #[command(flatten)]
+    pub signer: Signer,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `stop`
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// Why, in your words
+    #[arg(long, value_name = "TEXT", default_value = "somebody stopped it at the command line")]
+    pub why: String,
+    /// Which node to tell, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `rearm`
+#[derive(Debug, Args)]
+pub struct RearmArgs {
+    /// Why it is safe again, in your words
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// Another node than this one, by its name or at least 8 characters of its id
+    #[arg(long, value_name = "NAME", conflicts_with = "all")]
+    pub node: Option<String>,
+    /// This node and every trusted one that is alive
+    #[arg(long)]
+    pub all: bool,
+    /// Who signs
+    #[command(flatten)]
+    pub signer: Signer,
+    /// Which node to tell, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}

@@ -1,0 +1,112 @@
+//! `clawmesh approve` and `clawmesh reject`: a person answers an offer, with their own key.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clawmesh_authority::{Approval, AskKind, Decision, Offer, OperatorKey, approval};
+use clawmesh_core::publish::ProposalView;
+use clawmesh_gateway::Status;
+
+use super::args::{ApproveArgs, RejectArgs};
+use super::bring::{bring, key_of, tell};
+use super::find::Proposals;
+use super::offer::{CardRead, card_asked_about, is_as_seen, living};
+use super::page::Look;
+use crate::cli::client::{Client, block_on};
+use crate::cli::terminal::{ask, complain, is_attended};
+use crate::moments::unix_ms;
+
+/// The only word that is a yes.
+const YES: &str = "yes";
+
+/// Says yes to what was seen.
+pub fn approve(state_dir: Option<PathBuf>, args: ApproveArgs) -> anyhow::Result<ExitCode> {
+    let id = &args.id;
+    match (args.yes, &args.card) {
+        (true, None) => bail!(
+            "--yes skips the question, so say which card you have seen: `--card HASH`, \
+             with the hash that `clawmesh show {id}` prints"
+        ),
+        (false, _) if !is_attended() => bail!(
+            "nobody is at a terminal to be asked; say what you have seen: \
+             `clawmesh approve {id} --yes --card HASH`, with the hash that `clawmesh show {id}` prints"
+        ),
+        _ => {}
+    }
+    let client = Client::new(state_dir, &args.target)?;
+    let known = block_on(Proposals::of(&client))?;
+    let view = known.called(id)?;
+    let offer = living(view)?;
+    let card = card_asked_about(&view.report, offer)?;
+    if let Some(seen) = &args.card {
+        is_as_seen(&card, seen, &view.report)?;
+    }
+    let key = key_of(args.signer)?;
+    if !args.yes && !is_confirmed(&client, view, &card, known.snapshot_age_ms)? {
+        bail!("nothing was signed: only {YES:?} is a yes");
+    }
+    answer(&client, &key, offer, Decision::Approve, args.why, args.target.json)
+}
+
+/// Shows a person what they are asked, and asks.
+fn is_confirmed(
+    client: &Client,
+    view: &ProposalView,
+    card: &CardRead,
+    snapshot_age_ms: u64,
+) -> anyhow::Result<bool> {
+    let status: Status = block_on(client.get("/api/status"))?;
+    let look = Look {
+        view,
+        card: Some(card),
+        node: &status.node,
+        people: &status.people,
+        snapshot_age_ms,
+        now_ms: unix_ms(),
+    };
+    complain(&look.question());
+    Ok(is_yes(&ask(&format!("\nShall it be done? Type {YES} to sign, anything else not to:"))))
+}
+
+fn is_yes(typed: &str) -> bool {
+    typed == YES
+}
+
+/// Says no. What nobody should do needs no look at its card.
+pub fn reject(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<ExitCode> {
+    let client = Client::new(state_dir, &args.target)?;
+    let known = block_on(Proposals::of(&client))?;
+    let offer = living(known.called(&args.id)?)?;
+    let key = key_of(args.signer)?;
+    answer(&client, &key, offer, Decision::Reject, Some(args.why), args.target.json)
+}
+
+fn answer(
+    client: &Client,
+    key: &OperatorKey,
+    offer: &Offer,
+    decision: Decision,
+    why: Option<String>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let approval = Approval::answering(offer, decision, why, unix_ms());
+    if let Some(fault) = approval.fault() {
+        return Err(anyhow::Error::msg(fault));
+    }
+    let signed = approval::seal(key, &approval);
+    tell(&block_on(bring(client, AskKind::Approval, signed))?, json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_word_is_a_yes() {
+        assert!(is_yes("yes"));
+        for typed in ["", "y", "Yes", "YES", "yes please", "no", "yes\u{200b}"] {
+            assert!(!is_yes(typed), "{typed:?}");
+        }
+    }
+}

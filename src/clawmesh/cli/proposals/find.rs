@@ -1,0 +1,143 @@
+//! The proposals and nodes that a node knows, and the one of them that is meant.
+
+use std::collections::BTreeSet;
+
+use anyhow::bail;
+use clawmesh_authority::{NodeId, ProposalId};
+use clawmesh_core::publish::{NodeView, ProposalView};
+use clawmesh_gateway::Peers;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::client::Client;
+use crate::cli::table::plain;
+use crate::cli::world::warn_of_stall;
+
+/// A shorter beginning of an id or of a hash names nothing: too many others share it.
+pub const PREFIX_CHARACTERS_MIN: usize = 8;
+
+/// What `/api/proposals` answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proposals {
+    /// Milliseconds since the tick of the snapshot was shown; all ages are as of then.
+    pub snapshot_age_ms: u64,
+    /// Those whose home is the node that was asked, and copies of others.
+    pub proposals: Vec<ProposalView>,
+}
+
+impl Proposals {
+    /// Asks a node for them, and tells when its tick stands still.
+    pub async fn of(client: &Client) -> anyhow::Result<Self> {
+        let known: Self = client.get("/api/proposals").await?;
+        warn_of_stall(known.snapshot_age_ms);
+        Ok(known)
+    }
+
+    /// The one proposal whose id begins with `wanted`.
+    ///
+    /// # Errors
+    /// A sentence, when that is no beginning of an id, of none, or of several.
+    pub fn called(&self, wanted: &str) -> anyhow::Result<&ProposalView> {
+        let begins = beginning(wanted, "a proposal", "clawmesh proposals --all")?;
+        let begins_so = |view: &&ProposalView| view.report.id.to_string().starts_with(&begins);
+        let found: Vec<&ProposalView> = self.proposals.iter().filter(begins_so).collect();
+        match found[..] {
+            [one] => return Ok(one),
+            [] => bail!(
+                "no proposal known here has an id that begins with {wanted:?}; see `clawmesh proposals --all`"
+            ),
+            _ => {}
+        }
+        let ids: BTreeSet<ProposalId> = found.iter().map(|view| view.report.id).collect();
+        // What this node says of its own is no hearsay.
+        match found.iter().find(|view| view.is_own) {
+            Some(own) if ids.len() == 1 => Ok(own),
+            _ if ids.len() == 1 => {
+                bail!("several nodes claim to be the home of {wanted}; ask its owner with --url")
+            }
+            _ => {
+                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                bail!(
+                    "{} proposals have an id that begins with {wanted:?}; give more of it: {}",
+                    ids.len(),
+                    ids.join(", ")
+                )
+            }
+        }
+    }
+}
+
+/// A node that can be told something: the one that is asked, or one it trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reachable {
+    /// Its id.
+    pub id: NodeId,
+    /// What it calls itself, if it has said so.
+    pub name: Option<String>,
+    /// True for the one that is asked, and for others that are heard.
+    pub is_alive: bool,
+}
+
+impl Reachable {
+    /// The node that is asked.
+    pub fn own(node: &NodeView) -> Self {
+        Self { id: node.id, name: Some(node.name.clone()), is_alive: true }
+    }
+
+    /// The node that is asked and those it trusts; a stranger could call itself anything.
+    pub async fn all(client: &Client, node: &NodeView) -> anyhow::Result<Vec<Self>> {
+        let others: Peers = client.get("/api/peers").await?;
+        warn_of_stall(others.snapshot_age_ms);
+        let trusted = others.peers.into_iter().filter(|peer| peer.trusted && peer.id != node.id);
+        let others =
+            trusted.map(|peer| Self { id: peer.id, is_alive: peer.liveness == "alive", name: peer.name });
+        Ok([Self::own(node)].into_iter().chain(others).collect())
+    }
+
+    /// What people call it.
+    pub fn called(&self) -> String {
+        self.name.as_deref().map_or_else(|| self.id.short(), plain)
+    }
+}
+
+/// True when `wanted` is the name of a node, or the beginning of its id.
+pub fn names_node(wanted: &str, name: Option<&str>, id: NodeId) -> bool {
+    let begins = wanted.to_ascii_lowercase();
+    name == Some(wanted) || (begins.len() >= PREFIX_CHARACTERS_MIN && id.to_string().starts_with(&begins))
+}
+
+/// The one node that is called `wanted`.
+///
+/// # Errors
+/// A sentence, when none or several are.
+pub fn node_called<'a>(nodes: &'a [Reachable], wanted: &str) -> anyhow::Result<&'a Reachable> {
+    let is_meant = |node: &&Reachable| names_node(wanted, node.name.as_deref(), node.id);
+    let found: Vec<&Reachable> = nodes.iter().filter(is_meant).collect();
+    match found[..] {
+        [one] => Ok(one),
+        [] => bail!(
+            "no trusted node is called {wanted:?}; give its name or at least {PREFIX_CHARACTERS_MIN} characters of its id, \
+             see `clawmesh peers`"
+        ),
+        _ => {
+            let ids: Vec<String> = found.iter().map(|node| node.id.to_string()).collect();
+            bail!("{} nodes are called {wanted:?}; give the id of one: {}", ids.len(), ids.join(", "))
+        }
+    }
+}
+
+/// The beginning of an id or of a hash as somebody typed it, in lower case.
+///
+/// # Errors
+/// A sentence, when it is none or too short to name `what`; `listing` shows what there is.
+pub fn beginning(wanted: &str, what: &str, listing: &str) -> anyhow::Result<String> {
+    let begins = wanted.trim().to_ascii_lowercase();
+    if !begins.chars().all(|c| c.is_ascii_hexdigit()) {
+        bail!("{wanted:?} has characters other than 0-9 and a-f, so it cannot name {what}; see `{listing}`");
+    }
+    if begins.len() < PREFIX_CHARACTERS_MIN {
+        bail!(
+            "{wanted:?} is too short to name {what}; give at least {PREFIX_CHARACTERS_MIN} characters, see `{listing}`"
+        );
+    }
+    Ok(begins)
+}
