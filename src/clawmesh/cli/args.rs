@@ -167,6 +167,9 @@ pub struct ReplayArgs {
     /// Fail unless chain and every digest are as recorded
     #[arg(long)]
     pub verify: bool,
+    /// Run every simulation again too, and fail unless every card is as recorded
+    #[arg(long)]
+    pub resimulate: bool,
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,

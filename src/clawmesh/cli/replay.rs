@@ -26,7 +26,7 @@ struct Answer {
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let journal = journal_file(&args.journal);
     let begun = now();
-    let (rows, report) = replay(&journal)?;
+    let (rows, report) = replay(&journal, args.resimulate)?;
     let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let verified = report.difference.is_none();
     let answer = Answer { journal, rows, verified, elapsed_ms, report };
@@ -35,7 +35,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     } else {
         say(&page(&answer));
     }
-    let has_failed = args.verify && !verified;
+    let has_failed = (args.verify || args.resimulate) && !verified;
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -43,10 +43,10 @@ fn journal_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("journal.db") } else { path.to_owned() }
 }
 
-fn replay(journal: &Path) -> anyhow::Result<(u64, ReplayReport)> {
+fn replay(journal: &Path, resimulate: bool) -> anyhow::Result<(u64, ReplayReport)> {
     let reader = JournalReader::open(journal)?;
     let rows_in_all = reader.info()?.rows;
-    let mut replayer = Replayer::default();
+    let mut replayer = if resimulate { Replayer::resimulating() } else { Replayer::default() };
     let (mut rows, mut progress) = (0, Progress::begin());
     for row in reader.records() {
         let (sequence, _, record) = row?;
@@ -61,7 +61,8 @@ fn page(answer: &Answer) -> String {
     let ReplayReport { runs, ticks, inputs, digests_compared, total_digest, difference, .. } = &answer.report;
     let outcome = match difference {
         None => format!(
-            "verified: the chain holds and all {digests_compared} digests are equal{}",
+            "verified: the chain holds and all {digests_compared} digests are equal{}{}",
+            cards(answer.report.cards_compared),
             unproved(answer.report.inputs_after_last_digest)
         ),
         Some(difference) => differs(difference),
@@ -73,6 +74,14 @@ fn page(answer: &Answer) -> String {
         answer.rows,
         answer.elapsed_ms as f64 / 1_000.0,
     )
+}
+
+fn cards(compared: u64) -> String {
+    match compared {
+        0 => String::new(),
+        1 => "; 1 card was made again and is equal".to_owned(),
+        compared => format!("; {compared} cards were made again and are equal"),
+    }
 }
 
 /// What a killed run left behind its last digest is in the chain, and no more is known about it.

@@ -150,7 +150,10 @@ mod tests {
                 with(|now| now.tank_level_percent.get_mut(&name("tank")).unwrap().value = 64.9),
                 "went from 70.0 to 64.9",
             ),
-            (with(|now| now.tank_level_percent.get_mut(&name("tank")).unwrap().value = f64::NAN), "level of tank"),
+            (
+                with(|now| now.tank_level_percent.get_mut(&name("tank")).unwrap().value = f64::NAN),
+                "level of tank",
+            ),
             (with(|now| now.tank_level_percent.clear()), "nobody knows the level of tank"),
             (with(|now| now.moisture_percent.get_mut(&name("bed")).unwrap().value = 17.1), "moisture of bed"),
             (with(|now| drop(now.switched.insert(name("valve"), SwitchState::On))), "valve stands otherwise"),

@@ -9,6 +9,7 @@ mod domain;
 mod journal;
 mod kept;
 mod replayer;
+mod resimulate;
 mod systems;
 
 use bevy::prelude::*;

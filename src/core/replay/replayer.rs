@@ -6,8 +6,10 @@ use clawmesh_authority::envelope;
 use serde::Serialize;
 
 use super::journal::{DigestRecord, KeptRecord, Record};
+use super::resimulate::Again;
 use crate::intake::{InputBody, StampedInput};
 use crate::node::Core;
+use crate::proposals::SimulatorPort;
 use crate::settings::Settings;
 
 /// Inputs remembered to name the last ones before a difference.
@@ -37,6 +39,8 @@ pub struct ReplayReport {
     pub ticks: u64,
     /// Inputs fed again.
     pub inputs: u64,
+    /// Cards made again and compared; 0 unless that was asked for.
+    pub cards_compared: u64,
     /// Digests compared.
     pub digests_compared: u64,
     /// Inputs that came after the last digest of their run, as a run leaves them that was killed or still runs: nothing
@@ -53,6 +57,7 @@ pub struct ReplayReport {
 /// Takes the records of a journal in order. It has no edge: nothing but the journal feeds the world.
 #[derive(Default)]
 pub struct Replayer {
+    resimulates: bool,
     run: Option<Run>,
     report: ReplayReport,
     totals: blake3::Hasher,
@@ -61,6 +66,7 @@ pub struct Replayer {
 
 struct Run {
     core: Core,
+    again: Option<Again>,
     waiting: Vec<StampedInput>,
     equal_until_tick: u64,
     settings: Settings,
@@ -72,6 +78,12 @@ struct Run {
 }
 
 impl Replayer {
+    /// One that also runs every simulation again and compares the cards.
+    #[must_use]
+    pub fn resimulating() -> Self {
+        Self { resimulates: true, ..Self::default() }
+    }
+
     /// Takes one record. After a difference there is nothing left to compare, and records are ignored.
     ///
     /// # Errors
@@ -104,8 +116,14 @@ impl Replayer {
 
     fn start_run(&mut self, sequence: u64, settings: &Settings) {
         self.report.runs += 1;
+        let mut core = Core::replaying(settings.clone(), sequence + 1);
+        let again = Again::of(settings).filter(|_| self.resimulates).map(|(again, port)| {
+            core.world_mut().insert_resource(SimulatorPort(Box::new(port)));
+            again
+        });
         self.run = Some(Run {
-            core: Core::replaying(settings.clone(), sequence + 1),
+            core,
+            again,
             waiting: Vec::new(),
             equal_until_tick: settings.tick_before,
             settings: settings.clone(),
@@ -123,6 +141,16 @@ impl Replayer {
             return Err(format!("the input at sequence {sequence} stands at the wrong place"));
         }
         check_signature(&stamped, &run.settings)?;
+        if let Some(found) = run.card_differs(&stamped, &mut self.report.cards_compared) {
+            self.report.difference = Some(Difference {
+                sequence,
+                tick: stamped.tick,
+                equal_until_tick: run.equal_until_tick,
+                types: vec![found],
+                last_inputs: self.last_inputs.iter().cloned().collect(),
+            });
+            return Ok(());
+        }
         self.report.inputs += 1;
         self.report.inputs_after_last_digest += 1;
         run.inputs_after_digest += 1;
@@ -202,6 +230,18 @@ impl Replayer {
 }
 
 impl Run {
+    /// How a recorded card is not the one that the same question gives again.
+    fn card_differs(&self, stamped: &StampedInput, compared: &mut u64) -> Option<String> {
+        let InputBody::Simulated { proposal, round, outcome } = &stamped.input.body else { return None };
+        let again = self.again.as_ref()?.outcome(*proposal, *round);
+        *compared += 1;
+        match again {
+            Some(again) if again == *outcome => None,
+            Some(_) => Some(format!("card {} of {}", round.0, proposal.short())),
+            None => Some(format!("card {} of {}, which nobody ordered", round.0, proposal.short())),
+        }
+    }
+
     fn tick(&mut self) {
         self.core.feed(std::mem::take(&mut self.waiting));
         self.core.tick();
