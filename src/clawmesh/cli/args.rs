@@ -181,6 +181,9 @@ pub struct DemoArgs {
     /// Stop after this long, for example `30s`, then verify the recordings
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub length: Option<Duration>,
+    /// Play the operator too: approve the first proposal with a key made for it, and fail unless a sensor confirms it
+    #[arg(long)]
+    pub approve: bool,
     /// Keep the two state dirs in this empty or new folder
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,

@@ -35,9 +35,14 @@ impl Child {
         Ok(Self { id, name, dir, process: None })
     }
 
-    /// Gives it the shipped farm, in which these nodes have their places.
+    /// Gives it the farm of the demo, in which these nodes have their places.
     pub fn give_site(&self, nodes: &[(&str, NodeId)]) -> anyhow::Result<()> {
-        Ok(farm::create_missing(&self.dir, nodes)?)
+        Ok(farm::create_for_demo(&self.dir, nodes)?)
+    }
+
+    /// Where it keeps its things.
+    pub fn root(&self) -> &Path {
+        self.dir.root()
     }
 
     /// Starts the process with this command. It ends when we do, however we end: its standard input is a pipe of ours.

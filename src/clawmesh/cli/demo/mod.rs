@@ -5,33 +5,44 @@
 
 mod child;
 mod ending;
+mod person;
 mod show;
+mod story;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child as Process, Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clawmesh_authority::NodeId;
+use clawmesh_authority::{ContentHash, NodeId, ProposalId};
 use clawmesh_core::intake::LinkState;
 use clawmesh_gateway::{Status, World};
+use clawmesh_twin::card::Card;
 
 use super::args::DemoArgs;
 use super::client::{Client, block_on};
 use super::progress::Progress;
+use super::proposals::find::Proposals;
 use super::terminal::{complain, say};
+use super::wording;
 use crate::config::farm;
 use crate::moments::now;
 
 use child::Child;
 use ending::Ending;
+use person::Person;
+use story::Story;
 
 /// How long the two nodes may take to find each other.
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(100);
 const INTERRUPTED: &str = "interrupted before the recordings were verified";
 
-/// Runs the command. Success means: readings of both nodes were seen, and both recordings replay.
+/// How much faster than the wall the time of the plant runs, so that a minute shows what takes ten.
+const PLANT_SPEED: &str = "10";
+
+/// Runs the command. Success means: readings of both nodes were seen, both recordings replay, and with `--approve` a sensor
+/// confirmed what was approved.
 pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     // Before there is anything to tidy up.
     let ending = Ending::watch()?;
@@ -41,15 +52,31 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let nodes = [(farm::COMMAND_CENTER, center.id), (farm::FIELD_NODE, field.id)];
     center.give_site(&nodes)?;
     field.give_site(&nodes)?;
+    let person = args.approve.then(|| Person::enrolled(&folder.path, field.root())).transpose()?;
     let center = center.start(&["start", "--role", "command-center", "--host-sensors"], field.id, &[])?;
     let endpoint = wait_for_endpoint(&center, &ending)?;
-    let field = field.start(&["plant"], center.id, &[endpoint])?;
+    let field = field.start(&["plant", "--speed", PLANT_SPEED], center.id, &[endpoint])?;
     wait_for_readings(&center, &field, &ending)?;
     say(&format!("\n  The live page: {}\n", center.page()?));
-    watch(&center, args.length, &ending)?;
+    let told = watch(&center, person.as_ref(), args.length, &ending)?;
     say("stopping both nodes");
     let dirs = [field.stop()?, center.stop()?];
-    verify(&dirs, &ending)
+    let verified = verify(&dirs, &ending)?;
+    if person.is_some() && !told.is_confirmed() {
+        complain(&unconfirmed(&told));
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(verified)
+}
+
+fn unconfirmed(told: &Story) -> String {
+    match told.report() {
+        None => "clawmesh: nothing was proposed in this time; give it more with `--for`".to_owned(),
+        Some(report) => {
+            let last = report.story.last().map_or(String::new(), |entry| format!(": {}", entry.words));
+            format!("clawmesh: no sensor confirmed {}; it is {}{last}", report.id.short(), report.state)
+        }
+    }
 }
 
 /// The folder of the two state dirs.
@@ -119,21 +146,71 @@ fn wait_for_readings(center: &Child, field: &Child, ending: &Ending) -> anyhow::
     })
 }
 
-fn watch(center: &Child, length: Option<Duration>, ending: &Ending) -> anyhow::Result<()> {
+fn watch(
+    center: &Child,
+    person: Option<&Person>,
+    length: Option<Duration>,
+    ending: &Ending,
+) -> anyhow::Result<Story> {
     let client: Client = center.client()?.context("the command center is gone")?;
-    let mut show = show::Show::new();
-    let begun = now();
+    let (mut show, mut story) = (show::Show::new(), Story::default());
+    let mut answered = None;
+    let (begun, mut drawn) = (now(), None);
     while !ending.is_asked() && length.is_none_or(|length| begun.elapsed() < length) {
-        let world: World = match block_on(client.get("/api/world")) {
+        let answers = block_on(async {
+            let world: World = client.get("/api/world").await?;
+            let known: Proposals = client.get("/api/proposals").await?;
+            anyhow::Ok((world, known))
+        });
+        let (world, known) = match answers {
             // Ctrl-C reaches the nodes as it reaches us, and sometimes sooner.
-            Err(_) if is_asked_soon(ending) => return Ok(()),
-            answer => answer?,
+            Err(_) if is_asked_soon(ending) => return Ok(story),
+            answers => answers?,
         };
-        show.update(&world);
-        let rest = length.map_or(show::PERIOD, |length| length.saturating_sub(begun.elapsed()));
-        nap(rest.min(show::PERIOD), ending);
+        let news = story.update(&known.proposals);
+        if !news.is_empty() {
+            show.tell(&news.join("\n"));
+        }
+        match (person, story.offer()) {
+            (Some(person), Some(offer)) if answered != Some(offer.nonce) => {
+                answered = Some(offer.nonce);
+                show.tell(&card_of(&story));
+                show.tell(&person.approve(center.root(), offer.proposal, offer.card)?);
+            }
+            (None, Some(offer)) if answered != Some(offer.nonce) => {
+                answered = Some(offer.nonce);
+                show.tell(&card_of(&story));
+                show.tell(&how_to_approve(offer.proposal, center.root()));
+            }
+            _ => {}
+        }
+        if person.is_some() && story.has_ended() {
+            break;
+        }
+        if drawn.is_none_or(|drawn| now() >= drawn + show::PERIOD) {
+            show.update(&world);
+            drawn = Some(now());
+        }
+        nap(POLL, ending);
     }
-    Ok(())
+    Ok(story)
+}
+
+/// The card that is asked about, drawn as `clawmesh show` draws it.
+fn card_of(story: &Story) -> String {
+    let bytes = story.report().and_then(|report| report.card.as_deref()).unwrap_or_default();
+    match Card::from_bytes(bytes) {
+        Ok(card) => wording::card::page(&ContentHash(card.hash()).to_string(), &card),
+        Err(why) => why,
+    }
+}
+
+fn how_to_approve(proposal: ProposalId, center: &Path) -> String {
+    let (id, dir) = (proposal.short(), center.display());
+    format!(
+        "  Nobody is enrolled in this demo, so nobody can approve it: `clawmesh demo --approve` plays the operator.\n  \
+         Look at it closer: clawmesh --state-dir {dir} show {id}"
+    )
 }
 
 fn is_asked_soon(ending: &Ending) -> bool {
@@ -159,7 +236,7 @@ fn verify(dirs: &[PathBuf], ending: &Ending) -> anyhow::Result<ExitCode> {
         }
         say(&format!("\nreplaying {}", dir.display()));
         let mut replay = Command::new(&program);
-        replay.arg("replay").arg(dir).arg("--verify").stdin(Stdio::null());
+        replay.arg("replay").arg(dir).args(["--verify", "--resimulate"]).stdin(Stdio::null());
         let status = wait_unless(replay.spawn()?, || ending.count() > asked_before)?;
         // A replay that was stopped found nothing, neither good nor bad.
         let Some(code) = status.code() else { bail!("{INTERRUPTED}") };

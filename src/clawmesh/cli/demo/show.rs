@@ -35,6 +35,12 @@ impl Show {
         }
     }
 
+    /// Says something between two tables; the next one is drawn below it.
+    pub fn tell(&mut self, text: &str) {
+        self.lines = 0;
+        say(text);
+    }
+
     /// What puts `table` in the place of the last one on a terminal of this height, but for its last line end.
     fn redraw(&mut self, table: &str, height: usize) -> String {
         let clipped = clip(table, height);

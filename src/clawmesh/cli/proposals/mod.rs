@@ -9,7 +9,7 @@ pub mod args;
 mod bring;
 mod decide;
 mod evidence;
-mod find;
+pub mod find;
 mod look;
 mod offer;
 mod page;

@@ -1,0 +1,52 @@
+//! The person of the demo: a key of their own outside both state dirs, enrolled at the console of the owner, and the same
+//! commands that anybody else would type.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use clawmesh_authority::{ContentHash, ProposalId};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct NewKey {
+    public_key: String,
+}
+
+/// A person with a key.
+pub struct Person {
+    key: PathBuf,
+}
+
+impl Person {
+    /// Makes their key in `folder` and has them enrolled as an approver at the node of `owner`.
+    pub fn enrolled(folder: &Path, owner: &Path) -> anyhow::Result<Self> {
+        let key = folder.join("person").join("operator.key");
+        let new = clawmesh(None, &["operator", "new", "--json", "--key"], Some(&key))?;
+        let NewKey { public_key } = serde_json::from_str(&new).context("`operator new` answers otherwise")?;
+        let role = ["operator", "enroll", &public_key, "--name", "the demo's operator", "--role", "approver"];
+        clawmesh(Some(owner), &role, None)?;
+        Ok(Self { key })
+    }
+
+    /// Approves a card at the node of `center`, as `clawmesh approve` does it; gives what it said.
+    pub fn approve(&self, center: &Path, proposal: ProposalId, card: ContentHash) -> anyhow::Result<String> {
+        let (id, card) = (proposal.to_string(), card.to_string());
+        clawmesh(Some(center), &["approve", &id, "--yes", "--card", &card, "--key"], Some(&self.key))
+    }
+}
+
+/// Runs a command of this very program.
+fn clawmesh(state_dir: Option<&Path>, args: &[&str], file: Option<&Path>) -> anyhow::Result<String> {
+    let mut command = Command::new(std::env::current_exe()?);
+    if let Some(dir) = state_dir {
+        command.arg("--state-dir").arg(dir);
+    }
+    command.args(args).args(file).stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("cannot run `clawmesh {}`", args[0]))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`clawmesh {}` failed: {}", args[0], said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
