@@ -1,5 +1,6 @@
 // The live page: keeps the newest snapshot, shows it, and says at any time how old it is.
 
+import { showProposals } from "./proposals.js";
 import { Follower } from "./stream.js";
 import { LiveTable, Spark, setAttribute, setBadges, setName, setText } from "./tables.js";
 import * as words from "./words.js";
@@ -229,6 +230,8 @@ function draw() {
   const context = { sinceMs: performance.now() - state.freshAt, isLive: !isOld() };
   tables.peers.show([{ key: "all", items: snapshot.peers }], ({ id }) => id, context);
   tables.sensors.show(byNode(snapshot), sensorKey, context);
+  byId("proposals-panel").hidden = snapshot.proposals.length === 0;
+  showProposals(byId("proposals"), snapshot.proposals, context);
   byId("actuators-panel").hidden = snapshot.actuators.length === 0;
   tables.actuators.show([{ key: "all", items: snapshot.actuators }], ({ actuator }) => actuator, context);
   tables.beliefs.show([{ key: "all", items: snapshot.beliefs }], ({ key }) => key, context);

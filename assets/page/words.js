@@ -37,6 +37,11 @@ export function age(ms) {
 }
 
 /** A period: exact, because people compare it with a data sheet. */
+/** Seconds, in the unit people would say them in. */
+export function duration(seconds) {
+  return seconds >= 120 && seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`;
+}
+
 export function period(ms) {
   if (ms === null || ms === undefined) return NOTHING;
   return ms < 1000 ? `${ms} ms` : `${+(ms / 1000).toFixed(2)} s`;

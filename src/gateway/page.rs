@@ -15,7 +15,7 @@ struct File {
     text: &'static str,
 }
 
-const FILES: [File; 7] = [
+const FILES: [File; 8] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -27,6 +27,7 @@ const FILES: [File; 7] = [
         text: include_str!("../../assets/page/page.css"),
     },
     script("/page.js", include_str!("../../assets/page/page.js")),
+    script("/proposals.js", include_str!("../../assets/page/proposals.js")),
     script("/stream.js", include_str!("../../assets/page/stream.js")),
     script("/tables.js", include_str!("../../assets/page/tables.js")),
     script("/words.js", include_str!("../../assets/page/words.js")),
