@@ -100,6 +100,13 @@ impl Office<'_, '_> {
         match (asker, body) {
             // Whoever is known may stop, whatever their role.
             (Asker::Person(person), RequestBody::Stop { .. }) => roster.may(person, Role::Observer).map(drop),
+            // Under the name of a program they could approve what they asked for where somebody else must.
+            (Asker::Person(person), RequestBody::Propose(proposal))
+                if proposal.maker.mind != Mind::Operator(*person) =>
+            {
+                let sentence = "a person proposes in their own name; name the person who signs as its maker";
+                Err(Refused::new(Code::NotAuthorized, "request.maker", sentence))
+            }
             (Asker::Person(person), _) => roster.may(person, Role::Operator).map(drop),
             (Asker::Node(_), RequestBody::Rearm { .. }) => {
                 let sentence = "only a person ends a stop; sign it with the key of one";

@@ -1,4 +1,5 @@
 //! The whole loop on one owner and one command center, in virtual time.
 
+mod approvals;
 pub mod rig;
 mod story;
