@@ -226,23 +226,36 @@ impl Farm {
 
     /// Fresh readings of the soil and the tank, signed by the `n`-th node.
     pub fn evidence(&self, n: usize) -> ByteVec {
+        let soil = ("sensor:soil-moisture:food-forest", Unit::Percent, 14.0);
+        self.evidence_of(n, &[soil, ("sensor:tank-level:tank-01", Unit::Percent, 70.0)])
+    }
+
+    /// Fresh readings, signed by the `n`-th node.
+    pub fn evidence_of(&self, n: usize, readings: &[(&str, Unit, f64)]) -> ByteVec {
+        self.evidence_with(n, readings, |_| ())
+    }
+
+    /// The same, each of them changed before it is signed.
+    pub fn evidence_with(
+        &self,
+        n: usize,
+        readings: &[(&str, Unit, f64)],
+        change: impl Fn(&mut Reading),
+    ) -> ByteVec {
         let now_ms = self.lab.now_ms();
-        let of = |sensor: &str, value| Reading {
-            sensor: capability(sensor),
-            value,
-            unit: Unit::Percent,
-            origin_ms: now_ms - 500,
-            sequence: 7,
-            tier: Tier::T2,
+        let of = |(sensor, unit, value): &(&str, Unit, f64)| {
+            let (sensor, origin_ms) = (capability(sensor), now_ms - 500);
+            let mut reading =
+                Reading { sensor, value: *value, unit: *unit, origin_ms, sequence: 7, tier: Tier::T2 };
+            change(&mut reading);
+            reading
         };
-        let readings =
-            vec![of("sensor:soil-moisture:food-forest", 14.0), of("sensor:tank-level:tank-01", 70.0)];
         let statement = Statement {
             mesh: clawmesh_authority::MeshId::of_name("lab"),
             epoch: 1,
             sequence: 7,
             hlc: Hlc { wall_ms: now_ms - 500, logical: 0 },
-            body: Body::Readings(ReadingBatch(readings)),
+            body: Body::Readings(ReadingBatch(readings.iter().map(of).collect())),
         };
         ByteVec::from(envelope::seal(&Lab::key_of(n), &statement))
     }
@@ -278,6 +291,20 @@ impl Farm {
         let why = (decision == Decision::Reject).then(|| "not today".to_owned());
         let approval = Approval::answering(offer, decision, why, self.lab.now_ms());
         self.lab.ask(FIELD, AskKind::Approval, approval::seal(key, &approval))
+    }
+
+    /// Brings a yes to the door and does not wait: the next tick takes it with whatever else is there.
+    pub fn answer_unheard(&mut self, key: &OperatorKey, offer: &Offer) {
+        let approval = Approval::answering(offer, Decision::Approve, None, self.lab.now_ms());
+        let body = InputBody::Asked { kind: AskKind::Approval, bytes: approval::seal(key, &approval) };
+        self.lab.offer(FIELD, SourceId::Gateway, body);
+    }
+
+    /// Brings a request to the door and does not wait.
+    pub fn ask_unheard(&mut self, key: &OperatorKey, body: RequestBody) {
+        let request = self.request(body);
+        let body = InputBody::Asked { kind: AskKind::Request, bytes: request::seal(key, &request) };
+        self.lab.offer(FIELD, SourceId::Gateway, body);
     }
 
     /// Proposes, waits for the offer and has Ann approve it.
