@@ -3,4 +3,5 @@
 mod approvals;
 mod cards;
 pub mod rig;
+mod stop;
 mod story;
