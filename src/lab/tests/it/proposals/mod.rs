@@ -2,6 +2,7 @@
 
 mod approvals;
 mod cards;
+mod inputs;
 pub mod rig;
 mod stop;
 mod story;
