@@ -1,6 +1,7 @@
 //! The whole loop on one owner and one command center, in virtual time.
 
 mod approvals;
+mod asking;
 mod cards;
 mod inputs;
 pub mod rig;
