@@ -51,9 +51,14 @@ pub fn subject_of(slot: u8) -> String {
 pub fn read(subject: &str, bytes: &[u8]) -> Option<Result<Recalled, String>> {
     let fault = |fault: canonical::DecodeFault| format!("what was kept of {subject} cannot be read: {fault}");
     if let Some(slot) = subject.strip_prefix(PLACE) {
-        let Ok(slot) = slot.parse() else { return Some(Err(format!("{subject} is no place"))) };
-        let kept = canonical::decode(bytes).map(|kept| Recalled::Proposal(slot, Box::new(kept)));
-        return Some(kept.map_err(fault));
+        let slot = slot.parse().ok().filter(|slot| subject_of(*slot) == subject);
+        let Some(slot) = slot else { return Some(Err(format!("{subject} is no place"))) };
+        let kept = canonical::decode(bytes).map_err(fault).and_then(|kept: KeptProposal| match kept.state {
+            // Nothing takes up a draft: a proposal is kept once it was taken.
+            State::Draft => Err(format!("what was kept of {subject} was never taken")),
+            _ => Ok(Recalled::Proposal(slot, Box::new(kept))),
+        });
+        return Some(kept);
     }
     match subject {
         ASKED => Some(canonical::decode(bytes).map(Recalled::Asked).map_err(fault)),

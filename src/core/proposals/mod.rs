@@ -73,7 +73,8 @@ impl Plugin for ProposalsPlugin {
             )
             .add_systems(
                 FixedUpdate,
-                (systems::recall, systems::call_off, systems::take_requests)
+                // Last of the three: somebody may ask for the stop in this tick.
+                (systems::recall, systems::take_requests, systems::call_off)
                     .chain()
                     .in_set(TickSystems::Plan),
             )

@@ -109,9 +109,18 @@ pub fn expire_offers(index: Res<ProposalIndex>, mut cases: Query<(&Proposed, &mu
     }
 }
 
-/// A stop voids every offer and every approval, and ends what runs.
-pub fn call_off(stop: Res<StopState>, mut cases: Query<(&Proposed, &mut Life)>, mut mover: Mover) {
-    let Some(reason) = &stop.reason else { return };
+/// A stop voids every offer and every approval, and ends what runs; also one that somebody ended within the same tick.
+pub fn call_off(
+    batch: Res<TickBatch>,
+    stop: Res<StopState>,
+    mut cases: Query<(&Proposed, &mut Life)>,
+    mut mover: Mover,
+) {
+    let latched = batch.iter().find_map(|stamped| match &stamped.input.body {
+        InputBody::StopLatched { reason, .. } => Some(reason),
+        _ => None,
+    });
+    let Some(reason) = stop.reason.as_ref().or(latched) else { return };
     if mover.desk.0.is_in_use() {
         mover.book().stop();
     }

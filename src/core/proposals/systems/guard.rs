@@ -11,7 +11,7 @@ use crate::proposals::components::{CardHeld, Forked, Granted, Life, Proposed, Ru
 use crate::proposals::kept;
 use crate::proposals::ledger::{seconds_asked, usage};
 use crate::proposals::now::Now;
-use crate::proposals::trial::{drift, snapshot_now};
+use crate::proposals::trial::{drift, moves, snapshot_now};
 use crate::replay::Keeping;
 
 type Case = (
@@ -73,7 +73,10 @@ pub fn authorize_steps(
                 let wall_ms = mover.here.wall_ms();
                 let ordered = Run { ordered_tick: tick, ordered_ms: wall_ms, ..Run::default() };
                 commands.entity(*entity).insert(ordered);
-                if let Some((_, policy)) = mover.here.files() {
+                if let Some((site, policy)) = mover.here.files() {
+                    // What was approved in the same tick was simulated without it.
+                    let running = moves(&of.1.steps, &site.plan, policy, seconds_asked);
+                    now.running.insert(of.0, running);
                     let planned = usage(&of.1.steps, policy, |_, step| seconds_asked(step));
                     spending.0.book(&planned, wall_ms);
                     keeping.keep(kept::SPENDING, canonical::encode(&spending.0));

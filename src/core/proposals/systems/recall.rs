@@ -1,45 +1,74 @@
 //! What earlier runs left: each proposal in its place, as a restart leaves it.
 
+use std::collections::BTreeSet;
+
 use bevy::prelude::*;
-use clawmesh_authority::Code;
 use clawmesh_authority::report::SLOTS;
 use clawmesh_authority::transition::{Event, State};
+use clawmesh_authority::{Code, Refused};
 
 use super::shared::Mover;
-use crate::intake::{InputBody, TickBatch};
+use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::proposals::components::{Asked, Life, ProposalIndex, Proposed, Spending};
 use crate::proposals::kept::{KeptProposal, Recalled, read};
 use crate::replay::DomainId;
 
+/// Takes what this node has kept. What it knows already is never replaced by what it knew once.
 pub fn recall(
     batch: Res<TickBatch>,
+    known: Query<&Proposed>,
     mut asked: ResMut<Asked>,
     mut spending: ResMut<Spending>,
     mut index: ResMut<ProposalIndex>,
     mut mover: Mover,
     mut commands: Commands,
 ) {
+    let mut places: BTreeSet<u8> = BTreeSet::new();
     for stamped in batch.iter() {
         let InputBody::Recalled { subject, bytes } = &stamped.input.body else { continue };
-        match read(subject, bytes) {
-            None => {}
-            Some(Ok(Recalled::Asked(marks))) => asked.0 = marks,
-            Some(Ok(Recalled::Spending(ledger))) => spending.0 = ledger,
+        let refused = match read(subject, bytes) {
+            None => continue,
+            Some(_) if stamped.input.source != SourceId::Journal => not_ours(subject),
+            Some(Ok(Recalled::Asked(marks))) if *asked == Asked::default() => {
+                asked.0 = marks;
+                continue;
+            }
+            Some(Ok(Recalled::Spending(ledger))) if *spending == Spending::default() => {
+                spending.0 = ledger;
+                continue;
+            }
             Some(Ok(Recalled::Proposal(slot, kept))) if slot < SLOTS => {
-                let (proposed, life) = restarted(slot, *kept, &mut mover);
-                let id = proposed.id;
-                let entity = commands.spawn((DomainId::of("proposal", &[&id.0]), proposed, life)).id();
-                index.0.insert(id, entity);
+                let id = kept.proposal.id();
+                let is_taken = places.contains(&slot) || known.iter().any(|known| known.slot == slot);
+                if is_taken || index.0.contains_key(&id) {
+                    known_already(subject)
+                } else {
+                    let (proposed, life) = restarted(slot, *kept, &mut mover);
+                    let entity = commands.spawn((DomainId::of("proposal", &[&id.0]), proposed, life)).id();
+                    index.0.insert(id, entity);
+                    places.insert(slot);
+                    continue;
+                }
             }
             Some(Ok(Recalled::Proposal(slot, _))) => {
                 let sentence = format!("there is no place {slot} for a proposal");
-                mover.note(Code::LimitExceeded, sentence);
+                Refused::new(Code::LimitExceeded, "recall.place", sentence)
             }
-            Some(Err(sentence)) => {
-                mover.note(Code::MalformedEnvelope, sentence);
-            }
-        }
+            Some(Ok(Recalled::Asked(_) | Recalled::Spending(_))) => known_already(subject),
+            Some(Err(sentence)) => Refused::new(Code::MalformedEnvelope, "recall.form", sentence),
+        };
+        mover.show(&stamped.input.source.to_string(), &refused);
     }
+}
+
+fn not_ours(subject: &str) -> Refused {
+    let sentence = format!("only the journal of this node recalls what it has kept of {subject}");
+    Refused::new(Code::NotAuthorized, "recall.journal", sentence)
+}
+
+fn known_already(subject: &str) -> Refused {
+    let sentence = format!("{subject} is known already, and what was kept of it earlier counts for nothing");
+    Refused::new(Code::Duplicate, "recall.once", sentence)
 }
 
 /// What ran has an unknown outcome, what was approved is stale, what waited is simulated again.

@@ -10,7 +10,7 @@ use clawmesh_authority::report::SLOTS;
 use clawmesh_authority::request::{self, Request, RequestBody, SignedRequest};
 use clawmesh_authority::transition::{By, Event};
 use clawmesh_authority::{
-    Answer, AskKind, Code, KeyId as _, Mind, NodeId, OperatorId, Proposal, ProposalId, Refused, Role,
+    Answer, AskKind, Code, KeyId as _, Maker, Mind, NodeId, OperatorId, Proposal, ProposalId, Refused, Role,
     canonical,
 };
 
@@ -55,6 +55,7 @@ pub fn take_requests(batch: Res<TickBatch>, mut office: Office) {
 }
 
 /// Who signed a request, if it is anybody who may ask.
+#[derive(PartialEq)]
 enum Asker {
     Person(OperatorId),
     Node(NodeId),
@@ -100,6 +101,13 @@ impl Office<'_, '_> {
         match (asker, body) {
             // Whoever is known may stop, whatever their role.
             (Asker::Person(person), RequestBody::Stop { .. }) => roster.may(person, Role::Observer).map(drop),
+            // Under the name of a program they could approve what they asked for where somebody else must.
+            (Asker::Person(person), RequestBody::Propose(proposal))
+                if proposal.maker.mind != Mind::Operator(*person) =>
+            {
+                let sentence = "a person proposes in their own name; name the person who signs as its maker";
+                Err(Refused::new(Code::NotAuthorized, "request.maker", sentence))
+            }
             (Asker::Person(person), _) => roster.may(person, Role::Operator).map(drop),
             (Asker::Node(_), RequestBody::Rearm { .. }) => {
                 let sentence = "only a person ends a stop; sign it with the key of one";
@@ -147,7 +155,8 @@ impl Office<'_, '_> {
         }
         let since_ms = self.mover.here.wall_ms().saturating_sub(60_000);
         let is_lately = |life: &Life| life.story.first().is_some_and(|entry| entry.at_ms >= since_ms);
-        let lately = all().filter(|(known, life)| known.proposal.maker == proposal.maker && is_lately(life));
+        let of = signer(&proposal.maker);
+        let lately = all().filter(|(known, life)| signer(&known.proposal.maker) == of && is_lately(life));
         if lately.count() >= PER_MINUTE_MAX {
             let sentence = format!("{PER_MINUTE_MAX} proposals of one maker within a minute; wait a minute");
             return refuse(Code::RateLimited, "proposal.rate", sentence);
@@ -225,6 +234,14 @@ impl Office<'_, '_> {
         self.mover.due.rearm = true;
         let words = "the stop ends as soon as this is written down; nothing resumes by itself".to_owned();
         Ok(Answer::Taken { proposal: None, words })
+    }
+}
+
+/// Whose key signs what this maker makes; names of programs and the nodes people write down are quickly made up.
+fn signer(maker: &Maker) -> Asker {
+    match maker.mind {
+        Mind::Operator(person) => Asker::Person(person),
+        Mind::Utility { .. } | Mind::Model { .. } => Asker::Node(maker.node),
     }
 }
 

@@ -121,11 +121,6 @@ impl Mover<'_> {
         self.refused.write(safety::Refused { refusal: refused.given_to(from), count: 1 });
     }
 
-    /// Enters into the book that something of our own cannot be used.
-    pub fn note(&mut self, code: Code, sentence: String) {
-        self.refused.write(safety::Refused::once(code, "journal", sentence));
-    }
-
     /// Answers what was asked; a refusal is an answer, and visible.
     pub fn answer(&mut self, asked: ContentHash, from: &str, outcome: Result<Answer, Refused>) {
         let answer = outcome.unwrap_or_else(|refused| {

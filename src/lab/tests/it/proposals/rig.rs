@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clawmesh_authority::approval::{self, Approval, Decision};
 use clawmesh_authority::envelope::{self, Body, Statement};
+use clawmesh_authority::policy::{FOR_S, Parameter};
 use clawmesh_authority::request::{self, Request, RequestBody};
 use clawmesh_authority::{
-    Answer, AskKind, Capability, Code, Hlc, Maker, Mind, Offer, Operator, OperatorKey, Proposal, ProposalId,
-    ProposalReport, Reading, ReadingBatch, Role, Roster, Step, Tier, Unit, Value,
+    Answer, AskKind, Capability, Code, Hlc, Maker, Mind, Offer, Operator, OperatorKey, Policy, Proposal,
+    ProposalId, ProposalReport, Reading, ReadingBatch, Role, Roster, Setpoint, Step, Tier, Unit, Value,
 };
 use clawmesh_core::intake::{InputBody, LinkState, Sample, SourceId};
 use clawmesh_lab::{Hardware, Lab};
@@ -41,13 +42,66 @@ pub fn bo() -> OperatorKey {
     OperatorKey::from_secret(&[42; 32])
 }
 
+/// Says yes too, so that two can.
+pub fn cy() -> OperatorKey {
+    OperatorKey::from_secret(&[43; 32])
+}
+
+/// Stands for Ann.
+pub fn dee() -> OperatorKey {
+    OperatorKey::from_secret(&[44; 32])
+}
+
+/// Was revoked.
+pub fn eve() -> OperatorKey {
+    OperatorKey::from_secret(&[45; 32])
+}
+
+/// Sees everything and does nothing.
+pub fn flo() -> OperatorKey {
+    OperatorKey::from_secret(&[46; 32])
+}
+
+/// Says yes too.
+pub fn gus() -> OperatorKey {
+    OperatorKey::from_secret(&[47; 32])
+}
+
+/// Nobody here has heard of them.
+pub fn stranger() -> OperatorKey {
+    OperatorKey::from_secret(&[48; 32])
+}
+
 fn people() -> Roster {
     let mut roster = Roster::default();
-    for (key, name, role) in [(ann(), "Ann", Role::Supervisor), (bo(), "Bo", Role::Operator)] {
-        let person = Operator::of_key(*key.public().raw(), name, role);
+    let person = |key: OperatorKey, name: &str, role| Operator::of_key(*key.public().raw(), name, role);
+    for person in [
+        person(ann(), "Ann", Role::Supervisor),
+        person(bo(), "Bo", Role::Operator),
+        person(cy(), "Cy", Role::Approver),
+        person(dee(), "Dee", Role::Approver).standing_for(ann().id()),
+        person(eve(), "Eve", Role::Supervisor),
+        person(flo(), "Flo", Role::Observer),
+        person(gus(), "Gus", Role::Approver),
+    ] {
         roster.enroll(person, &BTreeSet::new()).expect("they can be enrolled");
     }
+    roster.revoke(&eve().id()).expect("she was enrolled");
     roster
+}
+
+/// Runs may last a second, and a sensor has five to show them: so that tests are short.
+fn brief(policy: &mut Policy) {
+    for rules in &mut policy.actuators {
+        for operation in rules.operations.values_mut() {
+            if let Some(Parameter::Number(low_s, _)) = operation.parameters.get_mut(FOR_S) {
+                *low_s = 1.0;
+            }
+        }
+        if let Some(by) = &mut rules.verified_by {
+            by.within_s = 5;
+        }
+    }
 }
 
 /// What the sensors of the farm say, apart from what the hardware does.
@@ -65,6 +119,8 @@ pub struct Farm {
     pub lab: Lab,
     pub hardware: Hardware,
     pub weather: Weather,
+    /// How long proposals ask for, seconds.
+    pub for_s: f64,
     made: u32,
 }
 
@@ -74,8 +130,23 @@ impl Farm {
         Self::with(|_| ())
     }
 
-    /// The same, with a policy that was changed.
-    pub fn with(change: impl FnOnce(&mut clawmesh_authority::Policy)) -> Self {
+    /// The same, on which runs may be short: proposals ask for six seconds.
+    pub fn brief() -> Self {
+        Self::brief_with(|_| ())
+    }
+
+    /// The same, with a policy that was changed further.
+    pub fn brief_with(change: impl FnOnce(&mut Policy)) -> Self {
+        let mut farm = Self::with(|policy| {
+            brief(policy);
+            change(policy);
+        });
+        farm.for_s = 6.0;
+        farm
+    }
+
+    /// A calm farm with a policy that was changed.
+    pub fn with(change: impl FnOnce(&mut Policy)) -> Self {
         let parts = site::actuators();
         let hardware = Hardware::with(parts);
         let mut lab = Lab::seeded(11)
@@ -84,7 +155,7 @@ impl Farm {
             .with_nodes([CENTER, FIELD]);
         lab.equip(FIELD, hardware.clone());
         let weather = Weather { tank_percent: 70.0, flow_lpm: Some(8.7), idle_flow_lpm: 0.0 };
-        let mut farm = Self { lab, hardware, weather, made: 0 };
+        let mut farm = Self { lab, hardware, weather, for_s: 60.0, made: 0 };
         farm.open_up();
         farm.run_seconds(5);
         farm
@@ -129,7 +200,7 @@ impl Farm {
 
     /// Water for the food forest, as the planner of the command center proposes it.
     pub fn proposal(&mut self) -> Proposal {
-        let steps = vec![step(valve(), "open", Some(60.0)), step(pump(), "start", Some(60.0))];
+        let steps = vec![step(valve(), "open", Some(self.for_s)), step(pump(), "start", Some(self.for_s))];
         self.proposal_of(steps)
     }
 
@@ -155,23 +226,36 @@ impl Farm {
 
     /// Fresh readings of the soil and the tank, signed by the `n`-th node.
     pub fn evidence(&self, n: usize) -> ByteVec {
+        let soil = ("sensor:soil-moisture:food-forest", Unit::Percent, 14.0);
+        self.evidence_of(n, &[soil, ("sensor:tank-level:tank-01", Unit::Percent, 70.0)])
+    }
+
+    /// Fresh readings, signed by the `n`-th node.
+    pub fn evidence_of(&self, n: usize, readings: &[(&str, Unit, f64)]) -> ByteVec {
+        self.evidence_with(n, readings, |_| ())
+    }
+
+    /// The same, each of them changed before it is signed.
+    pub fn evidence_with(
+        &self,
+        n: usize,
+        readings: &[(&str, Unit, f64)],
+        change: impl Fn(&mut Reading),
+    ) -> ByteVec {
         let now_ms = self.lab.now_ms();
-        let of = |sensor: &str, value| Reading {
-            sensor: capability(sensor),
-            value,
-            unit: Unit::Percent,
-            origin_ms: now_ms - 500,
-            sequence: 7,
-            tier: Tier::T2,
+        let of = |(sensor, unit, value): &(&str, Unit, f64)| {
+            let (sensor, origin_ms) = (capability(sensor), now_ms - 500);
+            let mut reading =
+                Reading { sensor, value: *value, unit: *unit, origin_ms, sequence: 7, tier: Tier::T2 };
+            change(&mut reading);
+            reading
         };
-        let readings =
-            vec![of("sensor:soil-moisture:food-forest", 14.0), of("sensor:tank-level:tank-01", 70.0)];
         let statement = Statement {
             mesh: clawmesh_authority::MeshId::of_name("lab"),
             epoch: 1,
             sequence: 7,
             hlc: Hlc { wall_ms: now_ms - 500, logical: 0 },
-            body: Body::Readings(ReadingBatch(readings)),
+            body: Body::Readings(ReadingBatch(readings.iter().map(of).collect())),
         };
         ByteVec::from(envelope::seal(&Lab::key_of(n), &statement))
     }
@@ -209,6 +293,20 @@ impl Farm {
         self.lab.ask(FIELD, AskKind::Approval, approval::seal(key, &approval))
     }
 
+    /// Brings a yes to the door and does not wait: the next tick takes it with whatever else is there.
+    pub fn answer_unheard(&mut self, key: &OperatorKey, offer: &Offer) {
+        let approval = Approval::answering(offer, Decision::Approve, None, self.lab.now_ms());
+        let body = InputBody::Asked { kind: AskKind::Approval, bytes: approval::seal(key, &approval) };
+        self.lab.offer(FIELD, SourceId::Gateway, body);
+    }
+
+    /// Brings a request to the door and does not wait.
+    pub fn ask_unheard(&mut self, key: &OperatorKey, body: RequestBody) {
+        let request = self.request(body);
+        let body = InputBody::Asked { kind: AskKind::Request, bytes: request::seal(key, &request) };
+        self.lab.offer(FIELD, SourceId::Gateway, body);
+    }
+
     /// Proposes, waits for the offer and has Ann approve it.
     pub fn approved(&mut self) -> ProposalId {
         self.approved_offer().0
@@ -237,6 +335,67 @@ impl Farm {
 
     pub fn state(&self, id: ProposalId) -> String {
         self.report(id).state.name().to_owned()
+    }
+
+    /// Everything that was switched on so far.
+    pub fn switched_on(&self) -> Vec<Capability> {
+        let writes = self.hardware.writes().into_iter();
+        writes.filter(|(_, setpoint)| *setpoint == Setpoint::On).map(|(part, _)| part).collect()
+    }
+
+    /// It was refused with this code by this rule, nothing has moved, and everybody can see it.
+    #[track_caller]
+    pub fn assert_refused(&mut self, answer: &Answer, expected: Code, rule: &str) {
+        assert_eq!(code(answer), Some((expected, rule)), "{answer:?}");
+        assert_eq!(self.switched_on(), [], "nothing may move");
+        self.assert_shown(expected, rule);
+    }
+
+    /// The book of refusals has this code, last by this rule.
+    #[track_caller]
+    pub fn assert_shown(&mut self, expected: Code, rule: &str) {
+        self.lab.run_ticks(6);
+        let snapshot = self.lab.snapshot(FIELD);
+        let mut rows = snapshot.refusals.iter().filter(|row| row.code == expected);
+        let is_shown = rows.any(|row| row.sentence.ends_with(&format!("({rule})")));
+        assert!(is_shown, "{expected} by {rule} is not in {:#?}", snapshot.refusals);
+    }
+
+    /// It ended in this way, before anything moved, and the story says why.
+    #[track_caller]
+    pub fn assert_failed(&self, id: ProposalId, expected: Code, words: &str) {
+        let report = self.report(id);
+        let last = report.story.last().expect("it has a story");
+        assert_eq!((last.state.as_str(), last.code), ("failed", Some(expected)), "{:#?}", report.story);
+        assert!(last.words.contains(words), "{words:?} is not in {:?}", last.words);
+    }
+
+    /// The twin of an attack: a proposal in which everything is right is offered, approved and carried out.
+    #[track_caller]
+    pub fn assert_goes_through(&mut self, proposal: &Proposal) -> ProposalId {
+        let id = proposal.id();
+        assert_eq!(code(&self.propose(proposal)), None);
+        self.run_seconds(1);
+        let offer = self.offer(id);
+        self.assert_carried_out(&offer);
+        id
+    }
+
+    /// Ann approves an offer, and it is carried out.
+    #[track_caller]
+    pub fn assert_carried_out(&mut self, offer: &Offer) {
+        let answer = self.answer(&ann(), offer, Decision::Approve);
+        assert_eq!(code(&answer), None, "{answer:?}");
+        self.assert_executing(offer);
+    }
+
+    /// What was offered is on a moment later.
+    #[track_caller]
+    pub fn assert_executing(&mut self, offer: &Offer) {
+        self.run_seconds(1);
+        let story = self.report(offer.proposal).story;
+        assert_eq!(self.state(offer.proposal), "executing", "{story:#?}");
+        assert!(!self.switched_on().is_empty(), "{story:#?}");
     }
 
     /// What happened, as the states it came to be in.
