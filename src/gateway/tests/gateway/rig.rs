@@ -177,5 +177,6 @@ pub fn snapshot() -> Snapshot {
             age_ms: 900,
         }],
         digest: Some(DigestView { tick: 500, total: "00ff00ff00ff00ff".to_owned() }),
+        alarms: Vec::new(),
     }
 }

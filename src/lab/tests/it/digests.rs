@@ -7,6 +7,7 @@ use bevy::ecs::relationship::Relationship;
 use bevy::prelude::*;
 use clawmesh_authority::{Capability, Code, LaneMark, NodeId, Refusal, Setpoint, Value};
 use clawmesh_core::Core;
+use clawmesh_core::alarms::{Alarm, AlarmState, FlaggedSince, LastKept};
 use clawmesh_core::clock::{Tick, WallClock};
 use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, LinkState, SafeBecause, SourceId};
 use clawmesh_core::mesh::{
@@ -141,6 +142,10 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         every_alteration_shows::<Actuator>(world),
         every_alteration_shows::<Stands>(world),
         every_alteration_shows::<SiteModes>(world),
+        every_alteration_shows::<Alarm>(world),
+        every_alteration_shows::<AlarmState>(world),
+        every_alteration_shows::<FlaggedSince>(world),
+        every_alteration_shows::<LastKept>(world),
         removing_shows::<Trusted>(world),
         removing_shows::<OwnNode>(world),
         retargeting_shows::<MountedOn>(world, own_node),
