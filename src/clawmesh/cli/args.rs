@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::alarms_args::AlarmsArgs;
 use super::operator_args::OperatorCommand;
 use crate::config::node_file::NodeFile;
 
@@ -64,6 +65,8 @@ pub enum Command {
     /// Make the key of a person, and enroll people at the console of a node
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// Show what a person has to look at; acknowledge it, or put it aside for a time
+    Alarms(AlarmsArgs),
 }
 
 /// Looking at a site.
@@ -283,7 +286,7 @@ impl SettingArgs {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|fault| format!("{fault}; write for example 30s or 5m"))
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use reqwest::redirect::Policy;
-use reqwest::{StatusCode, Url};
+use reqwest::{RequestBuilder, StatusCode, Url};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::args::Target;
@@ -65,7 +66,16 @@ impl Client {
 
     /// Asks for `path` and reads the answer.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(self.token.reveal());
+        self.answer_to(self.http.get(format!("{}{path}", self.url))).await
+    }
+
+    /// Sends `body` as JSON to `path` and reads the answer.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.answer_to(self.http.post(format!("{}{path}", self.url)).json(body)).await
+    }
+
+    async fn answer_to<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
+        let request = request.bearer_auth(self.token.reveal());
         let response = request.send().await.map_err(|fault| self.unreachable(&fault))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|fault| self.unreachable(&fault))?;
