@@ -1,6 +1,7 @@
 // The live page: keeps the newest snapshot, shows it, and says at any time how old it is.
 
 import { showProposals } from "./proposals.js";
+import { AlarmPanel } from "./alarms.js";
 import { Follower } from "./stream.js";
 import { LiveTable, Spark, setAttribute, setBadges, setName, setText } from "./tables.js";
 import * as words from "./words.js";
@@ -207,6 +208,8 @@ const tables = {
   refusals: new LiveTable(byId("refusals"), REFUSALS, "Nothing has been refused."),
 };
 
+const alarmPanel = new AlarmPanel(() => sessionStorage.getItem(TOKEN_KEY));
+
 // --- drawing ---
 
 function drawSoon() {
@@ -228,6 +231,7 @@ function draw() {
   drawNode(snapshot);
   drawTiles(snapshot);
   const context = { sinceMs: performance.now() - state.freshAt, isLive: !isOld() };
+  alarmPanel.show(snapshot.alarms, context);
   tables.peers.show([{ key: "all", items: snapshot.peers }], ({ id }) => id, context);
   tables.sensors.show(byNode(snapshot), sensorKey, context);
   byId("proposals-panel").hidden = snapshot.proposals.length === 0;

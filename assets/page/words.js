@@ -105,6 +105,37 @@ export function actuatorNotes({ answers, local_control: isHeld, unsafe_because: 
   return notes;
 }
 
+const PRIORITIES = {
+  critical: ["worst", "look now"],
+  high: ["bad", "look soon"],
+  medium: ["warn", "look today"],
+  low: ["quiet", "look when there is time"],
+};
+
+/** How soon a person has to look. */
+export function priority(name) {
+  const [tone, meaning] = PRIORITIES[name] ?? ["bad", ""];
+  return { text: String(name), tone, meaning };
+}
+
+/** How an alarm stands, and who brought it there. */
+export function alarmState({ state, acknowledged_by: acknowledger, shelved_by: shelver, shelved_for_ms: leftMs }, sinceMs) {
+  const by = (name) => (name ? ` by ${name}` : "");
+  switch (state) {
+    case "unacknowledged": return { text: "unacknowledged", tone: "bad", meaning: "it is the case, and nobody has seen it" };
+    case "returned": return { text: "over, unacknowledged", tone: "warn", meaning: "it is over, and nobody has seen it" };
+    case "acknowledged": return { text: `acknowledged${by(acknowledger)}`, tone: "quiet", meaning: "it is the case, and somebody has seen it" };
+    case "shelved": return { text: `shelved${by(shelver)}, ${minutes(Math.max(0, leftMs - sinceMs) / 1000)} left`, tone: "quiet", meaning: "put aside for a time" };
+    default: return { text: String(state), tone: "warn", meaning: "" };
+  }
+}
+
+/** A time of minutes and hours: "15 min", "8 h". */
+export function minutes(seconds) {
+  const whole = Math.ceil(seconds / 60);
+  return whole < 60 || whole % 60 !== 0 ? `${whole} min` : `${whole / 60} h`;
+}
+
 export const tier = (name) => TIERS[name] ?? "";
 export const livenessTone = (name) => LIVENESS[name] ?? "quiet";
 export const count = (number) => new Intl.NumberFormat("en").format(number);

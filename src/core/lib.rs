@@ -4,6 +4,7 @@
 //! give the same digests on every machine and in every build profile.
 //! Not here: zenoh (`bridge`), SQLite (`storage`), HTTP (`gateway`), keys on disk (`clawmesh`).
 
+pub mod alarms;
 pub mod clock;
 pub mod intake;
 pub mod mesh;

@@ -3,6 +3,7 @@
 use bevy::ecs::error::{BevyError, ErrorContext};
 use bevy::prelude::*;
 
+use crate::alarms::AlarmsPlugin;
 use crate::clock::{ClockPlugin, Tick};
 use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
 use crate::mesh::{MeshPlugin, Node, NodeProfile, OwnNode, Presence};
@@ -96,6 +97,7 @@ impl Core {
             SafetyPlugin,
             ProposalsPlugin { entropy: settings.entropy },
             PublishPlugin,
+            AlarmsPlugin,
         ));
         spawn_own_node(app.world_mut(), &settings);
         // A text that this software did not write gives no site, and without a site nothing may be moved.

@@ -31,7 +31,7 @@ pub struct GatewayConfig {
 pub struct GatewayPorts {
     /// Where snapshots come from.
     pub snapshots: SnapshotFeed,
-    /// Where observations go.
+    /// Where observations, and what people do with alarms, go.
     pub inbox: InboxHandle,
     /// How far the journal is durable.
     pub commits: CommitWatch,

@@ -25,7 +25,11 @@ pub const BODY_BYTES_MAX: usize = 64 * 1_024;
 /// How long to wait for the journal; below the patience of a connection.
 const COMMIT_WITHIN: Duration = Duration::from_secs(10);
 
-/// What `/api/observations` answers when the observation is durable.
+/// What is said when the journal does not answer.
+const UNCONFIRMED: &str = "the journal has not confirmed the observation, which may or may not be kept; \
+                           look at /api/world before sending it again";
+
+/// What `/api/observations`, and every act on an alarm, answers when it is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noted {
     /// Always true: anything else is a refusal.
@@ -48,11 +52,11 @@ pub(crate) async fn note(
 ) -> Result<(StatusCode, Json<Noted>), Fault> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let observation = parse(&body, (shared.ports.unix_ms)())?;
-    commit(&shared, observation).await?;
+    commit(&shared, InputBody::Recorded { observation, hlc: None }, UNCONFIRMED).await?;
     Ok((StatusCode::CREATED, Json(Noted { committed: true })))
 }
 
-fn unreadable(rejection: &BytesRejection) -> Fault {
+pub(crate) fn unreadable(rejection: &BytesRejection) -> Fault {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let sentence = format!("the body is larger than {BODY_BYTES_MAX} bytes");
         return Fault::new(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge.as_str(), sentence);
@@ -60,26 +64,23 @@ fn unreadable(rejection: &BytesRejection) -> Fault {
     Fault::invalid("the body did not arrive whole; send it again")
 }
 
-/// Hands the observation to the tick and waits until the journal has it.
-async fn commit(shared: &Shared, observation: Observation) -> Result<(), Refusal> {
+/// Hands the input to the tick and waits until the journal has it; `unconfirmed` is said when the journal does not answer.
+pub(crate) async fn commit(
+    shared: &Shared,
+    body: InputBody,
+    unconfirmed: &'static str,
+) -> Result<(), Refusal> {
     if let Some(refusal) = shared.ports.commits.refusal() {
         return Err(refusal);
     }
     let (tx, rx) = oneshot::channel();
     // When nobody waits any more there is nobody to tell.
     let ticket = Ticket::new(move |outcome| drop(tx.send(outcome)));
-    let body = InputBody::Recorded { observation, hlc: None };
     shared.ports.inbox.offer_own(SourceId::Gateway, body, Some(ticket))?;
     match tokio::time::timeout(COMMIT_WITHIN, rx).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) | Err(_) => Err(unconfirmed()),
+        Ok(Err(_)) | Err(_) => Err(Refusal::new(Code::JournalUnavailable, SourceId::Gateway, unconfirmed)),
     }
-}
-
-fn unconfirmed() -> Refusal {
-    let sentence = "the journal has not confirmed the observation, which may or may not be kept; \
-                    look at /api/world before sending it again";
-    Refusal::new(Code::JournalUnavailable, SourceId::Gateway, sentence)
 }
 
 fn parse(body: &[u8], now_ms: u64) -> Result<Observation, Fault> {

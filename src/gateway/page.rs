@@ -15,7 +15,7 @@ struct File {
     text: &'static str,
 }
 
-const FILES: [File; 8] = [
+const FILES: [File; 9] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -26,6 +26,7 @@ const FILES: [File; 8] = [
         content_type: "text/css; charset=utf-8",
         text: include_str!("../../assets/page/page.css"),
     },
+    script("/alarms.js", include_str!("../../assets/page/alarms.js")),
     script("/page.js", include_str!("../../assets/page/page.js")),
     script("/proposals.js", include_str!("../../assets/page/proposals.js")),
     script("/stream.js", include_str!("../../assets/page/stream.js")),

@@ -18,7 +18,7 @@ use crate::events::{STREAMS_MAX, follow};
 use crate::guards::{check_caller, check_token};
 use crate::hosts::Hosts;
 use crate::observations::{BODY_BYTES_MAX, note};
-use crate::{page, reads, status};
+use crate::{alarms, page, reads, status};
 
 /// What every request can see.
 pub(crate) struct Shared {
@@ -89,6 +89,10 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/world", get(reads::world))
         .route("/api/observations", post(note))
         .route("/api/events", get(follow))
+        .route("/api/alarms", get(alarms::alarms))
+        .route("/api/alarms/acknowledge", post(alarms::acknowledge))
+        .route("/api/alarms/shelve", post(alarms::shelve))
+        .route("/api/alarms/unshelve", post(alarms::unshelve))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route_layer(from_fn_with_state(Arc::clone(&shared), check_token));
     Router::new()

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use clawmesh_core::alarms::{Priority, Standing};
 use clawmesh_core::intake::LinkState;
-use clawmesh_core::publish::{DigestView, NodeView, PersonView, RefusalView, SiteView, Snapshot};
+use clawmesh_core::publish::{AlarmView, DigestView, NodeView, PersonView, RefusalView, SiteView, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::events::STREAMS_MAX;
@@ -79,6 +80,32 @@ pub struct SensorCounts {
     pub flagged: usize,
 }
 
+/// Alarms, counted; what is shelved stands apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AlarmCounts {
+    /// Those that are the case.
+    pub active: usize,
+    /// Those that nobody has acknowledged, whether they are the case or over.
+    pub unacknowledged: usize,
+    /// Those that somebody put aside.
+    pub shelved: usize,
+    /// The highest priority of those that are not shelved.
+    pub highest: Option<Priority>,
+}
+
+impl AlarmCounts {
+    fn of(alarms: &[AlarmView]) -> Self {
+        let (shelved, shown): (Vec<&AlarmView>, Vec<&AlarmView>) =
+            alarms.iter().partition(|alarm| alarm.state == Standing::Shelved);
+        Self {
+            active: shown.iter().filter(|alarm| alarm.is_active).count(),
+            unacknowledged: shown.iter().filter(|alarm| !alarm.is_acknowledged).count(),
+            shelved: shelved.len(),
+            highest: shown.iter().map(|alarm| alarm.priority).max(),
+        }
+    }
+}
+
 /// How the journal is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct JournalView {
@@ -132,6 +159,8 @@ pub struct Status {
     pub refusals: Vec<RefusalView>,
     /// All refusals together.
     pub refused_total: u64,
+    /// Alarms.
+    pub alarms: AlarmCounts,
     /// The newest digest.
     pub digest: Option<DigestView>,
     /// The door itself.
@@ -170,6 +199,7 @@ fn status_of(shared: &Shared) -> Status {
         journal: JournalView { committed: commits.committed(), failure: commits.failure() },
         refusals: Vec::new(),
         refused_total: 0,
+        alarms: AlarmCounts::default(),
         digest: None,
         gateway: GatewayCounts {
             streams: STREAMS_MAX - shared.streams.available_permits(),
@@ -205,6 +235,7 @@ fn with_snapshot(starting: Status, snapshot: &Snapshot, age_ms: u64) -> Status {
         beliefs: snapshot.beliefs.len(),
         refusals: snapshot.refusals.clone(),
         refused_total: snapshot.refusals.iter().map(|refusal| refusal.count).sum(),
+        alarms: AlarmCounts::of(&snapshot.alarms),
         digest: snapshot.digest.clone(),
         ..starting
     }

@@ -45,11 +45,12 @@ fn every_reading_command_answers_a_program_with_one_document() {
 
 fn check_status(status: &Value) {
     let expected = [
-        ["beliefs", "digest", "gateway", "journal", "link", "node"],
-        ["peers", "people", "refusals", "refused_total", "sensors", "site"],
-        ["snapshot_age_ms", "state", "stop", "tick", "uptime_ms", "wall_ms"],
+        &["alarms", "beliefs", "digest", "gateway", "journal", "link", "node"][..],
+        &["peers", "people", "refusals", "refused_total", "sensors", "site"],
+        &["snapshot_age_ms", "state", "stop", "tick", "uptime_ms", "wall_ms"],
     ];
     assert_eq!(keys(status), expected.concat());
+    assert_eq!(keys(&status["alarms"]), ["active", "highest", "shelved", "unacknowledged"]);
     assert_eq!(keys(&status["node"]), ["epoch", "hz", "id", "mesh", "name", "role", "version"]);
     assert_eq!(status["state"], "running");
 }
@@ -110,7 +111,7 @@ fn help_teaches_the_first_commands_and_the_version_is_told() {
     assert_eq!(help.code, Some(0));
     for command in [
         "demo", "start", "identity", "status", "peers", "world", "replay", "doctor", "config", "plant",
-        "site", "operator",
+        "site", "operator", "alarms",
     ] {
         assert!(
             help.out.lines().any(|line| line.trim_start().starts_with(command)),

@@ -307,7 +307,9 @@ fn guardrail_4_after_a_restart_nothing_is_told_before_its_state_was_read_back() 
 #[test]
 fn what_works_for_one_proposal_works_for_no_other() {
     let other = ProposalId([7; 32]);
-    let busy = Farm::with(|farm| drop(farm.live.held.insert(pump(), other)));
+    let busy = Farm::with(|farm| {
+        farm.live.held.insert(pump(), other);
+    });
     assert_refused(busy.proposed(), Code::AuthorityHeld, Rule::OnePlan, "works for the proposal 07070707");
     assert_refused(busy.authorized(1, &busy.offer()), Code::AuthorityHeld, Rule::OnePlan, "wait until");
     let own = Farm::with(|farm| {

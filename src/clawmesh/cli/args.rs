@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::alarms_args::AlarmsArgs;
 use super::operator_args::OperatorCommand;
 use super::proposals::args::ProposalCommand;
 use crate::config::node_file::NodeFile;
@@ -68,6 +69,8 @@ pub enum Command {
     /// What is proposed, and what people answer
     #[command(flatten)]
     Proposals(ProposalCommand),
+    /// Show what a person has to look at; acknowledge it, or put it aside for a time
+    Alarms(AlarmsArgs),
 }
 
 /// Looking at a site.

@@ -4,6 +4,8 @@
 //! exit code.
 //! Not here: running a node (`headless`), the files it keeps (`config`).
 
+mod alarms;
+mod alarms_args;
 mod args;
 mod client;
 mod config_show;
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),
         Command::Operator(command) => operator::run(cli.state_dir, command),
         Command::Proposals(command) => proposals::run(cli.state_dir, command),
+        Command::Alarms(args) => alarms::run(cli.state_dir, &args),
     };
     outcome.unwrap_or_else(|fault| {
         terminal::complain(&format!("clawmesh: {fault:#}"));

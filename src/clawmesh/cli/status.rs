@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clawmesh_authority::Role;
 use clawmesh_core::intake::LinkState;
-use clawmesh_gateway::{GatewayCounts, Status};
+use clawmesh_gateway::{AlarmCounts, GatewayCounts, Status};
 
 use super::args::Target;
 use super::client::{Client, block_on};
@@ -38,6 +38,7 @@ fn page(status: &Status) -> String {
         format!("peers     {} known, {} alive, {} trusted", peers.known, peers.alive, peers.trusted),
         format!("sensors   {} known, {} flagged", sensors.known, sensors.flagged),
         format!("beliefs   {}", status.beliefs),
+        format!("alarms    {}", alarms(&status.alarms)),
         format!("journal   {}", journal(status)),
         format!("gateway   {}", gateway(&status.gateway)),
     ];
@@ -78,6 +79,20 @@ fn link(link: &LinkState) -> String {
     }
 }
 
+/// What a person has to look at, and what they have put aside.
+fn alarms(counts: &AlarmCounts) -> String {
+    let shelved = if counts.shelved == 0 { String::new() } else { format!(", {} shelved", counts.shelved) };
+    match counts.highest {
+        None => format!("none{shelved}"),
+        Some(highest) => format!(
+            "{} active, {} unacknowledged{shelved}, highest {}; see `clawmesh alarms`",
+            counts.active,
+            counts.unacknowledged,
+            highest.word()
+        ),
+    }
+}
+
 fn journal(status: &Status) -> String {
     match &status.journal.failure {
         None => format!("{} rows durable", status.journal.committed),
@@ -112,6 +127,20 @@ fn refusals(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn alarms_are_counted_with_the_highest_priority() {
+        let mut counts = AlarmCounts::default();
+        assert_eq!(alarms(&counts), "none");
+        counts.shelved = 1;
+        assert_eq!(alarms(&counts), "none, 1 shelved");
+        let highest = Some(clawmesh_core::alarms::Priority::High);
+        counts = AlarmCounts { active: 3, unacknowledged: 2, shelved: 1, highest };
+        assert_eq!(
+            alarms(&counts),
+            "3 active, 2 unacknowledged, 1 shelved, highest high; see `clawmesh alarms`"
+        );
+    }
 
     #[test]
     fn requests_refused_at_the_gateway_are_told_by_code() {

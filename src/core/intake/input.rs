@@ -202,6 +202,25 @@ pub enum DriverReport {
     },
 }
 
+/// What a person does with an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmAct {
+    /// They have seen it.
+    #[n(0)]
+    Acknowledge,
+    /// They put it aside.
+    #[n(1)]
+    Shelve {
+        /// For so many milliseconds.
+        #[n(0)]
+        for_ms: u64,
+    },
+    /// They take it up again.
+    #[n(2)]
+    Unshelve,
+}
+
 /// What an input says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
@@ -331,6 +350,19 @@ pub enum InputBody {
     /// A person ended the stop, and the latch is open.
     #[n(16)]
     Rearmed,
+    /// A person at this node's gateway did something with an alarm.
+    #[n(17)]
+    AlarmHandled {
+        /// The key of the alarm.
+        #[n(0)]
+        key: String,
+        /// What they did.
+        #[n(1)]
+        act: AlarmAct,
+        /// Who, as they call themselves; nobody checks it.
+        #[n(2)]
+        by: String,
+    },
 }
 
 /// One input on its way to the tick.
@@ -424,6 +456,7 @@ impl InputBody {
             Self::Simulated { .. } => "simulated",
             Self::Recalled { .. } => "recalled",
             Self::Rearmed => "rearmed",
+            Self::AlarmHandled { .. } => "alarm_handled",
         }
     }
 }

@@ -14,7 +14,8 @@ use bevy::prelude::*;
 pub use components::{Feed, JournalCursor, JournalPort, TickBatch};
 pub use inbox::{InboxHandle, InboxLimits, Inboxes, StreamKey, doors};
 pub use input::{
-    ActuatorReport, DriverReport, Input, InputBody, LinkState, SafeBecause, Sample, SourceId, StampedInput,
+    ActuatorReport, AlarmAct, DriverReport, Input, InputBody, LinkState, SafeBecause, Sample, SourceId,
+    StampedInput,
 };
 
 use crate::clock::TickSystems;

@@ -7,6 +7,7 @@ use clawmesh_authority::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::alarms::{Priority, Standing};
 use crate::intake::LinkState;
 
 /// One picture of the world. Times are Unix milliseconds by this node's estimate of wall time.
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub refusals: Vec<RefusalView>,
     /// The newest digest.
     pub digest: Option<DigestView>,
+    /// Alarms, the most urgent first, of those the newest first.
+    pub alarms: Vec<AlarmView>,
 }
 
 /// This node.
@@ -214,6 +217,39 @@ pub struct RefusalView {
     pub sentence: String,
     /// Milliseconds since the last one.
     pub age_ms: u64,
+}
+
+/// An alarm: what a person has to look at, until a person has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmView {
+    /// Its key, by which people act on it.
+    pub key: String,
+    /// How soon a person has to look.
+    pub priority: Priority,
+    /// How it stands: `unacknowledged`, `returned`, `acknowledged` or `shelved`.
+    pub state: Standing,
+    /// True while it is the case.
+    pub is_active: bool,
+    /// True when somebody has acknowledged it since it rang.
+    pub is_acknowledged: bool,
+    /// What is the case and what to do.
+    pub sentence: String,
+    /// How often it came.
+    pub count: u64,
+    /// When it rang last, Unix milliseconds.
+    pub raised_ms: u64,
+    /// Milliseconds since it rang last.
+    pub age_ms: u64,
+    /// Milliseconds since it is over; absent while it is the case.
+    pub cleared_age_ms: Option<u64>,
+    /// Who acknowledged it, as they called themselves.
+    pub acknowledged_by: Option<String>,
+    /// Milliseconds until it comes off the shelf, while it is on it.
+    pub shelved_for_ms: Option<u64>,
+    /// Who shelved it, as they called themselves.
+    pub shelved_by: Option<String>,
+    /// The longest time it may be shelved, milliseconds; 0 when it may not.
+    pub shelf_ms_max: u64,
 }
 
 /// The newest digest.

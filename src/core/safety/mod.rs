@@ -17,6 +17,10 @@ pub use tally::{RefusalBook, RefusalTally};
 use crate::clock::{TickSystems, WallClockSystems};
 use crate::replay::DigestApp as _;
 
+/// The part of `Record` after which the book holds every refusal of this tick.
+#[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RefusalSystems;
+
 /// Keeps the book of refusals and follows the stop.
 pub struct SafetyPlugin;
 
@@ -38,6 +42,7 @@ impl Plugin for SafetyPlugin {
                 FixedUpdate,
                 (systems::take_refusals, systems::tally_refusals)
                     .chain()
+                    .in_set(RefusalSystems)
                     .before(crate::publish::ComposeSystems)
                     .in_set(TickSystems::Record),
             );

@@ -1,11 +1,13 @@
 //! The snapshot: a few times a second, sorted, complete.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::NodeId;
 
+use crate::alarms::{Alarm, AlarmState, Standing, shelf_ms_max};
 use crate::clock::{Tick, WallClock};
 use crate::mesh::{
     ClockOffset, LaneMarks, LastHeard, Liveness, Node, NodeIndex, NodeProfile, OwnNode, Trusted,
@@ -13,8 +15,8 @@ use crate::mesh::{
 use crate::proposals::{Copied, CopyOf, OwnProposals};
 use crate::publish::components::SnapshotPort;
 use crate::publish::snapshot::{
-    ActuatorView, BeliefView, DigestView, NodeView, PeerView, PersonView, ProposalView, RefusalView,
-    SensorView, SiteView, Snapshot,
+    ActuatorView, AlarmView, BeliefView, DigestView, NodeView, PeerView, PersonView, ProposalView,
+    RefusalView, SensorView, SiteView, Snapshot,
 };
 use crate::replay::LastDigest;
 use crate::safety::{LinkStatus, Refusals, StopState};
@@ -59,6 +61,7 @@ pub(in crate::publish) struct Shown<'w, 's> {
     actuators: Query<'w, 's, (&'static Actuator, &'static Stands)>,
     proposals: OwnProposals<'w, 's>,
     copies: Query<'w, 's, (&'static CopyOf, &'static Copied)>,
+    alarms: Query<'w, 's, (&'static Alarm, &'static AlarmState)>,
     beliefs: Query<'w, 's, (&'static BeliefKey, &'static Belief, Option<&'static SupportedBy>)>,
 }
 
@@ -87,6 +90,7 @@ impl Shown<'_, '_> {
             proposals: self.proposals(),
             beliefs: self.beliefs(wall_ms),
             refusals: self.refusals(),
+            alarms: self.alarms(),
             digest: self
                 .digest
                 .0
@@ -229,6 +233,32 @@ impl Shown<'_, '_> {
                     .map(|(sensor, ..)| format!("{}/{}", sensor.node, sensor.capability)),
             })
             .collect()
+    }
+
+    /// What is over and acknowledged is remembered for a moment and is no alarm any more.
+    fn alarms(&self) -> Vec<AlarmView> {
+        let mut rows: Vec<_> =
+            self.alarms.iter().filter(|(_, state)| state.standing() != Standing::Normal).collect();
+        rows.sort_by_key(|(alarm, state)| (Reverse((state.priority, state.raised_tick)), &alarm.key));
+        let since = |tick: u64| self.settings.ms_of_ticks(self.tick.0.saturating_sub(tick));
+        let until = |tick: u64| self.settings.ms_of_ticks(tick.saturating_sub(self.tick.0));
+        let row = |(alarm, state): (&Alarm, &AlarmState)| AlarmView {
+            key: alarm.key.clone(),
+            priority: state.priority,
+            state: state.standing(),
+            is_active: state.is_active,
+            is_acknowledged: state.is_acknowledged,
+            sentence: state.sentence.clone(),
+            count: state.count,
+            raised_ms: state.raised_ms,
+            age_ms: since(state.raised_tick),
+            cleared_age_ms: state.cleared_tick.map(since),
+            acknowledged_by: state.acknowledged_by.clone(),
+            shelved_for_ms: state.shelved_until_tick.map(until),
+            shelved_by: state.shelved_by.clone(),
+            shelf_ms_max: shelf_ms_max(&alarm.key, state.priority),
+        };
+        rows.into_iter().map(row).collect()
     }
 
     fn refusals(&self) -> Vec<RefusalView> {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use clawmesh_core::alarms::Priority;
 use clawmesh_core::intake::LinkState;
 use clawmesh_core::publish::Snapshot;
-use clawmesh_gateway::{Health, HealthState, NodeState, Status};
+use clawmesh_gateway::{AlarmCounts, Health, HealthState, NodeState, Status};
 
 use crate::rig::{ADDRESS, NOW_MS, Rig, config, read, rig, snapshot};
 
@@ -52,6 +53,8 @@ async fn a_ticking_node_is_healthy_and_counts_what_it_sees() {
     assert_eq!((status.sensors.known, status.sensors.flagged, status.beliefs), (3, 1, 1));
     assert_eq!((status.journal.committed, status.journal.failure), (77, None));
     assert_eq!((status.refused_total, status.refusals.len()), (4, 1));
+    let highest = Some(Priority::Critical);
+    assert_eq!(status.alarms, AlarmCounts { active: 1, unacknowledged: 2, shelved: 1, highest });
     assert_eq!(status.digest, snapshot().digest);
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests; clippy exempts only their outermost functions")]
 
+mod alarms;
 mod events;
 mod guards;
 mod health;

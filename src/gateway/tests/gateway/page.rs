@@ -56,6 +56,7 @@ async fn the_page_leads_only_to_files_that_are_served_with_their_type() {
     let kinds: BTreeSet<(&str, &str)> = files.iter().map(|(path, kind, _)| (&**path, &**kind)).collect();
     let expected = [
         ("/", "text/html; charset=utf-8"),
+        ("/alarms.js", "text/javascript; charset=utf-8"),
         ("/favicon.svg", "image/svg+xml"),
         ("/page.css", "text/css; charset=utf-8"),
         ("/page.js", "text/javascript; charset=utf-8"),
@@ -98,7 +99,11 @@ async fn every_element_the_script_looks_for_is_on_the_page() {
     let files = whole_page().await;
     let text_of = |name: &str| files.iter().find(|(path, ..)| path == name).map(|(.., text)| text).unwrap();
     let ids: BTreeSet<String> = quoted(text_of("/"), " id=\"").into_iter().collect();
-    for id in quoted(text_of("/page.js"), "byId(\"") {
-        assert!(ids.contains(&id), "no element #{id}");
+    for script in ["/page.js", "/alarms.js"] {
+        let looked_for = quoted(text_of(script), "byId(\"");
+        assert!(!looked_for.is_empty(), "{script} looks for nothing");
+        for id in looked_for {
+            assert!(ids.contains(&id), "no element #{id}");
+        }
     }
 }

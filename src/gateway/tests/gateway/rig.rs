@@ -7,9 +7,11 @@ use axum::body::{Body, to_bytes};
 use axum::http::request::Builder;
 use axum::http::{Request, Response, StatusCode};
 use clawmesh_authority::{Code, Hlc, NodeId, Tier, Unit, Value};
+use clawmesh_core::alarms::{Priority, Standing, shelf_ms_max};
 use clawmesh_core::intake::{InboxLimits, Inboxes, LinkState, doors};
 use clawmesh_core::publish::{
-    ActuatorView, BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, Snapshot, SnapshotSink,
+    ActuatorView, AlarmView, BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, Snapshot,
+    SnapshotSink,
 };
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_gateway::{GatewayConfig, GatewayPorts, Refused, SnapshotFeeder, router, snapshot_feed};
@@ -126,7 +128,26 @@ fn sensor(node: NodeId, sensor: &str, flags: &[&str]) -> SensorView {
     }
 }
 
-/// Two peers whose ids begin alike, three sensors, one belief, one refusal.
+fn alarm(key: &str, priority: Priority, state: Standing) -> AlarmView {
+    AlarmView {
+        key: key.to_owned(),
+        priority,
+        state,
+        is_active: state != Standing::Returned,
+        is_acknowledged: false,
+        sentence: format!("something is the case with {key}"),
+        count: 2,
+        raised_ms: NOW_MS - 5_000,
+        age_ms: 5_000,
+        cleared_age_ms: (state == Standing::Returned).then_some(400),
+        acknowledged_by: None,
+        shelved_for_ms: (state == Standing::Shelved).then_some(60_000),
+        shelved_by: None,
+        shelf_ms_max: shelf_ms_max(key, priority),
+    }
+}
+
+/// Two peers whose ids begin alike, three sensors, one belief, one refusal, three alarms.
 pub fn snapshot() -> Snapshot {
     let (mut near, far) = ([0xab; 32], [0xab; 32]);
     near[31] = 0xcd;
@@ -177,5 +198,10 @@ pub fn snapshot() -> Snapshot {
             age_ms: 900,
         }],
         digest: Some(DigestView { tick: 500, total: "00ff00ff00ff00ff".to_owned() }),
+        alarms: vec![
+            alarm("stop", Priority::Critical, Standing::Unacknowledged),
+            alarm("limit/barn/sensor:level:tank-1/at-least-20", Priority::High, Standing::Returned),
+            alarm("stale/barn/sensor:level:tank-2", Priority::Low, Standing::Shelved),
+        ],
     }
 }

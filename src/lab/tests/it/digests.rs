@@ -8,6 +8,7 @@ use bevy::prelude::*;
 use clawmesh_authority::policy::Mode;
 use clawmesh_authority::{Code, LaneMark, NodeId, ProposalId, Refusal, Setpoint, Value};
 use clawmesh_core::Core;
+use clawmesh_core::alarms::{Alarm, AlarmState, FlaggedSince, LastKept};
 use clawmesh_core::clock::{Tick, WallClock};
 use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SafeBecause, SourceId};
 use clawmesh_core::mesh::{
@@ -181,6 +182,10 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
             other
         }),
         changing_shows(world, |_: &Asked| Asked::default()),
+        every_alteration_shows::<Alarm>(world),
+        every_alteration_shows::<AlarmState>(world),
+        every_alteration_shows::<FlaggedSince>(world),
+        every_alteration_shows::<LastKept>(world),
         removing_shows::<Trusted>(world),
         removing_shows::<OwnNode>(world),
         retargeting_shows::<MountedOn>(world, other_node),

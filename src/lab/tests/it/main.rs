@@ -1,5 +1,6 @@
 //! What a mesh of cores must do, whatever the network does.
 
+mod alarms;
 mod alter;
 mod digests;
 mod mesh;

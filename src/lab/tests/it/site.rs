@@ -47,7 +47,7 @@ pub fn actuators() -> Vec<Capability> {
 }
 
 /// The sensors that the policy names, well and speaking.
-fn speak(lab: &mut Lab) {
+pub fn speak(lab: &mut Lab) {
     for (sensor, unit, value) in sensors() {
         lab.sample("field-node", Sample { sensor, value, unit, origin_ms: 0, tier: Tier::T2 });
     }
@@ -85,7 +85,7 @@ fn modes(lab: &mut Lab, name: &str) -> BTreeSet<Mode> {
 }
 
 /// A farm on which everything is well, half a minute old.
-fn calm_farm() -> Lab {
+pub fn calm_farm() -> Lab {
     let mut lab = Lab::seeded(3).at_site(farm()).with_nodes(["command-center", "field-node"]);
     lab.offer("field-node", SourceId::HostSensors, specs());
     run_speaking(&mut lab, 10);

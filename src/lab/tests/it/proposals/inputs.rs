@@ -9,7 +9,7 @@ use clawmesh_authority::{
     Refusal, Setpoint, StoryEntry, Tier, Unit, Value, canonical,
 };
 use clawmesh_core::intake::{
-    ActuatorReport, DriverReport, InputBody, LinkState, SafeBecause, Sample, SourceId,
+    ActuatorReport, AlarmAct, DriverReport, InputBody, LinkState, SafeBecause, Sample, SourceId,
 };
 use clawmesh_core::replay::{KeptRecord, Record};
 use clawmesh_lab::{Lab, START_MS, replay};
@@ -54,10 +54,11 @@ fn kind(body: &InputBody) -> usize {
         InputBody::Simulated { .. } => 14,
         InputBody::Recalled { .. } => 15,
         InputBody::Rearmed => 16,
+        InputBody::AlarmHandled { .. } => 17,
     }
 }
 
-const KINDS: usize = 17;
+const KINDS: usize = 18;
 
 /// What the command center says of the field node's proposal: that it is carried out.
 fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
@@ -84,6 +85,12 @@ fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
         body: Body::Frame(Frame::Proposal(Box::new(report))),
     };
     envelope::seal(&Lab::key_of(1), &statement)
+}
+
+/// Somebody has looked at an alarm about the proposal.
+fn acknowledged(id: clawmesh_authority::ProposalId) -> InputBody {
+    let (key, by) = (format!("failed/{id}"), "nobody".to_owned());
+    InputBody::AlarmHandled { key, act: AlarmAct::Acknowledge, by }
 }
 
 /// Something of every kind, all of it made up, about a proposal that nobody has approved.
@@ -130,6 +137,7 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
             InputBody::Simulated { proposal: id, round: Round(2), outcome: Ok(Vec::new()) },
         ),
         (SourceId::Clock, InputBody::ClockSampled { unix_ms: farm.lab.now_ms() + 400 }),
+        (SourceId::Gateway, acknowledged(id)),
     ];
     all.extend([SafeBecause::Started, SafeBecause::TimeIsOver].map(|because| {
         driver(DriverReport::MadeSafe { actuator: valve(), because, proposal: Some(id), fault: None })
