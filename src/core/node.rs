@@ -6,6 +6,7 @@ use bevy::prelude::*;
 use crate::clock::{ClockPlugin, Tick};
 use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
 use crate::mesh::{MeshPlugin, Node, NodeProfile, OwnNode, Presence};
+use crate::planner::{PlannerPlugin, PlannerPort, Wishes};
 use crate::proposals::{
     AnswerDesk, DeskPort, LatchPort, ProposalsPlugin, RearmPort, Simulator, SimulatorPort,
 };
@@ -41,6 +42,8 @@ pub struct Ports {
     pub latch: Option<Box<dyn RearmPort>>,
     /// Where whoever asks waits for the answer.
     pub desk: AnswerDesk,
+    /// The way to whoever asks for the planner, if this node plans.
+    pub planner: Option<Box<dyn Wishes>>,
     /// What a system's error becomes.
     pub fault_handler: FaultHandler,
 }
@@ -73,6 +76,9 @@ impl Core {
             core.app.insert_resource(LatchPort(latch));
         }
         core.app.insert_resource(DeskPort(ports.desk));
+        if let Some(planner) = ports.planner {
+            core.app.insert_resource(PlannerPort(planner));
+        }
         core
     }
 
@@ -95,6 +101,7 @@ impl Core {
             SitePlugin,
             SafetyPlugin,
             ProposalsPlugin { entropy: settings.entropy },
+            PlannerPlugin,
             PublishPlugin,
         ));
         spawn_own_node(app.world_mut(), &settings);

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clawmesh_authority::{Body, Lane, LaneMark, MeshId, NodeId, NodeKey, envelope};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
+use clawmesh_core::planner::{Wish, Wishes};
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::{OutboxReader, Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Record, Ticket};
 use clawmesh_core::settings::SiteText;
+use clawmesh_core::site::NoPlace;
 use clawmesh_core::{Core, Ports, Settings};
 
 use crate::HZ;
@@ -46,6 +48,7 @@ pub(crate) struct Live {
     outbox: OutboxReader,
     granted: Granted,
     snapshot: Arc<Mutex<Option<Arc<Snapshot>>>>,
+    wishes: Arc<Mutex<Vec<Wish>>>,
 }
 
 struct KeepNewest(Arc<Mutex<Option<Arc<Snapshot>>>>);
@@ -53,6 +56,22 @@ struct KeepNewest(Arc<Mutex<Option<Arc<Snapshot>>>>);
 impl SnapshotSink for KeepNewest {
     fn publish(&self, snapshot: Arc<Snapshot>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+    }
+}
+
+/// The most wishes one run of a node may make; the lab asks nobody, so they stay where they are.
+const WISHES_MAX: usize = 256;
+
+struct KeepWishes(Arc<Mutex<Vec<Wish>>>);
+
+impl Wishes for KeepWishes {
+    fn wish(&self, wish: Wish) -> Result<(), NoPlace> {
+        let mut wishes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if wishes.len() >= WISHES_MAX {
+            return Err(NoPlace);
+        }
+        wishes.push(wish);
+        Ok(())
     }
 }
 
@@ -87,7 +106,7 @@ impl LabNode {
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (outbox_in, outbox_out) = outbox(4_096, 1_024);
-        let snapshot = Arc::default();
+        let (snapshot, wishes) = (Arc::default(), Arc::default());
         let ports = Ports {
             inboxes,
             next_sequence: self.journal.next_sequence(),
@@ -98,6 +117,7 @@ impl LabNode {
             simulator: None,
             latch: None,
             desk: AnswerDesk::default(),
+            planner: Some(Box::new(KeepWishes(Arc::clone(&wishes)))),
             fault_handler: bevy_panics(),
         };
         let core = Core::live(settings, ports);
@@ -112,6 +132,7 @@ impl LabNode {
             outbox: outbox_out,
             granted: Arc::default(),
             snapshot,
+            wishes,
         });
     }
 }
@@ -199,6 +220,10 @@ impl Live {
 
     pub(crate) fn newest_snapshot(&self) -> Option<Arc<Snapshot>> {
         self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn wishes(&self) -> Vec<Wish> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The edge's part: check the signature, bring it to the door, confirm once the journal holds it.

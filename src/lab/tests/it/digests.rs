@@ -8,10 +8,13 @@ use bevy::prelude::*;
 use clawmesh_authority::{Capability, Code, LaneMark, NodeId, Refusal, Setpoint, Value};
 use clawmesh_core::Core;
 use clawmesh_core::clock::{Tick, WallClock};
-use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, LinkState, SafeBecause, SourceId};
+use clawmesh_core::intake::{
+    ActuatorReport, DriverReport, InputBody, LinkState, SafeBecause, SourceId, Thought,
+};
 use clawmesh_core::mesh::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trusted,
 };
+use clawmesh_core::planner::{Attention, IrrigatedZone};
 use clawmesh_core::publish::OwnLanes;
 use clawmesh_core::replay::{DigestRecord, DigestRegistry};
 use clawmesh_core::safety::{LinkStatus, Refusals, StopState};
@@ -45,6 +48,11 @@ fn full_world() -> Lab {
     let mark = LaneMark { epoch: 1, next: 2, skipped: 3 };
     let restored = InputBody::MarkRestored { node: NodeId([9; 32]), state: mark, stream: mark };
     lab.offer("barn", SourceId::Journal, restored);
+    let zone = "z-food-forest-core".to_owned();
+    let thought = Thought { zone, irrigate: true, urgency_permille: 650, moisture_permille: Some(142) };
+    for _ in 0..2 {
+        lab.offer("barn", SourceId::Planner, InputBody::Thoughts(vec![thought.clone()]));
+    }
     lab.run_ticks(20);
     lab
 }
@@ -141,6 +149,8 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         every_alteration_shows::<Actuator>(world),
         every_alteration_shows::<Stands>(world),
         every_alteration_shows::<SiteModes>(world),
+        every_alteration_shows::<IrrigatedZone>(world),
+        every_alteration_shows::<Attention>(world),
         removing_shows::<Trusted>(world),
         removing_shows::<OwnNode>(world),
         retargeting_shows::<MountedOn>(world, own_node),

@@ -3,6 +3,7 @@
 mod alter;
 mod digests;
 mod mesh;
+mod planner;
 mod replay;
 mod site;
 mod tick;
