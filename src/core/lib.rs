@@ -9,6 +9,7 @@ pub mod clock;
 pub mod intake;
 pub mod mesh;
 pub mod node;
+pub mod planner;
 pub mod proposals;
 pub mod publish;
 pub mod replay;

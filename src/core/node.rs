@@ -7,6 +7,7 @@ use crate::alarms::AlarmsPlugin;
 use crate::clock::{ClockPlugin, Tick};
 use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
 use crate::mesh::{MeshPlugin, Node, NodeProfile, OwnNode, Presence};
+use crate::planner::{PlannerPlugin, PlannerPort, Wishes};
 use crate::proposals::{
     AnswerDesk, DeskPort, LatchPort, ProposalsPlugin, RearmPort, Simulator, SimulatorPort,
 };
@@ -42,6 +43,8 @@ pub struct Ports {
     pub latch: Option<Box<dyn RearmPort>>,
     /// Where whoever asks waits for the answer.
     pub desk: AnswerDesk,
+    /// The way to whoever asks for the planner, if this node plans.
+    pub planner: Option<Box<dyn Wishes>>,
     /// What a system's error becomes.
     pub fault_handler: FaultHandler,
 }
@@ -74,6 +77,9 @@ impl Core {
             core.app.insert_resource(LatchPort(latch));
         }
         core.app.insert_resource(DeskPort(ports.desk));
+        if let Some(planner) = ports.planner {
+            core.app.insert_resource(PlannerPort(planner));
+        }
         core
     }
 
@@ -96,6 +102,7 @@ impl Core {
             SitePlugin,
             SafetyPlugin,
             ProposalsPlugin { entropy: settings.entropy },
+            PlannerPlugin,
             PublishPlugin,
             AlarmsPlugin,
         ));

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::{Answer, AskKind, Lane, NodeId, NodeKey, Observation, Roster, Tier, Value};
 use clawmesh_core::intake::{Input, InputBody, Sample, SourceId, StreamKey};
+use clawmesh_core::planner::Wish;
 use clawmesh_core::publish::Snapshot;
 use clawmesh_core::replay::{Record, ReplayReport, Replayer};
 use clawmesh_core::settings::SiteText;
@@ -234,6 +235,12 @@ impl Lab {
     pub fn snapshot(&self, name: &str) -> Arc<Snapshot> {
         let live = self.nodes[self.place(name)].live.as_ref().expect("the node is up");
         live.newest_snapshot().expect("the first tick publishes a snapshot")
+    }
+
+    /// What the planner of a node has wished in this run, oldest first.
+    #[must_use]
+    pub fn wishes(&self, name: &str) -> Vec<Wish> {
+        self.nodes[self.place(name)].live.as_ref().expect("the node is up").wishes()
     }
 
     /// A node's core, to look into.

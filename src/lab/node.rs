@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clawmesh_authority::{Body, ContentHash, Lane, LaneMark, MeshId, NodeId, NodeKey, Roster, envelope};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
+use clawmesh_core::planner::{Wish, Wishes};
 use clawmesh_core::proposals::{AnswerDesk, RearmPort, Simulator};
 use clawmesh_core::publish::{OutboxReader, Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Record, Ticket};
 use clawmesh_core::settings::SiteText;
-use clawmesh_core::site::{DriverPort, SiteFiles};
+use clawmesh_core::site::{DriverPort, NoPlace, SiteFiles};
 use clawmesh_core::{Core, Ports, Settings};
 use clawmesh_twin::rollout::Model;
 
@@ -54,6 +55,7 @@ pub(crate) struct Live {
     snapshot: Arc<Mutex<Option<Arc<Snapshot>>>>,
     pub(crate) desk: AnswerDesk,
     simulator: Option<LabSimulator>,
+    wishes: Arc<Mutex<Vec<Wish>>>,
 }
 
 struct KeepNewest(Arc<Mutex<Option<Arc<Snapshot>>>>);
@@ -61,6 +63,22 @@ struct KeepNewest(Arc<Mutex<Option<Arc<Snapshot>>>>);
 impl SnapshotSink for KeepNewest {
     fn publish(&self, snapshot: Arc<Snapshot>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+    }
+}
+
+/// The most wishes one run of a node may make; the lab asks nobody, so they stay where they are.
+const WISHES_MAX: usize = 256;
+
+struct KeepWishes(Arc<Mutex<Vec<Wish>>>);
+
+impl Wishes for KeepWishes {
+    fn wish(&self, wish: Wish) -> Result<(), NoPlace> {
+        let mut wishes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if wishes.len() >= WISHES_MAX {
+            return Err(NoPlace);
+        }
+        wishes.push(wish);
+        Ok(())
     }
 }
 
@@ -114,6 +132,7 @@ impl LabNode {
         let snapshot = Arc::default();
         let desk = AnswerDesk::default();
         let simulator = self.simulator(&settings);
+        let wishes = Arc::default();
         let ports = Ports {
             inboxes,
             next_sequence: self.journal.next_sequence(),
@@ -124,6 +143,7 @@ impl LabNode {
             simulator: simulator.clone().map(|simulator| Box::new(simulator) as Box<dyn Simulator>),
             latch: Some(Box::new(LabLatch(inbox.clone()))),
             desk: desk.clone(),
+            planner: Some(Box::new(KeepWishes(Arc::clone(&wishes)))),
             fault_handler: bevy_panics(),
         };
         if let Some(hardware) = &self.hardware {
@@ -143,6 +163,7 @@ impl LabNode {
             snapshot,
             desk,
             simulator,
+            wishes,
         });
     }
 
@@ -249,6 +270,10 @@ impl Live {
 
     pub(crate) fn newest_snapshot(&self) -> Option<Arc<Snapshot>> {
         self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn wishes(&self) -> Vec<Wish> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The edge's part: check the signature, bring it to the door, confirm once the journal holds it.

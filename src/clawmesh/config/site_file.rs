@@ -131,6 +131,14 @@ fn hint(key: &str) -> Option<&'static str> {
         "zones.outline" | "keep_outs.outline" => {
             "its corners in metres, for example [(0, 0), (9, 0), (9, 9)]"
         }
+        "zones.irrigation" => {
+            "when it is dry and what is done then, for example (dry_below_percent: 22, wilting_percent: 10, moisture: \
+             \"sensor:…\", steps: [(\"actuator:…\", \"open\")], for_s: 1200)"
+        }
+        "zones.irrigation.steps" => {
+            "a list of actuator and operation, for example [(\"actuator:…\", \"open\")]"
+        }
+        "zones.irrigation.for_s" => "seconds as a whole number",
         "water.parts.at" | "rovers.home" | "people.usually_at" => {
             "metres east and north, for example (12, 16)"
         }

@@ -311,6 +311,7 @@ impl Node {
                 simulator: simulations.map(|orders| Box::new(orders) as Box<dyn Simulator>),
                 latch: None,
                 desk,
+                planner: None,
                 drivers: orders.map(|orders| Box::new(orders) as Box<dyn DriverPort>),
                 fault_handler: faults::remember,
             },

@@ -221,6 +221,23 @@ pub enum AlarmAct {
     Unshelve,
 }
 
+/// What the planner thinks of one zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct Thought {
+    /// The zone, by its name in the site.
+    #[n(0)]
+    pub zone: String,
+    /// True when it is to be watered.
+    #[n(1)]
+    pub irrigate: bool,
+    /// How pressing that is, thousandths.
+    #[n(2)]
+    pub urgency_permille: u16,
+    /// How moist it is, thousandths by volume, rounded down; absent while that is unknown.
+    #[n(3)]
+    pub moisture_permille: Option<u16>,
+}
+
 /// What an input says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
@@ -363,6 +380,9 @@ pub enum InputBody {
         #[n(2)]
         by: String,
     },
+    /// The planner has thought: one thought of every zone it looks after.
+    #[n(18)]
+    Thoughts(#[n(0)] Vec<Thought>),
 }
 
 /// One input on its way to the tick.
@@ -457,6 +477,7 @@ impl InputBody {
             Self::Recalled { .. } => "recalled",
             Self::Rearmed => "rearmed",
             Self::AlarmHandled { .. } => "alarm_handled",
+            Self::Thoughts(_) => "thoughts",
         }
     }
 }

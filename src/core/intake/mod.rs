@@ -15,7 +15,7 @@ pub use components::{Feed, JournalCursor, JournalPort, TickBatch};
 pub use inbox::{InboxHandle, InboxLimits, Inboxes, StreamKey, doors};
 pub use input::{
     ActuatorReport, AlarmAct, DriverReport, Input, InputBody, LinkState, SafeBecause, Sample, SourceId,
-    StampedInput,
+    StampedInput, Thought,
 };
 
 use crate::clock::TickSystems;

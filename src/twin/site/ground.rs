@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::irrigation::Irrigation;
 use super::name::Name;
 
 /// The most corners of one outline.
@@ -109,6 +110,9 @@ pub struct Zone {
     /// What grows there, from the canopy down.
     #[serde(default)]
     pub crops: Vec<Crop>,
+    /// How it is watered when it is dry; absent for a zone that no planner looks after.
+    #[serde(default)]
+    pub irrigation: Option<Irrigation>,
 }
 
 /// What a zone is for.

@@ -6,6 +6,7 @@
 
 mod equipment;
 mod ground;
+mod irrigation;
 mod name;
 mod operation;
 mod unity;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use equipment::{Actuator, OnSilence, Person, Rover, Sensor, SiteNode, SwitchState};
 pub use ground::{CORNERS_MAX, Crop, KeepOut, Layer, Origin, Outline, Point, Zone, ZoneKind};
+pub use irrigation::{IRRIGATION_FOR_S_MAX, IRRIGATION_STEPS_MAX, Irrigation};
 pub use name::{NAME_BYTES_MAX, Name};
 pub use operation::{DoneBy, Level, Operation};
 pub use unity::{ENTRIES_MAX, Fault};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::irrigation::Irrigation;
 use super::name::Name;
 use super::water::PartKind;
 use super::{Plan, SwitchState};
@@ -32,6 +33,7 @@ impl Plan {
         faults.extend(self.water.fault().map(|sentence| fault("water.lines", 0, "", sentence)));
         faults.extend(self.claimed_twice());
         faults.extend(self.unsafe_order());
+        faults.extend(self.unwatered());
         faults
     }
 
@@ -65,6 +67,7 @@ impl Plan {
         }
         for (index, zone) in self.zones.iter().enumerate() {
             note("zones", index, "outline", zone.outline.fault());
+            note("zones", index, "irrigation", zone.irrigation.as_ref().and_then(Irrigation::fault));
         }
         for (index, part) in self.water.parts.iter().enumerate() {
             note("water.parts", index, "kind", part.kind.fault());
@@ -206,6 +209,20 @@ impl Plan {
         {
             let sentence = "a pump stands after a valve; it would run against a shut line".to_owned();
             faults.push(fault("safe_order", pump, "", sentence));
+        }
+        faults
+    }
+
+    /// What the irrigation of a zone names and the site has not, or has for something else.
+    fn unwatered(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (index, zone) in self.zones.iter().enumerate() {
+            // One whose steps are too many is told already, and is not looked at step by step.
+            let sound = zone.irrigation.iter().filter(|irrigation| irrigation.fault().is_none());
+            let found = sound.flat_map(|irrigation| irrigation.disunity(zone, self));
+            let told =
+                found.map(|(key, sentence)| fault("zones", index, &format!("irrigation.{key}"), sentence));
+            faults.extend(told);
         }
         faults
     }

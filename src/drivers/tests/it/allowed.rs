@@ -124,6 +124,7 @@ fn policy() -> Policy {
         draws: Vec::new(),
         draws_lpm_max: 0.0,
         verified_by: None,
+        bands: Vec::new(),
         four_eyes: false,
     };
     Policy {

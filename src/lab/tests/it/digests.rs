@@ -10,10 +10,11 @@ use clawmesh_authority::{Code, LaneMark, NodeId, ProposalId, Refusal, Setpoint, 
 use clawmesh_core::Core;
 use clawmesh_core::alarms::{Alarm, AlarmState, FlaggedSince, LastKept};
 use clawmesh_core::clock::{Tick, WallClock};
-use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SafeBecause, SourceId};
+use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SafeBecause, SourceId, Thought};
 use clawmesh_core::mesh::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trusted,
 };
+use clawmesh_core::planner::{Attention, IrrigatedZone};
 use clawmesh_core::proposals::{
     Asked, CardHeld, Copied, CopyOf, Desk, Forked, Granted, Life, Proposed, Run, Spending,
 };
@@ -48,6 +49,11 @@ fn full_world() -> Farm {
     let mark = LaneMark { epoch: 1, next: 2, skipped: 3 };
     let restored = InputBody::MarkRestored { node: NodeId([9; 32]), state: mark, stream: mark };
     farm.lab.offer(FIELD, SourceId::Journal, restored);
+    let zone = "z-food-forest-core".to_owned();
+    let thought = Thought { zone, irrigate: true, urgency_permille: 650, moisture_permille: Some(142) };
+    for _ in 0..2 {
+        farm.lab.offer(FIELD, SourceId::Planner, InputBody::Thoughts(vec![thought.clone()]));
+    }
     farm.lab.run_ticks(20);
     let copied = farm.lab.core_mut(CENTER).world_mut();
     let mut copies = copied.query::<(&CopyOf, &Copied)>();
@@ -186,6 +192,8 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         every_alteration_shows::<AlarmState>(world),
         every_alteration_shows::<FlaggedSince>(world),
         every_alteration_shows::<LastKept>(world),
+        every_alteration_shows::<IrrigatedZone>(world),
+        every_alteration_shows::<Attention>(world),
         removing_shows::<Trusted>(world),
         removing_shows::<OwnNode>(world),
         retargeting_shows::<MountedOn>(world, other_node),

@@ -4,6 +4,7 @@ mod alarms;
 mod alter;
 mod digests;
 mod mesh;
+mod planner;
 mod proposals;
 mod replay;
 mod site;

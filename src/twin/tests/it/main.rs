@@ -2,6 +2,7 @@
 
 mod farm;
 mod hostile;
+mod irrigation;
 mod order;
 mod people;
 mod water;

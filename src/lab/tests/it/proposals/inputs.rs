@@ -9,7 +9,7 @@ use clawmesh_authority::{
     Refusal, Setpoint, StoryEntry, Tier, Unit, Value, canonical,
 };
 use clawmesh_core::intake::{
-    ActuatorReport, AlarmAct, DriverReport, InputBody, LinkState, SafeBecause, Sample, SourceId,
+    ActuatorReport, AlarmAct, DriverReport, InputBody, LinkState, SafeBecause, Sample, SourceId, Thought,
 };
 use clawmesh_core::replay::{KeptRecord, Record};
 use clawmesh_lab::{Lab, START_MS, replay};
@@ -55,10 +55,11 @@ fn kind(body: &InputBody) -> usize {
         InputBody::Recalled { .. } => 15,
         InputBody::Rearmed => 16,
         InputBody::AlarmHandled { .. } => 17,
+        InputBody::Thoughts(_) => 18,
     }
 }
 
-const KINDS: usize = 18;
+const KINDS: usize = 19;
 
 /// What the command center says of the field node's proposal: that it is carried out.
 fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
@@ -91,6 +92,12 @@ fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
 fn acknowledged(id: clawmesh_authority::ProposalId) -> InputBody {
     let (key, by) = (format!("failed/{id}"), "nobody".to_owned());
     InputBody::AlarmHandled { key, act: AlarmAct::Acknowledge, by }
+}
+
+/// The planner thinks that the food forest wants water.
+fn thirst() -> Thought {
+    let zone = "z-food-forest-core".to_owned();
+    Thought { zone, irrigate: true, urgency_permille: 900, moisture_permille: Some(120) }
 }
 
 /// Something of every kind, all of it made up, about a proposal that nobody has approved.
@@ -138,6 +145,7 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
         ),
         (SourceId::Clock, InputBody::ClockSampled { unix_ms: farm.lab.now_ms() + 400 }),
         (SourceId::Gateway, acknowledged(id)),
+        (SourceId::Planner, InputBody::Thoughts(vec![thirst()])),
     ];
     all.extend([SafeBecause::Started, SafeBecause::TimeIsOver].map(|because| {
         driver(DriverReport::MadeSafe { actuator: valve(), because, proposal: Some(id), fault: None })
