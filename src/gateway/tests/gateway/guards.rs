@@ -6,7 +6,7 @@ use clawmesh_gateway::{GatewayError, Refused, Status, router};
 
 use crate::rig::{ADDRESS, TOKEN, config, get, ports, read, rig, snapshot};
 
-const GUARDED: [&str; 7] = [
+const GUARDED: [&str; 12] = [
     "/api/status",
     "/api/identity",
     "/api/peers",
@@ -14,7 +14,14 @@ const GUARDED: [&str; 7] = [
     "/api/world",
     "/api/observations",
     "/api/events",
+    "/api/proposals",
+    "/api/evidence",
+    "/api/requests",
+    "/api/approvals",
+    "/api/stop",
 ];
+
+const POSTED: [&str; 4] = ["/api/observations", "/api/requests", "/api/approvals", "/api/stop"];
 
 async fn refused(request: Request<Body>) -> (StatusCode, Refused) {
     let rig = rig();
@@ -37,7 +44,7 @@ async fn nothing_but_health_answers_without_the_right_token() {
     ];
     for path in GUARDED {
         for value in &wrong {
-            let method = if path == "/api/observations" { "POST" } else { "GET" };
+            let method = if POSTED.contains(&path) { "POST" } else { "GET" };
             let mut request = Request::builder().method(method).uri(path).header("host", ADDRESS);
             if let Some(value) = value {
                 request = request.header("authorization", value);

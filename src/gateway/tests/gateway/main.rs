@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests; clippy exempts only their outermost functions")]
 
+mod asks;
 mod events;
+mod evidence;
 mod guards;
 mod health;
 mod observations;
@@ -10,3 +12,4 @@ mod page;
 mod reads;
 mod rig;
 mod sockets;
+mod stop;
