@@ -16,3 +16,4 @@ mod replay;
 mod running;
 mod simulate;
 mod site;
+mod stops;
