@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use clawmesh_authority::{Code, Refusal};
 use clawmesh_core::intake::InputBody;
+use clawmesh_core::mesh::Neighbours;
 use clawmesh_core::publish::OutboxReader;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::runtime::Runtime;
 use zenoh::Config;
 
+use crate::asks::{AsksIn, Mesh};
 use crate::config::{BridgeConfig, BridgePorts};
 use crate::courier::send_couriers;
 use crate::deliveries::Deliveries;
@@ -42,7 +44,7 @@ pub struct Bridge {
     done: Receiver<()>,
 }
 
-struct EdgeHandle(Arc<Edge>);
+struct EdgeHandle(Arc<Edge>, Mesh);
 
 impl std::fmt::Debug for EdgeHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -64,12 +66,19 @@ pub fn spawn(config: BridgeConfig, ports: BridgePorts) -> Result<Bridge, BridgeE
         .build()?;
     let edge = Arc::new(Edge::new(&config, &ports));
     let (done_tx, done) = bounded(1);
-    let plan = Plan { edge: Arc::clone(&edge), config, settings, outbox: ports.outbox };
+    let mesh = Mesh::new(Arc::clone(&edge));
+    let plan = Plan { edge: Arc::clone(&edge), config, settings, outbox: ports.outbox, mesh: mesh.clone() };
     let thread = Builder::new().name("bridge".to_owned()).spawn(move || plan.carry_out(runtime, &done_tx))?;
-    Ok(Bridge { edge: EdgeHandle(edge), thread: Some(thread), done })
+    Ok(Bridge { edge: EdgeHandle(edge, mesh), thread: Some(thread), done })
 }
 
 impl Bridge {
+    /// The way to the other nodes. Until the session is open, and after the bridge is closed, nobody answers there.
+    #[must_use]
+    pub fn neighbours(&self) -> Arc<dyn Neighbours> {
+        Arc::new(self.edge.1.clone())
+    }
+
     /// Undeclares the liveliness token, closes the session and waits for the threads, two seconds at most.
     pub fn close(mut self) {
         self.edge.0.stop.send_replace(true);
@@ -108,6 +117,7 @@ struct Plan {
     config: BridgeConfig,
     settings: Config,
     outbox: OutboxReader,
+    mesh: Mesh,
 }
 
 impl Plan {
@@ -141,6 +151,7 @@ impl Plan {
             open = open_patiently(&self.edge, &self.config, &self.settings, &ears) => open,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
+        self.mesh.open(open.session.clone());
         threads.push(self.readings_thread(&open)?);
         let session = open.session.clone();
         tokio::spawn(send_couriers(Arc::clone(&self.edge), session.clone(), shelf, presence.friends()));
@@ -167,7 +178,8 @@ impl Plan {
         let samples = |mapping: &Mapping| Arc::new(SamplesIn::new(edge(), mapping.clone()));
         Ears {
             readings: Arc::new(ReadingsIn::new(edge(), stream)),
-            deliveries: Arc::new(Deliveries::new(edge(), state, replies)),
+            deliveries: Arc::new(Deliveries::new(edge(), state, replies.clone())),
+            asks: Arc::new(AsksIn::new(edge(), replies, tokio::runtime::Handle::current())),
             presence: Arc::new(Presence::new(edge())),
             samples: self.config.mappings.iter().map(samples).collect(),
         }

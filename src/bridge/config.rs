@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use clawmesh_authority::{LaneMark, MeshId, NodeId, NodeKey};
+use clawmesh_authority::{LaneMark, MeshId, NodeId, NodeKey, Roster};
 use clawmesh_core::intake::InboxHandle;
+use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::OutboxReader;
 use clawmesh_core::replay::CommitWatch;
+use clawmesh_core::safety::{Standing, StopPort};
 
 use crate::mapping::Mapping;
 
@@ -30,6 +32,8 @@ pub struct BridgeConfig {
     pub limits: BridgeLimits,
     /// How far earlier runs have heard the state lane and the stream lane of other nodes.
     pub marks: BTreeMap<NodeId, (LaneMark, LaneMark)>,
+    /// The people who may ask this node for something, and stop it, over the mesh.
+    pub people: Roster,
 }
 
 /// The bounds of a bridge. What exceeds one is refused and counted.
@@ -46,6 +50,12 @@ pub struct BridgeLimits {
     pub strangers_max: usize,
     /// Frames of ours that are kept for nodes which have not heard them yet.
     pub frames_retained_max: usize,
+    /// New requests and approvals a second that one key signed, and as many at once after a pause.
+    pub asks_per_second_max: u32,
+    /// Askers from the mesh that wait for an answer of this node, and questions of this node that wait for others.
+    pub asks_in_flight_max: usize,
+    /// How long the tick and the journal may take to answer one of them, milliseconds.
+    pub answer_within_ms: u64,
 }
 
 impl Default for BridgeLimits {
@@ -56,6 +66,9 @@ impl Default for BridgeLimits {
             sample_bytes_max: 64 * 1024,
             strangers_max: 1_024,
             frames_retained_max: 4_096,
+            asks_per_second_max: 20,
+            asks_in_flight_max: 64,
+            answer_within_ms: 10_000,
         }
     }
 }
@@ -75,6 +88,12 @@ pub struct BridgePorts {
     pub commits: CommitWatch,
     /// Wall time, Unix milliseconds.
     pub unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Where whoever asks this node waits for the answer.
+    pub desk: AnswerDesk,
+    /// The stop latch.
+    pub latch: Arc<dyn StopPort>,
+    /// How our actuators stand by the newest picture, if there is one. It must not wait.
+    pub standing: Arc<dyn Fn() -> Option<Standing> + Send + Sync>,
 }
 
 impl fmt::Debug for BridgePorts {

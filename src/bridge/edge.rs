@@ -4,14 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clawmesh_authority::{Body, Hlc, MeshId, NodeId, NodeKey, Refusal, Statement, envelope};
+use clawmesh_authority::{
+    Answer, Body, ContentHash, Hlc, MeshId, NodeId, NodeKey, Refusal, Request, Roster, Statement, answer,
+    envelope, request,
+};
 use clawmesh_core::intake::{InboxHandle, InputBody};
+use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::replay::CommitWatch;
+use clawmesh_core::safety::{Standing, StopPort};
 use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::clock::Monotonic;
 use crate::config::{BridgeConfig, BridgeLimits, BridgePorts};
+use crate::evidence::EvidenceShelf;
 use crate::own::OwnInputs;
 use crate::tally::RefusalTally;
 
@@ -22,11 +28,16 @@ pub struct Edge {
     pub epoch: u64,
     pub limits: BridgeLimits,
     pub trusted: BTreeSet<NodeId>,
+    pub people: Roster,
     pub admission: Admission,
     pub inbox: InboxHandle,
     pub own_inputs: OwnInputs,
     pub commits: CommitWatch,
     pub stop: watch::Sender<bool>,
+    pub desk: AnswerDesk,
+    pub latch: Arc<dyn StopPort>,
+    pub standing: Arc<dyn Fn() -> Option<Standing> + Send + Sync>,
+    pub evidence: EvidenceShelf,
     key: NodeKey,
     unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
     clock: Monotonic,
@@ -47,10 +58,15 @@ impl Edge {
             limits: config.limits,
             admission: Admission::new(config.mesh, trusted.clone()),
             trusted,
+            people: config.people.clone(),
             inbox: ports.inbox.clone(),
             own_inputs: OwnInputs::new(ports.inbox.clone()),
             commits: ports.commits.clone(),
             stop: watch::Sender::new(false),
+            desk: ports.desk.clone(),
+            latch: Arc::clone(&ports.latch),
+            standing: Arc::clone(&ports.standing),
+            evidence: EvidenceShelf::default(),
             key: ports.key.clone(),
             unix_ms: Arc::clone(&ports.unix_ms),
             clock: Monotonic::begin(),
@@ -83,6 +99,16 @@ impl Edge {
             hlc: Hlc { wall_ms: self.wall_ms(), logical: 0 },
             body: Body::Receipt(receipt),
         })
+    }
+
+    /// Signs what this node answers as the owner to what is named `to`.
+    pub fn seal_answer(&self, to: ContentHash, answer: &Answer) -> Vec<u8> {
+        answer::seal(&self.key, to, answer)
+    }
+
+    /// Signs what this node asks of another.
+    pub fn seal_request(&self, request: &Request) -> Vec<u8> {
+        request::seal(&self.key, request)
     }
 
     /// Counts a refusal; it is told within a second.

@@ -35,6 +35,11 @@ pub fn heard(mesh: MeshId, node: NodeId) -> String {
     format!("clawmesh/{mesh}/{node}/rpc/heard")
 }
 
+/// Where a node takes what is signed for it as the owner.
+pub fn ask(mesh: MeshId, node: NodeId) -> String {
+    format!("clawmesh/{mesh}/{node}/rpc/ask")
+}
+
 /// The node a key belongs to; `None` when the key is not one of this mesh.
 pub fn node_of(mesh: MeshId, key: &str) -> Option<NodeId> {
     let mut parts = key.split('/');
@@ -55,9 +60,13 @@ mod tests {
     #[test]
     fn every_key_we_make_names_its_node() {
         let node = NodeId([7; 32]);
-        for key in
-            [alive(mesh(), node), reading_batch(mesh(), node), deliver(mesh(), node), heard(mesh(), node)]
-        {
+        for key in [
+            alive(mesh(), node),
+            reading_batch(mesh(), node),
+            deliver(mesh(), node),
+            heard(mesh(), node),
+            ask(mesh(), node),
+        ] {
             assert_eq!(node_of(mesh(), &key), Some(node), "{key}");
             assert_eq!(node_of(MeshId::of_name("field"), &key), None, "{key}");
         }

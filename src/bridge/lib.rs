@@ -1,12 +1,13 @@
 //! The zenoh edge: one session of a node with its mesh, and nothing of zenoh beyond this crate.
-//! Reads zenoh and the outbox. Writes the inboxes; says on zenoh only what the journal already holds.
+//! Reads zenoh and the outbox. Writes the inboxes and the stop latch; says on zenoh only what the journal already holds.
 //! Invariant: nothing enters unverified, nothing is called received that is not in the journal, and no
 //! zenoh thread ever waits for the tick.
 //! Not here: trust and order (`authority`), what an input means (`core`), the journal (`storage`).
 //!
 //! The way in: `gate` bounds what anybody may make us do, `admission` judges envelopes, `readings` and
-//! `deliveries` bring them, `samples` brings what foreign programs say. The way out: `outbound` seals, `courier` carries frames until a receipt
-//! comes back. `presence` knows who is there, `session` opens and closes, `edge` is what all share.
+//! `deliveries` bring them, `samples` brings what foreign programs say, `asks` what is signed for us as an owner. The way
+//! out: `outbound` seals, `courier` carries frames until a receipt comes back, `asks` brings to other owners what is
+//! signed for them. `evidence` keeps the newest readings as they were signed, `presence` knows who is there, `session` opens and closes, `edge` is what all share.
 
 mod bridge;
 mod config;
@@ -14,6 +15,7 @@ mod error;
 mod mapping;
 
 mod admission;
+mod asks;
 mod backoff;
 mod bucket;
 mod clock;
@@ -28,6 +30,7 @@ mod tally;
 mod courier;
 mod deliveries;
 mod edge;
+mod evidence;
 mod outbound;
 mod own;
 mod presence;

@@ -74,7 +74,9 @@ pub fn say_readings(edge: &Edge, outbox: &OutboxReader, session: &Session) {
         Err(fault) => return tracing::error!(%fault, "readings cannot be published"),
     };
     while let Some(outgoing) = next(edge, &outbox.stream) {
-        if let Err(fault) = publisher.put(edge.seal(&outgoing.statement)).wait() {
+        let bytes = edge.seal(&outgoing.statement);
+        edge.evidence.put(edge.own, &outgoing.statement, &bytes);
+        if let Err(fault) = publisher.put(bytes).wait() {
             tracing::debug!(%fault, "a batch of readings did not leave; listeners see the gap");
         }
     }

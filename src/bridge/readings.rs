@@ -56,6 +56,7 @@ impl ReadingsIn {
         self.move_mark(&opened)?;
         // Only now: what somebody else repeats must not use up what the node itself may say.
         self.gate.take(claimed, self.edge.now_ns())?;
+        self.edge.evidence.put(opened.source, &opened.statement, &bytes);
         let source = SourceId::Node(opened.source);
         let body = InputBody::Envelope { lane: Lane::Stream, bytes: bytes.into_owned() };
         let input = Input { source, sequence: opened.statement.sequence, body };

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clawmesh_authority::Refusal;
 use clawmesh_authority::envelope::Receipt;
+use clawmesh_authority::{ContentHash, Refusal};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde::{Deserialize, Serialize};
 use zenoh::Wait;
@@ -36,6 +36,13 @@ pub enum Answer {
     Nothing,
     /// No, and why.
     Refused(Refusal),
+    /// What this node answers as the owner, signed.
+    Signed {
+        /// The name of what was asked.
+        to: ContentHash,
+        /// Yes, or no and why.
+        answer: clawmesh_authority::Answer,
+    },
 }
 
 /// A refusal as the asking node sees it. It is not signed: whoever reads it may act on it, not prove it.
@@ -63,6 +70,7 @@ fn send(edge: &Edge, Reply { query, answer }: Reply) {
         Answer::Held(receipt) => query.reply(query.key_expr(), edge.seal_receipt(receipt)).wait(),
         Answer::Nothing => query.reply(query.key_expr(), Vec::new()).wait(),
         Answer::Refused(refusal) => query.reply_err(text_of(refusal)).wait(),
+        Answer::Signed { to, answer } => query.reply(query.key_expr(), edge.seal_answer(to, &answer)).wait(),
     };
     if let Err(fault) = sent {
         tracing::debug!(%fault, "an answer did not leave; the asking node will ask again");

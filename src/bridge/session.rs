@@ -10,6 +10,7 @@ use zenoh::query::Queryable;
 use zenoh::sample::Locality;
 use zenoh::{Config, Session};
 
+use crate::asks::AsksIn;
 use crate::backoff::Backoff;
 use crate::config::BridgeConfig;
 use crate::deliveries::Deliveries;
@@ -58,6 +59,8 @@ pub fn settings(config: &BridgeConfig) -> Result<Config, BridgeError> {
         ("qos/network", ANSWERS_NEVER_WAIT),
         // In batches of 64 KiB: room for the largest envelope on a link however slow, as couriers do not wait.
         ("transport/link/tx/queue/size/data_high", "8"),
+        // The same for the largest request.
+        ("transport/link/tx/queue/size/interactive_low", "16"),
     ] {
         settings.insert_json5(setting, value).map_err(|why| BridgeError::Setting {
             setting,
@@ -78,6 +81,8 @@ pub struct Ears {
     pub readings: Arc<ReadingsIn>,
     /// Frames of other nodes.
     pub deliveries: Arc<Deliveries>,
+    /// What is signed for us as an owner.
+    pub asks: Arc<AsksIn>,
     /// Tokens of other nodes.
     pub presence: Arc<Presence>,
     /// Samples of foreign programs.
@@ -154,7 +159,10 @@ async fn serve(edge: &Edge, session: &Session, ears: &Ears) -> zenoh::Result<Vec
     let deliveries = Arc::clone(&ears.deliveries);
     let heard = session.declare_queryable(keys::heard(edge.mesh, edge.own)).allowed_origin(Locality::Remote);
     let heard = heard.callback(move |query| deliveries.heard(&query)).await?;
-    Ok(vec![deliver, heard])
+    let asks = Arc::clone(&ears.asks);
+    let ask = session.declare_queryable(keys::ask(edge.mesh, edge.own)).allowed_origin(Locality::Remote);
+    let ask = ask.callback(move |query| asks.ask(&query)).await?;
+    Ok(vec![deliver, heard, ask])
 }
 
 /// Where others reach us. With no address but the loopback one, what we were told is the best answer.
@@ -220,6 +228,7 @@ mod tests {
             mappings: Vec::new(),
             limits: BridgeLimits::default(),
             marks: BTreeMap::new(),
+            people: clawmesh_authority::Roster::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use clawmesh_core::safety::{Latched, StopPort};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 /// Where the stop outlives the process.
@@ -69,7 +70,23 @@ impl StopLatch {
     /// # Errors
     /// Why the stop could not be taken off the disk; it stays latched.
     pub fn rearm(&self) -> Result<(), String> {
-        let mut held = self.reason();
+        let held = self.reason();
+        self.open(held)
+    }
+
+    /// Ends the stop, unless somebody has stopped since there were `stops`: whoever re-arms did not know of that.
+    ///
+    /// # Errors
+    /// That somebody did, or why the stop could not be taken off the disk; it stays latched.
+    pub fn rearm_if_still(&self, stops: u64) -> Result<(), String> {
+        let held = self.reason();
+        if self.stops() != stops {
+            return Err("somebody stopped again in the meantime; see why, then re-arm again".to_owned());
+        }
+        self.open(held)
+    }
+
+    fn open(&self, mut held: MutexGuard<'_, Option<String>>) -> Result<(), String> {
         self.0.keeper.forget()?;
         *held = None;
         self.0.is_set.store(false, Ordering::SeqCst);
@@ -109,6 +126,23 @@ impl StopLatch {
 
     fn reason(&self) -> MutexGuard<'_, Option<String>> {
         self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StopPort for StopLatch {
+    fn latch(&self, why: &str) -> Latched {
+        let (kept, unkept) = match self.set(why) {
+            Ok(reason) => (Some(reason), None),
+            Err(fault) => (
+                self.why(),
+                Some(format!("the stop could not be written down and ends with the process: {fault}")),
+            ),
+        };
+        Latched { reason: kept.unwrap_or_else(|| why.to_owned()), stops: self.stops(), unkept }
+    }
+
+    fn is_latched(&self) -> bool {
+        self.is_set()
     }
 }
 
@@ -165,6 +199,29 @@ pub(crate) mod tests {
         assert!(latch.is_set());
         assert!(latch.rearm().is_err(), "what cannot be taken off the disk would come back");
         assert!(latch.is_set());
+    }
+
+    #[test]
+    fn a_stop_that_came_after_somebody_decided_to_re_arm_stays() {
+        let latch = StopLatch::new(None, Slate::default());
+        latch.set("smoke").unwrap();
+        let decided_at = latch.stops();
+        latch.set("fire").unwrap();
+        assert!(latch.rearm_if_still(decided_at).unwrap_err().contains("stopped again"));
+        assert!(latch.is_set());
+        latch.rearm_if_still(latch.stops()).unwrap();
+        assert!(!latch.is_set());
+    }
+
+    #[test]
+    fn whoever_latches_it_hears_the_reason_that_counts_and_whether_it_was_written_down() {
+        let latch = StopLatch::new(None, Slate::default());
+        latch.set("smoke").unwrap();
+        let latched = StopPort::latch(&latch, "again");
+        assert_eq!(latched, Latched { reason: "smoke".to_owned(), stops: 2, unkept: None });
+        let broken = StopLatch::new(None, Slate { is_broken: true, ..Slate::default() });
+        let latched = StopPort::latch(&broken, "smoke");
+        assert!(broken.is_latched() && latched.unkept.is_some_and(|why| why.contains("the disk is full")));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub struct Refused {
     pub code: String,
     /// For people: what happened and what to do.
     pub sentence: String,
+    /// The rule that said no, where a rule did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 /// A refusal on its way out.
@@ -27,6 +30,7 @@ pub struct Refused {
 pub(crate) struct Fault {
     status: StatusCode,
     code: &'static str,
+    rule: Option<String>,
     sentence: String,
 }
 
@@ -40,7 +44,21 @@ pub(crate) struct RefusedRequests(Mutex<BTreeMap<&'static str, u64>>);
 
 impl Fault {
     pub(crate) fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> Self {
-        Self { status, code, sentence: sentence.into() }
+        Self { status, code, rule: None, sentence: sentence.into() }
+    }
+
+    /// The same, with the rule that said no.
+    pub(crate) fn by(self, rule: impl Into<String>) -> Self {
+        Self { rule: Some(rule.into()), ..self }
+    }
+
+    /// What a rule of the owner says no to. What may go through a moment later has the status it has everywhere.
+    pub(crate) fn ruled(code: Code, rule: String, sentence: String) -> Self {
+        let status = match code {
+            Code::Busy | Code::JournalUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, code.as_str(), sentence).by(rule)
     }
 
     pub(crate) fn invalid(sentence: impl Into<String>) -> Self {
@@ -67,7 +85,7 @@ impl From<Refusal> for Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let body = Refused { code: self.code.to_owned(), sentence: self.sentence };
+        let body = Refused { code: self.code.to_owned(), sentence: self.sentence, rule: self.rule };
         let mut response = (self.status, Json(body)).into_response();
         response.extensions_mut().insert(RefusedWith(self.code));
         if self.status == StatusCode::UNAUTHORIZED {

@@ -4,8 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use clawmesh_core::intake::InboxHandle;
+use clawmesh_core::mesh::Neighbours;
+use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::NodeView;
 use clawmesh_core::replay::CommitWatch;
+use clawmesh_core::safety::StopPort;
 
 use crate::error::GatewayError;
 use crate::feed::SnapshotFeed;
@@ -31,12 +34,18 @@ pub struct GatewayConfig {
 pub struct GatewayPorts {
     /// Where snapshots come from.
     pub snapshots: SnapshotFeed,
-    /// Where observations, and what people do with alarms, go.
+    /// Where observations, requests and approvals, and what people do with alarms, go.
     pub inbox: InboxHandle,
     /// How far the journal is durable.
     pub commits: CommitWatch,
     /// The wall clock, Unix milliseconds.
     pub unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Where whoever asks this node waits for the answer.
+    pub desk: AnswerDesk,
+    /// The stop latch.
+    pub stop: Arc<dyn StopPort>,
+    /// The way to the other nodes.
+    pub neighbours: Arc<dyn Neighbours>,
 }
 
 impl GatewayConfig {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use clawmesh_core::publish::{Snapshot, SnapshotSink};
+use clawmesh_core::safety::Standing;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -48,6 +49,12 @@ impl SnapshotSink for SnapshotFeeder {
 }
 
 impl SnapshotFeed {
+    /// How the actuators of this node stand by the newest snapshot, if there is one.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        self.newest().map(|newest| Standing::of(&newest.snapshot, newest.age_ms()))
+    }
+
     pub(crate) fn newest(&self) -> Option<Arc<Published>> {
         self.0.borrow().clone()
     }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use clawmesh_core::publish::{ActuatorView, BeliefView, NodeView, PeerView, SensorView};
+use clawmesh_core::publish::{ActuatorView, BeliefView, NodeView, PeerView, ProposalView, SensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Fault;
@@ -54,6 +54,15 @@ pub struct World {
     pub beliefs: Vec<BeliefView>,
     /// Rows that `limit` left off.
     pub left_off: usize,
+}
+
+/// What `/api/proposals` answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proposals {
+    /// Milliseconds since the tick of the snapshot was shown; all ages below are as of then.
+    pub snapshot_age_ms: u64,
+    /// Those whose home is this node and copies of others, by home and place.
+    pub proposals: Vec<ProposalView>,
 }
 
 /// The query of `/api/world`.
@@ -111,6 +120,12 @@ pub(crate) async fn world(
         beliefs,
         left_off: sensors_left_off + beliefs_left_off,
     }))
+}
+
+pub(crate) async fn proposals(State(shared): State<Arc<Shared>>) -> Result<Json<Proposals>, Fault> {
+    let newest = newest(&shared)?;
+    let proposals = newest.snapshot.proposals.clone();
+    Ok(Json(Proposals { snapshot_age_ms: newest.age_ms(), proposals }))
 }
 
 fn unclear(rejection: &QueryRejection) -> Fault {

@@ -8,6 +8,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use clawmesh_authority::approval::APPROVAL_BYTES_MAX;
+use clawmesh_authority::request::REQUEST_BYTES_MAX;
 use clawmesh_core::publish::NodeView;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -18,7 +20,7 @@ use crate::events::{STREAMS_MAX, follow};
 use crate::guards::{check_caller, check_token};
 use crate::hosts::Hosts;
 use crate::observations::{BODY_BYTES_MAX, note};
-use crate::{alarms, page, reads, status};
+use crate::{alarms, asks, evidence, page, reads, status, stop};
 
 /// What every request can see.
 pub(crate) struct Shared {
@@ -93,6 +95,12 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/alarms/acknowledge", post(alarms::acknowledge))
         .route("/api/alarms/shelve", post(alarms::shelve))
         .route("/api/alarms/unshelve", post(alarms::unshelve))
+        .route("/api/proposals", get(reads::proposals))
+        .route("/api/evidence", get(evidence::evidence))
+        // The innermost limit counts.
+        .route("/api/requests", post(asks::request).layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX)))
+        .route("/api/approvals", post(asks::approve).layer(DefaultBodyLimit::max(APPROVAL_BYTES_MAX)))
+        .route("/api/stop", post(stop::stop))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route_layer(from_fn_with_state(Arc::clone(&shared), check_token));
     Router::new()

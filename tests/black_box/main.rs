@@ -19,3 +19,4 @@ mod replay;
 mod running;
 mod simulate;
 mod site;
+mod stops;

@@ -56,7 +56,7 @@ fn get(dir: &Path, path: &str, token: &str) -> (u16, Value) {
 }
 
 /// What a run that ended in order leaves: a recording that is proved to its very end.
-fn expect_proved(dir: &Path) {
+pub fn expect_proved(dir: &Path) {
     let replay = json_on(dir, &["replay", dir.to_str().expect("a path in UTF-8"), "--verify"]);
     assert_eq!(
         (&replay["verified"], &replay["inputs_after_last_digest"]),

@@ -19,7 +19,7 @@ use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, spawn};
 use clawmesh_core::intake::{InboxLimits, InputBody, LinkState, SourceId, doors};
 use clawmesh_core::publish::{Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Batch, CommitWatch, JournalWriter};
-use clawmesh_core::safety::{LinkStatus, Refusals};
+use clawmesh_core::safety::{Latched, LinkStatus, Refusals, StopPort};
 use clawmesh_core::world::{Latest, SensorIndex};
 use clawmesh_core::{Core, Ports, Settings};
 use coset::{CborSerializable, CoseSign1};
@@ -141,6 +141,19 @@ impl SnapshotSink for NoReader {
     fn publish(&self, _: Arc<Snapshot>) {}
 }
 
+/// Nobody stops a bench.
+struct NoStop;
+
+impl StopPort for NoStop {
+    fn latch(&self, why: &str) -> Latched {
+        Latched { reason: why.to_owned(), stops: 1, unkept: None }
+    }
+
+    fn is_latched(&self) -> bool {
+        false
+    }
+}
+
 /// A node without a disk.
 struct Ingest {
     core: Core,
@@ -166,6 +179,7 @@ impl Ingest {
             simulator: None,
             latch: None,
             desk: clawmesh_core::proposals::AnswerDesk::default(),
+            planner: None,
             fault_handler: |fault, context| panic!("{context}: {fault}"),
         };
         let mut core = Core::live(settings(own.id(), key.id()), ports);
@@ -180,9 +194,20 @@ impl Ingest {
             mappings: Vec::new(),
             limits: BridgeLimits { envelopes_per_second_max: u32::MAX, ..BridgeLimits::default() },
             marks: BTreeMap::new(),
+            people: clawmesh_authority::Roster::default(),
         };
-        let ports =
-            BridgePorts { key: own, epoch: 1, inbox, outbox: reader, commits, unix_ms: Arc::new(|| NOW_MS) };
+        let ports = BridgePorts {
+            key: own,
+            epoch: 1,
+            inbox,
+            outbox: reader,
+            commits,
+            unix_ms: Arc::new(|| NOW_MS),
+            desk: clawmesh_core::proposals::AnswerDesk::default(),
+            planner: None,
+            latch: Arc::new(NoStop),
+            standing: Arc::new(|| None),
+        };
         let bridge = spawn(config, ports).expect("a bridge");
         let session = sender(&endpoint_of(&mut core));
         let publisher = publisher(&session, format!("clawmesh/{mesh}/{}/reading/batch", key.id()));

@@ -21,6 +21,7 @@ use clawmesh_bridge::{BridgeConfig, BridgeLimits, BridgePorts, Decoder, Mapping}
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
 use clawmesh_core::publish::{Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Batch, CommitWatch, JournalWriter};
+use clawmesh_core::safety::{Latched, StopPort};
 use clawmesh_core::world::{Latest, Sensor, SensorIndex};
 use clawmesh_core::{Core, Ports, Settings};
 use zenoh::Wait as _;
@@ -107,6 +108,19 @@ impl JournalWriter for Nowhere {
     }
 }
 
+/// Nobody stops a bench.
+struct NoStop;
+
+impl StopPort for NoStop {
+    fn latch(&self, why: &str) -> Latched {
+        Latched { reason: why.to_owned(), stops: 1, unkept: None }
+    }
+
+    fn is_latched(&self) -> bool {
+        false
+    }
+}
+
 struct NoReader;
 
 impl SnapshotSink for NoReader {
@@ -159,6 +173,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
             simulator: None,
             latch: None,
             desk: clawmesh_core::proposals::AnswerDesk::default(),
+            planner: None,
             fault_handler: |fault, context| panic!("{context}: {fault}"),
         },
     );
@@ -171,9 +186,20 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         mappings: vec![mapping()],
         limits: BridgeLimits::default(),
         marks: BTreeMap::new(),
+        people: clawmesh_authority::Roster::default(),
     };
     let unix_ms = Arc::new(|| unix_us() / 1_000);
-    let ports = BridgePorts { key, epoch: 1, inbox: inbox.clone(), outbox: outbox_out, commits, unix_ms };
+    let ports = BridgePorts {
+        key,
+        epoch: 1,
+        inbox: inbox.clone(),
+        outbox: outbox_out,
+        commits,
+        unix_ms,
+        desk: clawmesh_core::proposals::AnswerDesk::default(),
+        latch: Arc::new(NoStop),
+        standing: Arc::new(|| None),
+    };
     let bridge = clawmesh_bridge::spawn(config, ports).expect("the bridge starts");
     Box::leak(Box::new(Mutex::new(bridge)));
     let sensor = Sensor { node: settings.node, capability: mapping().sensor };

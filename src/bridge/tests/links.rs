@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use clawmesh_authority::{Capability, Code, Unit};
-use clawmesh_bridge::{BridgeError, BridgeLimits, BridgePorts, Decoder, Mapping, spawn};
+use clawmesh_bridge::{BridgeError, BridgeLimits, Decoder, Mapping, spawn};
 use clawmesh_core::intake::{InboxLimits, InputBody, LinkState, doors};
 use clawmesh_core::publish::outbox;
 use clawmesh_core::replay::CommitWatch;
@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::support::{NOW_MS, Node, Setup, Stranger, frame, id, key, many_readings, mesh, outgoing};
+use crate::support::{Node, Setup, Stranger, frame, id, many_readings, mesh, outgoing, ports};
 
 #[test]
 fn nodes_see_each_other_come_and_go() {
@@ -199,10 +199,8 @@ fn a_configuration_that_makes_no_sense_gives_no_bridge() {
         about: None,
     };
     let fault = |setup: Setup| {
-        let unix_ms = std::sync::Arc::new(|| NOW_MS);
         let (inbox, outbox) = (doors(InboxLimits::default()).0, outbox(1, 1).1);
-        let ports =
-            BridgePorts { key: key(1), epoch: 1, inbox, outbox, commits: CommitWatch::default(), unix_ms };
+        let (ports, _) = ports(1, inbox, outbox, CommitWatch::default());
         spawn(setup.config(), ports).unwrap_err()
     };
     let mappings =

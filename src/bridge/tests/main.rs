@@ -3,6 +3,10 @@
 //! Only what must not happen is given a moment (`QUIET`) in which it could.
 
 #[cfg(test)]
+mod asks;
+#[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod frames;
 #[cfg(test)]
 mod links;
@@ -10,5 +14,7 @@ mod links;
 mod readings;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod stops;
 #[cfg(test)]
 mod support;

@@ -1,19 +1,24 @@
 //! A node without a world: the bridge, and the doors in the hands of the test.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawmesh_authority::envelope::{self, Receipt};
 use clawmesh_authority::{
-    Body, Capability, Code, Frame, Hlc, LaneMark, MeshId, NodeId, NodeKey, Observation, Reading,
-    ReadingBatch, Refusal, Statement, Tier, Unit, Value,
+    Answer, Body, Capability, Code, ContentHash, Frame, Hlc, LaneMark, MeshId, NodeId, NodeKey, Observation,
+    Reading, ReadingBatch, Refusal, Roster, Statement, Tier, Unit, Value, answer,
 };
 use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, spawn};
-use clawmesh_core::intake::{InboxLimits, Inboxes, Input, InputBody, LinkState, SourceId, doors};
-use clawmesh_core::publish::{Outbox, Outgoing, outbox};
+use clawmesh_core::intake::{
+    InboxHandle, InboxLimits, Inboxes, Input, InputBody, LinkState, SourceId, doors,
+};
+use clawmesh_core::mesh::Neighbours;
+use clawmesh_core::proposals::AnswerDesk;
+use clawmesh_core::publish::{Outbox, OutboxReader, Outgoing, outbox};
 use clawmesh_core::replay::{CommitWatch, Ticket};
+use clawmesh_core::safety::{Latched, Standing, StopPort};
 use crossbeam_channel::{after, select, tick};
 use zenoh::handlers::FifoChannelHandler;
 use zenoh::query::{Queryable, Reply};
@@ -46,6 +51,7 @@ pub struct Setup {
     pub limits: BridgeLimits,
     pub marks: BTreeMap<NodeId, (LaneMark, LaneMark)>,
     pub inbox: InboxLimits,
+    pub people: Roster,
 }
 
 impl Setup {
@@ -59,6 +65,7 @@ impl Setup {
             limits: BridgeLimits::default(),
             marks: BTreeMap::new(),
             inbox: InboxLimits::default(),
+            people: Roster::default(),
         }
     }
 
@@ -77,8 +84,66 @@ impl Setup {
             mappings: self.mappings,
             limits: self.limits,
             marks: self.marks,
+            people: self.people,
         }
     }
+}
+
+/// A latch that a test looks at, and opens.
+#[derive(Default)]
+pub struct Latch(Mutex<(Option<String>, u64)>);
+
+impl Latch {
+    pub fn reason(&self) -> Option<String> {
+        self.0.lock().unwrap().0.clone()
+    }
+
+    pub fn stops(&self) -> u64 {
+        self.0.lock().unwrap().1
+    }
+
+    pub fn rearm(&self) {
+        self.0.lock().unwrap().0 = None;
+    }
+}
+
+impl StopPort for Latch {
+    fn latch(&self, why: &str) -> Latched {
+        let mut held = self.0.lock().unwrap();
+        held.1 += 1;
+        let reason = held.0.get_or_insert_with(|| why.to_owned()).clone();
+        Latched { reason, stops: held.1, unkept: None }
+    }
+
+    fn is_latched(&self) -> bool {
+        self.reason().is_some()
+    }
+}
+
+/// The ports of a bridge, and what of them a test holds besides the doors.
+pub fn ports(n: u8, inbox: InboxHandle, outbox: OutboxReader, commits: CommitWatch) -> (BridgePorts, Held) {
+    let held = Held::default();
+    let shown = Arc::clone(&held.standing);
+    let ports = BridgePorts {
+        key: key(n),
+        epoch: 1,
+        inbox,
+        outbox,
+        commits,
+        unix_ms: Arc::new(|| NOW_MS),
+        desk: held.desk.clone(),
+        latch: held.latch.clone(),
+        standing: Arc::new(move || shown.lock().unwrap().clone()),
+    };
+    (ports, held)
+}
+
+/// The desk, the latch, and how the actuators are shown to stand.
+#[derive(Clone, Default)]
+pub struct Held {
+    pub desk: AnswerDesk,
+    pub latch: Arc<Latch>,
+    pub standing: Arc<Mutex<Option<Standing>>>,
 }
 
 /// One node of a test.
@@ -86,6 +151,7 @@ pub struct Node {
     pub id: NodeId,
     pub outbox: Outbox,
     pub commits: CommitWatch,
+    pub held: Held,
     bridge: Option<Bridge>,
     inboxes: Inboxes,
     pulled: Vec<(Input, Option<Ticket>)>,
@@ -96,11 +162,13 @@ impl Node {
         let (inbox, inboxes) = doors(setup.inbox);
         let (outbox, reader) = outbox(64, 16);
         let commits = CommitWatch::default();
-        let unix_ms = Arc::new(|| NOW_MS);
-        let ports =
-            BridgePorts { key: key(n), epoch: 1, inbox, outbox: reader, commits: commits.clone(), unix_ms };
+        let (ports, held) = ports(n, inbox, reader, commits.clone());
         let bridge = Some(spawn(setup.config(), ports).unwrap());
-        Self { id: id(n), outbox, commits, bridge, inboxes, pulled: Vec::new() }
+        Self { id: id(n), outbox, commits, held, bridge, inboxes, pulled: Vec::new() }
+    }
+
+    pub fn neighbours(&self) -> Arc<dyn Neighbours> {
+        self.bridge.as_ref().unwrap().neighbours()
     }
 
     /// Starts a node and waits until its session is open; gives the endpoint it listens on.
@@ -337,6 +405,12 @@ impl Asked {
     /// Whether an answer comes in this time. The end of a question without one is none.
     pub fn is_answered_within(&self, time: Duration) -> bool {
         self.0.recv_timeout(time).is_ok_and(|reply| reply.is_some())
+    }
+
+    /// What `owner` answers to what is named `to`, signed.
+    pub fn answer_of(&self, owner: NodeId, to: ContentHash) -> Answer {
+        let bytes = self.answer().map_err(|refusal| String::from_utf8(refusal).unwrap()).unwrap();
+        answer::open(&bytes, owner, to).unwrap()
     }
 
     fn answer(&self) -> Result<Vec<u8>, Vec<u8>> {

@@ -26,7 +26,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::host_sensors::HostSensors;
+use super::mesh_to_come::MeshToCome;
 use super::plant::{self, PlantDriver, PlantEdge};
+use super::rearm::RearmEdge;
 use super::simulator::SimulatorPool;
 use super::ticker::Ticker;
 use super::{faults, signals};
@@ -84,7 +86,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let start = Start::read(&options)?;
     let gateway = workers.block_on(clawmesh_gateway::bind(start.gateway_config(&options.config)))?;
     let journal = Journal::open(&options.dir.journal_file(), JournalOptions::default())?;
-    let ways = Ways::open(&journal);
+    let ways = Ways::open(&journal, &start);
     tell_address(&options, &gateway, &start.token)?;
     // It answers from here on, `starting` until the first tick: to check what earlier runs left may take a while.
     let serving = Serving::begin(&workers, gateway, ways.gateway_ports());
@@ -201,11 +203,13 @@ struct Ways {
     commits: CommitWatch,
     /// Where whoever asks waits for the answer.
     desk: AnswerDesk,
+    latch: StopLatch,
+    mesh: Arc<MeshToCome>,
 }
 
 impl Ways {
     /// All of what earlier runs left has a place at the door, beside what comes in the meantime.
-    fn open(journal: &OpenJournal) -> Self {
+    fn open(journal: &OpenJournal, start: &Start) -> Self {
         let usual = InboxLimits::default();
         let state_inputs_max = usual.state_inputs_max + journal.recovered.inputs.len();
         let (inbox, inboxes) = doors(InboxLimits { state_inputs_max, ..usual });
@@ -220,6 +224,8 @@ impl Ways {
             snapshots,
             commits: journal.watch.clone(),
             desk: AnswerDesk::default(),
+            latch: start.latch.clone(),
+            mesh: Arc::new(MeshToCome::new(start.settings.node, start.settings.trusted.clone())),
         }
     }
 
@@ -229,6 +235,25 @@ impl Ways {
             inbox: self.inbox.clone(),
             commits: self.commits.clone(),
             unix_ms: Arc::new(unix_ms),
+            desk: self.desk.clone(),
+            stop: Arc::new(self.latch.clone()),
+            neighbours: self.mesh.clone(),
+        }
+    }
+
+    /// What the bridge shares with the gateway and the tick.
+    fn bridge_ports(&self, start: &Start) -> BridgePorts {
+        let snapshots = self.snapshots.clone();
+        BridgePorts {
+            key: start.key.clone(),
+            epoch: start.settings.epoch,
+            inbox: self.inbox.clone(),
+            outbox: self.outbox_reader.clone(),
+            commits: self.commits.clone(),
+            unix_ms: Arc::new(unix_ms),
+            desk: self.desk.clone(),
+            latch: Arc::new(self.latch.clone()),
+            standing: Arc::new(move || snapshots.standing()),
         }
     }
 }
@@ -267,12 +292,14 @@ struct Node {
     simulator: Option<SimulatorPool>,
     ticker: Ticker,
     drivers: Option<DriverLayer>,
+    rearm: RearmEdge,
     death: Arc<Notify>,
 }
 
 impl Node {
     fn start(options: &Options, start: Start, journal: OpenJournal, ways: Ways) -> anyhow::Result<Self> {
-        let Ways { inbox, inboxes, outbox, outbox_reader, feeder, commits, desk, .. } = ways;
+        let bridge_ports = ways.bridge_ports(&start);
+        let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, .. } = ways;
         let marks = marks_in(&journal.recovered.inputs);
         let stop = start.latch.why().map(|reason| InputBody::StopLatched { reason, stops: 0 });
         let recovered = journal.recovered.inputs.into_iter().map(|body| recheck(body, &start.settings));
@@ -300,6 +327,7 @@ impl Node {
         let (simulator, simulations) = simulator.unzip();
         let settings = Settings { tick_before: journal.last_tick, ..start.settings.clone() };
         let hz = settings.hz;
+        let (rearm, opener) = RearmEdge::start(start.latch.clone(), commits, inbox.clone())?;
         let core = Core::live(
             settings,
             Ports {
@@ -309,7 +337,7 @@ impl Node {
                 outbox,
                 snapshots: Box::new(feeder),
                 simulator: simulations.map(|orders| Box::new(orders) as Box<dyn Simulator>),
-                latch: None,
+                latch: Some(Box::new(opener)),
                 desk,
                 planner: None,
                 drivers: orders.map(|orders| Box::new(orders) as Box<dyn DriverPort>),
@@ -320,10 +348,11 @@ impl Node {
         let mourner = Arc::clone(&death);
         let latch = start.latch.clone();
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
-        let bridge = bridge(&options.config, start, &inbox, outbox_reader, &commits, marks)?;
+        let bridge = bridge(&options.config, start, bridge_ports, marks)?;
+        mesh.came(bridge.neighbours());
         let wants_host = options.config.host_sensors.value;
         let host_sensors = wants_host.then(|| HostSensors::start(inbox)).transpose()?;
-        Ok(Self { host_sensors, plant, bridge, simulator, ticker, drivers, death })
+        Ok(Self { host_sensors, plant, bridge, simulator, ticker, drivers, rearm, death })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
@@ -336,6 +365,7 @@ impl Node {
             simulator.close();
         }
         let death = self.ticker.close();
+        drop(self.rearm);
         // Made safe after the last order, and before the plant stands still.
         if let Some(drivers) = self.drivers {
             drivers.close();
@@ -368,9 +398,7 @@ fn hardware(
 fn bridge(
     config: &NodeConfig,
     start: Start,
-    inbox: &InboxHandle,
-    outbox: OutboxReader,
-    commits: &CommitWatch,
+    ports: BridgePorts,
     marks: BTreeMap<NodeId, (LaneMark, LaneMark)>,
 ) -> anyhow::Result<Bridge> {
     let bridge_config = BridgeConfig {
@@ -385,14 +413,7 @@ fn bridge(
             ..BridgeLimits::default()
         },
         marks,
-    };
-    let ports = BridgePorts {
-        key: start.key,
-        epoch: start.settings.epoch,
-        inbox: inbox.clone(),
-        outbox,
-        commits: commits.clone(),
-        unix_ms: Arc::new(unix_ms),
+        people: start.settings.roster,
     };
     Ok(clawmesh_bridge::spawn(bridge_config, ports)?)
 }

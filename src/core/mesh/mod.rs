@@ -7,6 +7,7 @@
 mod components;
 mod liveness;
 mod messages;
+mod neighbours;
 mod observers;
 mod systems;
 
@@ -18,6 +19,7 @@ pub use components::{
 };
 pub use liveness::{Liveness, LivenessPolicy, assess};
 pub use messages::{NodeDescribed, NodeHeard, ObservationMade, ProposalReported, ReadingTaken};
+pub use neighbours::{Asking, Neighbours};
 
 use crate::clock::{self, TickSystems};
 use crate::replay::DigestApp as _;

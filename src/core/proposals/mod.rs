@@ -22,7 +22,7 @@ pub use components::{
     Asked, CardHeld, Copied, CopyIndex, CopyOf, Desk, Forked, Granted, Life, OPEN_MAX, ProposalIndex,
     Proposed, Run, Spending,
 };
-pub use desk::{AnswerDesk, WAITING_MAX};
+pub use desk::{AnswerDesk, Place, WAITING_MAX};
 pub use ledger::{Ledger, Used};
 pub use ports::{DeskPort, LatchPort, RearmPort, SimulationOrder, Simulator, SimulatorPort};
 pub use systems::OwnProposals;

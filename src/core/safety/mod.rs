@@ -5,6 +5,7 @@
 
 mod components;
 mod messages;
+mod stop;
 mod systems;
 mod tally;
 
@@ -12,6 +13,7 @@ use bevy::prelude::*;
 
 pub use components::{LinkStatus, Refusals, StopState};
 pub use messages::Refused;
+pub use stop::{Latched, SETTLE_MS, STOP_REPORT_BYTES_MAX, Standing, StopPort, StopReport};
 pub use tally::{RefusalBook, RefusalTally};
 
 use crate::clock::{TickSystems, WallClockSystems};

@@ -6,7 +6,7 @@ use clawmesh_gateway::{GatewayError, Refused, Status, router};
 
 use crate::rig::{ADDRESS, TOKEN, config, get, ports, read, rig, snapshot};
 
-const GUARDED: [&str; 11] = [
+const GUARDED: [&str; 16] = [
     "/api/status",
     "/api/identity",
     "/api/peers",
@@ -18,10 +18,22 @@ const GUARDED: [&str; 11] = [
     "/api/alarms/acknowledge",
     "/api/alarms/shelve",
     "/api/alarms/unshelve",
+    "/api/proposals",
+    "/api/evidence",
+    "/api/requests",
+    "/api/approvals",
+    "/api/stop",
 ];
 
-const POSTED: [&str; 4] =
-    ["/api/observations", "/api/alarms/acknowledge", "/api/alarms/shelve", "/api/alarms/unshelve"];
+const POSTED: [&str; 7] = [
+    "/api/observations",
+    "/api/alarms/acknowledge",
+    "/api/alarms/shelve",
+    "/api/alarms/unshelve",
+    "/api/requests",
+    "/api/approvals",
+    "/api/stop",
+];
 
 async fn refused(request: Request<Body>) -> (StatusCode, Refused) {
     let rig = rig();

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "tests; clippy exempts only their outermost functions")]
 
 mod alarms;
+mod asks;
 mod events;
+mod evidence;
 mod guards;
 mod health;
 mod observations;
@@ -11,3 +13,4 @@ mod page;
 mod reads;
 mod rig;
 mod sockets;
+mod stop;

@@ -1,19 +1,23 @@
 //! A door with the rest of the node played by the test.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::request::Builder;
 use axum::http::{Request, Response, StatusCode};
-use clawmesh_authority::{Code, Hlc, NodeId, Tier, Unit, Value};
+use clawmesh_authority::{Answer, AskKind, Capability, Code, Hlc, NodeId, Tier, Unit, Value};
 use clawmesh_core::alarms::{Priority, Standing, shelf_ms_max};
-use clawmesh_core::intake::{InboxLimits, Inboxes, LinkState, doors};
+use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, LinkState, doors};
+use clawmesh_core::mesh::{Asking, Neighbours};
+use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::{
     ActuatorView, AlarmView, BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, Snapshot,
     SnapshotSink,
 };
 use clawmesh_core::replay::CommitWatch;
+use clawmesh_core::safety::{Latched, StopPort, StopReport};
 use clawmesh_gateway::{GatewayConfig, GatewayPorts, Refused, SnapshotFeeder, router, snapshot_feed};
 use serde::de::DeserializeOwned;
 use tower::ServiceExt as _;
@@ -25,8 +29,62 @@ pub const NOW_MS: u64 = 1_800_000_000_000;
 pub struct Rig {
     pub app: Router,
     pub feeder: SnapshotFeeder,
+    pub inbox: InboxHandle,
     pub inboxes: Inboxes,
     pub commits: CommitWatch,
+    pub desk: AnswerDesk,
+    pub latch: Arc<Latch>,
+    pub mesh: Arc<Mesh>,
+}
+
+/// A latch that a test looks at.
+#[derive(Default)]
+pub struct Latch {
+    pub stops: AtomicU64,
+    pub reason: Mutex<Option<String>>,
+    pub unkept: Mutex<Option<String>>,
+}
+
+impl StopPort for Latch {
+    fn latch(&self, why: &str) -> Latched {
+        let reason = self.reason.lock().unwrap().get_or_insert_with(|| why.to_owned()).clone();
+        let stops = self.stops.fetch_add(1, Ordering::SeqCst) + 1;
+        Latched { reason, stops, unkept: self.unkept.lock().unwrap().clone() }
+    }
+
+    fn is_latched(&self) -> bool {
+        self.reason.lock().unwrap().is_some()
+    }
+}
+
+/// The other nodes: what they were asked, and what they say.
+#[derive(Default)]
+pub struct Mesh {
+    pub asked: Mutex<Vec<(NodeId, AskKind, Vec<u8>)>>,
+    pub says: Mutex<Option<Answer>>,
+    pub shelf: Mutex<Vec<(NodeId, Capability, Vec<u8>)>>,
+    pub told_to_stop: Mutex<Vec<String>>,
+    pub stopped: Mutex<Vec<(NodeId, Result<StopReport, String>)>>,
+}
+
+impl Neighbours for Mesh {
+    fn ask(&self, owner: NodeId, kind: AskKind, bytes: Vec<u8>) -> Asking<Answer> {
+        self.asked.lock().unwrap().push((owner, kind, bytes));
+        let says = self.says.lock().unwrap().clone().expect("what the owner says");
+        Box::pin(async move { says })
+    }
+
+    fn evidence(&self, sensor: &Capability) -> Vec<(NodeId, Arc<[u8]>)> {
+        let shelf = self.shelf.lock().unwrap();
+        let held = shelf.iter().filter(|(_, held, _)| held == sensor);
+        held.map(|(node, _, bytes)| (*node, Arc::from(bytes.as_slice()))).collect()
+    }
+
+    fn stop_all(&self, why: &str) -> Asking<Vec<(NodeId, Result<StopReport, String>)>> {
+        self.told_to_stop.lock().unwrap().push(why.to_owned());
+        let stopped = self.stopped.lock().unwrap().clone();
+        Box::pin(async move { stopped })
+    }
 }
 
 pub fn config() -> GatewayConfig {
@@ -51,7 +109,15 @@ pub fn ports(limits: InboxLimits) -> (GatewayPorts, SnapshotFeeder, Inboxes, Com
     let (feeder, snapshots) = snapshot_feed();
     let (inbox, inboxes) = doors(limits);
     let commits = CommitWatch::default();
-    let ports = GatewayPorts { snapshots, inbox, commits: commits.clone(), unix_ms: Arc::new(|| NOW_MS) };
+    let ports = GatewayPorts {
+        snapshots,
+        inbox,
+        commits: commits.clone(),
+        unix_ms: Arc::new(|| NOW_MS),
+        desk: AnswerDesk::default(),
+        stop: Arc::<Latch>::default(),
+        neighbours: Arc::<Mesh>::default(),
+    };
     (ports, feeder, inboxes, commits)
 }
 
@@ -61,8 +127,11 @@ pub fn rig() -> Rig {
 
 pub fn rig_with(limits: InboxLimits) -> Rig {
     let (ports, feeder, inboxes, commits) = ports(limits);
+    let (latch, mesh) = (Arc::<Latch>::default(), Arc::<Mesh>::default());
+    let ports = GatewayPorts { stop: latch.clone(), neighbours: mesh.clone(), ..ports };
+    let (desk, inbox) = (ports.desk.clone(), ports.inbox.clone());
     let app = router(&config(), ADDRESS.parse().unwrap(), ports).unwrap();
-    Rig { app, feeder, inboxes, commits }
+    Rig { app, feeder, inbox, inboxes, commits, desk, latch, mesh }
 }
 
 impl Rig {
@@ -83,6 +152,11 @@ impl Rig {
     pub async fn refused(&self, path: &str) -> (StatusCode, Refused) {
         self.get(path).await
     }
+}
+
+pub fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
+    let request = Request::post(path).header("host", ADDRESS);
+    request.header("authorization", format!("Bearer {TOKEN}")).body(body.into()).unwrap()
 }
 
 pub fn get(path: &str) -> Builder {
