@@ -204,7 +204,6 @@ impl Ingest {
             commits,
             unix_ms: Arc::new(|| NOW_MS),
             desk: clawmesh_core::proposals::AnswerDesk::default(),
-            planner: None,
             latch: Arc::new(NoStop),
             standing: Arc::new(|| None),
         };

@@ -9,6 +9,8 @@ mod faults;
 mod host_sensors;
 mod mesh_to_come;
 mod node;
+mod planner;
+mod planning;
 mod plant;
 mod rearm;
 mod signals;

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clawmesh_authority::{LaneMark, NodeId, NodeKey, envelope};
 use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, SourceId, doors};
+use clawmesh_core::planner::Wishes;
 use clawmesh_core::proposals::{AnswerDesk, Simulator};
 use clawmesh_core::publish::{NodeView, Outbox, OutboxReader, outbox};
 use clawmesh_core::replay::CommitWatch;
@@ -27,6 +28,8 @@ use tokio::task::JoinHandle;
 
 use super::host_sensors::HostSensors;
 use super::mesh_to_come::MeshToCome;
+use super::planner::Planner;
+use super::planning::Planning;
 use super::plant::{self, PlantDriver, PlantEdge};
 use super::rearm::RearmEdge;
 use super::simulator::SimulatorPool;
@@ -286,6 +289,7 @@ impl Serving {
 /// The running parts, in the order in which they are taken apart. Each stops when it is dropped: a start that
 /// fails halfway leaves none of them running.
 struct Node {
+    planner: Option<Planner>,
     host_sensors: Option<HostSensors>,
     plant: Option<PlantEdge>,
     bridge: Bridge,
@@ -299,7 +303,7 @@ struct Node {
 impl Node {
     fn start(options: &Options, start: Start, journal: OpenJournal, ways: Ways) -> anyhow::Result<Self> {
         let bridge_ports = ways.bridge_ports(&start);
-        let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, .. } = ways;
+        let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, snapshots, .. } = ways;
         let marks = marks_in(&journal.recovered.inputs);
         let stop = start.latch.why().map(|reason| InputBody::StopLatched { reason, stops: 0 });
         let recovered = journal.recovered.inputs.into_iter().map(|body| recheck(body, &start.settings));
@@ -327,7 +331,10 @@ impl Node {
         let (simulator, simulations) = simulator.unzip();
         let settings = Settings { tick_before: journal.last_tick, ..start.settings.clone() };
         let hz = settings.hz;
-        let (rearm, opener) = RearmEdge::start(start.latch.clone(), commits, inbox.clone())?;
+        let planning = Planning::of(&options.config, &start.settings, &start.key, &inbox)?;
+        let (wishes, planning) = planning.unzip();
+        let (rearm, opener) = RearmEdge::start(start.latch.clone(), commits.clone(), inbox.clone())?;
+        let asked_here = desk.clone();
         let core = Core::live(
             settings,
             Ports {
@@ -339,7 +346,7 @@ impl Node {
                 simulator: simulations.map(|orders| Box::new(orders) as Box<dyn Simulator>),
                 latch: Some(Box::new(opener)),
                 desk,
-                planner: None,
+                planner: wishes.map(|port| Box::new(port) as Box<dyn Wishes>),
                 drivers: orders.map(|orders| Box::new(orders) as Box<dyn DriverPort>),
                 fault_handler: faults::remember,
             },
@@ -350,13 +357,19 @@ impl Node {
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
         let bridge = bridge(&options.config, start, bridge_ports, marks)?;
         mesh.came(bridge.neighbours());
+        let planner = planning
+            .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
+            .transpose()?;
         let wants_host = options.config.host_sensors.value;
         let host_sensors = wants_host.then(|| HostSensors::start(inbox)).transpose()?;
-        Ok(Self { host_sensors, plant, bridge, simulator, ticker, drivers, rearm, death })
+        Ok(Self { planner, host_sensors, plant, bridge, simulator, ticker, drivers, rearm, death })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
     fn close(self) -> Option<String> {
+        if let Some(planner) = self.planner {
+            planner.close();
+        }
         if let Some(host_sensors) = self.host_sensors {
             host_sensors.close();
         }
