@@ -36,6 +36,7 @@ impl Plugin for PlannerPlugin {
                 FixedUpdate,
                 (systems::meet_zones, systems::take_thoughts, systems::rest_zones, systems::make_wishes)
                     .chain()
+                    .after(crate::proposals::RequestSystems)
                     .in_set(TickSystems::Plan),
             )
             .add_systems(FixedUpdate, systems::send_wishes.in_set(TickSystems::Publish));

@@ -32,6 +32,10 @@ use crate::publish::ComposeSystems;
 use crate::replay::{DigestApp as _, write_kept};
 use crate::site::LeaseSystems;
 
+/// The part of `Plan` that takes what others ask for; our own planner looks at proposals after it.
+#[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestSystems;
+
 /// Keeps proposals. The entropy is the one of the settings.
 pub struct ProposalsPlugin {
     /// What the nonces of this run follow from.
@@ -76,6 +80,7 @@ impl Plugin for ProposalsPlugin {
                 // Last of the three: somebody may ask for the stop in this tick.
                 (systems::recall, systems::take_requests, systems::call_off)
                     .chain()
+                    .in_set(RequestSystems)
                     .in_set(TickSystems::Plan),
             )
             .add_systems(
@@ -109,6 +114,7 @@ impl Plugin for ProposalsPlugin {
                     systems::hand_over,
                 )
                     .chain()
+                    .after(crate::alarms::AlarmSystems)
                     .before(ComposeSystems)
                     .in_set(TickSystems::Record),
             )
