@@ -4,6 +4,8 @@ mod approvals;
 mod asking;
 mod cards;
 mod inputs;
+mod restarts;
 pub mod rig;
+mod running;
 mod stop;
 mod story;
