@@ -33,6 +33,11 @@ pub fn valve() -> Capability {
     capability("actuator:valve:valve-food-forest")
 }
 
+/// The valve of another zone.
+pub fn flower() -> Capability {
+    capability("actuator:valve:valve-flower")
+}
+
 /// The keys of the people of the farm.
 pub fn ann() -> OperatorKey {
     OperatorKey::from_secret(&[41; 32])
@@ -234,6 +239,14 @@ impl Farm {
             evidence: vec![self.evidence(2)],
             made: Hlc { wall_ms: now_ms, logical: self.made },
         }
+    }
+
+    /// The same for another zone, with a reading of its own dry soil.
+    pub fn proposal_for(&mut self, zone: &str, steps: Vec<Step>) -> Proposal {
+        let soil = format!("sensor:soil-moisture:{zone}");
+        let mut proposal = self.proposal_of(steps);
+        proposal.evidence.push(self.evidence_of(2, &[(&soil, Unit::Percent, 9.0)]));
+        proposal
     }
 
     fn site_hash(&self) -> clawmesh_authority::ContentHash {
