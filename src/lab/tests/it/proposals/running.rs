@@ -1,9 +1,11 @@
 //! What runs is judged in every tick, and done means that a sensor says so.
 
-use clawmesh_authority::policy::BandRule;
+use clawmesh_authority::policy::{BandRule, Parameter};
 use clawmesh_authority::transition::{Cause, State};
-use clawmesh_authority::{Code, ProposalId, Setpoint, Tier, Value};
+use clawmesh_authority::{AskKind, Code, Decision, ProposalId, RequestBody, Setpoint, Tier, Value, request};
 use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SourceId};
+use clawmesh_core::proposals::Life;
+use clawmesh_lab::Lab;
 
 use super::rig::{CENTER, FIELD, Farm, ann, bo, capability, code, pump, step, valve};
 
@@ -36,6 +38,7 @@ impl Farm {
         self.lab.record(FIELD, "out-of-service/actuator:valve:valve-food-forest", value);
     }
 
+    /// A valve that moves by itself, or whose switch is broken.
     fn claim_position(&mut self, position: Option<Setpoint>) {
         let seen = ActuatorReport { answers: true, position, local_control: false };
         let seen = DriverReport::Seen { actuator: valve(), seen };
@@ -167,7 +170,7 @@ fn s9_what_was_said_before_the_command_or_is_worth_less_confirms_nothing() {
         assert_eq!(code(&farm.propose(&proposal)), None);
         farm.run_seconds(1);
         let offer = farm.offer(proposal.id());
-        assert_eq!(code(&farm.answer(&ann(), &offer, clawmesh_authority::Decision::Approve)), None);
+        assert_eq!(code(&farm.answer(&ann(), &offer, Decision::Approve)), None);
         // While it moves nobody says anything, so the last word is from before the command.
         farm.lab.run_ticks(75);
         farm.weather.idle_flow_lpm = 0.0;
@@ -214,7 +217,7 @@ fn s9_a_plant_that_never_acknowledges_is_given_up_and_made_safe() {
     farm.run_seconds(1);
     let offer = farm.offer(proposal.id());
     farm.hardware.mute();
-    assert_eq!(code(&farm.answer(&ann(), &offer, clawmesh_authority::Decision::Approve)), None);
+    assert_eq!(code(&farm.answer(&ann(), &offer, Decision::Approve)), None);
     farm.run_seconds(9);
     assert_eq!(farm.state(proposal.id()), "dispatched");
     farm.run_seconds(3);
@@ -242,6 +245,63 @@ fn s9_a_valve_that_does_not_move_keeps_the_pump_off() {
 }
 
 #[test]
+fn s13_no_step_begins_when_what_it_builds_on_has_just_ended() {
+    let slow_valve = |for_s| {
+        let mut farm = Farm::brief_with(|policy| {
+            let valve =
+                policy.actuators.iter_mut().find(|rules| rules.actuator == valve()).expect("it has rules");
+            let open = valve.operations.get_mut("open").expect("it opens");
+            open.parameters.insert("for_s".to_owned(), Parameter::Number(0.1, 2_400.0));
+        });
+        let steps = vec![step(valve(), "open", Some(for_s)), step(pump(), "start", Some(9.0))];
+        let proposal = farm.proposal_of(steps);
+        assert_eq!(code(&farm.propose(&proposal)), None);
+        farm.run_seconds(1);
+        let offer = farm.offer(proposal.id());
+        assert_eq!(code(&farm.answer(&ann(), &offer, Decision::Approve)), None);
+        farm.run_seconds(3);
+        (farm, proposal.id())
+    };
+    // The valve arrives after 400 ms. Its time is over in the tick in which the pump would be told to start.
+    let (farm, id) = slow_valve(0.42);
+    assert_eq!(farm.switched_on(), [valve()], "no pump runs against a valve that has closed");
+    farm.assert_failed(id, Code::Unverified, "no sensor showed");
+    let (farm, id) = slow_valve(2.0);
+    assert_eq!(farm.switched_on(), [valve(), pump()]);
+    assert_eq!(farm.state(id), "completed");
+}
+
+/// By the world itself: a snapshot may be some ticks old.
+fn is_about_to_go_on(farm: &mut Farm) -> bool {
+    let world = farm.lab.core_mut(FIELD).world_mut();
+    let mut lives = world.query::<&Life>();
+    lives.iter(world).any(|life| life.state == (State::Executing { step: 1 }))
+}
+
+#[test]
+fn s13_no_step_begins_when_what_it_builds_on_has_just_moved() {
+    for moves in [false, true] {
+        let mut farm = Farm::brief();
+        let id = farm.approved();
+        // Until the tick in which the valve is seen to have arrived; the pump is told in the next one.
+        let mut ticks = 0;
+        while !is_about_to_go_on(&mut farm) {
+            farm.lab.run_ticks(1);
+            ticks += 1;
+            assert!(ticks < 60, "a valve takes 400 ms");
+        }
+        if moves {
+            farm.claim_position(Some(Setpoint::Off));
+        }
+        farm.run_seconds(2);
+        assert_eq!(farm.switched_on().contains(&pump()), !moves);
+        if moves {
+            farm.assert_failed(id, Code::StateUnknown, "(known-state)");
+        }
+    }
+}
+
+#[test]
 fn s9_what_cannot_be_driven_fails_and_says_why() {
     // Between the yes and the command nobody can see it in time.
     let mut farm = Farm::brief();
@@ -266,10 +326,10 @@ fn s9_what_cannot_be_driven_fails_and_says_why() {
 #[test]
 fn s13_a_person_ends_what_runs_and_a_program_does_not() {
     let (mut farm, id) = flowing();
-    let withdraw = || clawmesh_authority::RequestBody::Withdraw { proposal: id, why: "it rains".to_owned() };
+    let withdraw = || RequestBody::Withdraw { proposal: id, why: "it rains".to_owned() };
     let by_its_maker = farm.request(withdraw());
-    let bytes = clawmesh_authority::request::seal(&clawmesh_lab::Lab::key_of(1), &by_its_maker);
-    let answer = farm.lab.ask(FIELD, clawmesh_authority::AskKind::Request, bytes);
+    let bytes = request::seal(&Lab::key_of(1), &by_its_maker);
+    let answer = farm.lab.ask(FIELD, AskKind::Request, bytes);
     assert_eq!(code(&answer), Some((Code::InvalidParams, "proposal.open")));
     farm.run_seconds(1);
     assert_eq!(farm.state(id), "executing");
