@@ -24,6 +24,8 @@ struct State {
     orders: VecDeque<Order>,
     told: BTreeMap<Capability, ActuatorReport>,
     reports: VecDeque<DriverReport>,
+    /// What was said when something was said last.
+    said: Vec<DriverReport>,
     /// Everything that was written, in order.
     writes: Vec<(Capability, Setpoint)>,
     is_mute: bool,
@@ -106,9 +108,8 @@ impl Hardware {
     /// Says again what was said last, as a driver does that answers twice.
     pub fn repeat_last(&self) {
         let mut state = self.lock();
-        if let Some(last) = state.reports.back().cloned() {
-            state.reports.push_back(last);
-        }
+        let said = state.said.clone();
+        state.reports.extend(said);
     }
 
     /// The node has started: everything is made safe, and nothing is owed to the run before.
@@ -130,6 +131,9 @@ impl Hardware {
         state.look();
         if state.is_mute {
             state.reports.clear();
+        }
+        if !state.reports.is_empty() {
+            state.said = state.reports.iter().cloned().collect();
         }
         for report in state.reports.drain(..) {
             inbox

@@ -87,11 +87,7 @@ pub fn judge(
         .iter()
         .filter(|known| known.adds())
         .try_for_each(|known| evidence::is_enough(known.rules, evidence, age, home, live))?;
-    let id = proposal.id();
-    steps.iter().try_for_each(|known| {
-        now::is_free(&known.step.actuator, id, live)?;
-        holds_now(known, home, policy, live, Phase::New)
-    })?;
+    all_hold_now(proposal, &steps, home, policy, live)?;
     asked::budgets_hold(&steps, policy, live)?;
     match moment {
         Moment::Proposing => Ok(()),
@@ -101,6 +97,16 @@ pub fn judge(
             card::is_granted(grant, card, proposal, home)
         }
     }
+}
+
+/// Judges whether what must hold now, before anything is begun, holds for every step: rules 10 to 16 and no other.
+///
+/// # Errors
+/// The first rule that refuses.
+pub fn may_begin(proposal: &Proposal, home: &Home, policy: &Policy, live: &Live) -> Result<(), Refused> {
+    let steps: Vec<Known<'_>> =
+        proposal.steps.iter().map(|step| asked::known(step, policy)).collect::<Result<_, _>>()?;
+    all_hold_now(proposal, &steps, home, policy, live)
 }
 
 /// Judges an approved proposal once more and makes the command of one of its steps: the only way to one.
@@ -154,6 +160,20 @@ pub fn may_go_on(
     let known = asked::known(step, policy)?;
     holds_now(&known, home, policy, live, Phase::Running)?;
     if has_arrived { now::stays(&known, live) } else { Ok(()) }
+}
+
+fn all_hold_now(
+    proposal: &Proposal,
+    steps: &[Known<'_>],
+    home: &Home,
+    policy: &Policy,
+    live: &Live,
+) -> Result<(), Refused> {
+    let id = proposal.id();
+    steps.iter().try_for_each(|known| {
+        now::is_free(&known.step.actuator, id, live)?;
+        holds_now(known, home, policy, live, Phase::New)
+    })
 }
 
 fn holds_now(

@@ -54,7 +54,7 @@ impl Watch<'_> {
         }
         self.was_taken(run)
             .or_else(|| self.may_go_on(run))
-            .or_else(|| self.has_ended(run))
+            .or_else(|| self.has_ended(state, run))
             .or_else(|| self.next_step(state, run))
             .or_else(|| self.is_shown(run))
             .or_else(|| self.is_in_its_band(run))
@@ -121,7 +121,7 @@ impl Watch<'_> {
 
     /// A plan has ended when everything it switched on is off again; one that only switches off, when it is off and a sensor
     /// shows it.
-    fn has_ended(&self, run: &mut Run) -> Option<Finding> {
+    fn has_ended(&self, state: &State, run: &mut Run) -> Option<Finding> {
         let adding: Vec<usize> = self.adding().collect();
         let is_off = |at: &usize| {
             let step = &self.proposal.steps[*at];
@@ -133,9 +133,10 @@ impl Watch<'_> {
             true => run.all_set_tick.is_some() && self.is_off_shown(run)?,
         };
         if is_over {
-            let step = u8::try_from(run.step).unwrap_or(u8::MAX);
+            // The next step may be due and not ordered yet.
+            let State::Executing { step } = state else { return None };
             return Some(Finding {
-                event: Event::StepEnded { step, is_last: true },
+                event: Event::StepEnded { step: *step, is_last: true },
                 words: "everything is safe again, read back".to_owned(),
                 code: None,
             });

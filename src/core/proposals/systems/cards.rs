@@ -19,6 +19,8 @@ use crate::proposals::trial::{snapshot_now, trial_of};
 
 /// How long a simulation may take before it is given up.
 const SIMULATED_WITHIN_MS: u64 = 60_000;
+/// How long after a start what an earlier run left waits for sensors, drivers and the link to speak again.
+const SETTLES_WITHIN_MS: u64 = 30_000;
 
 /// Takes the cards of this tick: shown, judged, and offered to people.
 pub fn take_cards(
@@ -167,11 +169,27 @@ pub fn order_simulations(
             }
             continue;
         }
-        // Without a free nonce it waits; offers end, and with them their nonces.
-        if let Ok(forked) = fork(of.1, round, &now, &mut mover) {
-            commands.entity(*entity).insert(forked);
+        if !has_settled(of.1, &now, &mover) {
+            continue;
+        }
+        match fork(of.1, round, &now, &mut mover) {
+            Ok(forked) => {
+                commands.entity(*entity).insert(forked);
+            }
+            // Without a free nonce it waits; offers end, and with them their nonces.
+            Err(refused) if refused.code == Code::Busy => {}
+            Err(refused) => mover.refuse(of, life, &refused),
         }
     }
+}
+
+/// Just after a start hardly anything is known, and nobody is asked about a world that nobody knows.
+fn has_settled(proposal: &Proposal, now: &Now, mover: &Mover) -> bool {
+    let Some((site, policy)) = mover.here.files() else { return true };
+    let settings = &mover.here.settings;
+    let since_start = mover.here.tick.0.saturating_sub(settings.tick_before);
+    settings.ms_of_ticks(since_start) > SETTLES_WITHIN_MS
+        || gate::may_begin(proposal, &site.home, policy, &now.live).is_ok()
 }
 
 fn fork(proposal: &Proposal, round: Round, now: &Now, mover: &mut Mover) -> Result<Forked, Refused> {

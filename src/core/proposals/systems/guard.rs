@@ -3,10 +3,11 @@
 use bevy::prelude::*;
 use clawmesh_authority::gate::{self, SignedReading};
 use clawmesh_authority::transition::{Event, State};
-use clawmesh_authority::{AuthorizedCommand, Code, NodeId, Proposal, Refused, Rule, canonical};
+use clawmesh_authority::{AuthorizedCommand, Code, NodeId, Proposal, ProposalId, Refused, Rule, canonical};
 
 use super::cards::simulated;
 use super::shared::{Mover, in_short};
+use crate::intake::{DriverReport, InputBody, TickBatch};
 use crate::proposals::components::{CardHeld, Forked, Granted, Life, Proposed, Run, Spending};
 use crate::proposals::kept;
 use crate::proposals::ledger::{seconds_asked, usage};
@@ -26,6 +27,7 @@ type Case = (
 
 /// Authorizes the first step of what is approved, and the next step of what runs.
 pub fn authorize_steps(
+    batch: Res<TickBatch>,
     mut now: ResMut<Now>,
     mut spending: ResMut<Spending>,
     mut keeping: ResMut<Keeping>,
@@ -40,7 +42,11 @@ pub fn authorize_steps(
         let of = (proposed.id, &proposed.proposal);
         let step = match (&life.state, run.as_deref()) {
             (State::Approved { .. }, _) => 0,
-            (State::Executing { step }, Some(run)) if usize::from(*step) > run.step => usize::from(*step),
+            (State::Executing { step }, Some(run))
+                if usize::from(*step) > run.step && !is_ending(of.0, run, &batch) =>
+            {
+                usize::from(*step)
+            }
             _ => continue,
         };
         let authorized = authorize(of.1, step, *granted, *card, *forked, &now, &mover);
@@ -87,6 +93,15 @@ pub fn authorize_steps(
     }
 }
 
+/// True when the time of an earlier step is over, also if that was said in this very tick.
+fn is_ending(id: ProposalId, run: &Run, batch: &TickBatch) -> bool {
+    let is_safe = |body: &InputBody| match body {
+        InputBody::Driver(DriverReport::MadeSafe { proposal, .. }) => *proposal == Some(id),
+        _ => false,
+    };
+    run.ending_since.is_some() || batch.iter().any(|stamped| is_safe(&stamped.input.body))
+}
+
 fn authorize(
     proposal: &Proposal,
     step: usize,
@@ -110,6 +125,9 @@ fn authorize(
     } else {
         (Vec::new(), None)
     };
+    // What a step builds on stands as it was told, in this tick too.
+    let mut before = proposal.steps.iter().take(step);
+    before.try_for_each(|before| gate::may_go_on(before, true, &site.home, policy, &now.live))?;
     let card = simulated(proposal, card, settings.node, drifted);
     gate::authorize(proposal, step, &evidence, (&card, &granted.0), &site.home, policy, &now.live)
 }

@@ -149,12 +149,13 @@ pub fn settle(
         commands.entity(entity).remove::<(Run, Granted)>();
         let Some((_, policy)) = here.files() else { continue };
         // Of what nobody knows, all that was asked counts as used.
-        if matches!(life.state, State::Failed { cause: Cause::OutcomeUnknown }) {
+        let unknown = [Cause::OutcomeUnknown, Cause::NotAcknowledged].map(|cause| State::Failed { cause });
+        if unknown.contains(&life.state) {
             continue;
         }
-        let ran_s = run.began_tick.map_or(0.0, |began| {
-            here.settings.ms_of_ticks(here.tick.0.saturating_sub(began)) as f64 / 1_000.0
-        });
+        // What nobody said was taken may be on since it was ordered.
+        let began = run.began_tick.unwrap_or(run.ordered_tick);
+        let ran_s = here.settings.ms_of_ticks(here.tick.0.saturating_sub(began)) as f64 / 1_000.0;
         let unused = |_: usize, step: &clawmesh_authority::Step| (seconds_asked(step) - ran_s).max(0.0);
         let unused = usage(&proposed.proposal.steps, policy, unused);
         if proposed.proposal.steps.iter().any(|step| adds(step, policy)) {

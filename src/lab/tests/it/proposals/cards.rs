@@ -1,15 +1,11 @@
 //! Simulated, by somebody who is trusted, and still true.
 
 use clawmesh_authority::transition::Round;
-use clawmesh_authority::{Capability, Code, Decision, ProposalId, Unit};
+use clawmesh_authority::{Code, Decision, Proposal, ProposalId};
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_twin::card::{Card, Verdict};
 
-use super::rig::{FIELD, Farm, ann, capability, code, pump, step, valve};
-
-fn flower() -> Capability {
-    capability("actuator:valve:valve-flower")
-}
+use super::rig::{FIELD, Farm, ann, capability, code, flower, pump, step, valve};
 
 impl Farm {
     /// A card comes before the one of the pool does.
@@ -24,12 +20,9 @@ impl Farm {
     }
 
     /// A dry flower bed, whose valve alone is to open.
-    fn flowers(&mut self) -> clawmesh_authority::Proposal {
-        let readings = [("sensor:soil-moisture:flower", Unit::Percent, 14.0)];
+    fn valve_of_flowers(&mut self) -> Proposal {
         let steps = vec![step(flower(), "open", Some(self.for_s))];
-        let mut proposal = self.proposal_of(steps);
-        proposal.evidence.push(self.evidence_of(2, &readings));
-        proposal
+        self.proposal_for("flower", steps)
     }
 }
 
@@ -95,9 +88,7 @@ fn s5_nobody_is_asked_about_what_the_twin_says_ends_badly() {
     let grain = capability("actuator:valve:valve-grain");
     let mut proposal_of = |for_s| {
         let steps = vec![step(grain.clone(), "open", Some(for_s)), step(pump(), "start", Some(for_s))];
-        let readings = [("sensor:soil-moisture:grain", Unit::Percent, 12.0)];
-        let mut proposal = farm.proposal_of(steps);
-        proposal.evidence.push(farm.evidence_of(2, &readings));
+        let proposal = farm.proposal_for("grain", steps);
         assert_eq!(code(&farm.propose(&proposal)), None);
         farm.run_seconds(1);
         proposal.id()
@@ -140,7 +131,7 @@ fn s5_a_card_of_another_world_is_stale_and_the_approval_of_it_void() {
 #[test]
 fn s5_what_began_since_the_simulation_makes_it_stale() {
     let mut farm = Farm::brief();
-    let (first, second) = (farm.proposal(), farm.flowers());
+    let (first, second) = (farm.proposal(), farm.valve_of_flowers());
     for proposal in [&first, &second] {
         assert_eq!(code(&farm.propose(proposal)), None);
     }
@@ -159,7 +150,7 @@ fn s5_what_began_since_the_simulation_makes_it_stale() {
 #[test]
 fn s5_of_two_that_were_approved_in_one_tick_one_runs_and_the_other_is_simulated_with_it() {
     let mut farm = Farm::brief();
-    let (first, second) = (farm.proposal(), farm.flowers());
+    let (first, second) = (farm.proposal(), farm.valve_of_flowers());
     for proposal in [&first, &second] {
         assert_eq!(code(&farm.propose(proposal)), None);
     }

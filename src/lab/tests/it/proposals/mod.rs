@@ -3,7 +3,11 @@
 mod approvals;
 mod asking;
 mod cards;
+mod hands;
 mod inputs;
+mod restarts;
 pub mod rig;
+mod running;
+mod sharing;
 mod stop;
 mod story;

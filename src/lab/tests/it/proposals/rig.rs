@@ -33,6 +33,11 @@ pub fn valve() -> Capability {
     capability("actuator:valve:valve-food-forest")
 }
 
+/// The valve of another zone.
+pub fn flower() -> Capability {
+    capability("actuator:valve:valve-flower")
+}
+
 /// The keys of the people of the farm.
 pub fn ann() -> OperatorKey {
     OperatorKey::from_secret(&[41; 32])
@@ -113,6 +118,12 @@ pub struct Weather {
     pub flow_lpm: Option<f64>,
     /// What it says while none does.
     pub idle_flow_lpm: f64,
+    /// What its word is worth.
+    pub flow_tier: Tier,
+    /// The pressure while water flows, kilopascal.
+    pub pressure_kpa: f64,
+    /// True while the sensor of the tank is silent.
+    pub is_tank_silent: bool,
 }
 
 pub struct Farm {
@@ -154,7 +165,14 @@ impl Farm {
             .with_people(people())
             .with_nodes([CENTER, FIELD]);
         lab.equip(FIELD, hardware.clone());
-        let weather = Weather { tank_percent: 70.0, flow_lpm: Some(8.7), idle_flow_lpm: 0.0 };
+        let weather = Weather {
+            tank_percent: 70.0,
+            flow_lpm: Some(8.7),
+            idle_flow_lpm: 0.0,
+            flow_tier: Tier::T2,
+            pressure_kpa: 305.0,
+            is_tank_silent: false,
+        };
         let mut farm = Self { lab, hardware, weather, for_s: 60.0, made: 0 };
         farm.open_up();
         farm.run_seconds(5);
@@ -185,15 +203,19 @@ impl Farm {
     pub fn speak(&mut self) {
         let flows = self.hardware.is_on(&pump()) && self.hardware.is_on(&valve());
         let flow = if flows { self.weather.flow_lpm } else { Some(self.weather.idle_flow_lpm) };
+        let tank = Some(self.weather.tank_percent).filter(|_| !self.weather.is_tank_silent);
         let values = BTreeMap::from([
-            ("sensor:tank-level:tank-01", Some(self.weather.tank_percent)),
-            ("sensor:flow:mainline-01", flow),
-            ("sensor:pressure:mainline-01", Some(if flows { 305.0 } else { 20.0 })),
+            ("sensor:tank-level:tank-01", (tank, Tier::T2)),
+            ("sensor:flow:mainline-01", (flow, self.weather.flow_tier)),
+            (
+                "sensor:pressure:mainline-01",
+                (Some(if flows { self.weather.pressure_kpa } else { 20.0 }), Tier::T2),
+            ),
         ]);
         for (sensor, unit, calm) in site::sensors() {
-            let said = values.get(sensor.as_str()).copied().unwrap_or(Some(calm));
-            if let Some(value) = said {
-                self.lab.sample(FIELD, Sample { sensor, value, unit, origin_ms: 0, tier: Tier::T2 });
+            let said = values.get(sensor.as_str()).copied().unwrap_or((Some(calm), Tier::T2));
+            if let (Some(value), tier) = said {
+                self.lab.sample(FIELD, Sample { sensor, value, unit, origin_ms: 0, tier });
             }
         }
     }
@@ -217,6 +239,14 @@ impl Farm {
             evidence: vec![self.evidence(2)],
             made: Hlc { wall_ms: now_ms, logical: self.made },
         }
+    }
+
+    /// The same for another zone, with a reading of its own dry soil.
+    pub fn proposal_for(&mut self, zone: &str, steps: Vec<Step>) -> Proposal {
+        let soil = format!("sensor:soil-moisture:{zone}");
+        let mut proposal = self.proposal_of(steps);
+        proposal.evidence.push(self.evidence_of(2, &[(&soil, Unit::Percent, 9.0)]));
+        proposal
     }
 
     fn site_hash(&self) -> clawmesh_authority::ContentHash {
