@@ -9,7 +9,6 @@ mod components;
 mod desk;
 mod kept;
 mod ledger;
-mod now;
 mod ports;
 mod run;
 mod systems;
@@ -67,60 +66,68 @@ impl Plugin for ProposalsPlugin {
             .exclude_from_digest::<DeskPort>("who waits for an answer is not part of the world")
             .add_observer(systems::index_proposal)
             .add_observer(systems::unindex_proposal)
-            .init_resource::<now::Now>()
+            .init_resource::<systems::now::Now>()
             .init_resource::<systems::Due>()
-            .exclude_from_digest::<now::Now>("worked out anew in every tick that needs it")
-            .exclude_from_digest::<systems::Due>("on its way out; what was decided stands in components")
-            .add_systems(
-                FixedUpdate,
-                now::look.run_if(now::is_needed).after(crate::site::SiteSystems).in_set(TickSystems::Track),
-            )
-            .add_systems(
-                FixedUpdate,
-                // Last of the three: somebody may ask for the stop in this tick.
-                (systems::recall, systems::take_requests, systems::call_off)
-                    .chain()
-                    .in_set(RequestSystems)
-                    .in_set(TickSystems::Plan),
-            )
-            .add_systems(
-                FixedUpdate,
-                (systems::take_cards, systems::order_simulations).chain().in_set(TickSystems::Simulate),
-            )
-            .add_systems(
-                FixedUpdate,
-                (systems::take_approvals, systems::expire_offers).chain().in_set(TickSystems::Review),
-            )
-            .add_systems(FixedUpdate, systems::authorize_steps.in_set(TickSystems::Guard))
-            .add_systems(
-                FixedUpdate,
-                (systems::write_down, write_kept, systems::hand_over)
-                    .chain()
-                    .after(LeaseSystems)
-                    .in_set(TickSystems::Actuate),
-            )
-            .add_systems(
-                FixedUpdate,
-                (systems::hear_drivers, systems::judge_runs).chain().in_set(TickSystems::Verify),
-            )
-            .add_systems(
-                FixedUpdate,
-                (
-                    systems::settle,
-                    systems::write_down,
-                    systems::report_changes,
-                    systems::answer,
-                    write_kept,
-                    systems::hand_over,
-                )
-                    .chain()
-                    .after(crate::alarms::AlarmSystems)
-                    .before(ComposeSystems)
-                    .in_set(TickSystems::Record),
-            )
-            .add_systems(
-                FixedUpdate,
-                systems::keep_copies.after(crate::site::SiteSystems).in_set(TickSystems::Track),
-            );
+            .exclude_from_digest::<systems::now::Now>("worked out anew in every tick that needs it")
+            .exclude_from_digest::<systems::Due>("on its way out; what was decided stands in components");
+        schedule(app);
     }
+}
+
+/// When each system runs.
+fn schedule(app: &mut App) {
+    app.add_systems(
+        FixedUpdate,
+        systems::now::look
+            .run_if(systems::now::is_needed)
+            .after(crate::site::SiteSystems)
+            .in_set(TickSystems::Track),
+    )
+    .add_systems(
+        FixedUpdate,
+        // Last of the three: somebody may ask for the stop in this tick.
+        (systems::recall, systems::take_requests, systems::call_off)
+            .chain()
+            .in_set(RequestSystems)
+            .in_set(TickSystems::Plan),
+    )
+    .add_systems(
+        FixedUpdate,
+        (systems::take_cards, systems::order_simulations).chain().in_set(TickSystems::Simulate),
+    )
+    .add_systems(
+        FixedUpdate,
+        (systems::take_approvals, systems::expire_offers).chain().in_set(TickSystems::Review),
+    )
+    .add_systems(FixedUpdate, systems::authorize_steps.in_set(TickSystems::Guard))
+    .add_systems(
+        FixedUpdate,
+        (systems::write_down, write_kept, systems::hand_over)
+            .chain()
+            .after(LeaseSystems)
+            .in_set(TickSystems::Actuate),
+    )
+    .add_systems(
+        FixedUpdate,
+        (systems::hear_drivers, systems::judge_runs).chain().in_set(TickSystems::Verify),
+    )
+    .add_systems(
+        FixedUpdate,
+        (
+            systems::settle,
+            systems::write_down,
+            systems::report_changes,
+            systems::answer,
+            write_kept,
+            systems::hand_over,
+        )
+            .chain()
+            .after(crate::alarms::AlarmSystems)
+            .before(ComposeSystems)
+            .in_set(TickSystems::Record),
+    )
+    .add_systems(
+        FixedUpdate,
+        systems::keep_copies.after(crate::site::SiteSystems).in_set(TickSystems::Track),
+    );
 }

@@ -1,11 +1,9 @@
 //! What a restart must know of our own, on its way into the journal.
 
-use bevy::prelude::*;
+use bevy::prelude::Resource;
 
 use super::commit::Ticket;
-use super::journal::{KeptRecord, Record};
-use crate::clock::Tick;
-use crate::intake::{JournalCursor, JournalPort};
+use super::journal::KeptRecord;
 
 /// What is to be kept. A feature puts it here; it is written before anything that follows from it leaves the node.
 #[derive(Resource, Debug, Default)]
@@ -31,34 +29,23 @@ impl Keeping {
     pub fn written(&self) -> &[KeptRecord] {
         &self.written
     }
-}
 
-/// A new tick has written nothing.
-pub(super) fn begin(mut keeping: ResMut<Keeping>) {
-    if !keeping.written.is_empty() {
-        keeping.written.clear();
+    /// A new tick has written nothing.
+    pub(super) fn begin(&mut self) {
+        self.written.clear();
     }
-}
 
-/// Hands over what is due. A replay has no journal port: it compares instead.
-pub fn write_kept(
-    tick: Res<Tick>,
-    mut keeping: ResMut<Keeping>,
-    mut cursor: ResMut<JournalCursor>,
-    journal: Option<ResMut<JournalPort>>,
-) {
-    if keeping.due.is_empty() && keeping.tickets.is_empty() {
-        return;
+    /// True when there is nothing to hand over.
+    pub(super) fn is_idle(&self) -> bool {
+        self.due.is_empty() && self.tickets.is_empty()
     }
-    let due = std::mem::take(&mut keeping.due);
-    let tickets = std::mem::take(&mut keeping.tickets);
-    let records: Vec<KeptRecord> =
-        due.into_iter().map(|(subject, bytes)| KeptRecord { tick: tick.0, subject, bytes }).collect();
-    keeping.written.extend(records.iter().cloned());
-    match journal {
-        Some(mut journal) => {
-            journal.append(&mut cursor, records.into_iter().map(Record::Kept).collect(), tickets);
-        }
-        None => cursor.next += records.len() as u64,
+
+    /// Takes what is due, as records of this tick, and who waits for them.
+    pub(super) fn take(&mut self, tick: u64) -> (Vec<KeptRecord>, Vec<Ticket>) {
+        let due = std::mem::take(&mut self.due);
+        let records: Vec<KeptRecord> =
+            due.into_iter().map(|(subject, bytes)| KeptRecord { tick, subject, bytes }).collect();
+        self.written.extend(records.iter().cloned());
+        (records, std::mem::take(&mut self.tickets))
     }
 }

@@ -19,10 +19,9 @@ pub use digest::{DigestApp, DigestRegistry};
 pub use domain::DomainId;
 pub use journal::{Batch, DigestRecord, JOURNAL_FORMAT, JournalWriter, KeptRecord, Record};
 pub use kept::Keeping;
-pub(crate) use kept::write_kept;
 pub use replayer::{Difference, ReplayReport, Replayer};
 pub use systems::LastDigest;
-pub(crate) use systems::take_digest;
+pub(crate) use systems::{take_digest, write_kept};
 
 use crate::clock::TickSystems;
 use crate::publish::ComposeSystems;
@@ -42,7 +41,7 @@ impl Plugin for ReplayPlugin {
             .exclude_from_digest::<crate::settings::Settings>("constant for a run, in the journal's header")
             .add_systems(
                 FixedUpdate,
-                kept::begin.before(crate::intake::IntakeSystems).in_set(TickSystems::Ingest),
+                systems::begin_keeping.before(crate::intake::IntakeSystems).in_set(TickSystems::Ingest),
             )
             .add_systems(
                 FixedUpdate,

@@ -4,6 +4,7 @@ use bevy::prelude::*;
 
 use super::digest::DigestRegistry;
 use super::journal::{DigestRecord, Record};
+use super::kept::Keeping;
 use crate::clock::Tick;
 use crate::intake::{JournalCursor, JournalPort};
 use crate::settings::Settings;
@@ -38,4 +39,28 @@ pub fn take_digest(world: &mut World) -> DigestRecord {
     });
     world.resource_mut::<LastDigest>().0 = Some(record.clone());
     record
+}
+
+/// A new tick has kept nothing.
+pub(super) fn begin_keeping(mut keeping: ResMut<Keeping>) {
+    keeping.begin();
+}
+
+/// Hands over what is due. A replay has no journal port: it compares instead.
+pub fn write_kept(
+    tick: Res<Tick>,
+    mut keeping: ResMut<Keeping>,
+    mut cursor: ResMut<JournalCursor>,
+    journal: Option<ResMut<JournalPort>>,
+) {
+    if keeping.is_idle() {
+        return;
+    }
+    let (records, tickets) = keeping.take(tick.0);
+    match journal {
+        Some(mut journal) => {
+            journal.append(&mut cursor, records.into_iter().map(Record::Kept).collect(), tickets);
+        }
+        None => cursor.next += records.len() as u64,
+    }
 }

@@ -21,7 +21,7 @@ const ARROWS: &[(&str, MayUse)] = &[
     ("authority", MayUse::Only(&[])),
     ("twin", MayUse::Only(&[])),
     ("core", MayUse::Only(&["authority", "twin"])),
-    ("lab", MayUse::Only(&["authority", "core"])),
+    ("lab", MayUse::Only(&["authority", "core", "twin"])),
     ("bridge", EDGE),
     ("storage", EDGE),
     ("gateway", EDGE),

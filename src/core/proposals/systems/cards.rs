@@ -10,10 +10,10 @@ use clawmesh_authority::{
 use clawmesh_twin::card::{Card, Verdict as CardVerdict};
 use clawmesh_twin::seed::seed_of;
 
+use super::now::Now;
 use super::shared::Mover;
 use crate::intake::{InputBody, TickBatch};
 use crate::proposals::components::{CardHeld, Forked, Life, ProposalIndex, Proposed};
-use crate::proposals::now::Now;
 use crate::proposals::ports::SimulationOrder;
 use crate::proposals::trial::{snapshot_now, trial_of};
 

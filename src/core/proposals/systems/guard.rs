@@ -6,12 +6,12 @@ use clawmesh_authority::transition::{Event, State};
 use clawmesh_authority::{AuthorizedCommand, Code, NodeId, Proposal, ProposalId, Refused, Rule, canonical};
 
 use super::cards::simulated;
+use super::now::Now;
 use super::shared::{Mover, in_short};
 use crate::intake::{DriverReport, InputBody, TickBatch};
 use crate::proposals::components::{CardHeld, Forked, Granted, Life, Proposed, Run, Spending};
 use crate::proposals::kept;
 use crate::proposals::ledger::{seconds_asked, usage};
-use crate::proposals::now::Now;
 use crate::proposals::trial::{drift, moves, snapshot_now};
 use crate::replay::Keeping;
 

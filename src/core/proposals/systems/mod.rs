@@ -7,6 +7,7 @@ mod approvals;
 mod cards;
 mod guard;
 mod leave;
+pub(super) mod now;
 mod recall;
 mod reports;
 mod requests;

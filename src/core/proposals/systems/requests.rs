@@ -14,11 +14,11 @@ use clawmesh_authority::{
     canonical,
 };
 
+use super::now::Now;
 use super::shared::{Mover, in_short};
 use crate::intake::{InputBody, TickBatch};
 use crate::proposals::components::{Asked, Life, OPEN_MAX, ProposalIndex, Proposed};
 use crate::proposals::kept;
-use crate::proposals::now::Now;
 use crate::replay::{DomainId, Keeping};
 use crate::safety::StopState;
 

@@ -5,12 +5,12 @@ use clawmesh_authority::transition::{Cause, Event, State};
 use clawmesh_authority::{Proposal, ProposalId, canonical};
 use clawmesh_twin::card::Card;
 
+use super::now::Now;
 use super::shared::{Due, Here, Mover};
 use crate::intake::{DriverReport, InputBody, SafeBecause, TickBatch};
 use crate::proposals::components::{CardHeld, Granted, Life, ProposalIndex, Proposed, Run, Spending};
 use crate::proposals::kept;
 use crate::proposals::ledger::{seconds_asked, usage};
-use crate::proposals::now::Now;
 use crate::proposals::run::Watch;
 use crate::proposals::trial::adds;
 use crate::replay::Keeping;

@@ -8,11 +8,11 @@ use clawmesh_authority::gate::{ActuatorState, Live, LiveReading};
 use clawmesh_authority::{Capability, NodeId, ProposalId, Value};
 use clawmesh_twin::trial::Step as Move;
 
-use super::components::{Life, Proposed, Run, Spending};
-use super::ledger::seconds_asked;
-use super::trial::moves;
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, LinkState, TickBatch};
+use crate::proposals::components::{Life, Proposed, Run, Spending};
+use crate::proposals::ledger::seconds_asked;
+use crate::proposals::trial::moves;
 use crate::safety::{LinkStatus, StopState};
 use crate::settings::Settings;
 use crate::site::{Actuator, Site, SiteModes, Stands};
