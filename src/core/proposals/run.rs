@@ -221,7 +221,7 @@ impl Watch<'_> {
             return None;
         };
         let since = *run.outside_since.get_or_insert(self.tick);
-        (self.since_ms(since) > u64::from(band.settle_s) * 1_000).then(|| Finding {
+        (self.since_ms(since) > u64::from(band.settle_s) * 1_000).then_some(Finding {
             event: Event::Diverged,
             words,
             code: None,

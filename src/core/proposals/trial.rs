@@ -69,7 +69,8 @@ pub fn drift(before: &Snapshot, now: &Snapshot) -> Option<String> {
         None => Some(format!("nobody knows the {what} of {name} any more")),
         Some(now) => {
             let change = now.value - before.value;
-            let is_far = !(change.abs() <= most);
+            // A number that is none is as far as can be.
+            let is_far = change.is_nan() || change.abs() > most;
             is_far
                 .then(|| format!("the {what} of {name} went from {:.1} to {:.1} %", before.value, now.value))
         }

@@ -107,8 +107,8 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
     let driver = |report| (SourceId::Drivers, InputBody::Driver(report));
     let asked = |kind, bytes: &[u8]| (SourceId::Gateway, InputBody::Asked { kind, bytes: bytes.to_vec() });
     let snapshot = farm.lab.snapshot(FIELD);
-    let cards = snapshot.proposals.iter().filter_map(|row| row.report.card.clone());
-    let outcome = Ok(cards.last().unwrap_or_default());
+    let mut cards = snapshot.proposals.iter().filter_map(|row| row.report.card.clone());
+    let outcome = Ok(cards.next_back().unwrap_or_default());
     let note =
         |key: String, value| Observation { key, value, unit: None, origin_ms: START_MS, tier: Tier::T3 };
     let observation = note(format!("proposal/{id}"), Value::Text("approved".to_owned()));
