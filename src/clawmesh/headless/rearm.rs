@@ -180,7 +180,7 @@ mod tests {
         latch.set("smoke").unwrap();
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (edge, rearm) = RearmEdge::start(latch.clone(), commits.clone(), inbox).unwrap();
-        Rig { _folder: folder, dir, latch, commits, inboxes, edge: edge, rearm }
+        Rig { _folder: folder, dir, latch, commits, inboxes, edge, rearm }
     }
 
     impl Rig {
