@@ -36,7 +36,15 @@ fn every_reading_command_answers_a_program_with_one_document() {
     node.stop();
     let replay = json_on(&here, &["replay", here.to_str().unwrap(), "--verify"]);
     let of_replay = [
-        &["difference", "digests_compared", "elapsed_ms", "inputs", "inputs_after_last_digest", "journal"][..],
+        &[
+            "cards_compared",
+            "difference",
+            "digests_compared",
+            "elapsed_ms",
+            "inputs",
+            "inputs_after_last_digest",
+            "journal",
+        ][..],
         &["last_tick", "rows", "runs", "ticks", "total_digest", "verified"],
     ];
     assert_eq!(keys(&replay), of_replay.concat());

@@ -403,7 +403,7 @@ fn guardrail_8_irrigation_says_when_it_ends() {
     let (limit, rule) = (Code::LimitExceeded, Rule::BoundedIrrigation);
     assert_refused(open(vec![]).proposed(), limit, rule, "does not say when it ends");
     assert_refused(open(vec![seconds(2_400.1)]).proposed(), limit, rule, "`for_s` is 2400.1");
-    assert_refused(open(vec![seconds(59.9)]).proposed(), limit, rule, "a number from 60 to 2400");
+    assert_refused(open(vec![seconds(19.9)]).proposed(), limit, rule, "a number from 20 to 2400");
     assert_refused(open(vec![seconds(f64::INFINITY)]).proposed(), limit, rule, "inf");
     assert_eq!(open(vec![seconds(2_400.0)]).proposed(), Ok(()));
     let (invalid, rule) = (Code::InvalidParams, Rule::Parameters);

@@ -166,6 +166,7 @@ pub fn status(site_hash: Option<&str>) -> Value {
         "people": [{
             "id": ann().id(), "name": "Ann", "role": "approver", "stands_for": null, "is_revoked": false,
         }],
+        "alarms": { "active": 0, "unacknowledged": 0, "shelved": 0, "highest": null },
         "uptime_ms": 9_000, "tick": 400, "wall_ms": unix_ms(), "snapshot_age_ms": 20,
         "peers": {"known": 1, "alive": 1, "trusted": 1}, "sensors": {"known": 0, "flagged": 0}, "beliefs": 0,
         "journal": {"committed": 9, "failure": null}, "refusals": [], "refused_total": 0, "digest": null,

@@ -25,6 +25,11 @@ pub fn valve() -> Capability {
 
 /// The command to switch `actuator` on for `for_s` seconds.
 pub fn command(actuator: &Capability, for_s: f64) -> AuthorizedCommand {
+    plan(&[(actuator, for_s)]).pop().expect("the rig is well-formed")
+}
+
+/// The commands of one proposal that switches these on, one after the other.
+pub fn plan(steps: &[(&Capability, f64)]) -> Vec<AuthorizedCommand> {
     let farmer = OperatorKey::from_secret(&[5; 32]);
     let (home, policy) = (home(), policy());
     let proposal = Proposal {
@@ -32,11 +37,7 @@ pub fn command(actuator: &Capability, for_s: f64) -> AuthorizedCommand {
         owner: home.owner,
         site: home.site,
         maker: Maker { node: home.owner, mind: Mind::Operator(farmer.id()) },
-        steps: vec![Step {
-            actuator: actuator.clone(),
-            operation: "on".to_owned(),
-            parameters: BTreeMap::from([("for_s".to_owned(), Value::Number(for_s))]),
-        }],
+        steps: steps.iter().map(|(actuator, for_s)| on(actuator, *for_s)).collect(),
         reason: "a test of the driver layer".to_owned(),
         evidence: Vec::new(),
         made: Hlc { wall_ms: NOW_MS, logical: 0 },
@@ -50,7 +51,16 @@ pub fn command(actuator: &Capability, for_s: f64) -> AuthorizedCommand {
     };
     let grant = approved(&farmer, &proposal, &card, &home);
     let live = live();
-    authorize(&proposal, 0, &[], (&card, &grant), &home, &policy, &live).expect("the rig is well-formed")
+    let authorized = |step| authorize(&proposal, step, &[], (&card, &grant), &home, &policy, &live);
+    (0..steps.len()).map(|step| authorized(step).expect("the rig is well-formed")).collect()
+}
+
+fn on(actuator: &Capability, for_s: f64) -> Step {
+    Step {
+        actuator: actuator.clone(),
+        operation: "on".to_owned(),
+        parameters: BTreeMap::from([("for_s".to_owned(), Value::Number(for_s))]),
+    }
 }
 
 fn approved(

@@ -4,7 +4,7 @@ use clawmesh_authority::Setpoint;
 use clawmesh_core::intake::{DriverReport, SafeBecause};
 use clawmesh_core::site::DriverPort as _;
 
-use crate::allowed::{command, pump, valve};
+use crate::allowed::{command, plan, pump, valve};
 use crate::wire::Rig;
 
 /// A lease that lasts as long as the test.
@@ -135,8 +135,9 @@ fn what_the_tick_decided_before_it_had_heard_of_a_stop_is_void() {
 fn what_one_proposal_switched_on_ends_together_and_in_the_order_of_the_site() {
     let rig = Rig::start(&[], &[], LONG_MS);
     rig.commits.commit(1);
-    rig.orders.carry(command(&valve(), 0.2), 1, 0).unwrap();
-    rig.orders.carry(command(&pump(), 60.0), 1, 0).unwrap();
+    for command in plan(&[(&valve(), 0.2), (&pump(), 60.0)]) {
+        rig.orders.carry(command, 1, 0).unwrap();
+    }
     assert_eq!(rig.next_write(), ("drive", valve(), Setpoint::On));
     assert_eq!(rig.next_write(), ("drive", pump(), Setpoint::On));
     // The time of the valve is over; the pump is stopped first, as the site says.

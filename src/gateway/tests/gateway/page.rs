@@ -60,6 +60,7 @@ async fn the_page_leads_only_to_files_that_are_served_with_their_type() {
         ("/favicon.svg", "image/svg+xml"),
         ("/page.css", "text/css; charset=utf-8"),
         ("/page.js", "text/javascript; charset=utf-8"),
+        ("/proposals.js", "text/javascript; charset=utf-8"),
         ("/stream.js", "text/javascript; charset=utf-8"),
         ("/tables.js", "text/javascript; charset=utf-8"),
         ("/words.js", "text/javascript; charset=utf-8"),

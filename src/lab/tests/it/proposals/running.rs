@@ -139,7 +139,7 @@ fn s9_a_driver_that_says_done_is_not_believed_against_a_sensor() {
     // From the beginning, and after it was shown once.
     for silent_from_the_start in [true, false] {
         for (flow_lpm, cause, words) in [
-            (Some(0.4), Cause::Contradicted, "must be at least 2 to show it, and says 0.4"),
+            (Some(0.4), Cause::Contradicted, "must be at least 4 to show it, and says 0.4"),
             (None, Cause::Unverified, "sensor:flow:mainline-01 is stale"),
         ] {
             let mut farm = Farm::brief();
@@ -230,7 +230,7 @@ fn s9_a_driver_that_falls_silent_while_it_runs_completes_nothing() {
     let (mut farm, id) = flowing();
     farm.hardware.mute();
     farm.run_seconds(16);
-    farm.assert_ended(id, &Cause::Contradicted, Some(Code::Unverified), "must be at least 2");
+    farm.assert_ended(id, &Cause::Contradicted, Some(Code::Unverified), "must be at least 4");
     assert!(!farm.hardware.is_on(&pump()) && !farm.hardware.is_on(&valve()), "its own deadline ended it");
 }
 
