@@ -188,10 +188,10 @@ mod tests {
     #[test]
     fn the_most_important_ones_take_the_places() {
         let mut conditions = many(300, 1);
-        conditions.extend(holding(&["limit/z"], Priority::High, 1));
+        conditions.extend(holding(&["unsafe/z"], Priority::High, 1));
         let mut book = AlarmBook::default();
         book.advance(&conditions, &at(1));
-        assert!(book.0.contains_key("limit/z") && !book.0.contains_key("stale/barn/0299"));
+        assert!(book.0.contains_key("unsafe/z") && !book.0.contains_key("stale/barn/0299"));
     }
 
     #[test]

@@ -385,6 +385,7 @@ fn no_key_has_two_alarms_and_a_flood_of_them_is_counted() {
         lab.offer("barn", SourceId::Bridge, InputBody::Refused { refusal, count: 1 });
     }
     stop(&mut lab, "smoke");
+    lab.run_ticks(20);
     let keys = keys(&lab, "barn");
     let different: std::collections::BTreeSet<&String> = keys.iter().collect();
     assert_eq!(different.len(), keys.len());
