@@ -52,6 +52,12 @@ impl SnapshotFeed {
         self.0.borrow().clone()
     }
 
+    /// The newest snapshot, and how long ago it came, milliseconds; nothing before the first.
+    #[must_use]
+    pub fn look(&self) -> Option<(Arc<Snapshot>, u64)> {
+        self.newest().map(|newest| (Arc::clone(&newest.snapshot), newest.age_ms()))
+    }
+
     /// Takes the newest and remembers that it was seen.
     pub(crate) fn take_newest(&mut self) -> Option<Arc<Published>> {
         self.0.borrow_and_update().clone()

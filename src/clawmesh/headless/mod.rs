@@ -7,6 +7,14 @@
 mod faults;
 mod host_sensors;
 mod node;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "it is started as soon as a node has a way to ask other nodes, and a shelf of evidence"
+    )
+)]
+mod planner;
 mod plant;
 mod signals;
 mod ticker;

@@ -305,6 +305,7 @@ impl Node {
                 simulator: None,
                 latch: None,
                 desk,
+                planner: None,
                 drivers: orders.map(|orders| Box::new(orders) as Box<dyn DriverPort>),
                 fault_handler: faults::remember,
             },

@@ -216,6 +216,7 @@ mod tests {
             simulator: None,
             latch: None,
             desk: AnswerDesk::default(),
+            planner: None,
             fault_handler: faults::remember,
         };
         let mut core = Core::live(settings, ports);

@@ -19,6 +19,9 @@ use crate::config::ron_text;
 use crate::config::state_dir::StateDir;
 use checks::Fault;
 
+/// The role of a node where people decide, and which plans unless somebody says otherwise.
+const COMMAND_CENTER: &str = "command-center";
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -75,6 +78,8 @@ pub struct NodeConfig {
     pub discovery: Setting<bool>,
     /// Whether the machine itself is a sensor.
     pub host_sensors: Setting<bool>,
+    /// Whether it thinks about dry zones of its site and proposes to water them.
+    pub planner: Setting<bool>,
     /// Endpoints where other nodes can reach this one.
     pub listen: Setting<Vec<String>>,
     /// Endpoints of other nodes, or of a router.
@@ -119,9 +124,11 @@ impl NodeConfig {
         let file = text.map(|text| node_file::parse(path, text)).transpose()?.unwrap_or_default();
         let layers = Layers { path, text: text.unwrap_or_default(), file, command_line };
         let default_listen = vec!["tcp/127.0.0.1:7447".to_owned()];
+        let role = layers.pick("role", "node".to_owned(), |l| l.role.as_deref(), checks::name)?;
+        let plans = role.value == COMMAND_CENTER;
         Ok(Self {
             name: layers.pick("name", machine_name.to_owned(), |l| l.name.as_deref(), checks::name)?,
-            role: layers.pick("role", "node".to_owned(), |l| l.role.as_deref(), checks::name)?,
+            role,
             host: layers.pick("host", Ipv4Addr::LOCALHOST.into(), |l| l.host.as_deref(), checks::host)?,
             port: layers.pick("port", 18_789, |l| l.port.as_ref(), checks::any)?,
             mesh_name: layers.pick(
@@ -132,6 +139,7 @@ impl NodeConfig {
             )?,
             discovery: layers.pick("discovery", true, |l| l.discovery.as_ref(), checks::any)?,
             host_sensors: layers.pick("host_sensors", false, |l| l.host_sensors.as_ref(), checks::any)?,
+            planner: layers.pick("planner", plans, |l| l.planner.as_ref(), checks::any)?,
             listen: layers.pick("listen", default_listen, |l| l.listen.as_deref(), checks::endpoints)?,
             connect: layers.gather("connect", |l| l.connect.as_deref(), checks::endpoints, with_new)?,
             trusted: layers.gather("trusted", |l| l.trusted.as_deref(), checks::node_ids, |a, b| &a | &b)?,
@@ -274,6 +282,22 @@ mod tests {
         assert_eq!(config.port, Setting { value: 1, source: file() });
         assert_eq!(config.name, Setting { value: "gate".into(), source: file() });
         assert_eq!(config.role.source, Source::Default);
+    }
+
+    #[test]
+    fn a_command_center_plans_unless_somebody_says_otherwise_and_nobody_else_does() {
+        let plans = |text| resolve(Some(text), NodeFile::default()).unwrap().planner.value;
+        for (text, expected) in [
+            ("()", false),
+            ("(role: \"field\")", false),
+            ("(role: \"command-center\")", true),
+            ("(role: \"command-center\", planner: false)", false),
+            ("(role: \"field\", planner: true)", true),
+        ] {
+            assert_eq!(plans(text), expected, "{text}");
+        }
+        let command_line = NodeFile { role: Some("command-center".into()), ..NodeFile::default() };
+        assert!(resolve(Some("()"), command_line).unwrap().planner.value);
     }
 
     #[test]
