@@ -302,6 +302,15 @@ fn what_was_in_the_way_is_so_until_it_has_ended() {
 }
 
 #[test]
+fn what_gives_its_place_to_another_before_its_end_makes_no_zone_rest() {
+    let mut center = Center::new();
+    center.hear(&[FOREST_VALVE, PUMP], State::Draft);
+    assert_eq!(center.think_for_minutes(1, &[dry(FOREST)]), NONE);
+    center.hear(&[FLOWER_VALVE], State::Expired);
+    assert_eq!(center.think_for_minutes(1, &[dry(FOREST)]), [FOREST]);
+}
+
+#[test]
 fn a_zone_rests_after_the_end_of_a_proposal_for_it_and_longer_when_it_was_watered() {
     let cancelled = || State::Cancelled { by: By::Stop };
     for (of, state, minutes) in [
@@ -362,16 +371,32 @@ fn a_thought_about_a_zone_nobody_waters_is_refused_by_name() {
     assert_eq!(center.wishes.all(), []);
 }
 
-/// The farm, whose field node nobody has enrolled.
-fn planned_farm() -> SiteText {
+/// The farm with something else about it.
+fn other_farm(change: fn(&mut Plan)) -> SiteText {
     let (name, mut plan): (String, Plan) = serde_json::from_str(&farm().plan).expect("the farm can be read");
-    plan.nodes[1].id = None;
+    change(&mut plan);
     SiteText::of(&name, &plan, None).expect("the farm has no fault")
 }
 
 #[test]
+fn zones_that_share_nothing_are_wished_for_together_and_one_after_the_other() {
+    let by_gravity = other_farm(|plan| {
+        plan.zones.iter_mut().filter_map(|zone| zone.irrigation.as_mut()).for_each(|irrigation| {
+            irrigation.steps.truncate(1);
+        });
+    });
+    let mut center = Center::at_site(by_gravity);
+    center.think(&[dry(FLOWERS), dry(FOREST)]);
+    center.think(&[dry(FLOWERS), dry(FOREST)]);
+    let wishes = center.wishes.all();
+    let zones: Vec<&str> = wishes.iter().map(|wish| wish.zone.as_str()).collect();
+    assert_eq!(zones, [FLOWERS, FOREST], "equally pressing, so by their names");
+    assert!(wishes[0].made < wishes[1].made, "{:?} {:?}", wishes[0].made, wishes[1].made);
+}
+
+#[test]
 fn a_dry_zone_whose_owner_has_no_id_is_told_of_and_not_wished_for() {
-    let mut center = Center::at_site(planned_farm());
+    let mut center = Center::at_site(other_farm(|plan| plan.nodes[1].id = None));
     assert_eq!(center.think_for_minutes(9, &[dry(FOREST)]), NONE);
     let rows = center.refusals();
     assert_eq!((rows.len(), rows[0].code, rows[0].count), (1, Code::InvalidParams, 1));
