@@ -179,7 +179,7 @@ impl LabNode {
 struct LabLatch(InboxHandle);
 
 impl RearmPort for LabLatch {
-    fn rearm(&self, _: u64) {
+    fn rearm(&self, _: u64, _: u64) {
         self.0.offer_own(SourceId::Runner, InputBody::Rearmed, None).expect("the lab never fills an inbox");
     }
 }

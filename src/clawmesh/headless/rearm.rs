@@ -23,14 +23,13 @@ const RETRY_AFTER: Duration = Duration::from_millis(20);
 struct Order {
     /// The row that must be durable.
     cause: u64,
-    /// The stops by then. A later one stays.
+    /// The stops the tick knew of. A later one stays.
     stops: u64,
 }
 
 /// The tick's end.
 pub struct Rearm {
     orders: Sender<Order>,
-    latch: StopLatch,
     inbox: InboxHandle,
 }
 
@@ -49,7 +48,7 @@ impl RearmEdge {
     ) -> std::io::Result<(Self, Rearm)> {
         let (sender, orders) = bounded(WAITING_MAX);
         let stop = Arc::<AtomicBool>::default();
-        let rearm = Rearm { orders: sender, latch: latch.clone(), inbox: inbox.clone() };
+        let rearm = Rearm { orders: sender, inbox: inbox.clone() };
         let opener = Opener { latch, commits, inbox, stop: Arc::clone(&stop) };
         let thread = thread::Builder::new().name("rearm".to_owned()).spawn(move || opener.run(&orders))?;
         Ok((Self { stop, thread: Some(thread) }, rearm))
@@ -68,8 +67,8 @@ impl Drop for RearmEdge {
 }
 
 impl RearmPort for Rearm {
-    fn rearm(&self, cause: u64) {
-        let order = Order { cause, stops: self.latch.stops() };
+    fn rearm(&self, cause: u64, stops: u64) {
+        let order = Order { cause, stops };
         if self.orders.try_send(order).is_err() {
             let sentence = "too many re-arms wait for the journal; the stop stays latched, re-arm again";
             let refusal = Refusal::new(Code::Busy, "re-arm", sentence);
@@ -209,7 +208,7 @@ mod tests {
     fn the_latch_opens_when_the_journal_holds_who_asked_and_not_before() {
         let rig = rig();
         rig.commits.commit(6);
-        rig.rearm.rearm(7);
+        rig.rearm.rearm(7, rig.latch.stops());
         assert!(after(3 * LOOK_EVERY).recv().is_ok());
         assert!(rig.latch.is_set() && rig.inboxes.take_state(9).is_empty());
         rig.commits.commit(7);
@@ -220,14 +219,16 @@ mod tests {
     #[test]
     fn a_stop_that_came_in_between_stays_and_so_does_one_the_journal_cannot_end() {
         let rig = rig();
-        rig.rearm.rearm(7);
+        // The tick decided, and before it could say so somebody stopped.
+        let known = rig.latch.stops();
         rig.latch.set("fire").unwrap();
+        rig.rearm.rearm(7, known);
         rig.commits.commit(7);
         let refusal = rig.refusal();
         assert!(refusal.code == Code::StopLatched && refusal.sentence.contains("stopped again"), "{refusal}");
         let again = InputBody::StopLatched { reason: "smoke".to_owned(), stops: 2 };
         assert_eq!(rig.told(), again, "so that the tick is sure to know");
-        rig.rearm.rearm(8);
+        rig.rearm.rearm(8, rig.latch.stops());
         rig.commits.fail("the disk is full");
         let refusal = rig.refusal();
         assert!(refusal.sentence.contains("the disk is full"), "{refusal}");
@@ -238,7 +239,7 @@ mod tests {
     #[test]
     fn more_re_arms_than_can_wait_are_refused_and_the_end_of_the_node_ends_them() {
         let rig = rig();
-        (0..=WAITING_MAX + 1).for_each(|_| rig.rearm.rearm(7));
+        (0..=WAITING_MAX + 1).for_each(|_| rig.rearm.rearm(7, rig.latch.stops()));
         assert_eq!(rig.refusal().code, Code::Busy);
         let Rig { latch, rearm, edge, .. } = rig;
         drop(rearm);

@@ -30,9 +30,9 @@ pub trait Simulator: Send + Sync + 'static {
 
 /// The way to the stop latch. It must not wait.
 pub trait RearmPort: Send + Sync + 'static {
-    /// Ends the stop once the journal holds row `cause`; that it has ended comes back as
-    /// [`crate::intake::InputBody::Rearmed`].
-    fn rearm(&self, cause: u64);
+    /// Ends the stop once the journal holds row `cause`, unless the latch was set more often than the `stops` of which the
+    /// tick knew; that it has ended comes back as [`crate::intake::InputBody::Rearmed`].
+    fn rearm(&self, cause: u64, stops: u64);
 }
 
 /// The pool of a live node that simulates.

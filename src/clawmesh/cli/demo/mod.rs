@@ -16,13 +16,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clawmesh_authority::{ContentHash, NodeId, ProposalId};
 use clawmesh_core::intake::LinkState;
-use clawmesh_gateway::{Status, World};
+use clawmesh_gateway::{Proposals, Status, World};
 use clawmesh_twin::card::Card;
 
 use super::args::DemoArgs;
 use super::client::{Client, block_on};
 use super::progress::Progress;
-use super::proposals::find::Proposals;
 use super::terminal::{complain, say};
 use super::wording;
 use crate::config::farm;

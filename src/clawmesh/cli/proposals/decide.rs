@@ -10,7 +10,7 @@ use clawmesh_gateway::Status;
 
 use super::args::{ApproveArgs, RejectArgs};
 use super::bring::{bring, key_of, tell};
-use super::find::Proposals;
+use super::find::{called, known_to};
 use super::offer::{CardRead, card_asked_about, is_as_seen, living};
 use super::page::Look;
 use crate::cli::client::{Client, block_on};
@@ -35,8 +35,8 @@ pub fn approve(state_dir: Option<PathBuf>, args: ApproveArgs) -> anyhow::Result<
         _ => {}
     }
     let client = Client::new(state_dir, &args.target)?;
-    let known = block_on(Proposals::of(&client))?;
-    let view = known.called(id)?;
+    let known = block_on(known_to(&client))?;
+    let view = called(&known, id)?;
     let offer = living(view)?;
     let card = card_asked_about(&view.report, offer)?;
     if let Some(seen) = &args.card {
@@ -76,8 +76,8 @@ fn is_yes(typed: &str) -> bool {
 /// Says no. What nobody should do needs no look at its card.
 pub fn reject(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<ExitCode> {
     let client = Client::new(state_dir, &args.target)?;
-    let known = block_on(Proposals::of(&client))?;
-    let offer = living(known.called(&args.id)?)?;
+    let known = block_on(known_to(&client))?;
+    let offer = living(called(&known, &args.id)?)?;
     let key = key_of(args.signer)?;
     answer(&client, &key, offer, Decision::Reject, Some(args.why), args.target.json)
 }

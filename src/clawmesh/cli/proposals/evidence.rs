@@ -5,13 +5,10 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use clawmesh_authority::proposal::{EVIDENCE_BYTES_MAX, EVIDENCE_MAX};
 use clawmesh_authority::{Capability, NodeId, Policy};
+use clawmesh_gateway::{Evidence, SENSORS_MAX, SignedReading};
 use clawmesh_twin::site::{Actuator, Name, PartKind, Plan};
-use serde::Deserialize;
 
 use crate::cli::client::Client;
-
-/// The most sensors the gateway is asked for at once.
-const SENSORS_MAX: usize = 16;
 
 /// A sensor that should speak for a proposal, and the node it is mounted on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,25 +21,11 @@ pub struct EvidenceSensor {
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Evidence {
+pub struct Gathered {
     /// Signed envelopes, each once, at most [`EVIDENCE_MAX`].
     pub envelopes: Vec<Vec<u8>>,
     /// The sensors for which there is none.
     pub missing: Vec<String>,
-}
-
-/// What `/api/evidence` answers.
-#[derive(Debug, Deserialize)]
-struct Found {
-    envelopes: Vec<Envelope>,
-}
-
-/// The newest signed reading of one sensor by one node.
-#[derive(Debug, Deserialize)]
-struct Envelope {
-    node: NodeId,
-    sensor: String,
-    envelope: String,
 }
 
 /// The sensors that should speak for switching these actuators: those the policy names, or without a policy those about
@@ -82,21 +65,21 @@ fn id_of(node: &str, plan: &Plan) -> Option<NodeId> {
 }
 
 /// Asks a node for the newest signed readings of the sensors.
-pub async fn gather(client: &Client, sensors: &[EvidenceSensor]) -> anyhow::Result<Evidence> {
+pub async fn gather(client: &Client, sensors: &[EvidenceSensor]) -> anyhow::Result<Gathered> {
     let asked: Vec<String> =
         sensors.iter().take(SENSORS_MAX).map(|sensor| format!("sensor={}", sensor.capability)).collect();
     if asked.is_empty() {
-        return Ok(Evidence::default());
+        return Ok(Gathered::default());
     }
-    let found: Found = client.get(&format!("/api/evidence?{}", asked.join("&"))).await?;
+    let found: Evidence = client.get(&format!("/api/evidence?{}", asked.join("&"))).await?;
     chosen(sensors, &found)
 }
 
 /// One envelope a sensor, of the node it is mounted on; an envelope with readings of several sensors is taken once.
-fn chosen(sensors: &[EvidenceSensor], found: &Found) -> anyhow::Result<Evidence> {
-    let mut evidence = Evidence::default();
+fn chosen(sensors: &[EvidenceSensor], found: &Evidence) -> anyhow::Result<Gathered> {
+    let mut evidence = Gathered::default();
     for sensor in sensors {
-        let speaks = |envelope: &&Envelope| {
+        let speaks = |envelope: &&SignedReading| {
             envelope.sensor == sensor.capability && sensor.node.is_none_or(|node| node == envelope.node)
         };
         let Some(envelope) = found.envelopes.iter().find(speaks) else {
@@ -165,8 +148,8 @@ mod tests {
         EvidenceSensor { capability: sensor.to_owned(), node: Some(OWNER) }
     }
 
-    fn envelope(sensor: &str, node: NodeId, hex: &str) -> Envelope {
-        Envelope { node, sensor: sensor.to_owned(), envelope: hex.to_owned() }
+    fn envelope(sensor: &str, node: NodeId, hex: &str) -> SignedReading {
+        SignedReading { node, sensor: sensor.to_owned(), envelope: hex.to_owned() }
     }
 
     #[test]
@@ -178,7 +161,7 @@ mod tests {
             envelope("b", OWNER, "00AB"),
             envelope("c", stranger, "ee"),
         ];
-        let evidence = chosen(&["a", "b", "c", "d"].map(mounted), &Found { envelopes }).unwrap();
+        let evidence = chosen(&["a", "b", "c", "d"].map(mounted), &Evidence { envelopes }).unwrap();
         assert_eq!(evidence.envelopes, [[0x00, 0xab]]);
         assert_eq!(evidence.missing, ["c", "d"]);
     }
@@ -188,15 +171,15 @@ mod tests {
         let names: Vec<String> = (0..=EVIDENCE_MAX).map(|at| format!("s{at}")).collect();
         let envelopes =
             names.iter().enumerate().map(|(at, name)| envelope(name, OWNER, &format!("{at:02x}")));
-        let found = Found { envelopes: envelopes.collect() };
+        let found = Evidence { envelopes: envelopes.collect() };
         let sensors: Vec<EvidenceSensor> = names.iter().map(|name| mounted(name)).collect();
         let evidence = chosen(&sensors, &found).unwrap();
         assert_eq!((evidence.envelopes.len(), evidence.missing), (EVIDENCE_MAX, vec!["s8".to_owned()]));
         let large = "00".repeat(EVIDENCE_BYTES_MAX + 1);
-        let large = Found { envelopes: vec![envelope("a", OWNER, &large)] };
+        let large = Evidence { envelopes: vec![envelope("a", OWNER, &large)] };
         assert_eq!(chosen(&[mounted("a")], &large).unwrap().missing, ["a"]);
         for damaged in ["0", "0g", "é"] {
-            let found = Found { envelopes: vec![envelope("a", OWNER, damaged)] };
+            let found = Evidence { envelopes: vec![envelope("a", OWNER, damaged)] };
             assert!(chosen(&[mounted("a")], &found).is_err(), "{damaged}");
         }
     }

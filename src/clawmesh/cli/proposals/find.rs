@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::bail;
 use clawmesh_authority::{NodeId, ProposalId};
 use clawmesh_core::publish::{NodeView, ProposalView};
-use clawmesh_gateway::Peers;
-use serde::{Deserialize, Serialize};
+use clawmesh_gateway::{Peers, Proposals};
 
 use crate::cli::client::Client;
 use crate::cli::table::plain;
@@ -15,53 +14,42 @@ use crate::cli::world::warn_of_stall;
 /// A shorter beginning of an id or of a hash names nothing: too many others share it.
 pub const PREFIX_CHARACTERS_MIN: usize = 8;
 
-/// What `/api/proposals` answers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Proposals {
-    /// Milliseconds since the tick of the snapshot was shown; all ages are as of then.
-    pub snapshot_age_ms: u64,
-    /// Those whose home is the node that was asked, and copies of others.
-    pub proposals: Vec<ProposalView>,
+/// Asks a node for the proposals it knows, and tells when its tick stands still.
+pub async fn known_to(client: &Client) -> anyhow::Result<Proposals> {
+    let known: Proposals = client.get("/api/proposals").await?;
+    warn_of_stall(known.snapshot_age_ms);
+    Ok(known)
 }
 
-impl Proposals {
-    /// Asks a node for them, and tells when its tick stands still.
-    pub async fn of(client: &Client) -> anyhow::Result<Self> {
-        let known: Self = client.get("/api/proposals").await?;
-        warn_of_stall(known.snapshot_age_ms);
-        Ok(known)
+/// The one proposal whose id begins with `wanted`.
+///
+/// # Errors
+/// A sentence, when that is no beginning of an id, of none, or of several.
+pub fn called<'a>(known: &'a Proposals, wanted: &str) -> anyhow::Result<&'a ProposalView> {
+    let begins = beginning(wanted, "a proposal", "clawmesh proposals --all")?;
+    let begins_so = |view: &&ProposalView| view.report.id.to_string().starts_with(&begins);
+    let found: Vec<&ProposalView> = known.proposals.iter().filter(begins_so).collect();
+    match found[..] {
+        [one] => return Ok(one),
+        [] => bail!(
+            "no proposal known here has an id that begins with {wanted:?}; see `clawmesh proposals --all`"
+        ),
+        _ => {}
     }
-
-    /// The one proposal whose id begins with `wanted`.
-    ///
-    /// # Errors
-    /// A sentence, when that is no beginning of an id, of none, or of several.
-    pub fn called(&self, wanted: &str) -> anyhow::Result<&ProposalView> {
-        let begins = beginning(wanted, "a proposal", "clawmesh proposals --all")?;
-        let begins_so = |view: &&ProposalView| view.report.id.to_string().starts_with(&begins);
-        let found: Vec<&ProposalView> = self.proposals.iter().filter(begins_so).collect();
-        match found[..] {
-            [one] => return Ok(one),
-            [] => bail!(
-                "no proposal known here has an id that begins with {wanted:?}; see `clawmesh proposals --all`"
-            ),
-            _ => {}
+    let ids: BTreeSet<ProposalId> = found.iter().map(|view| view.report.id).collect();
+    // What this node says of its own is no hearsay.
+    match found.iter().find(|view| view.is_own) {
+        Some(own) if ids.len() == 1 => Ok(own),
+        _ if ids.len() == 1 => {
+            bail!("several nodes claim to be the home of {wanted}; ask its owner with --url")
         }
-        let ids: BTreeSet<ProposalId> = found.iter().map(|view| view.report.id).collect();
-        // What this node says of its own is no hearsay.
-        match found.iter().find(|view| view.is_own) {
-            Some(own) if ids.len() == 1 => Ok(own),
-            _ if ids.len() == 1 => {
-                bail!("several nodes claim to be the home of {wanted}; ask its owner with --url")
-            }
-            _ => {
-                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-                bail!(
-                    "{} proposals have an id that begins with {wanted:?}; give more of it: {}",
-                    ids.len(),
-                    ids.join(", ")
-                )
-            }
+        _ => {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            bail!(
+                "{} proposals have an id that begins with {wanted:?}; give more of it: {}",
+                ids.len(),
+                ids.join(", ")
+            )
         }
     }
 }

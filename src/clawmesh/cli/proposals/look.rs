@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clawmesh_authority::ContentHash;
 use clawmesh_core::publish::ProposalView;
-use clawmesh_gateway::Status;
+use clawmesh_gateway::{Proposals, Status};
 use serde::Serialize;
 
 use super::args::{ProposalsArgs, ShowArgs};
-use super::find::Proposals;
+use super::find::{called, known_to};
 use super::offer::{CardRead, card_of};
 use super::page::{Look, rows};
 use crate::cli::client::{Client, block_on};
@@ -22,7 +22,7 @@ const SHOWN_AFTER_END_MS: u64 = 3_600_000;
 /// Shows what is proposed, newest first.
 pub fn list(state_dir: Option<PathBuf>, args: &ProposalsArgs) -> anyhow::Result<ExitCode> {
     let client = Client::new(state_dir, &args.target)?;
-    let mut known = block_on(Proposals::of(&client))?;
+    let mut known = block_on(known_to(&client))?;
     let all = known.proposals.len();
     let now_ms = unix_ms();
     known.proposals.retain(|view| args.all || !is_history(view, now_ms));
@@ -69,8 +69,8 @@ struct Shown<'a> {
 /// Shows everything about one proposal.
 pub fn show(state_dir: Option<PathBuf>, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let client = Client::new(state_dir, &args.target)?;
-    let known = block_on(Proposals::of(&client))?;
-    let view = known.called(&args.id)?;
+    let known = block_on(known_to(&client))?;
+    let view = called(&known, &args.id)?;
     let card = card_of(&view.report).unwrap_or_else(|fault| {
         complain(&format!("clawmesh: {fault:#}"));
         None

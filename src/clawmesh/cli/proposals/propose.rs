@@ -17,7 +17,7 @@ use clawmesh_twin::site::Plan;
 use super::args::{ProposeArgs, RejectArgs};
 use super::bring::{bring_request, key_of, tell};
 use super::evidence::{gather, sensors_for};
-use super::find::{Proposals, names_node};
+use super::find::{called, known_to, names_node};
 use crate::cli::client::{Client, block_on};
 use crate::cli::table::plain;
 use crate::cli::terminal::{complain, say};
@@ -145,8 +145,8 @@ fn same_site(site: &SiteFile, plan: &Plan, status: &Status) -> anyhow::Result<Co
 /// Takes a proposal back.
 pub fn withdraw(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<ExitCode> {
     let client = Client::new(state_dir, &args.target)?;
-    let known = block_on(Proposals::of(&client))?;
-    let view = known.called(&args.id)?;
+    let known = block_on(known_to(&client))?;
+    let view = called(&known, &args.id)?;
     let key = key_of(args.signer)?;
     let status: Status = block_on(client.get("/api/status"))?;
     let request = Request {

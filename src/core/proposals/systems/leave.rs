@@ -66,7 +66,7 @@ pub fn hand_over(
     if std::mem::take(rearm)
         && let Some(latch) = latch
     {
-        latch.0.rearm(cursor.last());
+        latch.0.rearm(cursor.last(), stop.stops);
     }
 }
 
