@@ -9,7 +9,7 @@ use crate::ids::{ContentHash, NodeId, ProposalId};
 use crate::keys::{KeyId as _, NodeKey};
 use crate::refusal::Code;
 use crate::refused::Refused;
-use crate::signed::{self, Purpose, Signed};
+use crate::signed::{self, Form, Purpose};
 
 /// The largest answer, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
@@ -84,27 +84,24 @@ pub fn seal(key: &NodeKey, to: ContentHash, answer: &Answer) -> Vec<u8> {
     signed::seal(key, Purpose::ANSWER, canonical::encode(&reply))
 }
 
+const FORM: Form = Form {
+    purpose: Purpose::ANSWER,
+    called: "an answer",
+    bytes_max: ANSWER_BYTES_MAX,
+    size: "answer.size",
+    form: "answer.form",
+    signature: "answer.signature",
+    advice: "ask again",
+};
+
 /// Opens the answer of `owner` to what is named `to`.
 ///
 /// # Errors
 /// `TOO_LARGE`, `MALFORMED_ENVELOPE`, `BAD_SIGNATURE`, then `SOURCE_MISMATCH` when somebody else answers or it answers
 /// something else.
 pub fn open(bytes: &[u8], owner: NodeId, to: ContentHash) -> Result<Answer, Refused> {
-    if bytes.len() > ANSWER_BYTES_MAX {
-        let sentence = format!("{} bytes, an answer has at most {ANSWER_BYTES_MAX}", bytes.len());
-        return Err(Refused::new(Code::TooLarge, "answer.size", sentence));
-    }
-    let malformed = |why: String| {
-        Refused::new(Code::MalformedEnvelope, "answer.form", format!("{why}; only signed answers count"))
-    };
-    let signed = Signed::parse(bytes).map_err(|why| malformed(why.to_owned()))?;
-    let payload = signed.payload().ok_or_else(|| malformed("the answer is empty".to_owned()))?;
-    let reply: Reply = canonical::decode(payload).map_err(|fault| malformed(fault.to_string()))?;
-    if !signed.holds_for(Purpose::ANSWER) {
-        let sentence = "the signature is not one of this key for an answer with this content; ask again";
-        return Err(Refused::new(Code::BadSignature, "answer.signature", sentence));
-    }
-    if NodeId::of_public_key(signed.key().raw()) != owner {
+    let (key, reply): (_, Reply) = signed::open(bytes, &FORM)?;
+    if NodeId::of_public_key(key.raw()) != owner {
         let sentence = format!("somebody else than {} answered; ask again", owner.short());
         return Err(Refused::new(Code::SourceMismatch, "answer.owner", sentence));
     }

@@ -14,7 +14,7 @@ use crate::offer::Offer;
 use crate::proposal::{REASON_BYTES_MAX, Step};
 use crate::refusal::Code;
 use crate::refused::Refused;
-use crate::signed::{self, Purpose, Signed};
+use crate::signed::{self, Form, Purpose};
 
 /// The largest approval, in bytes.
 pub const APPROVAL_BYTES_MAX: usize = 256 * 1024;
@@ -141,33 +141,26 @@ impl SignedApproval {
     }
 }
 
+const FORM: Form = Form {
+    purpose: Purpose::APPROVAL,
+    called: "an approval",
+    bytes_max: APPROVAL_BYTES_MAX,
+    size: "approval.size",
+    form: "approval.form",
+    signature: "approval.signature",
+    advice: "sign the offer again with this version",
+};
+
 /// Opens a signed approval: size, form, signature, content.
 ///
 /// # Errors
 /// `TOO_LARGE`, `MALFORMED_ENVELOPE`, `BAD_SIGNATURE`, `INVALID_PARAMS`, in this order.
 pub fn open(bytes: &[u8]) -> Result<SignedApproval, Refused> {
-    if bytes.len() > APPROVAL_BYTES_MAX {
-        let sentence = format!("{} bytes, an approval has at most {APPROVAL_BYTES_MAX}", bytes.len());
-        return Err(Refused::new(Code::TooLarge, "approval.size", sentence));
-    }
-    let malformed = |why: String| {
-        let sentence = format!("{why}; sign the offer again with this version");
-        Refused::new(Code::MalformedEnvelope, "approval.form", sentence)
-    };
-    let signed = Signed::parse(bytes).map_err(|why| malformed(why.to_owned()))?;
-    let payload = signed.payload().ok_or_else(|| malformed("the approval is empty".to_owned()))?;
-    let approval: Approval = canonical::decode(payload).map_err(|fault| malformed(fault.to_string()))?;
-    if !signed.holds_for(Purpose::APPROVAL) {
-        return Err(Refused::new(
-            Code::BadSignature,
-            "approval.signature",
-            "the signature is not one of this key for an approval with this content; sign the offer again",
-        ));
-    }
+    let (key, approval): (_, Approval) = signed::open(bytes, &FORM)?;
     if let Some(fault) = approval.fault() {
         return Err(Refused::new(Code::InvalidParams, "approval.content", fault));
     }
-    Ok(SignedApproval { operator: signed.key().operator_id(), key: signed.key().clone(), approval })
+    Ok(SignedApproval { operator: key.operator_id(), key, approval })
 }
 
 #[cfg(test)]

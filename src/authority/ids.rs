@@ -122,7 +122,7 @@ hex_id! {
     ProposalId
 }
 hex_id! {
-    /// A file or a card by its content: SHA-256 of what it is and of its bytes.
+    /// A file or a card by its content: SHA-256 of what it is and of its bytes; for a card what `clawmesh_twin` makes of it.
     ContentHash
 }
 

@@ -15,7 +15,7 @@ use crate::operator::{Operator, Roster};
 use crate::proposal::{Mind, Proposal, REASON_BYTES_MAX};
 use crate::refusal::Code;
 use crate::refused::Refused;
-use crate::signed::{self, Purpose, Signed};
+use crate::signed::{self, Form, Purpose};
 
 /// The largest request, in bytes: room for all the evidence a proposal may hold.
 pub const REQUEST_BYTES_MAX: usize = 512 * 1024;
@@ -145,36 +145,29 @@ impl SignedRequest {
     }
 }
 
+const FORM: Form = Form {
+    purpose: Purpose::REQUEST,
+    called: "a request",
+    bytes_max: REQUEST_BYTES_MAX,
+    size: "request.size",
+    form: "request.form",
+    signature: "request.signature",
+    advice: "sign it again with this version",
+};
+
 /// Opens a signed request: size, form, signature, content, and that a proposal was signed by who made it.
 ///
 /// # Errors
 /// `TOO_LARGE`, `MALFORMED_ENVELOPE`, `BAD_SIGNATURE`, `INVALID_PARAMS`, `NOT_AUTHORIZED`, in this order.
 pub fn open(bytes: &[u8]) -> Result<SignedRequest, Refused> {
-    if bytes.len() > REQUEST_BYTES_MAX {
-        let sentence = format!("{} bytes, a request has at most {REQUEST_BYTES_MAX}", bytes.len());
-        return Err(Refused::new(Code::TooLarge, "request.size", sentence));
-    }
-    let malformed = |why: String| {
-        let sentence = format!("{why}; only signed requests are taken");
-        Refused::new(Code::MalformedEnvelope, "request.form", sentence)
-    };
-    let signed = Signed::parse(bytes).map_err(|why| malformed(why.to_owned()))?;
-    let payload = signed.payload().ok_or_else(|| malformed("the request is empty".to_owned()))?;
-    let request: Request = canonical::decode(payload).map_err(|fault| malformed(fault.to_string()))?;
-    if !signed.holds_for(Purpose::REQUEST) {
-        return Err(Refused::new(
-            Code::BadSignature,
-            "request.signature",
-            "the signature is not one of this key for a request with this content; sign it again",
-        ));
-    }
+    let (key, request): (_, Request) = signed::open(bytes, &FORM)?;
     if let Some(fault) = request.fault() {
         return Err(Refused::new(Code::InvalidParams, "request.content", fault));
     }
     if let RequestBody::Propose(proposal) = &request.body {
-        maker_fits(proposal, signed.key())?;
+        maker_fits(proposal, &key)?;
     }
-    Ok(SignedRequest { signer: signed.key().clone(), request })
+    Ok(SignedRequest { signer: key, request })
 }
 
 /// Judges whether a proposal was signed by who made it: a person's by exactly this person, a program's by the node it

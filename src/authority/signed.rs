@@ -5,8 +5,12 @@
 //! is none for another.
 
 use coset::{CborSerializable, CoseSign1, CoseSign1Builder, Header, HeaderBuilder, iana};
+use minicbor::{Decode, Encode};
 
+use crate::canonical;
 use crate::keys::{Key, KeyId, PublicKey};
+use crate::refusal::Code;
+use crate::refused::Refused;
 
 /// What a signature is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +54,51 @@ pub fn seal<I: KeyId>(key: &Key<I>, purpose: Purpose, payload: Vec<u8>) -> Vec<u
 #[must_use]
 pub fn claimed_key(bytes: &[u8]) -> Option<&[u8; 32]> {
     bytes.strip_prefix(BEFORE_KEY_ID)?.first_chunk()
+}
+
+/// A kind of signed message: what it is signed for, and what refusals of one say.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// What its signatures are made for.
+    pub purpose: Purpose,
+    /// What it is called, with its article.
+    pub called: &'static str,
+    /// The most bytes it has, signed.
+    pub bytes_max: usize,
+    /// The rule about its size.
+    pub size: &'static str,
+    /// The rule about its form.
+    pub form: &'static str,
+    /// The rule about its signature.
+    pub signature: &'static str,
+    /// What to do about one that is refused.
+    pub advice: &'static str,
+}
+
+/// Opens a signed message: size, form, signature. What it says is for its kind to judge.
+///
+/// # Errors
+/// `TOO_LARGE`, `MALFORMED_ENVELOPE`, `BAD_SIGNATURE`, in this order.
+pub fn open<T: for<'b> Decode<'b, ()> + Encode<()>>(
+    bytes: &[u8],
+    form: &Form,
+) -> Result<(PublicKey, T), Refused> {
+    let Form { called, bytes_max, advice, .. } = form;
+    if bytes.len() > *bytes_max {
+        let sentence = format!("{} bytes, {called} has at most {bytes_max}; {advice}", bytes.len());
+        return Err(Refused::new(Code::TooLarge, form.size, sentence));
+    }
+    let malformed =
+        |why: String| Refused::new(Code::MalformedEnvelope, form.form, format!("{why}; {advice}"));
+    let signed = Signed::parse(bytes).map_err(|why| malformed(why.to_owned()))?;
+    let payload = signed.payload().ok_or_else(|| malformed("it says nothing".to_owned()))?;
+    let message = canonical::decode(payload).map_err(|fault| malformed(fault.to_string()))?;
+    if !signed.holds_for(form.purpose) {
+        let sentence =
+            format!("the signature is not one of this key for {called} with this content; {advice}");
+        return Err(Refused::new(Code::BadSignature, form.signature, sentence));
+    }
+    Ok((signed.key, message))
 }
 
 /// Signed bytes in the one form we write, whose signature may or may not hold.

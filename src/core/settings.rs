@@ -72,6 +72,12 @@ impl Settings {
         MeshId::of_name(&self.mesh_name)
     }
 
+    /// True for this node and for those whose statements it takes.
+    #[must_use]
+    pub fn believes(&self, node: &NodeId) -> bool {
+        *node == self.node || self.trusted.contains(node)
+    }
+
     /// Milliseconds of wall time that `ticks` take.
     #[must_use]
     pub fn ms_of_ticks(&self, ticks: u64) -> u64 {

@@ -8,11 +8,10 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
-use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::approval::{self, APPROVAL_BYTES_MAX};
 use clawmesh_authority::request::{self, REQUEST_BYTES_MAX};
 use clawmesh_authority::{Answer, AskKind, Code, NodeId, Refusal, Refused, RequestBody};
-use clawmesh_core::intake::{InputBody, SourceId};
+use clawmesh_core::intake::SourceId;
 use tokio::sync::oneshot;
 
 use crate::answer::Fault;
@@ -88,17 +87,11 @@ async fn ask_here(shared: &Shared, kind: AskKind, bytes: Vec<u8>) -> Result<Answ
     // When nobody waits any more there is nobody to tell.
     let tell = move |answer| drop(tx.send(answer));
     // Held as long as somebody waits here: a caller who hangs up leaves a free place.
-    let _place = shared.ports.desk.wait_for(name_of_asked(&bytes), tell).map_err(|_| desk_full())?;
-    shared.ports.inbox.offer_own(SourceId::Gateway, InputBody::Asked { kind, bytes }, None)?;
+    let _place = shared.ports.desk.ask(&shared.ports.inbox, SourceId::Gateway, kind, bytes, tell)?;
     match tokio::time::timeout(ANSWER_WITHIN, rx).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) | Err(_) => Err(unconfirmed()),
     }
-}
-
-fn desk_full() -> Refusal {
-    let sentence = "too many others wait for an answer; nothing was taken, send it again in a moment";
-    Refusal::new(Code::Busy, SourceId::Gateway, sentence)
 }
 
 fn unconfirmed() -> Refusal {

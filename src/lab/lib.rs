@@ -14,7 +14,6 @@ mod simulator;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::{Answer, AskKind, Lane, NodeId, NodeKey, Observation, Roster, Tier, Value};
 use clawmesh_core::intake::{Input, InputBody, Sample, SourceId, StreamKey};
 use clawmesh_core::planner::Wish;
@@ -201,8 +200,8 @@ impl Lab {
         let answer: Arc<Mutex<Option<Answer>>> = Arc::default();
         let told = Arc::clone(&answer);
         let tell = move |answer| *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        let _place = live.desk.wait_for(name_of_asked(&bytes), tell).ok().expect("there is room at the desk");
-        self.offer(name, SourceId::Gateway, InputBody::Asked { kind, bytes });
+        let place = live.desk.ask(&live.inbox, SourceId::Gateway, kind, bytes, tell);
+        let _place = place.expect("there is room at the desk and at the door");
         for _ in 0..HZ {
             self.step();
             if let Some(answer) = answer.lock().unwrap_or_else(PoisonError::into_inner).take() {

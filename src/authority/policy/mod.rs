@@ -21,6 +21,7 @@ pub use rule::Rule;
 
 use crate::capability::Capability;
 use crate::level::Level;
+use crate::proposal::Step;
 use crate::reading::Tier;
 use crate::setpoint::Setpoint;
 
@@ -212,6 +213,11 @@ impl Policy {
     #[must_use]
     pub fn rules_of(&self, actuator: &Capability) -> Option<&ActuatorRules> {
         self.actuators.iter().find(|rules| rules.actuator == *actuator)
+    }
+
+    /// The rules of every actuator that these steps move, in their order.
+    pub fn rules_for<'a>(&'a self, steps: &'a [Step]) -> impl Iterator<Item = &'a ActuatorRules> {
+        steps.iter().filter_map(|step| self.rules_of(&step.actuator))
     }
 
     /// The budget with this name.

@@ -268,12 +268,9 @@ impl AsksIn {
         self.gate.take(caller.name, self.edge.now_ns()).map_err(|_| self.too_often())?;
         let (tell, told) = oneshot::channel();
         // When the patience is over there is nobody to tell.
-        let place = self.edge.desk.wait_for(to, move |answer| drop(tell.send(answer)));
-        let place =
-            place.map_err(|_| busy("too many wait for an answer of this node; ask again in a moment"))?;
-        let body = InputBody::Asked { kind, bytes };
-        let offered = self.edge.inbox.offer_own(SourceId::Bridge, body, None);
-        offered.map_err(|refusal| busy(&refusal.sentence))?;
+        let tell = move |answer| drop(tell.send(answer));
+        let place = self.edge.desk.ask(&self.edge.inbox, SourceId::Bridge, kind, bytes, tell);
+        let place = place.map_err(|refusal| busy(&refusal.sentence))?;
         let desk = Arc::clone(self);
         let patience = Duration::from_millis(self.edge.limits.answer_within_ms);
         self.runtime.spawn(async move {

@@ -33,15 +33,26 @@ pub fn create_missing(dir: &StateDir, ids: &[(&str, NodeId)]) -> Result<(), Conf
     Ok(())
 }
 
-/// How long a zone is watered at the shipped farm, and in a demo that nobody wants to watch for twenty minutes.
-const WATERED: (&str, &str) = ("for_s: 1200", "for_s: 20");
+/// How long the demo waters a zone, seconds.
+const DEMO_FOR_S: u32 = 20;
 
 /// Puts the farm of the demo into a state dir: the shipped one, whose zones are watered for seconds instead of minutes.
 pub fn create_for_demo(dir: &StateDir, ids: &[(&str, NodeId)]) -> Result<(), ConfigError> {
-    let site = site_with(ids).replace(WATERED.0, WATERED.1);
+    let site = watered_for(&site_with(ids), DEMO_FOR_S);
     create_atomic(&dir.site_file(), site.as_bytes())?;
     create_atomic(&dir.policy_file(), POLICY.as_bytes())?;
     Ok(())
+}
+
+/// The site with another number of seconds in every irrigation.
+fn watered_for(site: &str, seconds: u32) -> String {
+    const KEY: &str = "for_s: ";
+    let mut parts = site.split(KEY);
+    let before = parts.next().unwrap_or_default().to_owned();
+    parts.fold(before, |text, rest| {
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        format!("{text}{KEY}{seconds}{rest}")
+    })
 }
 
 #[cfg(test)]
@@ -57,5 +68,21 @@ mod tests {
         let nodes = site.plan.unwrap().nodes;
         let found: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.id.clone())).collect();
         assert_eq!(found, ids.map(|(name, id)| (name, Some(id.to_string()))));
+    }
+
+    #[test]
+    fn every_zone_of_the_demo_is_watered_for_seconds() {
+        let (_folder, dir) = StateDir::temporary();
+        create_for_demo(&dir, &[]).unwrap();
+        let path = dir.site_file();
+        let site = site_file::parse(&path, &std::fs::read_to_string(&path).unwrap()).unwrap();
+        let seconds: Vec<u32> = site
+            .plan
+            .unwrap()
+            .zones
+            .iter()
+            .filter_map(|zone| Some(zone.irrigation.as_ref()?.for_s))
+            .collect();
+        assert_eq!(seconds, [DEMO_FOR_S; 4]);
     }
 }

@@ -5,10 +5,9 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clawmesh_authority::answer::name_of_asked;
-use clawmesh_authority::{Answer, AskKind, Code, NodeId, NodeKey, Refused};
+use clawmesh_authority::{Answer, AskKind, Code, NodeKey, Refused};
 use clawmesh_core::Settings;
-use clawmesh_core::intake::{InboxHandle, InputBody, SourceId};
+use clawmesh_core::intake::{InboxHandle, SourceId};
 use clawmesh_core::mesh::Neighbours;
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::replay::CommitWatch;
@@ -24,9 +23,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// A planner that is wanted and waits for its ways.
 pub struct Planning {
-    own: NodeId,
     key: NodeKey,
-    settings: Settings,
     site: SiteFiles,
     inbox: InboxHandle,
     wishes: WishBook,
@@ -43,8 +40,8 @@ impl Planning {
         let site = SiteFiles::of(settings).map_err(anyhow::Error::msg)?;
         let Some(site) = site.filter(|site| Planner::is_wanted(config, &site.plan)) else { return Ok(None) };
         let (port, book) = wishes(inbox.clone());
-        let (key, settings, inbox) = (key.clone(), settings.clone(), inbox.clone());
-        Ok(Some((port, Self { own: settings.node, key, settings, site, inbox, wishes: book })))
+        let (key, inbox) = (key.clone(), inbox.clone());
+        Ok(Some((port, Self { key, site, inbox, wishes: book })))
     }
 
     /// Begins to plan.
@@ -59,7 +56,7 @@ impl Planning {
             .enable_all()
             .build()
             .context("the system gives the planner no runtime")?;
-        let (own, door, shelf) = (self.own, self.inbox.clone(), Arc::clone(&mesh));
+        let (own, door, shelf) = (self.site.home.owner, self.inbox.clone(), Arc::clone(&mesh));
         let ways = PlannerWays {
             evidence: Box::new(move |sensor| {
                 shelf.evidence(sensor).into_iter().map(|(_, envelope)| envelope.to_vec()).collect()
@@ -74,7 +71,7 @@ impl Planning {
         };
         let ports = PlannerPorts {
             key: self.key,
-            mesh: self.settings.mesh(),
+            mesh: self.site.home.mesh,
             plan: self.site.plan,
             site: self.site.home.site,
             snapshots,
@@ -91,12 +88,10 @@ fn ask_here(door: &InboxHandle, desk: &AnswerDesk, bytes: Vec<u8>) -> Answer {
     let (tell, told) = sync_channel(1);
     let busy = |sentence: &str| Answer::from(Refused::new(Code::Busy, "door", sentence));
     // Nobody is there to tell when the planner has stopped waiting.
-    let Ok(_place) = desk.wait_for(name_of_asked(&bytes), move |answer| drop(tell.try_send(answer))) else {
-        return busy("too many others wait for an answer");
+    let tell = move |answer| drop(tell.try_send(answer));
+    let _place = match desk.ask(door, SourceId::Planner, AskKind::Request, bytes, tell) {
+        Ok(place) => place,
+        Err(refusal) => return busy(&refusal.sentence),
     };
-    let body = InputBody::Asked { kind: AskKind::Request, bytes };
-    if door.offer_own(SourceId::Planner, body, None).is_err() {
-        return busy("the inbox is full");
-    }
     told.recv_timeout(ANSWER_WITHIN).unwrap_or_else(|_| busy("the tick has not answered in time"))
 }

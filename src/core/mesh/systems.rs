@@ -171,13 +171,12 @@ pub(super) fn meet_nodes(
     });
     let said = heard.read().map(|heard| heard.node);
     let met = tokens.chain(said).chain(described.read().map(|described| described.node));
-    let is_trusted = |node: &NodeId| settings.trusted.contains(node) || settings.node == *node;
-    let mut strangers = index.0.keys().filter(|node| !is_trusted(node)).count();
+    let mut strangers = index.0.keys().filter(|node| !settings.believes(node)).count();
     for node in met {
         if index.0.contains_key(&node) {
             continue;
         }
-        if !is_trusted(&node) && strangers >= STRANGERS_MAX {
+        if !settings.believes(&node) && strangers >= STRANGERS_MAX {
             let sentence = format!("{STRANGERS_MAX} nodes that are not trusted here are on the mesh already");
             refused.write(Refused::once(Code::LimitExceeded, node, sentence));
             continue;
@@ -186,7 +185,7 @@ pub(super) fn meet_nodes(
         if settings.trusted.contains(&node) {
             entity.insert(Trusted);
         }
-        strangers += usize::from(!is_trusted(&node));
+        strangers += usize::from(!settings.believes(&node));
         // The observer indexes it when the command runs; later statements of this tick need it now.
         index.0.insert(node, entity.id());
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clawmesh_authority::{Answer, Code, ContentHash};
+use clawmesh_authority::answer::name_of_asked;
+use clawmesh_authority::{Answer, AskKind, Code, ContentHash, Refusal};
 
+use crate::intake::{InboxHandle, InputBody, SourceId};
 use crate::replay::Ticket;
 
 /// The most askers that wait at a time.
@@ -50,6 +52,26 @@ impl AnswerDesk {
         waiting.next += 1;
         waiting.by_name.entry(asked).or_default().insert(number, Box::new(tell));
         Ok(Place { desk: self.clone(), asked, number })
+    }
+
+    /// Brings something signed to the door of the tick, and waits for the answer as long as the place is held.
+    ///
+    /// # Errors
+    /// `BUSY` when too many others wait, or when the door is full; nothing was taken.
+    pub fn ask(
+        &self,
+        door: &InboxHandle,
+        from: SourceId,
+        kind: AskKind,
+        bytes: Vec<u8>,
+        tell: impl FnOnce(Answer) + Send + 'static,
+    ) -> Result<Place, Refusal> {
+        let place = self.wait_for(name_of_asked(&bytes), tell).map_err(|_| {
+            let sentence = "too many others wait for an answer; nothing was taken, ask again in a moment";
+            Refusal::new(Code::Busy, from, sentence)
+        })?;
+        door.offer_own(from, InputBody::Asked { kind, bytes }, None)?;
+        Ok(place)
     }
 
     /// A ticket for everybody who waits for this answer; whoever answers, which is the tick, gives it to the journal.
@@ -111,8 +133,6 @@ fn unwritten(code: Code, sentence: String) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clawmesh_authority::Refusal;
-    use clawmesh_authority::answer::name_of_asked;
     use std::sync::mpsc;
 
     #[test]

@@ -49,9 +49,9 @@ fn take(
 ) -> Result<(Answer, Option<Granted>), Refused> {
     let Proposed { id, proposal, .. } = proposed;
     let (now_ms, needs_others) = (mover.here.monotonic_ms(), four_eyes(proposal, mover));
-    let roster = mover.here.settings.roster.clone();
     let proposer = proposal.maker.mind.person();
-    let standing = judgement::answer(mover.book(), signed, &roster, proposer, needs_others, now_ms)?;
+    let roster = &mover.here.settings.roster;
+    let standing = judgement::answer(&mut mover.desk.0, signed, roster, proposer, needs_others, now_ms)?;
     let name = roster.get(&signed.operator()).map_or_else(String::new, |person| person.name.clone());
     let why = signed.approval().reason.clone();
     let State::AwaitingApproval { round } = life.state else {
@@ -84,7 +84,7 @@ fn take(
 /// True when the policy wants somebody else than the proposer to say yes to any of its actuators.
 fn four_eyes(proposal: &Proposal, mover: &Mover) -> bool {
     let Some((_, policy)) = mover.here.files() else { return true };
-    proposal.steps.iter().filter_map(|step| policy.rules_of(&step.actuator)).any(|rules| rules.four_eyes)
+    policy.rules_for(&proposal.steps).any(|rules| rules.four_eyes)
 }
 
 /// Offers that nobody answered in time die.

@@ -107,10 +107,8 @@ fn make_offer(
     let Some((site, policy)) = mover.here.files() else {
         return Err(Refused::new(Code::CardRequired, Rule::Simulated, "there is no site to judge it by"));
     };
-    let settings = &mover.here.settings;
-    let is_trusted = |node: &NodeId| *node == settings.node || settings.trusted.contains(node);
-    let evidence = gate::resolve(proposal, &site.home, is_trusted)?;
-    let card = simulated(proposal, held, settings.node, None);
+    let evidence = mover.here.evidence(proposal, &site.home)?;
+    let card = simulated(proposal, held, mover.here.settings.node, None);
     gate::judge(proposal, &evidence, Moment::Offering(&card), &site.home, policy, &now.live)?;
     let offer = Offer {
         mesh: site.home.mesh,
@@ -135,13 +133,13 @@ pub fn simulated(proposal: &Proposal, held: &CardHeld, by: NodeId, drift: Option
 
 /// The strictest level of its actuators. Standing permissions are not there yet, so somebody is always asked.
 fn level(proposal: &Proposal, policy: &Policy) -> Level {
-    let rules = proposal.steps.iter().filter_map(|step| policy.rules_of(&step.actuator));
+    let rules = policy.rules_for(&proposal.steps);
     rules.map(|rules| rules.level).max().unwrap_or(Level::L3).max(Level::L2)
 }
 
 /// How long people may think: the shortest time of its hazard classes, seconds.
 fn lives_s(proposal: &Proposal, policy: &Policy) -> u32 {
-    let rules = proposal.steps.iter().filter_map(|step| policy.rules_of(&step.actuator));
+    let rules = policy.rules_for(&proposal.steps);
     let class = rules.map(|rules| rules.class).max().unwrap_or(HazardClass::Irreversible);
     policy.offer_expires_s.get(&class).copied().unwrap_or(120)
 }

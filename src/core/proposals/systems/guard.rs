@@ -3,7 +3,7 @@
 use bevy::prelude::*;
 use clawmesh_authority::gate::{self, SignedReading};
 use clawmesh_authority::transition::{Event, State};
-use clawmesh_authority::{AuthorizedCommand, Code, NodeId, Proposal, ProposalId, Refused, Rule, canonical};
+use clawmesh_authority::{AuthorizedCommand, Code, Proposal, ProposalId, Refused, Rule, canonical};
 
 use super::cards::simulated;
 use super::now::Now;
@@ -117,17 +117,15 @@ fn authorize(
     let card = card.ok_or_else(|| missing(Code::CardRequired, Rule::Simulated, "card"))?;
     let forked = forked.ok_or_else(|| missing(Code::CardRequired, Rule::Simulated, "fork"))?;
     let granted = granted.ok_or_else(|| missing(Code::ApprovalRequired, Rule::Approved, "approval"))?;
-    let settings = &mover.here.settings;
-    let is_trusted = |node: &NodeId| *node == settings.node || settings.trusted.contains(node);
     let (evidence, drifted): (Vec<SignedReading>, Option<String>) = if step == 0 {
         let snapshot = snapshot_now(site, &now.live, now.running_besides(proposal.id()));
-        (gate::resolve(proposal, &site.home, is_trusted)?, drift(&forked.snapshot, &snapshot))
+        (mover.here.evidence(proposal, &site.home)?, drift(&forked.snapshot, &snapshot))
     } else {
         (Vec::new(), None)
     };
     // What a step builds on stands as it was told, in this tick too.
     let mut before = proposal.steps.iter().take(step);
     before.try_for_each(|before| gate::may_go_on(before, true, &site.home, policy, &now.live))?;
-    let card = simulated(proposal, card, settings.node, drifted);
+    let card = simulated(proposal, card, mover.here.settings.node, drifted);
     gate::authorize(proposal, step, &evidence, (&card, &granted.0), &site.home, policy, &now.live)
 }

@@ -29,11 +29,13 @@ impl OwnProposals<'_, '_> {
     /// All of them, by their places.
     #[must_use]
     pub fn reports(&self) -> Vec<ProposalReport> {
-        let mut reports: Vec<ProposalReport> = self
-            .proposals
-            .iter()
-            .map(|(proposed, life, card, forked)| self.report(proposed, life, card, forked))
-            .collect();
+        self.reports_of(|_| true)
+    }
+
+    fn reports_of(&self, is_meant: impl Fn(u8) -> bool) -> Vec<ProposalReport> {
+        let meant = self.proposals.iter().filter(|(proposed, ..)| is_meant(proposed.slot));
+        let mut reports: Vec<ProposalReport> =
+            meant.map(|(proposed, life, card, forked)| self.report(proposed, life, card, forked)).collect();
         reports.sort_by_key(|report| report.slot);
         reports
     }
@@ -69,7 +71,7 @@ pub fn report_changes(own: OwnProposals, mut due: ResMut<Due>, mut frames: Messa
         return;
     }
     let slots = std::mem::take(&mut due.told);
-    let reports = own.reports().into_iter().filter(|report| slots.contains(&report.slot));
+    let reports = own.reports_of(|slot| slots.contains(&slot)).into_iter();
     frames.write_batch(reports.map(|report| FrameDue(Frame::Proposal(Box::new(report)))));
 }
 

@@ -86,7 +86,7 @@ impl Office<'_, '_> {
             return Ok(Asker::Person(person));
         }
         let node = NodeId::of_public_key(signed.signer().raw());
-        if node == settings.node || settings.trusted.contains(&node) {
+        if settings.believes(&node) {
             return Ok(Asker::Node(node));
         }
         let sentence = format!(
@@ -124,9 +124,7 @@ impl Office<'_, '_> {
             let sentence = "this node has no site with a policy, so it owns no actuator; ask its owner";
             return Err(Refused::new(Code::AmbiguousOwner, clawmesh_authority::Rule::OneOwner, sentence));
         };
-        let settings = &self.mover.here.settings;
-        let is_trusted = |node: &NodeId| *node == settings.node || settings.trusted.contains(node);
-        let evidence = gate::resolve(proposal, &site.home, is_trusted)?;
+        let evidence = self.mover.here.evidence(proposal, &site.home)?;
         gate::judge(proposal, &evidence, Moment::Proposing, &site.home, policy, &self.now.live)?;
         let slot = self.free_slot(new)?;
         let mut life = Life::begin();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
+use clawmesh_authority::gate::{self, Home, SignedReading};
 use clawmesh_authority::reading::TEXT_BYTES_MAX;
 use clawmesh_authority::transition::{self, Effect, Event, Transition};
 use clawmesh_authority::{
@@ -32,6 +33,11 @@ impl Here<'_> {
     pub fn files(&self) -> Option<(&SiteFiles, &Policy)> {
         let site = self.site.0.as_ref()?;
         Some((site, site.policy.as_ref()?))
+    }
+
+    /// What the evidence of a proposal says, as far as it is of nodes that are believed here.
+    pub fn evidence(&self, proposal: &Proposal, home: &Home) -> Result<Vec<SignedReading>, Refused> {
+        gate::resolve(proposal, home, |node| self.settings.believes(node))
     }
 
     pub fn wall_ms(&self) -> u64 {
