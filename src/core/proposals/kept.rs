@@ -66,3 +66,64 @@ pub fn read(subject: &str, bytes: &[u8]) -> Option<Result<Recalled, String>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use clawmesh_authority::{Capability, ContentHash, Hlc, Maker, MeshId, Mind, NodeId, Step};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn kept(state: State) -> KeptProposal {
+        let step = Step {
+            actuator: Capability::new("actuator:valve:valve-flower").unwrap(),
+            operation: "close".to_owned(),
+            parameters: BTreeMap::new(),
+        };
+        let proposal = Proposal {
+            mesh: MeshId::of_name("farm"),
+            owner: NodeId([1; 32]),
+            site: ContentHash([2; 32]),
+            maker: Maker { node: NodeId([3; 32]), mind: Mind::Utility { name: "dryness".to_owned() } },
+            steps: vec![step],
+            reason: "the bed is wet".to_owned(),
+            evidence: Vec::new(),
+            made: Hlc { wall_ms: 7, logical: 0 },
+        };
+        KeptProposal { proposal, state, story: Vec::new() }
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back_by_its_subject() {
+        let kept = kept(State::Completed);
+        let read_back = read(&subject_of(31), &canonical::encode(&kept));
+        assert_eq!(read_back, Some(Ok(Recalled::Proposal(31, Box::new(kept)))));
+        let (marks, ledger) = (RequestMarks::default(), Ledger::default());
+        assert_eq!(read(ASKED, &canonical::encode(&marks)), Some(Ok(Recalled::Asked(marks))));
+        assert_eq!(read(SPENDING, &canonical::encode(&ledger)), Some(Ok(Recalled::Spending(ledger))));
+    }
+
+    #[test]
+    fn what_is_damaged_or_no_place_says_so_and_what_others_kept_is_theirs() {
+        let bytes = canonical::encode(&kept(State::Completed));
+        let refused = |subject: &str, bytes: &[u8]| read(subject, bytes).unwrap().unwrap_err();
+        for subject in ["proposal/", "proposal/031", "proposal/+3", "proposal/256", "proposal/one"] {
+            assert_eq!(refused(subject, &bytes), format!("{subject} is no place"));
+        }
+        assert!(refused("proposal/3", &bytes[1..]).contains("proposal/3 cannot be read"));
+        assert!(refused(ASKED, &bytes).contains("asked cannot be read"));
+        let draft = canonical::encode(&kept(State::Draft));
+        assert_eq!(refused("proposal/3", &draft), "what was kept of proposal/3 was never taken");
+        assert_eq!(read("alarms", &bytes), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(slot: u8, bytes: Vec<u8>) {
+            prop_assert!(!matches!(read(&subject_of(slot), &bytes), None | Some(Ok(_))));
+            prop_assert!(read(ASKED, &bytes).is_some() && read(SPENDING, &bytes).is_some());
+        }
+    }
+}

@@ -157,3 +157,17 @@ pub fn in_short(proposal: &Proposal) -> String {
     });
     steps.collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_words_are_cut_between_characters() {
+        let longest = "ä".repeat(TEXT_BYTES_MAX / 2);
+        assert_eq!(bounded(longest.clone()), longest);
+        assert_eq!(bounded(format!("{longest}ä")), longest);
+        let odd = format!("x{longest}");
+        assert_eq!(bounded(odd.clone()), odd[..odd.len() - 2]);
+    }
+}
