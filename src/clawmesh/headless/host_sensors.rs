@@ -1,75 +1,32 @@
 //! The machine itself as a sensor: load, memory, disks, network, temperatures, uptime (crate `sysinfo`).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use clawmesh_authority::{Capability, SensorSpec, Tier, Unit};
 use clawmesh_core::intake::{InboxHandle, Input, InputBody, Sample, SourceId, StreamKey};
 use sysinfo::{Components, Disks, Networks, System};
 
+use super::worker::{Ends, Worker};
 use crate::moments::{now, unix_ms};
 
 const PERIOD: Duration = Duration::from_secs(1);
 const PERIOD_MS: u32 = 1_000;
-/// How often the thread looks whether it should end.
-const NAP: Duration = Duration::from_millis(50);
+/// A rate over less time than this says nothing.
+const INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// How long the thread may take to end: a file server that is gone can hold up a look at the disks for minutes.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 /// Totals of some file systems move with what is written; described again is what moved by more than this.
 const RANGE_SHIFT_MAX: f64 = 0.1;
 
-/// The running sensors of this machine. To drop them is to tell them to stop.
-pub struct HostSensors {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-    /// Disconnected when the thread ends, however it ends.
-    done: Receiver<()>,
-}
-
-impl HostSensors {
-    /// Starts measuring once a second.
-    pub fn start(inbox: InboxHandle) -> std::io::Result<Self> {
-        // The first look at the machine may take long, so it is the thread's, and nobody waits for it.
-        Self::spawn(move |stop| match Machine::new(inbox) {
-            Ok(machine) => machine.run(stop),
-            Err(fault) => tracing::error!("this machine does not show its load and memory: {fault}"),
-        })
-    }
-
-    fn spawn(measure: impl FnOnce(&AtomicBool) + Send + 'static) -> std::io::Result<Self> {
-        let stop = Arc::<AtomicBool>::default();
-        let seen = Arc::clone(&stop);
-        let (alive, done) = sync_channel(1);
-        let thread = thread::Builder::new().name("host-sensors".to_owned()).spawn(move || {
-            measure(&seen);
-            drop(alive);
-        })?;
-        Ok(Self { stop, thread: Some(thread), done })
-    }
-
-    /// Stops measuring, and waits for the end of it, but not for ever.
-    pub fn close(mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let Some(thread) = self.thread.take() else { return };
-        if self.done.recv_timeout(CLOSE_PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            return tracing::warn!(
-                "the host sensors are still looking at the machine; not waiting any longer"
-            );
-        }
-        if thread.join().is_err() {
-            tracing::error!("the thread of the host sensors panicked");
-        }
-    }
-}
-
-impl Drop for HostSensors {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
+/// Starts measuring once a second.
+pub fn start(inbox: InboxHandle) -> std::io::Result<Worker> {
+    // The first look at the machine may take long, so it is the thread's, and nobody waits for it.
+    let worker = Worker::start("host-sensors", move |ends| match Machine::new(inbox) {
+        Ok(machine) => machine.run(ends),
+        Err(fault) => tracing::error!("this machine does not show its load and memory: {fault}"),
+    })?;
+    Ok(worker.with_patience(CLOSE_PATIENCE))
 }
 
 struct Machine {
@@ -100,10 +57,10 @@ impl Machine {
         })
     }
 
-    fn run(mut self, stop: &AtomicBool) {
+    fn run(mut self, ends: &Ends) {
         // Loads and rates are differences: the first look only sets the baseline.
         self.look();
-        while sleep_unless(stop, PERIOD) {
+        while ends.sleep(PERIOD) {
             let measured = self.look();
             self.declare(&measured);
             self.offer(measured);
@@ -294,7 +251,7 @@ fn is_close(said: Option<(f64, f64)>, found: Option<(f64, f64)>) -> bool {
 }
 
 fn per_second(bytes: u64, interval: Duration) -> f64 {
-    bytes as f64 / interval.max(NAP).as_secs_f64()
+    bytes as f64 / interval.max(INTERVAL_MIN).as_secs_f64()
 }
 
 /// A place as part of a capability: letters, digits and dashes.
@@ -303,18 +260,6 @@ fn plain(place: &str) -> String {
         place.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(64).collect();
     let trimmed = dashed.trim_matches('-');
     if trimmed.is_empty() { "root".to_owned() } else { trimmed.to_owned() }
-}
-
-/// False as soon as `stop` is set.
-fn sleep_unless(stop: &AtomicBool, period: Duration) -> bool {
-    let naps = period.as_millis() / NAP.as_millis();
-    for _ in 0..naps {
-        if stop.load(Ordering::Relaxed) {
-            return false;
-        }
-        thread::sleep(NAP);
-    }
-    true
 }
 
 #[cfg(test)]
@@ -392,26 +337,5 @@ mod tests {
     fn a_rate_is_by_the_time_that_passed_not_by_the_time_that_should_have() {
         assert_eq!(per_second(3_000, Duration::from_millis(1_500)), 2_000.0);
         assert!(per_second(3_000, Duration::ZERO).is_finite());
-    }
-
-    #[test]
-    fn a_machine_that_does_not_answer_holds_up_neither_the_start_nor_the_end() {
-        let (release, held) = sync_channel::<()>(1);
-        let sensors = HostSensors::spawn(move |_| assert!(held.recv().is_err())).unwrap();
-        let begun = now();
-        sensors.close();
-        assert!(begun.elapsed() < CLOSE_PATIENCE * 5, "{:?}", begun.elapsed());
-        drop(release);
-    }
-
-    #[test]
-    fn sensors_that_are_dropped_stop() {
-        let (tell, told) = sync_channel::<()>(1);
-        let sensors = HostSensors::spawn(move |stop| {
-            while sleep_unless(stop, PERIOD) {}
-            drop(tell);
-        });
-        drop(sensors.unwrap());
-        assert_eq!(told.recv_timeout(CLOSE_PATIENCE * 5), Err(RecvTimeoutError::Disconnected));
     }
 }

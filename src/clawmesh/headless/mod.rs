@@ -10,12 +10,12 @@ mod host_sensors;
 mod mesh_to_come;
 mod node;
 mod planner;
-mod planning;
 mod plant;
 mod rearm;
 mod signals;
 mod simulator;
 mod ticker;
+mod worker;
 
 pub use node::{Options, PlantOptions, run};
 pub use signals::{Asked, Signals};

@@ -26,15 +26,12 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use super::host_sensors::HostSensors;
 use super::mesh_to_come::MeshToCome;
-use super::planner::Planner;
-use super::planning::Planning;
-use super::plant::{self, PlantDriver, PlantEdge};
-use super::rearm::RearmEdge;
-use super::simulator::SimulatorPool;
+use super::planner::wiring::Planning;
+use super::plant::PlantDriver;
 use super::ticker::Ticker;
-use super::{faults, signals};
+use super::worker::Worker;
+use super::{faults, host_sensors, plant, rearm, signals, simulator};
 use crate::config::durable_file::{remove_durably, write_atomic};
 use crate::config::farm;
 use crate::config::settings::NodeConfig;
@@ -289,14 +286,14 @@ impl Serving {
 /// The running parts, in the order in which they are taken apart. Each stops when it is dropped: a start that
 /// fails halfway leaves none of them running.
 struct Node {
-    planner: Option<Planner>,
-    host_sensors: Option<HostSensors>,
-    plant: Option<PlantEdge>,
+    planner: Option<Worker>,
+    host_sensors: Option<Worker>,
+    plant: Option<Worker>,
     bridge: Bridge,
-    simulator: Option<SimulatorPool>,
+    simulator: Option<Worker>,
     ticker: Ticker,
     drivers: Option<DriverLayer>,
-    rearm: RearmEdge,
+    rearm: Worker,
     death: Arc<Notify>,
 }
 
@@ -323,7 +320,7 @@ impl Node {
                     commits: commits.clone(),
                     lease_ms: LEASE_MS,
                 };
-                let simulator = SimulatorPool::start(model, inbox.clone())?;
+                let simulator = simulator::start(model, inbox.clone())?;
                 (Some(plant), Some(DriverLayer::start(ports)?), Some(simulator))
             }
         };
@@ -333,7 +330,7 @@ impl Node {
         let hz = settings.hz;
         let planning = Planning::of(&options.config, &start.settings, &start.key, &inbox)?;
         let (wishes, planning) = planning.unzip();
-        let (rearm, opener) = RearmEdge::start(start.latch.clone(), commits.clone(), inbox.clone())?;
+        let (rearm, opener) = rearm::start(start.latch.clone(), commits.clone(), inbox.clone())?;
         let asked_here = desk.clone();
         let core = Core::live(
             settings,
@@ -361,31 +358,21 @@ impl Node {
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
             .transpose()?;
         let wants_host = options.config.host_sensors.value;
-        let host_sensors = wants_host.then(|| HostSensors::start(inbox)).transpose()?;
+        let host_sensors = wants_host.then(|| host_sensors::start(inbox)).transpose()?;
         Ok(Self { planner, host_sensors, plant, bridge, simulator, ticker, drivers, rearm, death })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
     fn close(self) -> Option<String> {
-        if let Some(planner) = self.planner {
-            planner.close();
-        }
-        if let Some(host_sensors) = self.host_sensors {
-            host_sensors.close();
-        }
+        drop(self.planner);
+        drop(self.host_sensors);
         self.bridge.close();
-        if let Some(simulator) = self.simulator {
-            simulator.close();
-        }
+        drop(self.simulator);
         let death = self.ticker.close();
         drop(self.rearm);
         // Made safe after the last order, and before the plant stands still.
-        if let Some(drivers) = self.drivers {
-            drivers.close();
-        }
-        if let Some(plant) = self.plant {
-            plant.close();
-        }
+        drop(self.drivers);
+        drop(self.plant);
         death
     }
 }
@@ -395,7 +382,7 @@ fn hardware(
     options: &PlantOptions,
     start: &Start,
     inbox: &InboxHandle,
-) -> anyhow::Result<(PlantEdge, PlantDriver, Place)> {
+) -> anyhow::Result<(Worker, PlantDriver, Place)> {
     let place = site_file::place_of(&start.site, start.settings.node).map_err(anyhow::Error::msg)?;
     let mut faults = Fault::of_seed(options.seed, &options.file);
     faults.extend(options.faults.iter().cloned());
@@ -404,7 +391,7 @@ fn hardware(
     }
     let plant = Plant::new(options.file.clone(), options.seed, options.speed, faults)?;
     let specs = plant::specs(&place.plan, &place.name, &plant).map_err(anyhow::Error::msg)?;
-    let (edge, driver) = PlantEdge::start(plant, specs, inbox.clone())?;
+    let (edge, driver) = plant::start(plant, specs, inbox.clone())?;
     Ok((edge, driver, place))
 }
 

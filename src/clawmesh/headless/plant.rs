@@ -1,9 +1,7 @@
 //! The stand-in plant as the hardware of a node: a thread that lets its time pass and reads its sensors, and a driver.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use clawmesh_authority::{AuthorizedCommand, Capability, SafingCommand, SensorSpec, Setpoint, Tier, Unit};
@@ -11,6 +9,7 @@ use clawmesh_core::intake::{InboxHandle, Input, InputBody, Sample, SourceId, Str
 use clawmesh_drivers::{Driver, DriverFault, ReadBack};
 use clawmesh_plant::{Plant, WriteFault};
 
+use super::worker::{Ends, Worker};
 use crate::moments::{now, unix_ms};
 
 /// How often the plant is let go on.
@@ -19,49 +18,18 @@ const BEAT: Duration = Duration::from_millis(20);
 /// A plant that the thread, the sensors and the driver share.
 type Shared = Arc<Mutex<Plant>>;
 
-/// The running plant. To drop it is to stop its time.
-pub struct PlantEdge {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl PlantEdge {
-    /// Lets the time of the plant pass. `sensors` are those of this node in the site; the plant measures, the site
-    /// describes.
-    pub fn start(
-        plant: Plant,
-        sensors: Vec<SensorSpec>,
-        inbox: InboxHandle,
-    ) -> std::io::Result<(Self, PlantDriver)> {
-        let plant: Shared = Arc::new(Mutex::new(plant));
-        let stop = Arc::<AtomicBool>::default();
-        let driver = PlantDriver { plant: Arc::clone(&plant) };
-        let seen = Arc::clone(&stop);
-        let thread = thread::Builder::new().name("plant".to_owned()).spawn(move || {
-            Beat { plant, sensors: due_now(sensors), inbox, passed: now() }.run(&seen);
-        })?;
-        Ok((Self { stop, thread: Some(thread) }, driver))
-    }
-
-    /// Stops the time of the plant.
-    pub fn close(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread of the plant panicked");
-        }
-    }
-}
-
-impl Drop for PlantEdge {
-    fn drop(&mut self) {
-        self.end();
-    }
+/// Lets the time of the plant pass. `sensors` are those of this node in the site; the plant measures, the site describes.
+pub fn start(
+    plant: Plant,
+    sensors: Vec<SensorSpec>,
+    inbox: InboxHandle,
+) -> std::io::Result<(Worker, PlantDriver)> {
+    let plant: Shared = Arc::new(Mutex::new(plant));
+    let driver = PlantDriver { plant: Arc::clone(&plant) };
+    let worker = Worker::start("plant", move |ends| {
+        Beat { plant, sensors: due_now(sensors), inbox, passed: now() }.run(ends);
+    })?;
+    Ok((worker, driver))
 }
 
 /// A sensor and when it speaks next.
@@ -83,16 +51,15 @@ struct Beat {
 }
 
 impl Beat {
-    fn run(mut self, stop: &AtomicBool) {
+    fn run(mut self, ends: &Ends) {
         let specs = self.sensors.values().map(|due| due.spec.clone()).collect();
         if let Err(refusal) =
             self.inbox.offer_own(SourceId::HostSensors, InputBody::SensorsDeclared(specs), None)
         {
             tracing::error!("the sensors of the plant were not declared: {refusal}");
         }
-        while !stop.load(Ordering::Relaxed) {
+        while ends.sleep(BEAT) {
             self.go_on();
-            thread::sleep(BEAT);
         }
     }
 

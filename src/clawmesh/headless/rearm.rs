@@ -1,8 +1,5 @@
 //! Ending the stop: the latch opens once the journal holds who asked for it, and not before.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use clawmesh_authority::{Code, Refusal};
@@ -11,6 +8,8 @@ use clawmesh_core::proposals::RearmPort;
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_drivers::StopLatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::worker::{Ends, Worker};
 
 /// The most re-arms that wait. They say all the same.
 const WAITING_MAX: usize = 4;
@@ -33,37 +32,14 @@ pub struct Rearm {
     inbox: InboxHandle,
 }
 
-/// The thread that opens the latch. To drop it is to end it, after the tick.
-pub struct RearmEdge {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl RearmEdge {
-    /// Waits for orders, until the tick's end of it is dropped.
-    pub fn start(
-        latch: StopLatch,
-        commits: CommitWatch,
-        inbox: InboxHandle,
-    ) -> std::io::Result<(Self, Rearm)> {
-        let (sender, orders) = bounded(WAITING_MAX);
-        let stop = Arc::<AtomicBool>::default();
-        let rearm = Rearm { orders: sender, inbox: inbox.clone() };
-        let opener = Opener { latch, commits, inbox, stop: Arc::clone(&stop) };
-        let thread = thread::Builder::new().name("rearm".to_owned()).spawn(move || opener.run(&orders))?;
-        Ok((Self { stop, thread: Some(thread) }, rearm))
-    }
-}
-
-impl Drop for RearmEdge {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that re-arms panicked");
-        }
-    }
+/// Waits for orders, until the tick's end of it is dropped. To be dropped after the tick.
+pub fn start(latch: StopLatch, commits: CommitWatch, inbox: InboxHandle) -> std::io::Result<(Worker, Rearm)> {
+    let (sender, orders) = bounded(WAITING_MAX);
+    let rearm = Rearm { orders: sender, inbox: inbox.clone() };
+    let worker = Worker::start("rearm", move |ends| {
+        Opener { latch, commits, inbox, ends: ends.clone() }.run(&orders);
+    })?;
+    Ok((worker, rearm))
 }
 
 impl RearmPort for Rearm {
@@ -83,7 +59,7 @@ struct Opener {
     latch: StopLatch,
     commits: CommitWatch,
     inbox: InboxHandle,
-    stop: Arc<AtomicBool>,
+    ends: Ends,
 }
 
 impl Opener {
@@ -104,7 +80,7 @@ impl Opener {
 
     fn next(&self, orders: &Receiver<Order>) -> Option<Order> {
         use crossbeam_channel::RecvTimeoutError::{Disconnected, Timeout};
-        while !self.ends() {
+        while !self.ends.is_asked() {
             match orders.recv_timeout(LOOK_EVERY) {
                 Ok(order) => return Some(order),
                 Err(Timeout) => {}
@@ -122,7 +98,7 @@ impl Opener {
                     format!("the stop stays latched, because the journal cannot commit: {sentence}");
                 return Some(Err(Refusal::new(code, "re-arm", sentence)));
             }
-            if self.ends() {
+            if self.ends.is_asked() {
                 return None;
             }
         }
@@ -135,16 +111,11 @@ impl Opener {
     /// False when the node ends before there was a place in the inbox.
     fn tell(&self, body: InputBody) -> bool {
         while self.inbox.offer_own(SourceId::Runner, body.clone(), None).is_err() {
-            if self.ends() {
+            if !self.ends.sleep(RETRY_AFTER) {
                 return false;
             }
-            thread::sleep(RETRY_AFTER);
         }
         true
-    }
-
-    fn ends(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
     }
 }
 
@@ -169,7 +140,7 @@ mod tests {
         latch: StopLatch,
         commits: CommitWatch,
         inboxes: Inboxes,
-        edge: RearmEdge,
+        edge: Worker,
         rearm: Rearm,
     }
 
@@ -178,7 +149,7 @@ mod tests {
         let (latch, commits) = (stop_file::open(&dir), CommitWatch::default());
         latch.set("smoke").unwrap();
         let (inbox, inboxes) = doors(InboxLimits::default());
-        let (edge, rearm) = RearmEdge::start(latch.clone(), commits.clone(), inbox).unwrap();
+        let (edge, rearm) = start(latch.clone(), commits.clone(), inbox).unwrap();
         Rig { _folder: folder, dir, latch, commits, inboxes, edge, rearm }
     }
 

@@ -10,13 +10,12 @@ mod errand;
 mod outlook;
 #[cfg(test)]
 mod scenario;
+pub mod wiring;
 pub mod wishes;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clawmesh_authority::{Answer, Capability, ContentHash, MeshId, NodeId, NodeKey, Refusal};
@@ -25,6 +24,7 @@ use clawmesh_core::replay::CommitWatch;
 use clawmesh_gateway::SnapshotFeed;
 use clawmesh_twin::site::Plan;
 
+use super::worker::{Ends, Worker};
 use crate::config::settings::NodeConfig;
 use crate::moments::now;
 use errand::{Envoy, Errand, Outcome};
@@ -66,53 +66,18 @@ pub struct PlannerPorts {
     pub wishes: WishBook,
 }
 
-/// A running planner. To drop it is to tell it to stop.
-pub struct Planner {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-    /// Disconnected when the thread ends, however it ends.
-    done: Receiver<()>,
+/// True when a node with these settings is to plan at this site.
+pub fn is_wanted(config: &NodeConfig, plan: &Plan) -> bool {
+    config.planner.value && plan.zones.iter().any(|zone| zone.irrigation.is_some())
 }
 
-impl Planner {
-    /// True when a node with these settings is to plan at this site.
-    pub fn is_wanted(config: &NodeConfig, plan: &Plan) -> bool {
-        config.planner.value && plan.zones.iter().any(|zone| zone.irrigation.is_some())
-    }
-
-    /// Begins to think, and to ask for what is wished.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub fn start(ports: PlannerPorts, ways: PlannerWays) -> std::io::Result<Self> {
-        let stop = Arc::<AtomicBool>::default();
-        let seen = Arc::clone(&stop);
-        let (alive, done) = sync_channel(1);
-        let work = Work::new(ports, ways);
-        let thread = thread::Builder::new().name("planner".to_owned()).spawn(move || {
-            work.run(&seen);
-            drop(alive);
-        })?;
-        Ok(Self { stop, thread: Some(thread), done })
-    }
-
-    /// Stops thinking, and waits for the end of it, but not for ever.
-    pub fn close(mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let Some(thread) = self.thread.take() else { return };
-        if self.done.recv_timeout(CLOSE_PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            return tracing::warn!("the planner still waits for an answer; not waiting any longer");
-        }
-        if thread.join().is_err() {
-            tracing::error!("the thread of the planner panicked");
-        }
-    }
-}
-
-impl Drop for Planner {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
+/// Begins to think, and to ask for what is wished.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start(ports: PlannerPorts, ways: PlannerWays) -> std::io::Result<Worker> {
+    let work = Work::new(ports, ways);
+    Ok(Worker::start("planner", move |ends| work.run(ends))?.with_patience(CLOSE_PATIENCE))
 }
 
 struct Work {
@@ -139,8 +104,8 @@ impl Work {
         }
     }
 
-    fn run(mut self, stop: &AtomicBool) {
-        while !stop.load(Ordering::Relaxed) {
+    fn run(mut self, ends: &Ends) {
+        while !ends.is_asked() {
             if now() >= self.thinks_at {
                 self.think();
                 self.thinks_at = now() + ROUND;
@@ -202,7 +167,8 @@ impl Work {
 mod tests {
     use super::*;
     use std::path::Path;
-    use std::sync::mpsc::sync_channel;
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, sync_channel};
 
     use clawmesh_authority::{Code, request};
     use clawmesh_core::intake::{InboxLimits, Inboxes, doors};
@@ -298,10 +264,10 @@ mod tests {
         };
         port.wish(wish).unwrap();
         let (ways, told) = ways();
-        let planner = Planner::start(ports, ways).unwrap();
+        let planner = start(ports, ways).unwrap();
         let request = request::open(&told.recv().unwrap()).unwrap();
         assert_eq!(*request.signer(), key.public());
-        planner.close();
+        drop(planner);
         let heard = bodies(&inboxes);
         assert!(matches!(heard.first(), Some(InputBody::Thoughts(_))), "{heard:?}");
         let refused = heard.iter().find_map(|body| match body {
@@ -335,10 +301,10 @@ mod tests {
             NodeConfig::resolve(Path::new("node.ron"), Some(text), NodeFile::default(), "barn").unwrap()
         };
         let center = config("(role: \"command-center\")");
-        assert!(Planner::is_wanted(&center, &plan()));
-        assert!(!Planner::is_wanted(&config("(role: \"field\")"), &plan()));
+        assert!(is_wanted(&center, &plan()));
+        assert!(!is_wanted(&config("(role: \"field\")"), &plan()));
         let mut dry = plan();
         dry.zones.iter_mut().for_each(|zone| zone.irrigation = None);
-        assert!(!Planner::is_wanted(&center, &dry));
+        assert!(!is_wanted(&center, &dry));
     }
 }

@@ -14,8 +14,9 @@ use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::site::SiteFiles;
 use clawmesh_gateway::SnapshotFeed;
 
-use super::planner::wishes::{WishBook, WishPort, wishes};
-use super::planner::{Planner, PlannerPorts, PlannerWays};
+use super::super::worker::Worker;
+use super::wishes::{WishBook, WishPort, wishes};
+use super::{PlannerPorts, PlannerWays, is_wanted, start};
 use crate::config::settings::NodeConfig;
 
 /// How long the tick of this very node may take to answer.
@@ -38,7 +39,7 @@ impl Planning {
         inbox: &InboxHandle,
     ) -> anyhow::Result<Option<(WishPort, Self)>> {
         let site = SiteFiles::of(settings).map_err(anyhow::Error::msg)?;
-        let Some(site) = site.filter(|site| Planner::is_wanted(config, &site.plan)) else { return Ok(None) };
+        let Some(site) = site.filter(|site| is_wanted(config, &site.plan)) else { return Ok(None) };
         let (port, book) = wishes(inbox.clone());
         let (key, inbox) = (key.clone(), inbox.clone());
         Ok(Some((port, Self { key, site, inbox, wishes: book })))
@@ -51,7 +52,7 @@ impl Planning {
         desk: AnswerDesk,
         snapshots: SnapshotFeed,
         commits: CommitWatch,
-    ) -> anyhow::Result<Planner> {
+    ) -> anyhow::Result<Worker> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -79,7 +80,7 @@ impl Planning {
             commits,
             wishes: self.wishes,
         };
-        Planner::start(ports, ways).context("the system gives the planner no thread")
+        start(ports, ways).context("the system gives the planner no thread")
     }
 }
 
