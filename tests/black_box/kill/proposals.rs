@@ -29,10 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often each must have been hit, or the test shows nothing.
 const HITS_MIN: [(Phase, usize); 7] = [
     (Phase::Starting, 2),
-    (Phase::BeforeTheCard, 3),
+    (Phase::BeforeTheCard, 5),
     (Phase::BeforeTheYes, 5),
-    (Phase::BeforeTheFirstCommand, 1),
-    (Phase::BetweenValveAndPump, 3),
+    (Phase::BeforeTheFirstCommand, 3),
+    (Phase::BetweenValveAndPump, 5),
     (Phase::Running, 3),
     (Phase::MadeSafe, 2),
 ];

@@ -51,13 +51,13 @@ pub enum Aim {
 
 /// How often each is aimed at. Together they are a hundred kills, as a start that is cut off takes two.
 const PLAN: [(Which, Aim, usize); 13] = [
-    (Which::Field, Aim::AnyMoment, 24),
+    (Which::Field, Aim::AnyMoment, 23),
     (Which::Center, Aim::AnyMoment, 23),
     (Which::Field, Aim::Starting, 3),
     (Which::Center, Aim::Starting, 1),
     (Which::Field, Aim::Offered, 5),
-    (Which::Field, Aim::Yes, 5),
-    (Which::Field, Aim::Dispatched, 6),
+    (Which::Field, Aim::Yes, 3),
+    (Which::Field, Aim::Dispatched, 9),
     (Which::Field, Aim::FirstStep, 8),
     (Which::Field, Aim::BothOn, 6),
     (Which::Field, Aim::Closing, 5),
@@ -101,9 +101,10 @@ pub fn rage(farm: &mut Farm, crowd: &Crowd, yes: &Person, dice: &mut Dice) -> Ve
             if matches!(aim, Aim::Yes | Aim::Dispatched) {
                 let offer = seen(crowd, aim, |report| report.offer.clone());
                 let door = &crowd.doors[usize::from(dice.within(0..2) == 1)];
-                let rows = rows(place);
+                // What began earlier was not dispatched by this yes.
+                let before = (aim == Aim::Dispatched).then(|| rows(place));
                 scope.spawn(move || crowd.answer(door, yes, &offer, Decision::Approve));
-                if aim == Aim::Dispatched {
+                if let Some(rows) = before {
                     wait_for_the_journal(place, rows);
                 }
             } else {
@@ -134,10 +135,9 @@ pub fn hit(which: Which, place: &mut Place) -> Kill {
 fn wait_for(aim: Aim, crowd: &Crowd) {
     let is = |state: State| seen(crowd, aim, move |report| (report.state == state).then_some(()));
     match aim {
-        Aim::AnyMoment | Aim::Starting => {}
-        Aim::Offered | Aim::Yes | Aim::Dispatched => {
-            seen(crowd, aim, |report| report.offer.as_ref().map(drop))
-        }
+        // The offer itself is needed to say yes to it.
+        Aim::AnyMoment | Aim::Starting | Aim::Yes | Aim::Dispatched => {}
+        Aim::Offered => seen(crowd, aim, |report| report.offer.as_ref().map(drop)),
         Aim::FirstStep => is(State::Executing { step: 0 }),
         Aim::BothOn | Aim::Closing => is(State::Executing { step: 1 }),
         Aim::Ended => {
@@ -154,12 +154,14 @@ fn rows(place: &Place) -> i64 {
         .expect("a node has written something")
 }
 
-/// Waits until something of our own was written down behind so many rows; not for ever, because somebody else may have
-/// answered the offer before. The driver layer takes up to five milliseconds to see what we see.
+/// Waits until a dispatch was written down behind so many rows; not for ever, because somebody else may have answered the
+/// offer before. The driver layer takes up to five milliseconds to see what we see.
 fn wait_for_the_journal(place: &Place, rows: i64) {
     let (conn, begun) = (journal(place), now());
-    let kept = "SELECT count(*) FROM journal WHERE sequence > ?1 AND kind = 'kept'";
-    let is_there = || conn.query_row(kept, [rows], |row| row.get::<_, i64>(0)).is_ok_and(|count| count > 0);
+    let dispatch = "SELECT count(*) FROM journal WHERE sequence > ?1 AND kind = 'kept' \
+                    AND instr(record, CAST('the gate lets it through' AS BLOB)) > 0";
+    let is_there =
+        || conn.query_row(dispatch, [rows], |row| row.get::<_, i64>(0)).is_ok_and(|count| count > 0);
     while !is_there() && begun.elapsed() < Duration::from_secs(1) {
         thread::yield_now();
     }
@@ -184,7 +186,7 @@ fn and_then_ms(aim: Aim) -> std::ops::Range<u64> {
         Aim::AnyMoment => 20..700,
         Aim::Starting => 5..150,
         Aim::Offered | Aim::Yes => 0..40,
-        Aim::Dispatched => 0..2,
+        Aim::Dispatched => 0..1,
         Aim::FirstStep => 0..450,
         Aim::BothOn => 0..900,
         Aim::Closing => over_ms..over_ms + 400,
