@@ -106,10 +106,14 @@ impl PlantDriver {
 
 impl Driver for PlantDriver {
     fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
-        self.write(command.actuator(), command.setpoint())
+        // Said first, so that whatever happens to us no command is missing here that the plant may have heard.
+        let (actuator, setpoint, proposal) = (command.actuator(), command.setpoint(), command.proposal());
+        tracing::info!("the plant is told: {actuator} {setpoint}, step {} of {proposal}", command.step() + 1);
+        self.write(actuator, setpoint)
     }
 
     fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
+        tracing::info!("the plant is told: {} {}, its safe state", command.actuator(), command.setpoint());
         self.write(command.actuator(), command.setpoint())
     }
 

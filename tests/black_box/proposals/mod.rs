@@ -7,6 +7,6 @@
 mod answering;
 mod looking;
 mod proposing;
-mod scene;
+pub mod scene;
 mod stand_in;
 mod stopping;

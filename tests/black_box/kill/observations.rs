@@ -4,10 +4,9 @@
 //! processes are killed at moments of a seed and started again at once, on the same state dirs and ports.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -15,8 +14,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::cli::{id_of, run_on};
-use crate::support::node::Node;
+use super::{Dice, Place, introduce, steady_ports};
+use crate::support::cli::run_on;
 use crate::support::wait::{POLL, now, until};
 
 const SEED: u64 = 0x000c_1a3e_5000_0009;
@@ -26,77 +25,16 @@ const BETWEEN_KILLS_MS: std::ops::Range<u64> = 20..700;
 /// Each is brought again after every start of the field node, so they bound the length of the test.
 const OBSERVATIONS_MAX: u32 = 2_500;
 const OBSERVERS: usize = 2;
+/// As fast as a node goes: the courier brings one frame a tick.
+const NODE: &str = "(hz: 200, digest_every_ticks: 50)";
 const DELIVERED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Random numbers that are a function of the seed (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn within(&mut self, range: std::ops::Range<u64>) -> u64 {
-        range.start + self.roll() % (range.end - range.start)
-    }
-}
-
-/// One of the two nodes: what it needs to come up as the same one again.
-struct Place {
-    name: &'static str,
-    dir: PathBuf,
-    port: u16,
-    settings: Vec<String>,
-    node: Option<Node>,
-}
-
-impl Place {
-    fn new(folder: &Path, name: &'static str, port: u16) -> Self {
-        let dir = folder.join(name);
-        fs::create_dir(&dir).expect("the folder is ours");
-        // As fast as a node goes: the courier brings one frame a tick.
-        fs::write(dir.join("node.ron"), "(hz: 200, digest_every_ticks: 50)").expect("the folder is ours");
-        Self { name, dir, port, settings: Vec::new(), node: None }
-    }
-
-    fn settle(&mut self, endpoint: &str, other_endpoint: &str, other_id: &str) {
-        let port = self.port.to_string();
-        let settings =
-            ["--port", &port, "--listen", endpoint, "--connect", other_endpoint, "--trust", other_id];
-        self.settings = settings.map(str::to_owned).to_vec();
-    }
-
-    fn start(&mut self) {
-        let settings: Vec<&str> = self.settings.iter().map(String::as_str).collect();
-        self.node = Some(Node::start_at("start", &self.dir, &settings));
-    }
-
-    /// Kills the node; one that ended by itself before is a failed start.
-    fn kill(&mut self) {
-        let name = self.name;
-        let node = self.node();
-        if let Some(status) = node.ended() {
-            panic!("a {name} ended by itself with {status}: {}", node.log());
-        }
-        // To drop it is to kill it, and to wait until its lock and its ports are free.
-        self.node = None;
-    }
-
-    fn node(&mut self) -> &mut Node {
-        self.node.as_mut().expect("it was started")
-    }
-
-    /// The numbers of the observations that its world holds; none while it does not answer.
-    fn known(&self) -> BTreeSet<u32> {
-        let said = run_on(&self.dir, &["world", "observed/", "--json"]);
-        let world: Value = serde_json::from_str(&said.out).unwrap_or_default();
-        let beliefs = world["beliefs"].as_array().into_iter().flatten();
-        beliefs.filter_map(|row| row["key"].as_str()?.strip_prefix("observed/")?.parse().ok()).collect()
-    }
+/// The numbers of the observations that the world of a node holds; none while it does not answer.
+fn known(place: &Place) -> BTreeSet<u32> {
+    let said = run_on(&place.dir, &["world", "observed/", "--json"]);
+    let world: Value = serde_json::from_str(&said.out).unwrap_or_default();
+    let beliefs = world["beliefs"].as_array().into_iter().flatten();
+    beliefs.filter_map(|row| row["key"].as_str()?.strip_prefix("observed/")?.parse().ok()).collect()
 }
 
 /// Programs that note observations at the gateway of the field node, each under a key of its own.
@@ -175,7 +113,7 @@ fn fifty_kills_at_random_moments_lose_nothing_acknowledged_and_spoil_no_recordin
     let [mut field, mut center] = two_places(folder.path());
     let observers = Observers {
         port: field.port,
-        token: fs::read_to_string(field.dir.join("gateway.token")).unwrap().trim().to_owned(),
+        token: field.token(),
         next: AtomicU32::new(0),
         is_over: AtomicBool::new(false),
         acknowledged: Mutex::default(),
@@ -186,7 +124,7 @@ fn fifty_kills_at_random_moments_lose_nothing_acknowledged_and_spoil_no_recordin
         }
         // Even when a kill finds a node dead, the observers end and the scope with them.
         let stormed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            until("the first frame arrives", Duration::from_secs(30), || center.known().pop_first());
+            until("the first frame arrives", Duration::from_secs(30), || known(&center).pop_first());
             storm(&mut field, &mut center);
         }));
         observers.is_over.store(true, Ordering::Relaxed);
@@ -194,7 +132,7 @@ fn fifty_kills_at_random_moments_lose_nothing_acknowledged_and_spoil_no_recordin
     });
     let (noted, acknowledged) = (observers.next.into_inner(), observers.acknowledged.into_inner().unwrap());
     center.node().endpoint();
-    let (count, flowed) = (acknowledged.len(), center.known().len());
+    let (count, flowed) = (acknowledged.len(), known(&center).len());
     eprintln!(
         "seed {SEED:#x}: {noted} noted, {count} acknowledged, {flowed} delivered while the nodes were killed"
     );
@@ -210,24 +148,15 @@ fn fifty_kills_at_random_moments_lose_nothing_acknowledged_and_spoil_no_recordin
 
 /// Both nodes, running, with ports that stay theirs.
 fn two_places(folder: &Path) -> [Place; 2] {
-    let [a, b, c, d] = steady_ports();
-    let mut field = Place::new(folder, "field-node", a);
-    let mut center = Place::new(folder, "command-center", b);
-    let (field_endpoint, center_endpoint) = (format!("tcp/127.0.0.1:{c}"), format!("tcp/127.0.0.1:{d}"));
-    field.settle(&field_endpoint, &center_endpoint, &id_of(&center.dir));
-    center.settle(&center_endpoint, &field_endpoint, &id_of(&field.dir));
+    let ports = steady_ports(0);
+    let mut field = Place::new(folder, "field-node", ports[0], NODE);
+    let mut center = Place::new(folder, "command-center", ports[1], NODE);
+    introduce(&mut field, &mut center, ports);
     field.start();
     center.start();
     field.node().endpoint();
     center.node().endpoint();
     [field, center]
-}
-
-/// Ports below those the system hands out by itself: nobody takes them while a node is down for a moment.
-fn steady_ports() -> [u16; 4] {
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).expect("below 10,000");
-    let mut free = (first..32_000).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    [0; 4].map(|_| free.next().expect("four of thousands of ports are free"))
 }
 
 /// Kills both nodes as often as the other, in an order and at moments of the seed.
@@ -250,7 +179,7 @@ fn expect_all(place: &Place, acknowledged: &BTreeSet<u32>) {
     let mut missing = acknowledged.clone();
     while !missing.is_empty() && begun.elapsed() < DELIVERED_WITHIN {
         thread::sleep(POLL);
-        let known = place.known();
+        let known = known(place);
         missing.retain(|number| !known.contains(number));
     }
     assert!(
