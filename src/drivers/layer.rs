@@ -1,24 +1,18 @@
-//! The thread that drives: orders in, writes out, deadlines and the stop in between.
+//! What drives, beat by beat: orders in, writes out, deadlines and the stop in between. It reads no clock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingCommand};
 use clawmesh_core::intake::{ActuatorReport, DriverReport, InboxHandle, InputBody, SafeBecause, SourceId};
 use clawmesh_core::replay::CommitWatch;
-use crossbeam_channel::select;
+use crossbeam_channel::Select;
 
-use crate::clock::Monotonic;
 use crate::driver::Driver;
 use crate::duties::Duties;
 use crate::latch::StopLatch;
 use crate::orders::{Order, OrderBook, Orders, orders};
 
-/// How often deadlines are looked at.
-const BEAT: Duration = Duration::from_millis(5);
 /// How often actuators are read back, milliseconds.
 const LOOK_EVERY_MS: u64 = 200;
 /// The most commands that wait for the journal.
@@ -44,48 +38,6 @@ pub struct DriverPorts {
     pub lease_ms: u64,
 }
 
-/// The running driver layer. When it ends, everything of its node is made safe.
-pub struct DriverLayer {
-    ends: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl DriverLayer {
-    /// Makes every actuator safe and begins to take orders.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub fn start(ports: DriverPorts) -> std::io::Result<(Self, Orders)> {
-        let (sender, book) = orders(ports.latch.clone());
-        let ends = Arc::<AtomicBool>::default();
-        let seen = Arc::clone(&ends);
-        let thread = thread::Builder::new().name("drivers".to_owned()).spawn(move || {
-            Layer::new(ports, book).run(&seen);
-        })?;
-        Ok((Self { ends, thread: Some(thread) }, sender))
-    }
-
-    /// Makes everything safe and ends.
-    pub fn close(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        self.ends.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread of the drivers panicked");
-        }
-    }
-}
-
-impl Drop for DriverLayer {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
 /// A command whose cause is not durable yet.
 struct Waiting {
     command: AuthorizedCommand,
@@ -94,10 +46,15 @@ struct Waiting {
     until_ms: u64,
 }
 
-struct Layer {
+/// The driver layer without a thread: whoever holds it says what time it is and lets a beat happen. A node gives it a thread,
+/// [`crate::DriverLayer`]; a lab gives it virtual time.
+pub struct Layer {
     ports: DriverPorts,
     book: OrderBook,
-    clock: Monotonic,
+    /// Milliseconds of whoever holds it, as of the last beat.
+    now_ms: u64,
+    stops_seen: u64,
+    was_mute: bool,
     duties: Duties,
     waiting: VecDeque<Waiting>,
     /// What the tick was told last of each actuator.
@@ -110,61 +67,79 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(ports: DriverPorts, book: OrderBook) -> Self {
-        Self {
+    /// A layer that has done nothing yet, and the way on which the tick orders.
+    #[must_use]
+    pub fn over(ports: DriverPorts) -> (Self, Orders) {
+        let (sender, book) = orders(ports.latch.clone());
+        let layer = Self {
             ports,
             book,
-            clock: Monotonic::begin(),
+            now_ms: 0,
+            stops_seen: 0,
+            was_mute: false,
             duties: Duties::default(),
             waiting: VecDeque::new(),
             told: BTreeMap::new(),
             unsaid: VecDeque::new(),
             owed: BTreeMap::new(),
             looked_ms: 0,
+        };
+        (layer, sender)
+    }
+
+    /// Makes every actuator safe; comes before the first beat.
+    pub fn begin(&mut self) {
+        self.make_all_safe(&SafeBecause::Started);
+        // A stop that was there before us is answered by the line above.
+        self.stops_seen = self.ports.latch.stops();
+    }
+
+    /// One beat at `now_ms`, by a clock that never runs backwards: hears the stop and the orders, drives what is durable, ends
+    /// what is due, and looks at the actuators from time to time.
+    pub fn beat(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        // By their number, so that a stop is seen even if somebody re-armed before we looked.
+        let stops = self.ports.latch.stops();
+        if stops != self.stops_seen {
+            self.stop();
+        }
+        self.stops_seen = stops;
+        let is_mute = self.ports.commits.failure().is_some();
+        if is_mute && !self.was_mute {
+            self.make_all_safe(&SafeBecause::JournalFailed);
+        }
+        self.was_mute = is_mute;
+        self.take_orders();
+        self.carry_what_is_durable();
+        self.end_what_is_due();
+        self.say();
+        if self.now_ms.saturating_sub(self.looked_ms) >= LOOK_EVERY_MS {
+            self.look();
         }
     }
 
-    fn run(mut self, ends: &AtomicBool) {
-        self.make_all_safe(&SafeBecause::Started);
-        // A stop that was there before us is answered by the lines above.
-        let (mut stops_seen, mut was_mute) = (self.ports.latch.stops(), false);
-        while !ends.load(Ordering::Relaxed) {
-            // By their number, so that a stop is seen even if somebody re-armed before we looked.
-            let stops = self.ports.latch.stops();
-            if stops != stops_seen {
-                self.stop();
-            }
-            stops_seen = stops;
-            let is_mute = self.ports.commits.failure().is_some();
-            if is_mute && !was_mute {
-                self.make_all_safe(&SafeBecause::JournalFailed);
-            }
-            was_mute = is_mute;
-            self.take_orders();
-            self.carry_what_is_durable();
-            self.end_what_is_due();
-            self.say();
-            if self.clock.now_ms().saturating_sub(self.looked_ms) >= LOOK_EVERY_MS {
-                self.look();
-            }
-        }
+    /// Makes everything safe for the last time.
+    pub fn end(mut self) {
         self.make_all_safe(&SafeBecause::NodeEnds);
     }
 
-    /// Waits for the next order, the stop, or the next beat, whichever comes first.
+    /// Waits for the next order or the stop, and no longer than `patience`.
+    pub(crate) fn wait(&self, patience: Duration) {
+        let woken = self.ports.latch.woken();
+        let mut either = Select::new();
+        either.recv(&self.book.queue);
+        either.recv(woken);
+        let _ = either.ready_timeout(patience);
+        // Being woken once is enough for one beat; what was ordered stays where it is until then.
+        let _ = woken.try_recv();
+    }
+
     fn take_orders(&mut self) {
-        let (queue, woken) = (self.book.queue.clone(), self.ports.latch.woken().clone());
-        let mut next = select! {
-            recv(queue) -> order => order.ok(),
-            recv(woken) -> _ => None,
-            default(BEAT) => None,
-        };
-        while let Some(order) = next {
+        while let Ok(order) = self.book.queue.try_recv() {
             self.take(order);
             if self.ports.latch.is_set() {
                 return;
             }
-            next = queue.try_recv().ok();
         }
     }
 
@@ -175,7 +150,7 @@ impl Layer {
                 self.give_up(&command, "too many commands wait for the journal");
             }
             Order::Carry { command, cause, stamp } => {
-                let until_ms = self.clock.now_ms() + WAIT_MS_MAX;
+                let until_ms = self.now_ms + WAIT_MS_MAX;
                 self.waiting.push_back(Waiting { command, cause, stamp, until_ms });
             }
         }
@@ -183,7 +158,7 @@ impl Layer {
 
     /// Nothing is driven before the row that caused it is durable, and nothing in another order than it was ordered.
     fn carry_what_is_durable(&mut self) {
-        let (now_ms, committed) = (self.clock.now_ms(), self.ports.commits.committed());
+        let (now_ms, committed) = (self.now_ms, self.ports.commits.committed());
         while let Some(first) = self.waiting.front() {
             let is_durable = first.cause <= committed;
             let is_over = self.ports.commits.failure().is_some() || first.until_ms <= now_ms;
@@ -209,7 +184,7 @@ impl Layer {
             Ok(()) => {
                 // Somebody may switch on what could not be switched off: then nobody owes its safe state any more.
                 self.owed.remove(command.actuator());
-                self.duties.begin(command, self.clock.now_ms());
+                self.duties.begin(command, self.now_ms);
                 let (proposal, step) = (command.proposal(), command.step());
                 self.tell(DriverReport::Carried { proposal, step });
             }
@@ -225,7 +200,7 @@ impl Layer {
     }
 
     fn end_what_is_due(&mut self) {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.now_ms;
         if self.book.was_renewed() {
             self.duties.renew(now_ms);
         }
@@ -308,7 +283,7 @@ impl Layer {
     }
 
     fn look(&mut self) {
-        self.looked_ms = self.clock.now_ms();
+        self.looked_ms = self.now_ms;
         self.try_again();
         for safing in self.ports.safe_states.all().to_vec() {
             self.look_at(safing.actuator());

@@ -1,4 +1,4 @@
-//! The driver layer: the one place that writes to actuators, on a thread of its own.
+//! The driver layer: the one place that writes to actuators, on a thread of its own; in a lab, in virtual time.
 //! Reads orders of the tick, the stop latch, what drivers read back. Writes actuators, and tells the tick what it did.
 //! Invariant: a driver is given an `AuthorizedCommand` whose cause is durable, or a `SafingCommand`, and nothing else; the
 //! latch is read before every write; what nobody renews in time is made safe without the tick.
@@ -11,9 +11,11 @@ mod latch;
 mod layer;
 mod mock;
 mod orders;
+mod thread;
 
 pub use driver::{Driver, DriverFault, ReadBack};
 pub use latch::{KeepStop, StopLatch};
-pub use layer::{DriverLayer, DriverPorts};
+pub use layer::{DriverPorts, Layer};
 pub use mock::MockDriver;
 pub use orders::Orders;
+pub use thread::DriverLayer;

@@ -6,7 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clawmesh_authority::{AuthorizedCommand, Capability, ProposalId, Setpoint};
 use clawmesh_core::intake::{ActuatorReport, DriverReport, InboxHandle, InputBody, SafeBecause, SourceId};
+use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::site::{DriverPort, NoPlace};
+
+/// What a node of the lab drives. It outlives the crash of its node.
+pub trait Machinery: Send + Sync + 'static {
+    /// The node has started: everything is made safe, nothing is owed to the run before, and the tick orders on the way that
+    /// is returned. What is driven has to be durable by `commits`.
+    fn connect(&self, inbox: &InboxHandle, commits: CommitWatch) -> Box<dyn DriverPort>;
+
+    /// Lets time pass until `now_ms`, Unix milliseconds, and tells the tick through `inbox` what there is to tell.
+    fn step(&self, now_ms: u64, inbox: &InboxHandle);
+}
 
 /// How long a part is on its way, milliseconds.
 const STROKE_MS: u64 = 400;
@@ -60,6 +71,38 @@ impl DriverPort for Hardware {
     fn renew(&self) {}
 }
 
+impl Machinery for Hardware {
+    fn connect(&self, _: &InboxHandle, _: CommitWatch) -> Box<dyn DriverPort> {
+        let mut state = self.lock();
+        state.orders.clear();
+        state.reports.clear();
+        state.told.clear();
+        let all = state.order.clone();
+        state.make_safe(&all, &SafeBecause::Started);
+        drop(state);
+        Box::new(self.clone())
+    }
+
+    fn step(&self, now_ms: u64, inbox: &InboxHandle) {
+        let mut state = self.lock();
+        state.now_ms = now_ms;
+        state.take_orders();
+        state.end_what_is_due();
+        state.look();
+        if state.is_mute {
+            state.reports.clear();
+        }
+        if !state.reports.is_empty() {
+            state.said = state.reports.iter().cloned().collect();
+        }
+        for report in state.reports.drain(..) {
+            inbox
+                .offer_own(SourceId::Drivers, InputBody::Driver(report), None)
+                .expect("the lab never fills an inbox");
+        }
+    }
+}
+
 impl Hardware {
     /// Parts that are off, in the order in which they are made safe.
     #[must_use]
@@ -110,36 +153,6 @@ impl Hardware {
         let mut state = self.lock();
         let said = state.said.clone();
         state.reports.extend(said);
-    }
-
-    /// The node has started: everything is made safe, and nothing is owed to the run before.
-    pub(crate) fn restart(&self) {
-        let mut state = self.lock();
-        state.orders.clear();
-        state.reports.clear();
-        state.told.clear();
-        let all = state.order.clone();
-        state.make_safe(&all, &SafeBecause::Started);
-    }
-
-    /// Lets time pass and tells the tick what there is to tell.
-    pub(crate) fn step(&self, now_ms: u64, inbox: &InboxHandle) {
-        let mut state = self.lock();
-        state.now_ms = now_ms;
-        state.take_orders();
-        state.end_what_is_due();
-        state.look();
-        if state.is_mute {
-            state.reports.clear();
-        }
-        if !state.reports.is_empty() {
-            state.said = state.reports.iter().cloned().collect();
-        }
-        for report in state.reports.drain(..) {
-            inbox
-                .offer_own(SourceId::Drivers, InputBody::Driver(report), None)
-                .expect("the lab never fills an inbox");
-        }
     }
 
     fn change(&self, part: &Capability, change: impl FnOnce(&mut Part)) {

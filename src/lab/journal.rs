@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clawmesh_core::replay::{Batch, JournalWriter, Record};
+use clawmesh_core::replay::{Batch, CommitWatch, JournalWriter, Record};
 
 /// The records of a node, over all its runs.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct MemoryJournal(Arc<Mutex<Vec<Record>>>);
+pub(crate) struct MemoryJournal {
+    records: Arc<Mutex<Vec<Record>>>,
+    commits: CommitWatch,
+}
 
 impl MemoryJournal {
     pub(crate) fn records(&self) -> Vec<Record> {
@@ -17,8 +20,13 @@ impl MemoryJournal {
         self.lock().len() as u64 + 1
     }
 
+    /// Where edges see how far it is durable.
+    pub(crate) fn commits(&self) -> CommitWatch {
+        self.commits.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -27,6 +35,7 @@ impl JournalWriter for MemoryJournal {
         let mut records = self.lock();
         assert_eq!(batch.first_sequence, records.len() as u64 + 1, "the journal must not have gaps");
         records.extend(batch.records);
+        self.commits.commit(records.len() as u64);
         drop(records);
         for ticket in batch.tickets {
             ticket.answer(Ok(()));

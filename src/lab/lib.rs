@@ -22,14 +22,14 @@ use clawmesh_core::replay::{Record, ReplayReport, Replayer};
 use clawmesh_core::settings::SiteText;
 use clawmesh_core::{Core, Settings};
 
-pub use hardware::Hardware;
+pub use hardware::{Hardware, Machinery};
 pub use network::LinkFaults;
 pub use rng::SplitMix64;
 
 use network::{Content, Message, Network};
-use node::LabNode;
+use node::{LabNode, Pace};
 
-/// Ticks a second in the lab.
+/// Ticks a second in the lab, unless it was told otherwise.
 pub const HZ: u32 = 50;
 /// When the virtual clock starts, Unix milliseconds.
 pub const START_MS: u64 = 1_800_000_000_000;
@@ -45,6 +45,7 @@ pub struct Lab {
     now_ms: u64,
     cut_since_ms: u64,
     epochs: u64,
+    pace: Pace,
     site: Option<SiteText>,
     roster: Roster,
 }
@@ -60,6 +61,7 @@ impl Lab {
             now_ms: START_MS,
             cut_since_ms: START_MS,
             epochs: 0,
+            pace: Pace { hz: HZ, digest_every_ticks: 1 },
             site: None,
             roster: Roster::default(),
         }
@@ -69,6 +71,17 @@ impl Lab {
     #[must_use]
     pub fn at_site(mut self, site: SiteText) -> Self {
         self.site = Some(site);
+        self
+    }
+
+    /// How often the nodes tick that are added from now on, and that a digest is taken once a second only: for long runs.
+    ///
+    /// # Panics
+    /// When a second has no whole number of such ticks in milliseconds.
+    #[must_use]
+    pub fn ticking(mut self, hz: u32) -> Self {
+        assert!((1..=200).contains(&hz) && 1_000 % hz == 0, "a node cannot tick {hz} times a second");
+        self.pace = Pace { hz, digest_every_ticks: u64::from(hz) };
         self
     }
 
@@ -89,9 +102,9 @@ impl Lab {
     ///
     /// # Panics
     /// When the node has no site that can be simulated.
-    pub fn equip(&mut self, name: &str, hardware: Hardware) {
+    pub fn equip(&mut self, name: &str, hardware: impl Machinery) {
         let place = self.place(name);
-        self.nodes[place].hardware = Some(hardware);
+        self.nodes[place].hardware = Some(Arc::new(hardware));
         self.crash(name);
         self.start(name);
     }
@@ -153,7 +166,7 @@ impl Lab {
     pub fn start(&mut self, name: &str) {
         self.epochs += 1;
         let (place, epoch) = (self.place(name), self.epochs);
-        self.nodes[place].start(epoch);
+        self.nodes[place].start(epoch, self.pace);
     }
 
     /// Sets how far a node's clock is off.
@@ -202,7 +215,7 @@ impl Lab {
         let tell = move |answer| *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         let place = live.desk.ask(&live.inbox, SourceId::Gateway, kind, bytes, tell);
         let _place = place.expect("there is room at the desk and at the door");
-        for _ in 0..HZ {
+        for _ in 0..self.pace.hz {
             self.step();
             if let Some(answer) = answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 return answer;
@@ -226,7 +239,7 @@ impl Lab {
 
     /// Runs `seconds` seconds of every node.
     pub fn run_seconds(&mut self, seconds: u64) {
-        self.run_ticks(seconds * u64::from(HZ));
+        self.run_ticks(seconds * u64::from(self.pace.hz));
     }
 
     /// The newest picture of a node's world.
@@ -278,7 +291,7 @@ impl Lab {
     }
 
     fn step(&mut self) {
-        self.now_ms += 1_000 / u64::from(HZ);
+        self.now_ms += 1_000 / u64::from(self.pace.hz);
         self.move_tokens();
         for Message { from, to, content } in self.network.arrivals(self.now_ms) {
             if let Some(live) = &mut self.nodes[to].live {

@@ -10,12 +10,11 @@ use clawmesh_core::proposals::{AnswerDesk, RearmPort, Simulator};
 use clawmesh_core::publish::{OutboxReader, Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Record, Ticket};
 use clawmesh_core::settings::SiteText;
-use clawmesh_core::site::{DriverPort, NoPlace, SiteFiles};
+use clawmesh_core::site::{NoPlace, SiteFiles};
 use clawmesh_core::{Core, Ports, Settings};
 use clawmesh_twin::rollout::Model;
 
-use crate::HZ;
-use crate::hardware::Hardware;
+use crate::hardware::Machinery;
 use crate::journal::MemoryJournal;
 use crate::network::Content;
 use crate::simulator::LabSimulator;
@@ -32,6 +31,13 @@ pub(crate) struct Unconfirmed {
 /// Receipts the journal has granted and the network has not carried yet.
 type Granted = Arc<Mutex<Vec<(usize, u64, u64)>>>;
 
+/// How often nodes tick, and how many ticks lie between two digests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) hz: u32,
+    pub(crate) digest_every_ticks: u64,
+}
+
 pub(crate) struct LabNode {
     pub(crate) name: String,
     pub(crate) key: NodeKey,
@@ -41,7 +47,7 @@ pub(crate) struct LabNode {
     trusted: BTreeSet<NodeId>,
     site: Option<SiteText>,
     roster: Roster,
-    pub(crate) hardware: Option<Hardware>,
+    pub(crate) hardware: Option<Arc<dyn Machinery>>,
 }
 
 /// What a crash takes away.
@@ -108,7 +114,7 @@ impl LabNode {
     }
 
     /// Starts a run; what earlier runs had acknowledged is fed again.
-    pub(crate) fn start(&mut self, epoch: u64) {
+    pub(crate) fn start(&mut self, epoch: u64, pace: Pace) {
         let records = self.journal.records();
         let tick_before = records.iter().map(tick_of).max().unwrap_or(0);
         let settings = Settings {
@@ -118,8 +124,8 @@ impl LabNode {
             mesh_name: "lab".to_owned(),
             version: "0".to_owned(),
             epoch,
-            hz: HZ,
-            digest_every_ticks: 1,
+            hz: pace.hz,
+            digest_every_ticks: pace.digest_every_ticks,
             tick_before,
             trusted: self.trusted.clone(),
             site: self.site.clone(),
@@ -139,16 +145,13 @@ impl LabNode {
             journal: Box::new(self.journal.clone()),
             outbox: outbox_in,
             snapshots: Box::new(KeepNewest(Arc::clone(&snapshot))),
-            drivers: self.hardware.clone().map(|hardware| Box::new(hardware) as Box<dyn DriverPort>),
+            drivers: self.hardware.as_ref().map(|hardware| hardware.connect(&inbox, self.journal.commits())),
             simulator: simulator.clone().map(|simulator| Box::new(simulator) as Box<dyn Simulator>),
             latch: Some(Box::new(LabLatch(inbox.clone()))),
             desk: desk.clone(),
             planner: Some(Box::new(KeepWishes(Arc::clone(&wishes)))),
             fault_handler: bevy_panics(),
         };
-        if let Some(hardware) = &self.hardware {
-            hardware.restart();
-        }
         let core = Core::live(settings, ports);
         for body in recovered(&records) {
             inbox.offer_own(SourceId::Journal, body, None).expect("a fresh inbox has room");

@@ -10,6 +10,7 @@ mod asking;
 mod bad_input;
 mod demo;
 mod doctor;
+mod faults;
 mod json;
 mod kill;
 mod operators;

@@ -119,8 +119,8 @@ impl Watch<'_> {
         None
     }
 
-    /// A plan has ended when everything it switched on is off again; one that only switches off, when it is off and a sensor
-    /// shows it.
+    /// A plan has ended when everything it switched on is off again and no sensor shows otherwise; one that only switches off,
+    /// when it is off and a sensor shows it.
     fn has_ended(&self, state: &State, run: &mut Run) -> Option<Finding> {
         let adding: Vec<usize> = self.adding().collect();
         let is_off = |at: &usize| {
@@ -128,11 +128,15 @@ impl Watch<'_> {
             let stands = self.live.actuators.get(&step.actuator).and_then(|state| state.read_back);
             run.ended.contains(at) && stands == Some(Setpoint::Off)
         };
+        let on: Vec<usize> = adding.iter().copied().filter(|at| *at <= run.step && !is_off(at)).collect();
         let is_over = match adding.is_empty() {
-            false => !run.ended.is_empty() && adding.iter().filter(|at| **at <= run.step).all(is_off),
+            false => !run.ended.is_empty() && on.is_empty(),
             true => run.all_set_tick.is_some() && self.is_off_shown(run)?,
         };
         if is_over {
+            if let Some(doubt) = run.ending_since.and_then(|since| self.still_on(run, since)) {
+                return doubt;
+            }
             // The next step may be due and not ordered yet.
             let State::Executing { step } = state else { return None };
             return Some(Finding {
@@ -143,8 +147,48 @@ impl Watch<'_> {
         }
         let is_late = self.since_ms(run.ending_since?) > u64::from(ARRIVED_WITHIN_S) * 1_000;
         is_late.then(|| {
-            let words = format!("it was told to be safe and is not shown to be after {ARRIVED_WITHIN_S} s");
+            let on = on.iter().map(|at| self.proposal.steps[*at].actuator.to_string()).collect::<Vec<_>>();
+            let on = on.join(" and ");
+            let words = format!("{on} was told to be safe and is not shown to be after {ARRIVED_WITHIN_S} s");
             Finding { event: Event::DriverRefused { text: words.clone() }, words, code: None }
+        })
+    }
+
+    /// What its driver reads back as off, and a sensor that has shown it on does not show off: nothing to tell while it still
+    /// may, then how it ends. What others have switched on before the same sensor hides it.
+    fn still_on(&self, run: &Run, ending_since: u64) -> Option<Option<Finding>> {
+        let ended_ms = self.live.wall_ms.saturating_sub(self.since_ms(ending_since));
+        let (actuator, by, shown) = run.confirmed.iter().find_map(|at| {
+            let (step, rules) = self.step(*at)?;
+            let by = rules.verified_by.as_ref().filter(|by| !self.is_seen_elsewhere(by))?;
+            match self.reading(by, ended_ms) {
+                Ok(reading) if !by.must.holds(reading.value) => None,
+                shown => Some((&step.actuator, by, shown.map(|reading| reading.value))),
+            }
+        })?;
+        let is_late = self.since_ms(ending_since) > u64::from(by.within_s) * 1_000;
+        Some(is_late.then(|| {
+            let (event, words) = match shown {
+                Ok(value) => (Event::Contradicted, format!("{} still says {value:.1}", by.sensor)),
+                Err(why) => (Event::VerificationTimedOut, format!("no sensor shows it: {why}")),
+            };
+            let words = format!("{actuator} is off by its driver, and {words}; go and look");
+            Finding { event, words, code: Some(Code::Unverified) }
+        }))
+    }
+
+    /// True when the sensor also shows what somebody else has switched on, or may have.
+    fn is_seen_elsewhere(&self, by: &Verification) -> bool {
+        let is_ours =
+            |rules: &ActuatorRules| self.proposal.steps.iter().any(|step| step.actuator == rules.actuator);
+        let others = self.policy.actuators.iter().filter(|rules| !is_ours(rules));
+        let mut seen = others.filter(|rules| {
+            let same = rules.verified_by.as_ref();
+            same.is_some_and(|other| (&other.sensor, &other.node) == (&by.sensor, &by.node))
+        });
+        seen.any(|rules| {
+            let stands = self.live.actuators.get(&rules.actuator).and_then(|state| state.read_back);
+            stands != Some(Setpoint::Off)
         })
     }
 

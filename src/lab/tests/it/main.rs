@@ -3,6 +3,7 @@
 mod alarms;
 mod alter;
 mod digests;
+mod faults;
 mod mesh;
 mod planner;
 mod proposals;

@@ -39,10 +39,15 @@ pub fn farm_with(change: impl FnOnce(&mut Policy)) -> SiteText {
     SiteText::of(&farm.name, plan, Some(&policy)).expect("what is shipped has no fault")
 }
 
+/// The plan of the shipped farm, whose nodes have no ids yet.
+pub fn plan() -> Plan {
+    let farm: Farm = read(include_str!("../../../../assets/sites/farm.ron"));
+    farm.plan.expect("the farm is drawn")
+}
+
 /// The actuators of the farm, in the order in which they are made safe.
 pub fn actuators() -> Vec<Capability> {
-    let farm: Farm = read(include_str!("../../../../assets/sites/farm.ron"));
-    let actuators = farm.plan.expect("the farm is drawn").actuators;
+    let actuators = plan().actuators;
     actuators.iter().map(|actuator| Capability::new(&actuator.capability).expect("well-formed")).collect()
 }
 

@@ -77,7 +77,7 @@ pub fn stranger() -> OperatorKey {
     OperatorKey::from_secret(&[48; 32])
 }
 
-fn people() -> Roster {
+pub fn people() -> Roster {
     let mut roster = Roster::default();
     let person = |key: OperatorKey, name: &str, role| Operator::of_key(*key.public().raw(), name, role);
     for person in [

@@ -7,7 +7,7 @@ use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SourceId};
 use clawmesh_core::proposals::Life;
 use clawmesh_lab::Lab;
 
-use super::rig::{CENTER, FIELD, Farm, ann, bo, capability, code, pump, step, valve};
+use super::rig::{CENTER, FIELD, Farm, ann, bo, capability, code, flower, pump, step, valve};
 
 /// A farm on which water runs for twelve seconds and was confirmed, three seconds in.
 fn flowing() -> (Farm, ProposalId) {
@@ -232,6 +232,37 @@ fn s9_a_driver_that_falls_silent_while_it_runs_completes_nothing() {
     farm.run_seconds(16);
     farm.assert_ended(id, &Cause::Contradicted, Some(Code::Unverified), "must be at least 4");
     assert!(!farm.hardware.is_on(&pump()) && !farm.hardware.is_on(&valve()), "its own deadline ended it");
+}
+
+#[test]
+fn s9_what_was_told_to_end_must_be_shown_to_have_ended() {
+    let disturbances: [(fn(&mut Farm), Cause, &str); 2] = [
+        // Its driver reads it back as off, and the stem of the valve is broken.
+        (
+            |farm| farm.weather.idle_flow_lpm = 3.0,
+            Cause::Contradicted,
+            "valve-food-forest is off by its driver, and sensor:flow:mainline-01 still says 3.0",
+        ),
+        (|farm| farm.weather.flow_tier = Tier::T1, Cause::Unverified, "worth T1 only; go and look"),
+    ];
+    for (disturb, cause, words) in disturbances {
+        let (mut farm, id) = flowing();
+        farm.run_seconds(8);
+        disturb(&mut farm);
+        farm.run_seconds(6);
+        assert_eq!(farm.state(id), "executing", "it has a while to show it");
+        assert!(!farm.hardware.is_on(&pump()) && !farm.hardware.is_on(&valve()));
+        farm.run_seconds(5);
+        farm.assert_ended(id, &cause, Some(Code::Unverified), words);
+    }
+    // What flows to another zone hides it.
+    let (mut farm, id) = flowing();
+    farm.weather.idle_flow_lpm = 3.0;
+    let seen = ActuatorReport { answers: true, position: Some(Setpoint::On), local_control: true };
+    let seen = DriverReport::Seen { actuator: flower(), seen };
+    farm.lab.offer(FIELD, SourceId::Drivers, InputBody::Driver(seen));
+    farm.run_seconds(12);
+    assert_eq!(farm.state(id), "completed");
 }
 
 #[test]
