@@ -8,11 +8,14 @@ use clawmesh_authority::{Code, Policy, Proposal, Refused, Setpoint, Step, Tier};
 use clawmesh_twin::card::Card;
 
 use super::components::Run;
+use super::ledger::seconds_asked;
 use super::trial::{adds, brings};
 use crate::site::SiteFiles;
 
 /// How long the hardware may take to say that it took a command: the driver layer waits up to five seconds for the journal.
 pub const TAKEN_WITHIN_MS: u64 = 10_000;
+/// How long after its time is over the driver layer may take to say that it has ended.
+const ENDED_WITHIN_MS: f64 = 10_000.0;
 /// How long a part may be on its way when the policy does not say.
 const ARRIVED_WITHIN_S: u32 = 60;
 
@@ -145,11 +148,26 @@ impl Watch<'_> {
                 code: None,
             });
         }
-        let is_late = self.since_ms(run.ending_since?) > u64::from(ARRIVED_WITHIN_S) * 1_000;
+        let Some(ending_since) = run.ending_since else { return self.is_overdue(run) };
+        let is_late = self.since_ms(ending_since) > u64::from(ARRIVED_WITHIN_S) * 1_000;
         is_late.then(|| {
             let on = on.iter().map(|at| self.proposal.steps[*at].actuator.to_string()).collect::<Vec<_>>();
             let on = on.join(" and ");
             let words = format!("{on} was told to be safe and is not shown to be after {ARRIVED_WITHIN_S} s");
+            Finding { event: Event::DriverRefused { text: words.clone() }, words, code: None }
+        })
+    }
+
+    /// The driver layer ends what runs when its time is over, and says so; one that says nothing is not believed to have.
+    fn is_overdue(&self, run: &Run) -> Option<Finding> {
+        let asked_s = self.adding().map(|at| seconds_asked(&self.proposal.steps[at])).fold(0.0, f64::max);
+        let ran_ms = self.since_ms(run.taken_tick?) as f64;
+        let is_late = asked_s > 0.0 && ran_ms > asked_s * 1_000.0 + ENDED_WITHIN_MS;
+        is_late.then(|| {
+            let words = format!(
+                "its time has been over for {} s and its driver has not said that it ended; go and look",
+                ENDED_WITHIN_MS / 1_000.0
+            );
             Finding { event: Event::DriverRefused { text: words.clone() }, words, code: None }
         })
     }

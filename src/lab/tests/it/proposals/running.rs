@@ -235,6 +235,18 @@ fn s9_a_driver_that_falls_silent_while_it_runs_completes_nothing() {
 }
 
 #[test]
+fn s9_a_driver_that_never_says_it_ended_is_given_up_also_when_the_sensor_stands_still() {
+    let (mut farm, id) = flowing();
+    farm.hardware.mute();
+    farm.weather.idle_flow_lpm = 8.7;
+    farm.run_seconds(17);
+    assert_eq!(farm.state(id), "executing", "it has a while to say so");
+    farm.run_seconds(4);
+    assert_eq!(farm.state(id), "failed");
+    assert!(farm.last_words(id).contains("has not said that it ended"), "{}", farm.last_words(id));
+}
+
+#[test]
 fn s9_what_was_told_to_end_must_be_shown_to_have_ended() {
     let disturbances: [(fn(&mut Farm), Cause, &str); 2] = [
         // Its driver reads it back as off, and the stem of the valve is broken.
