@@ -13,6 +13,9 @@ use clawmesh_twin::site::{Name, Plan, Point, SwitchState};
 use clawmesh_twin::trial::{Act, Estimate, Horizon, LastSeen, Limits, Pose, Snapshot, Step, Trial};
 use criterion::{Criterion, criterion_group, criterion_main};
 
+/// The most that people may wait for the card of a valve and a pump.
+const WATERING_MS_MAX: f64 = 200.0;
+
 #[derive(serde::Deserialize)]
 struct SiteFile {
     #[expect(dead_code, reason = "the file has it")]
@@ -99,6 +102,8 @@ fn report(plan: &Plan, model: &Model) {
              one nominal rollout {one:.2} ms, times 33 {:.1} ms",
             one * 33.0
         );
+        let is_watering = steps.iter().all(|step| matches!(step.act, Act::Switch { .. }));
+        assert!(!is_watering || forked <= WATERING_MS_MAX, "at most {WATERING_MS_MAX:.0} ms; too slow");
     }
 }
 
