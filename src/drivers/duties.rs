@@ -42,6 +42,11 @@ impl Duties {
         self.renewed_ms = now_ms;
     }
 
+    /// True when the tick has been silent for longer than `lease_ms`.
+    pub fn is_lease_lost(&self, now_ms: u64, lease_ms: u64) -> bool {
+        now_ms.saturating_sub(self.renewed_ms) > lease_ms
+    }
+
     /// The actuators that must be made safe at `now_ms`, and why. What one proposal has switched on ends together with
     /// the first of it: a pump does not run against a valve that has closed.
     pub fn due(&self, now_ms: u64, lease_ms: u64) -> Option<(BTreeSet<Capability>, SafeBecause)> {
@@ -55,7 +60,7 @@ impl Duties {
         if !over.is_empty() {
             return Some((of(&over), SafeBecause::TimeIsOver));
         }
-        let is_lost = now_ms.saturating_sub(self.renewed_ms) > lease_ms && !self.running.is_empty();
+        let is_lost = self.is_lease_lost(now_ms, lease_ms) && !self.running.is_empty();
         is_lost.then(|| (self.running.keys().cloned().collect(), SafeBecause::LeaseLost))
     }
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingCommand};
+use clawmesh_authority::{AuthorizedCommand, Capability, ProposalId, SafeStates, SafingCommand};
 use clawmesh_core::intake::{ActuatorReport, DriverReport, InboxHandle, InputBody, SafeBecause, SourceId};
 use clawmesh_core::replay::CommitWatch;
 use crossbeam_channel::Select;
 
-use crate::driver::Driver;
+use crate::driver::{Driver, DriverFault};
 use crate::duties::Duties;
 use crate::latch::StopLatch;
 use crate::orders::{Order, OrderBook, Orders, orders};
@@ -98,6 +98,9 @@ impl Layer {
     /// what is due, and looks at the actuators from time to time.
     pub fn beat(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
+        if self.book.was_renewed() {
+            self.duties.renew(now_ms);
+        }
         // By their number, so that a stop is seen even if somebody re-armed before we looked.
         let stops = self.ports.latch.stops();
         if stops != self.stops_seen {
@@ -160,15 +163,16 @@ impl Layer {
     fn carry_what_is_durable(&mut self) {
         let (now_ms, committed) = (self.now_ms, self.ports.commits.committed());
         while let Some(first) = self.waiting.front() {
-            let is_durable = first.cause <= committed;
-            let is_over = self.ports.commits.failure().is_some() || first.until_ms <= now_ms;
-            if !is_durable && !is_over {
+            let (is_durable, has_failed) = (first.cause <= committed, self.ports.commits.failure().is_some());
+            if !is_durable && !has_failed && first.until_ms > now_ms {
                 return;
             }
             if let Some(Waiting { command, stamp, .. }) = self.waiting.pop_front() {
-                match is_durable {
-                    true => self.carry(&command, stamp),
-                    false => self.give_up(&command, "the journal did not write its cause down in time"),
+                match (is_durable, has_failed) {
+                    (true, false) => self.carry(&command, stamp),
+                    // What is done without a journal could not be told of any more, also if its cause was still written.
+                    (true, true) => self.give_up(&command, "the journal has failed since"),
+                    (false, _) => self.give_up(&command, "the journal did not write its cause down in time"),
                 }
             }
         }
@@ -179,6 +183,14 @@ impl Layer {
         // or while it was latched, is void for ever.
         if self.ports.latch.is_set() || stamp != Some(self.ports.latch.stops()) {
             return self.give_up(command, "it was ordered before the last stop ended");
+        }
+        if self.duties.is_lease_lost(self.now_ms, self.ports.lease_ms) {
+            return self.give_up(command, "the tick has fallen silent since");
+        }
+        let seen = self.ports.driver.read_back(command.actuator());
+        if seen.is_some_and(|seen| seen.local_control) {
+            self.give_up(command, &DriverFault::LocalControl(command.actuator().clone()).to_string());
+            return self.look_at(command.actuator());
         }
         match self.ports.driver.drive(command) {
             Ok(()) => {
@@ -200,11 +212,7 @@ impl Layer {
     }
 
     fn end_what_is_due(&mut self) {
-        let now_ms = self.now_ms;
-        if self.book.was_renewed() {
-            self.duties.renew(now_ms);
-        }
-        if let Some((actuators, because)) = self.duties.due(now_ms, self.ports.lease_ms) {
+        if let Some((actuators, because)) = self.duties.due(self.now_ms, self.ports.lease_ms) {
             self.make_safe(&actuators, &because);
         }
     }
@@ -224,6 +232,7 @@ impl Layer {
 
     /// In the order of the site, whatever order they are given in.
     fn make_safe(&mut self, actuators: &BTreeSet<Capability>, because: &SafeBecause) {
+        self.void_what_waits(actuators, because);
         for safing in self.ports.safe_states.all().to_vec() {
             if actuators.contains(safing.actuator()) {
                 self.bring_about(&safing, because);
@@ -231,6 +240,22 @@ impl Layer {
         }
         for actuator in actuators.iter().filter(|actuator| self.ports.safe_states.of(actuator).is_none()) {
             tracing::error!("the site declares no safe state of {actuator}");
+        }
+    }
+
+    /// What is to be safe is not switched on by what was ordered before and waits for the journal; nor is anything else of a
+    /// proposal of which a part ends.
+    fn void_what_waits(&mut self, actuators: &BTreeSet<Capability>, because: &SafeBecause) {
+        let ending: BTreeSet<ProposalId> =
+            actuators.iter().filter_map(|actuator| self.duties.proposal_of(actuator)).collect();
+        let is_void = |command: &AuthorizedCommand| {
+            actuators.contains(command.actuator()) || ending.contains(&command.proposal())
+        };
+        let (void, waiting): (VecDeque<_>, VecDeque<_>) =
+            self.waiting.drain(..).partition(|waiting| is_void(&waiting.command));
+        self.waiting = waiting;
+        for Waiting { command, .. } in void {
+            self.give_up(&command, &format!("it was to be made safe before it was carried out ({because})"));
         }
     }
 
@@ -307,6 +332,8 @@ impl Layer {
     fn tell(&mut self, report: DriverReport) {
         if self.unsaid.len() >= UNSAID_MAX {
             self.unsaid.pop_front();
+            // How everything stands is said again, whatever was lost.
+            self.told.clear();
             tracing::error!("the tick does not listen to its drivers; the oldest report is dropped");
         }
         self.unsaid.push_back(report);

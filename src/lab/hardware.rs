@@ -40,6 +40,7 @@ struct State {
     /// Everything that was written, in order.
     writes: Vec<(Capability, Setpoint)>,
     is_mute: bool,
+    hesitates: bool,
 }
 
 #[derive(Default)]
@@ -143,6 +144,11 @@ impl Hardware {
         self.change(part, |part| part.is_stuck = true);
     }
 
+    /// Lets the driver keep orders and not carry them out yet, as it does while the journal is slow.
+    pub fn hesitate(&self) {
+        self.lock().hesitates = true;
+    }
+
     /// Lets the driver take orders and say nothing any more.
     pub fn mute(&self) {
         self.lock().is_mute = true;
@@ -166,6 +172,9 @@ impl Hardware {
 
 impl State {
     fn take_orders(&mut self) {
+        if self.hesitates {
+            return;
+        }
         while let Some(order) = self.orders.pop_front() {
             match order {
                 Order::Carry(command) => self.carry(&command),

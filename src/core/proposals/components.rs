@@ -151,6 +151,12 @@ pub struct Run {
     /// The tick since which it is being ended.
     #[n(11)]
     pub ending_since: Option<u64>,
+    /// For how many ticks everything was as it was told to be.
+    #[n(12)]
+    pub set_ticks: u64,
+    /// During how many of these the sensors showed it.
+    #[n(13)]
+    pub shown_ticks: u64,
 }
 
 /// A proposal of another home; the entity never becomes another.

@@ -16,6 +16,8 @@ use crate::site::SiteFiles;
 pub const TAKEN_WITHIN_MS: u64 = 10_000;
 /// How long after its time is over the driver layer may take to say that it has ended.
 const ENDED_WITHIN_MS: f64 = 10_000.0;
+/// How much of the time in which everything was set a sensor must have shown it, in tenths.
+const SHOWN_TENTHS_MIN: u64 = 7;
 /// How long a part may be on its way when the policy does not say.
 const ARRIVED_WITHIN_S: u32 = 60;
 
@@ -97,12 +99,12 @@ impl Watch<'_> {
         if run.ending_since.is_some() {
             return None;
         }
-        let last = if run.taken_tick.is_some() { run.step + 1 } else { run.step };
-        for at in 0..last {
+        for at in 0..=run.step {
             let Some((step, rules)) = self.step(at).filter(|_| !run.ended.contains(&at)) else { continue };
             let stands = self.live.actuators.get(&step.actuator).and_then(|state| state.read_back);
             let told = brings(step, self.policy);
-            if stands.is_some() && stands == told && !run.arrived.contains(&at) {
+            let is_taken = at < run.step || run.taken_tick.is_some();
+            if is_taken && stands.is_some() && stands == told && !run.arrived.contains(&at) {
                 run.arrived.push(at);
             }
             let has_arrived = run.arrived.contains(&at);
@@ -249,6 +251,7 @@ impl Watch<'_> {
     /// From when everything is set, sensors must show it in time, and go on showing it.
     fn is_shown(&self, run: &mut Run) -> Option<Finding> {
         let all_set_tick = run.all_set_tick.filter(|_| run.ending_since.is_none())?;
+        run.set_ticks += 1;
         let mut doubt = None;
         for at in self.adding() {
             let Some(by) = self.step(at).and_then(|(_, rules)| rules.verified_by.as_ref()) else { continue };
@@ -260,6 +263,7 @@ impl Watch<'_> {
         }
         let Some((at, by, shown)) = doubt else {
             run.doubted_since = None;
+            run.shown_ticks += 1;
             return None;
         };
         let since = if run.confirmed.contains(&at) {
@@ -321,6 +325,16 @@ impl Watch<'_> {
         }
         let unshown = wanted.into_iter().find(|at| !run.confirmed.contains(at));
         match unshown {
+            // One good moment does not stand for all of it.
+            None if run.shown_ticks * 10 < run.set_ticks * SHOWN_TENTHS_MIN => {
+                let seconds = |ticks| (self.ms_of_ticks)(ticks) as f64 / 1_000.0;
+                let (shown_s, set_s) = (seconds(run.shown_ticks), seconds(run.set_ticks));
+                Finding {
+                    event: Event::Contradicted,
+                    words: format!("a sensor showed it for {shown_s:.0} of {set_s:.0} s only"),
+                    code: Some(Code::Unverified),
+                }
+            }
             None => Finding { event: Event::Verified, words: "a sensor confirmed it".to_owned(), code: None },
             Some(at) => Finding {
                 event: Event::VerificationTimedOut,

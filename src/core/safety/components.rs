@@ -20,6 +20,9 @@ pub struct StopState {
     /// How often the latch had been set when the tick heard of it last.
     #[n(1)]
     pub stops: u64,
+    /// When the newest stop was heard of, Unix milliseconds: no earlier word ends it.
+    #[n(2)]
+    pub since_ms: u64,
 }
 
 /// How the link to the mesh stands.

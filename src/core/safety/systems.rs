@@ -4,12 +4,14 @@ use bevy::prelude::*;
 
 use super::components::{LinkStatus, Refusals, StopState};
 use super::messages::Refused;
-use crate::clock::Tick;
+use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, TickBatch};
+use crate::settings::Settings;
 
 /// The stop and the link are facts of the process around the tick; it learns of them as inputs.
 pub(super) fn follow_runner(
     batch: Res<TickBatch>,
+    (tick, wall, settings): (Res<Tick>, Res<WallClock>, Res<Settings>),
     mut stop: ResMut<StopState>,
     mut link: ResMut<LinkStatus>,
 ) {
@@ -19,6 +21,7 @@ pub(super) fn follow_runner(
                 // The first reason stays: what came later did not stop us.
                 stop.reason.get_or_insert_with(|| reason.clone());
                 stop.stops = stop.stops.max(*stops);
+                stop.since_ms = stop.since_ms.max(wall.at(*tick, &settings));
             }
             InputBody::Rearmed => stop.reason = None,
             InputBody::LinkChanged(state) => link.0 = state.clone(),

@@ -58,12 +58,13 @@ pub struct Known<'w, 's> {
 }
 
 /// True in a tick in which something about proposals may be decided.
-pub fn is_needed(batch: Res<TickBatch>, lives: Query<&Life>) -> bool {
+pub fn is_needed(batch: Res<TickBatch>, lives: Query<(&Life, Has<Run>)>) -> bool {
     let is_about_proposals = |body: &InputBody| {
         matches!(body, InputBody::Asked { .. } | InputBody::Simulated { .. } | InputBody::Recalled { .. })
     };
     batch.iter().any(|stamped| is_about_proposals(&stamped.input.body))
-        || lives.iter().any(|life| !life.state.is_final())
+        // What has ended and is not settled has to be shown to be off.
+        || lives.iter().any(|(life, has_run)| has_run || !life.state.is_final())
 }
 
 /// Looks at everything once.

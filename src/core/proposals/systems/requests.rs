@@ -66,7 +66,7 @@ impl Office<'_, '_> {
         let settings = &self.mover.here.settings;
         signed.is_for(settings.mesh(), settings.node)?;
         let asker = self.asker(signed)?;
-        let Request { body, .. } = signed.request();
+        let Request { body, made, .. } = signed.request();
         self.may_ask(&asker, body)?;
         self.asked.0.admit(signed, self.mover.here.wall_ms())?;
         self.keeping.keep(kept::ASKED, canonical::encode(&self.asked.0));
@@ -74,7 +74,7 @@ impl Office<'_, '_> {
             RequestBody::Propose(proposal) => self.propose(proposal, new),
             RequestBody::Withdraw { proposal, why } => self.withdraw(*proposal, &asker, why),
             RequestBody::Stop { why } => Ok(self.latch(why)),
-            RequestBody::Rearm { .. } => self.rearm(),
+            RequestBody::Rearm { .. } => self.rearm(made.wall_ms),
         }
     }
 
@@ -219,15 +219,25 @@ impl Office<'_, '_> {
     /// The edge that brought it has set the latch already; if none has, the tick stops by itself.
     fn latch(&mut self, why: &str) -> Answer {
         self.stop.reason.get_or_insert_with(|| why.to_owned());
+        self.stop.since_ms = self.stop.since_ms.max(self.mover.here.wall_ms());
         let actuators = self.mover.here.files().map(|(site, _)| site.home.actuators.clone());
         self.mover.due.safe.push((actuators.unwrap_or_default(), format!("stop: {why}")));
         Answer::Taken { proposal: None, words: "the stop is latched".to_owned() }
     }
 
-    fn rearm(&mut self) -> Result<Answer, Refused> {
+    fn rearm(&mut self, made_ms: u64) -> Result<Answer, Refused> {
         if self.stop.reason.is_none() {
             let sentence = "no stop is latched here, so there is nothing to re-arm";
             return Err(Refused::new(Code::InvalidParams, "stop.latched", sentence));
+        }
+        // Whoever signed it did not know of that stop, whenever it is brought here.
+        if made_ms < self.stop.since_ms {
+            let sentence = format!(
+                "it was signed {} s before the newest stop; see why somebody stopped, then re-arm again (or set the clock \
+                 of the machine you sign on)",
+                (self.stop.since_ms - made_ms).div_ceil(1_000)
+            );
+            return Err(Refused::new(Code::StopLatched, "stop.newest", sentence));
         }
         self.mover.due.rearm = true;
         let words = "the stop ends as soon as this is written down; nothing resumes by itself".to_owned();

@@ -2,7 +2,7 @@
 
 use bevy::prelude::*;
 use clawmesh_authority::transition::{Cause, Event, State};
-use clawmesh_authority::{Proposal, ProposalId, canonical};
+use clawmesh_authority::{Proposal, ProposalId, Setpoint, Step, canonical};
 use clawmesh_twin::card::Card;
 
 use super::now::Now;
@@ -130,9 +130,13 @@ fn judge(
     watch.judge(&life.state, run)
 }
 
-/// Gives back what was booked and not used, and lets go of what only a run needs.
+/// How long after its end a run may take to be shown safe; what is not by then is booked in full.
+const SAFE_WITHIN_MS: u64 = 60_000;
+
+/// Gives back what was booked and not used, once everything is shown to be off, and lets go of what only a run needs.
 pub fn settle(
     here: Here,
+    now: Res<Now>,
     mut spending: ResMut<Spending>,
     mut keeping: ResMut<Keeping>,
     ended: Query<(Entity, &Proposed, &Life, &Run)>,
@@ -143,17 +147,26 @@ pub fn settle(
     rows.sort_by_key(|(_, proposed, ..)| proposed.slot);
     for (entity, proposed, life, run) in rows {
         due.commands.retain(|command| command.proposal() != proposed.id);
+        let is_off = |step: &Step| {
+            let stands = now.live.actuators.get(&step.actuator).and_then(|state| state.read_back);
+            stands == Some(Setpoint::Off)
+        };
+        let is_safe = proposed.proposal.steps.iter().all(is_off);
+        let ended_ms = life.story.last().map_or(0, |entry| entry.at_ms);
+        if !is_safe && here.wall_ms() < ended_ms.saturating_add(SAFE_WITHIN_MS) {
+            continue;
+        }
         commands.entity(entity).remove::<(Run, Granted)>();
         let Some((_, policy)) = here.files() else { continue };
         // Of what nobody knows, all that was asked counts as used.
         let unknown = [Cause::OutcomeUnknown, Cause::NotAcknowledged].map(|cause| State::Failed { cause });
-        if unknown.contains(&life.state) {
+        if unknown.contains(&life.state) || !is_safe {
             continue;
         }
         // What nobody said was taken may be on since it was ordered.
         let began = run.began_tick.unwrap_or(run.ordered_tick);
         let ran_s = here.settings.ms_of_ticks(here.tick.0.saturating_sub(began)) as f64 / 1_000.0;
-        let unused = |_: usize, step: &clawmesh_authority::Step| (seconds_asked(step) - ran_s).max(0.0);
+        let unused = |_: usize, step: &Step| (seconds_asked(step) - ran_s).max(0.0);
         let unused = usage(&proposed.proposal.steps, policy, unused);
         if proposed.proposal.steps.iter().any(|step| adds(step, policy)) {
             spending.0.give_back(&unused, run.ordered_ms);

@@ -3,4 +3,5 @@
 
 mod allowed;
 mod layer;
+mod waiting;
 mod wire;

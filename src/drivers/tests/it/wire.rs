@@ -53,7 +53,7 @@ impl Driver for Wire {
 }
 
 /// A stop that outlives nothing.
-struct Forgetful;
+pub struct Forgetful;
 
 impl KeepStop for Forgetful {
     fn keep(&self, reason: &str) -> Result<String, String> {

@@ -235,6 +235,58 @@ fn s9_a_driver_that_falls_silent_while_it_runs_completes_nothing() {
 }
 
 #[test]
+fn s13_what_was_ordered_and_not_carried_out_yet_is_judged_as_what_runs() {
+    let disturbances: [(fn(&mut Farm), Cause, Code); 2] = [
+        (|farm| farm.note_tag(Value::Flag(true)), Cause::LocalControl, Code::OutOfService),
+        (|farm| farm.weather.tank_percent = 5.0, Cause::Interlock, Code::InterlockOpen),
+    ];
+    for (disturb, cause, code) in disturbances {
+        let mut farm = Farm::brief();
+        farm.hardware.hesitate();
+        let id = farm.approved();
+        farm.run_seconds(1);
+        assert_eq!(farm.state(id), "dispatched", "the journal is slow");
+        disturb(&mut farm);
+        farm.run_seconds(2);
+        let report = farm.report(id);
+        assert_eq!(report.state, State::Failed { cause }, "{:#?}", report.story);
+        assert_eq!(report.story.last().and_then(|entry| entry.code), Some(code));
+        assert_eq!(farm.hardware.writes(), []);
+    }
+    let mut farm = Farm::brief();
+    farm.hardware.hesitate();
+    let id = farm.approved();
+    farm.run_seconds(3);
+    assert_eq!(farm.state(id), "dispatched", "nothing was wrong");
+}
+
+#[test]
+fn s9_one_good_moment_does_not_confirm_all_of_a_run() {
+    for (dry_s, state) in [(0, "completed"), (2, "completed"), (6, "failed")] {
+        let mut farm = Farm::brief_with(|policy| {
+            for rules in &mut policy.actuators {
+                rules.bands.clear();
+                if let Some(by) = &mut rules.verified_by {
+                    by.within_s = 60;
+                }
+            }
+        });
+        farm.for_s = 12.0;
+        let id = farm.approved();
+        farm.run_seconds(4);
+        farm.weather.flow_lpm = Some(0.0);
+        farm.run_seconds(dry_s);
+        farm.weather.flow_lpm = Some(8.7);
+        farm.run_seconds(12);
+        assert_eq!(farm.state(id), state, "{dry_s} s without water: {:#?}", farm.report(id).story);
+        if state == "failed" {
+            let words = farm.last_words(id);
+            assert!(words.contains("a sensor showed it for") && words.ends_with("s only"), "{words}");
+        }
+    }
+}
+
+#[test]
 fn s9_a_driver_that_never_says_it_ended_is_given_up_also_when_the_sensor_stands_still() {
     let (mut farm, id) = flowing();
     farm.hardware.mute();

@@ -102,7 +102,7 @@ fn what_was_run_counts_and_what_was_not_is_given_back() {
     farm.assert_spent(8.0, 0.0);
     farm.run_seconds(10);
     farm.assert_spent(8.0, 0.1);
-    // Ten of sixty seconds.
+    // Ten of sixty seconds, and until it was shown to be off.
     farm.for_s = 60.0;
     let id = farm.approved();
     farm.assert_spent(68.0, 0.1);
@@ -110,7 +110,7 @@ fn what_was_run_counts_and_what_was_not_is_given_back() {
     let withdraw = RequestBody::Withdraw { proposal: id, why: "it rains".to_owned() };
     assert_eq!(code(&farm.ask_as(&bo(), withdraw)), None);
     farm.run_seconds(1);
-    farm.assert_spent(18.0, 0.2);
+    farm.assert_spent(18.0, 0.6);
     // What never came to be driven uses nothing.
     let proposal = farm.proposal();
     let offer = farm.offered(&proposal);
@@ -119,7 +119,24 @@ fn what_was_run_counts_and_what_was_not_is_given_back() {
     farm.hardware.hold(&valve(), true);
     farm.run_seconds(1);
     assert_eq!(farm.state(offer.proposal), "failed");
-    farm.assert_spent(18.0, 0.3);
+    farm.assert_spent(18.0, 0.7);
+}
+
+#[test]
+fn what_is_not_shown_to_be_off_is_not_given_back() {
+    let mut farm = Farm::brief();
+    farm.for_s = 60.0;
+    let id = farm.approved();
+    farm.run_seconds(10);
+    farm.hardware.cut(&valve(), true);
+    let withdraw = RequestBody::Withdraw { proposal: id, why: "it rains".to_owned() };
+    assert_eq!(code(&farm.ask_as(&bo(), withdraw)), None);
+    farm.run_seconds(2);
+    farm.assert_spent(60.0, 0.0);
+    farm.run_seconds(70);
+    farm.hardware.cut(&valve(), false);
+    farm.run_seconds(2);
+    farm.assert_spent(60.0, 0.0);
 }
 
 #[test]

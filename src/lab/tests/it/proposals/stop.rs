@@ -69,6 +69,26 @@ fn s6_a_stop_voids_what_is_simulated_and_what_waits_and_nothing_resumes() {
 }
 
 #[test]
+fn s6_a_re_arm_that_was_signed_before_the_newest_stop_ends_nothing() {
+    let mut farm = Farm::brief();
+    farm.press_stop();
+    farm.run_seconds(1);
+    // Ann's never arrived: somebody kept it, and Bo ended that stop.
+    let early = farm.request(rearm());
+    let early = request::seal(&ann(), &early);
+    assert_eq!(code(&farm.ask_as(&bo(), rearm())), None);
+    farm.run_seconds(60);
+    farm.press_stop();
+    farm.run_seconds(1);
+    let answer = farm.lab.ask(FIELD, AskKind::Request, early);
+    farm.assert_refused(&answer, Code::StopLatched, "stop.newest");
+    assert!(farm.lab.snapshot(FIELD).stop.is_some());
+    assert_eq!(code(&farm.ask_as(&ann(), rearm())), None, "what she signs now counts");
+    farm.run_seconds(1);
+    assert_eq!(farm.lab.snapshot(FIELD).stop, None);
+}
+
+#[test]
 fn s6_a_stop_ends_what_runs_and_nothing_resumes() {
     let mut farm = Farm::brief();
     let (id, offer) = farm.approved_offer();

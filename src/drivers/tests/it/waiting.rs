@@ -1,0 +1,178 @@
+//! What was ordered and waits for the journal: it is not driven once something else was decided. Beat by beat, in virtual time.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingCommand, Setpoint};
+use clawmesh_core::intake::{DriverReport, InboxLimits, Inboxes, InputBody, doors};
+use clawmesh_core::replay::CommitWatch;
+use clawmesh_core::site::DriverPort as _;
+use clawmesh_drivers::{Driver, DriverFault, DriverPorts, Layer, MockDriver, Orders, ReadBack, StopLatch};
+
+use crate::allowed::{command, plan, pump, valve};
+use crate::wire::Forgetful;
+
+const LEASE_MS: u64 = 1_000;
+
+/// Hardware that obeys whoever speaks last, whatever its switch says, and remembers what it was switched on by.
+#[derive(Clone)]
+struct Careless(Arc<Mutex<(MockDriver, Vec<Capability>, bool)>>);
+
+impl Driver for Careless {
+    fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
+        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        own.1.push(command.actuator().clone());
+        own.0.drive(command)
+    }
+
+    fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.make_safe(command)
+    }
+
+    fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack> {
+        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let local_control = own.2;
+        own.0.read_back(actuator).map(|seen| ReadBack { local_control, ..seen })
+    }
+}
+
+struct Rig {
+    layer: Layer,
+    orders: Orders,
+    commits: CommitWatch,
+    hardware: Careless,
+    inboxes: Inboxes,
+    latch: StopLatch,
+    now_ms: u64,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let (inbox, inboxes) = doors(InboxLimits::default());
+        let (latch, commits) = (StopLatch::new(None, Forgetful), CommitWatch::default());
+        let hardware =
+            Careless(Arc::new(Mutex::new((MockDriver::with([pump(), valve()]), Vec::new(), false))));
+        let ports = DriverPorts {
+            driver: Box::new(hardware.clone()),
+            safe_states: SafeStates::in_order([(pump(), Setpoint::Off), (valve(), Setpoint::Off)]),
+            latch: latch.clone(),
+            inbox,
+            commits: commits.clone(),
+            lease_ms: LEASE_MS,
+        };
+        let (mut layer, orders) = Layer::over(ports);
+        layer.begin();
+        Self { layer, orders, commits, hardware, inboxes, latch, now_ms: 0 }
+    }
+
+    /// Lets time pass beside a tick that is alive.
+    fn pass(&mut self, ms: u64) {
+        for _ in 0..ms / 5 {
+            self.orders.renew();
+            self.pass_silently(5);
+        }
+    }
+
+    fn pass_silently(&mut self, ms: u64) {
+        for _ in 0..ms / 5 {
+            self.now_ms += 5;
+            self.layer.beat(self.now_ms);
+        }
+    }
+
+    fn carry(&self, command: AuthorizedCommand, cause: u64) {
+        self.orders.carry(command, cause, self.latch.stops()).expect("there is a place");
+    }
+
+    fn driven(&self) -> Vec<Capability> {
+        self.hardware.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    /// Why commands were not carried out.
+    fn refusals(&self) -> Vec<String> {
+        let told = self.inboxes.take_state(usize::MAX).into_iter().map(|(input, _)| input.body);
+        told.filter_map(|body| match body {
+            InputBody::Driver(DriverReport::NotCarried { why, .. }) => Some(why),
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// Nothing was driven, and the tick was told why.
+    #[track_caller]
+    fn assert_void(&self, words: &str) {
+        assert_eq!(self.driven(), []);
+        let refusals = self.refusals();
+        assert!(matches!(&refusals[..], [why] if why.contains(words)), "{refusals:?}");
+    }
+}
+
+#[test]
+fn what_waits_for_the_journal_is_void_once_its_actuator_was_to_be_made_safe() {
+    let mut rig = Rig::new();
+    rig.pass(20);
+    rig.carry(command(&pump(), 60.0), 7);
+    rig.pass(20);
+    rig.orders.make_safe(BTreeSet::from([pump()]), "it rains").expect("there is a place");
+    rig.pass(20);
+    rig.commits.commit(7);
+    rig.pass(500);
+    rig.assert_void("made safe before it was carried out");
+    // Also when both come at once, and what is ordered after it goes through.
+    rig.carry(command(&pump(), 60.0), 7);
+    rig.orders.make_safe(BTreeSet::from([pump()]), "it rains").expect("there is a place");
+    rig.pass(20);
+    rig.assert_void("made safe before it was carried out");
+    rig.carry(command(&pump(), 60.0), 7);
+    rig.pass(20);
+    assert_eq!(rig.driven(), [pump()]);
+}
+
+#[test]
+fn what_waits_is_void_once_the_time_of_a_part_of_its_plan_is_over() {
+    for (waits_ms, driven) in [(100, vec![valve(), pump()]), (400, vec![valve()])] {
+        let mut rig = Rig::new();
+        let [first, second] = &plan(&[(&valve(), 0.2), (&pump(), 60.0)])[..] else { unreachable!() };
+        rig.pass(20);
+        rig.commits.commit(1);
+        rig.carry(first.clone(), 1);
+        rig.carry(second.clone(), 2);
+        rig.pass(waits_ms);
+        rig.commits.commit(2);
+        rig.pass(20);
+        assert_eq!(rig.driven(), driven, "after {waits_ms} ms");
+    }
+}
+
+#[test]
+fn nothing_is_driven_once_the_journal_has_failed_also_if_its_cause_was_written() {
+    let mut rig = Rig::new();
+    rig.pass(20);
+    rig.commits.commit(7);
+    rig.commits.fail("the disk is full");
+    rig.carry(command(&pump(), 60.0), 7);
+    rig.pass(20);
+    rig.assert_void("the journal has failed since");
+}
+
+#[test]
+fn nothing_is_driven_for_a_tick_that_has_fallen_silent() {
+    let mut rig = Rig::new();
+    rig.pass(20);
+    rig.carry(command(&pump(), 60.0), 7);
+    rig.pass_silently(LEASE_MS + 10);
+    rig.commits.commit(7);
+    rig.pass_silently(20);
+    rig.assert_void("fallen silent");
+}
+
+#[test]
+fn what_a_hand_holds_is_not_driven_whatever_its_driver_would_do() {
+    let mut rig = Rig::new();
+    rig.pass(20);
+    rig.hardware.0.lock().unwrap_or_else(PoisonError::into_inner).2 = true;
+    rig.commits.commit(7);
+    rig.carry(command(&pump(), 60.0), 7);
+    rig.pass(20);
+    rig.assert_void("local control");
+}
