@@ -46,7 +46,7 @@ pub enum RequestBody {
     /// Take this proposal.
     #[n(0)]
     Propose(#[n(0)] Proposal),
-    /// Forget a proposal that was not dispatched.
+    /// Call a proposal off; of a person also one that runs, which ends it.
     #[n(1)]
     Withdraw {
         /// Which.

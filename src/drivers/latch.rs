@@ -1,7 +1,7 @@
 //! The stop latch: set by anybody at any time, read before every write, ended by a person only.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use clawmesh_core::safety::{Latched, StopPort};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -111,6 +111,17 @@ impl StopLatch {
         // The number first: a stop that comes in between makes it old.
         let stops = self.stops();
         (!self.is_set()).then_some(stops)
+    }
+
+    /// How often it was set, and why it is latched; nothing while it is open or somebody is at it. It never waits.
+    #[must_use]
+    pub fn look(&self) -> Option<(u64, String)> {
+        let held = match self.0.reason.try_lock() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some((self.stops(), held.clone()?))
     }
 
     /// Why it is latched, if it is.

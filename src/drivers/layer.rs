@@ -10,6 +10,7 @@ use crossbeam_channel::Select;
 
 use crate::driver::{Driver, DriverFault};
 use crate::duties::Duties;
+use crate::guarded::Guarded;
 use crate::latch::StopLatch;
 use crate::orders::{Order, OrderBook, Orders, orders};
 
@@ -69,8 +70,9 @@ pub struct Layer {
 impl Layer {
     /// A layer that has done nothing yet, and the way on which the tick orders.
     #[must_use]
-    pub fn over(ports: DriverPorts) -> (Self, Orders) {
+    pub fn over(mut ports: DriverPorts) -> (Self, Orders) {
         let (sender, book) = orders(ports.latch.clone());
+        ports.driver = Box::new(Guarded::new(ports.driver, ports.latch.clone()));
         let layer = Self {
             ports,
             book,

@@ -7,6 +7,7 @@
 mod clock;
 mod driver;
 mod duties;
+mod guarded;
 mod latch;
 mod layer;
 mod mock;

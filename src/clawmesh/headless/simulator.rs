@@ -1,5 +1,6 @@
 //! The pool that simulates: one thread beside the tick, with a bounded queue.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use clawmesh_core::intake::{InboxHandle, InputBody, SourceId};
@@ -40,8 +41,11 @@ fn work(model: &Model, orders: &Receiver<SimulationOrder>, inbox: &InboxHandle, 
     }
 }
 
+/// A fault of the twin costs one proposal its card, and no other proposal its simulation.
 fn simulate(model: &Model, SimulationOrder { proposal, round, trial }: SimulationOrder) -> InputBody {
-    let outcome = model.fork(trial).map(|fork| fork.card().to_bytes());
+    let run = || model.fork(trial).map(|fork| fork.card().to_bytes());
+    let outcome = catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|_| Err("the twin failed; see the log of this node".to_owned()));
     InputBody::Simulated { proposal, round, outcome }
 }
 

@@ -37,7 +37,7 @@ impl Ticker {
     ) -> std::io::Result<Self> {
         let stop = Arc::<AtomicBool>::default();
         let period = Duration::from_secs(1) / hz.max(1);
-        Self::spawn(Beat { core, period, inbox, latch, sampled: None, stop }, on_death)
+        Self::spawn(Beat { core, period, inbox, latch, told_stops: 0, sampled: None, stop }, on_death)
     }
 
     fn spawn(beat: Beat, on_death: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
@@ -77,6 +77,8 @@ struct Beat {
     period: Duration,
     inbox: InboxHandle,
     latch: StopLatch,
+    /// The newest stop that the tick was told of, by its number.
+    told_stops: u64,
     /// Wall time and tick of the last clock sample.
     sampled: Option<(u64, u64)>,
     stop: Arc<AtomicBool>,
@@ -109,6 +111,7 @@ impl Beat {
     /// One tick. A fault of a system latches the stop, and the next tick runs; after a panic nothing may run.
     fn step(&mut self) -> Result<(), String> {
         self.sample_clock();
+        self.tell_stop();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.core.tick())) {
             let sentence = faults::sentence_of_panic(&*panic);
             self.latch_stop(&sentence);
@@ -142,9 +145,17 @@ impl Beat {
         if let Err(fault) = self.latch.set(reason) {
             tracing::error!("the stop could not be written down: {fault}");
         }
-        let body = InputBody::StopLatched { reason: reason.to_owned(), stops: self.latch.stops() };
-        if let Err(refusal) = self.inbox.offer_own(SourceId::Runner, body, None) {
-            tracing::error!("the tick was not told of the stop: {refusal}");
+    }
+
+    /// Whoever set the latch, the tick hears of it, now or as soon as its inbox has a place.
+    fn tell_stop(&mut self) {
+        let Some((stops, reason)) = self.latch.look().filter(|(stops, _)| *stops != self.told_stops) else {
+            return;
+        };
+        let body = InputBody::StopLatched { reason, stops };
+        match self.inbox.offer_own(SourceId::Runner, body, None) {
+            Ok(()) => self.told_stops = stops,
+            Err(refusal) => tracing::error!("the tick cannot be told of the stop yet: {refusal}"),
         }
     }
 
@@ -224,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let latch = stop_file::open(&state_of(&folder));
         let period = Duration::from_millis(5);
-        (folder, Beat { core, period, inbox, latch, sampled: None, stop: Arc::default() })
+        (folder, Beat { core, period, inbox, latch, told_stops: 0, sampled: None, stop: Arc::default() })
     }
 
     fn state_of(folder: &TempDir) -> StateDir {
@@ -249,6 +260,20 @@ mod tests {
         beat.step().unwrap();
         assert_eq!(beat.core.world().resource::<StopState>().reason.as_deref(), Some(reason.as_str()));
         assert_eq!(beat.core.tick_number(), 3);
+    }
+
+    #[test]
+    fn a_stop_of_which_nobody_told_reaches_the_tick_and_so_does_the_next() {
+        let (_folder, mut beat) = beat_with((|| ()).in_set(TickSystems::Plan));
+        let heard = |beat: &Beat| beat.core.world().resource::<StopState>().clone();
+        beat.step().unwrap();
+        assert_eq!(heard(&beat).reason, None);
+        for stops in [1, 2] {
+            beat.latch.set("a driver panicked").unwrap();
+            beat.step().unwrap();
+            assert_eq!(heard(&beat).reason.as_deref(), Some("a driver panicked"));
+            assert_eq!(heard(&beat).stops, stops);
+        }
     }
 
     #[test]

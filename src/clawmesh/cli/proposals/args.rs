@@ -39,7 +39,7 @@ pub enum ProposalCommand {
                             --why \"the food forest is dry\""
     )]
     Propose(ProposeArgs),
-    /// Take a proposal back before it is carried out
+    /// Take a proposal back; if it runs already, end it and make everything safe
     #[command(after_help = "Example:\n  clawmesh withdraw 2b8a75c7 --why \"it rains\"")]
     Withdraw(RejectArgs),
     /// Stop everything, now: every actuator of every node goes to its safe state and stays there

@@ -153,6 +153,13 @@ pub fn order_simulations(
 ) {
     let mut rows: Vec<_> = cases.iter_mut().filter(|(_, _, life, _)| !life.state.is_final()).collect();
     rows.sort_by_key(|(_, proposed, ..)| proposed.slot);
+    // What found no place at the pool is not ordered for ever.
+    mover.due.simulations.retain(|order| {
+        let is_waited_for = |proposed: &Proposed, life: &Life| {
+            proposed.id == order.proposal && life.state == State::Simulating { round: order.round }
+        };
+        rows.iter().any(|(_, proposed, life, _)| is_waited_for(proposed, life))
+    });
     for (entity, proposed, life, forked) in &mut rows {
         let of = (proposed.id, &proposed.proposal);
         if matches!(life.state, State::Stale { .. }) {

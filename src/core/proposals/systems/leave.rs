@@ -53,6 +53,11 @@ pub fn hand_over(
         Some(drivers) => {
             // What could not be handed over to be made safe is handed over again; the driver layer has its own deadlines too.
             safe.retain(|(actuators, why)| drivers.0.make_safe(actuators.clone(), why).is_err());
+            // However long that lasts: once for each actuator, with the first reason.
+            if let [(first, _), others @ ..] = &mut safe[..] {
+                others.iter_mut().for_each(|(actuators, _)| first.append(actuators));
+                safe.truncate(1);
+            }
             for command in commands.drain(..) {
                 // Without a place it is not carried out, no acknowledgement comes, and the run fails by that.
                 let _ = drivers.0.carry(command, cursor.last(), stop.stops);

@@ -1,7 +1,8 @@
-//! What was ordered and waits for the journal: it is not driven once something else was decided. Beat by beat, in virtual time.
+//! What was ordered and waits for the journal is not driven once something else was decided, and a driver that panics takes
+//! nobody along. Beat by beat, in virtual time.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingCommand, Setpoint};
 use clawmesh_core::intake::{DriverReport, InboxLimits, Inboxes, InputBody, doors};
@@ -16,23 +17,38 @@ const LEASE_MS: u64 = 1_000;
 
 /// Hardware that obeys whoever speaks last, whatever its switch says, and remembers what it was switched on by.
 #[derive(Clone)]
-struct Careless(Arc<Mutex<(MockDriver, Vec<Capability>, bool)>>);
+struct Careless(Arc<Mutex<State>>);
+
+struct State {
+    hardware: MockDriver,
+    driven: Vec<Capability>,
+    is_held: bool,
+    /// To read back this one ends in a panic.
+    breaks_at: Option<Capability>,
+}
 
 impl Driver for Careless {
     fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
-        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        own.1.push(command.actuator().clone());
-        own.0.drive(command)
+        let mut own = self.lock();
+        own.driven.push(command.actuator().clone());
+        own.hardware.drive(command)
     }
 
     fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.make_safe(command)
+        self.lock().hardware.make_safe(command)
     }
 
     fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack> {
-        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let local_control = own.2;
-        own.0.read_back(actuator).map(|seen| ReadBack { local_control, ..seen })
+        let mut own = self.lock();
+        assert!(own.breaks_at.as_ref() != Some(actuator), "a fault in the driver of {actuator}");
+        let local_control = own.is_held;
+        own.hardware.read_back(actuator).map(|seen| ReadBack { local_control, ..seen })
+    }
+}
+
+impl Careless {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -50,8 +66,12 @@ impl Rig {
     fn new() -> Self {
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (latch, commits) = (StopLatch::new(None, Forgetful), CommitWatch::default());
-        let hardware =
-            Careless(Arc::new(Mutex::new((MockDriver::with([pump(), valve()]), Vec::new(), false))));
+        let hardware = Careless(Arc::new(Mutex::new(State {
+            hardware: MockDriver::with([pump(), valve()]),
+            driven: Vec::new(),
+            is_held: false,
+            breaks_at: None,
+        })));
         let ports = DriverPorts {
             driver: Box::new(hardware.clone()),
             safe_states: SafeStates::in_order([(pump(), Setpoint::Off), (valve(), Setpoint::Off)]),
@@ -85,7 +105,7 @@ impl Rig {
     }
 
     fn driven(&self) -> Vec<Capability> {
-        self.hardware.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+        self.hardware.lock().driven.clone()
     }
 
     /// Why commands were not carried out.
@@ -170,9 +190,29 @@ fn nothing_is_driven_for_a_tick_that_has_fallen_silent() {
 fn what_a_hand_holds_is_not_driven_whatever_its_driver_would_do() {
     let mut rig = Rig::new();
     rig.pass(20);
-    rig.hardware.0.lock().unwrap_or_else(PoisonError::into_inner).2 = true;
+    rig.hardware.lock().is_held = true;
     rig.commits.commit(7);
     rig.carry(command(&pump(), 60.0), 7);
     rig.pass(20);
     rig.assert_void("local control");
+}
+
+#[test]
+fn a_driver_that_panics_stops_everything_and_the_others_are_made_safe() {
+    let mut rig = Rig::new();
+    rig.pass(20);
+    rig.commits.commit(7);
+    rig.carry(command(&valve(), 60.0), 7);
+    rig.pass(20);
+    assert_eq!(rig.driven(), [valve()]);
+    rig.hardware.lock().breaks_at = Some(pump());
+    rig.pass(500);
+    assert!(rig.latch.why().is_some_and(|why| why.contains("the driver of actuator:pump:main panicked")));
+    rig.hardware.lock().breaks_at = None;
+    let position = rig.hardware.read_back(&valve()).and_then(|seen| seen.position);
+    assert_eq!(
+        position,
+        Some(Setpoint::Off),
+        "the pump comes first, and its fault keeps nobody else from it"
+    );
 }
