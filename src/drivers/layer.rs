@@ -106,7 +106,7 @@ impl Layer {
         // By their number, so that a stop is seen even if somebody re-armed before we looked.
         let stops = self.ports.latch.stops();
         if stops != self.stops_seen {
-            self.stop();
+            self.stop(stops);
         }
         self.stops_seen = stops;
         let is_mute = self.ports.commits.failure().is_some();
@@ -219,11 +219,11 @@ impl Layer {
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self, stops: u64) {
         while let Some(Waiting { command, .. }) = self.waiting.pop_front() {
             self.give_up(&command, "it was ordered before the last stop ended");
         }
-        self.make_all_safe(&SafeBecause::Stopped);
+        self.make_all_safe(&SafeBecause::Stopped { stops });
     }
 
     fn make_all_safe(&mut self, because: &SafeBecause) {

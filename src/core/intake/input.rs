@@ -119,9 +119,13 @@ pub enum SafeBecause {
     /// The tick did not renew its lease in time.
     #[n(2)]
     LeaseLost,
-    /// The stop is latched.
+    /// The stop was latched, for the `stops`th time in this process.
     #[n(3)]
-    Stopped,
+    Stopped {
+        /// Which stop.
+        #[n(0)]
+        stops: u64,
+    },
     /// The journal cannot commit.
     #[n(4)]
     JournalFailed,
@@ -139,7 +143,7 @@ impl fmt::Display for SafeBecause {
             Self::Started => "the node has started",
             Self::TimeIsOver => "its time is over",
             Self::LeaseLost => "the tick did not renew its lease in time",
-            Self::Stopped => "the stop is latched",
+            Self::Stopped { .. } => "the stop is latched",
             Self::JournalFailed => "the journal cannot commit",
             Self::Ordered(why) => why,
             Self::NodeEnds => "the node ends",

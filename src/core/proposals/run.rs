@@ -18,6 +18,8 @@ pub const TAKEN_WITHIN_MS: u64 = 10_000;
 const ENDED_WITHIN_MS: f64 = 10_000.0;
 /// How much of the time in which everything was set a sensor must have shown it, in tenths.
 const SHOWN_TENTHS_MIN: u64 = 7;
+/// What a sensor has not shown for less than this in all counts for nothing: it speaks from time to time.
+const UNSHOWN_MS_MAX: u64 = 3_000;
 /// How long a part may be on its way when the policy does not say.
 const ARRIVED_WITHIN_S: u32 = 60;
 
@@ -317,6 +319,12 @@ impl Watch<'_> {
         })
     }
 
+    /// True when sensors did not show it for so much of its time that it cannot be called done.
+    fn was_unshown(&self, run: &Run) -> bool {
+        let unshown_ms = (self.ms_of_ticks)(run.set_ticks.saturating_sub(run.shown_ticks));
+        unshown_ms > UNSHOWN_MS_MAX && run.shown_ticks * 10 < run.set_ticks * SHOWN_TENTHS_MIN
+    }
+
     /// When it has ended, what sensors have shown decides.
     fn verdict(&self, run: &Run) -> Finding {
         let mut wanted: Vec<usize> = self.adding().collect();
@@ -326,7 +334,7 @@ impl Watch<'_> {
         let unshown = wanted.into_iter().find(|at| !run.confirmed.contains(at));
         match unshown {
             // One good moment does not stand for all of it.
-            None if run.shown_ticks * 10 < run.set_ticks * SHOWN_TENTHS_MIN => {
+            None if self.was_unshown(run) => {
                 let seconds = |ticks| (self.ms_of_ticks)(ticks) as f64 / 1_000.0;
                 let (shown_s, set_s) = (seconds(run.shown_ticks), seconds(run.set_ticks));
                 Finding {

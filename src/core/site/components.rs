@@ -31,6 +31,9 @@ pub struct Stands {
     /// Why it could not be made safe when that was last tried, if it could not.
     #[n(2)]
     pub unsafe_because: Option<String>,
+    /// The newest stop after which it was looked at, by its number in this process.
+    #[n(3)]
+    pub stops_answered: u64,
 }
 
 /// The site of this run; constant, from the settings.

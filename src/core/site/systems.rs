@@ -8,7 +8,7 @@ use super::components::{Actuator, DriversPort, Site, SiteModes, Stands};
 use super::files::SiteFiles;
 use super::modes::{Signs, modes};
 use crate::clock::Tick;
-use crate::intake::{DriverReport, InputBody, TickBatch};
+use crate::intake::{DriverReport, InputBody, SafeBecause, TickBatch};
 use crate::mesh::{Liveness, NodeIndex};
 use crate::replay::DomainId;
 use crate::settings::Settings;
@@ -61,7 +61,12 @@ pub(super) fn follow_drivers(
                 stands.seen = *seen;
                 stands.since_tick = tick.0;
             }
-            DriverReport::MadeSafe { fault, .. } => stands.unsafe_because.clone_from(fault),
+            DriverReport::MadeSafe { fault, because, .. } => {
+                stands.unsafe_because.clone_from(fault);
+                if let SafeBecause::Stopped { stops } = because {
+                    stands.stops_answered = stands.stops_answered.max(*stops);
+                }
+            }
             DriverReport::Carried { .. } | DriverReport::NotCarried { .. } => {}
         }
     }

@@ -81,7 +81,10 @@ fn ended(
             mover.feed(of, life, &Event::LeaseLost, because.to_string(), None);
         }
         // The stop is an input of its own; the others are ours, or of a run that is over.
-        SafeBecause::Stopped | SafeBecause::Ordered(_) | SafeBecause::Started | SafeBecause::NodeEnds => {}
+        SafeBecause::Stopped { .. }
+        | SafeBecause::Ordered(_)
+        | SafeBecause::Started
+        | SafeBecause::NodeEnds => {}
     }
 }
 

@@ -203,11 +203,12 @@ impl Shown<'_, '_> {
         rows
     }
 
-    /// True while an actuator is in the safe state that the site declares.
+    /// True while an actuator is in the safe state that the site declares; during a stop only if its driver was asked since.
     fn is_safe(&self, actuator: &Actuator, stands: &Stands) -> bool {
         let site = self.site.0.as_ref();
         let declared = site.and_then(|site| site.safe_state_of(&actuator.0));
-        declared.is_some() && stands.seen.position == declared
+        let is_answered = self.stop.reason.is_none() || stands.stops_answered >= self.stop.stops;
+        declared.is_some() && stands.seen.position == declared && is_answered
     }
 
     fn name_of(&self, node: &NodeId) -> Option<String> {

@@ -287,6 +287,26 @@ fn s9_one_good_moment_does_not_confirm_all_of_a_run() {
 }
 
 #[test]
+fn s9_a_sensor_may_take_a_moment_to_show_it_and_no_longer() {
+    for (for_s, late_s, state) in [(3.0, 1, "completed"), (12.0, 7, "failed")] {
+        let mut farm = Farm::brief_with(|policy| {
+            for rules in &mut policy.actuators {
+                rules.bands.clear();
+                if let Some(by) = &mut rules.verified_by {
+                    by.within_s = 60;
+                }
+            }
+        });
+        (farm.for_s, farm.weather.flow_lpm) = (for_s, Some(0.0));
+        let id = farm.approved();
+        farm.run_seconds(1 + late_s);
+        farm.weather.flow_lpm = Some(8.7);
+        farm.run_seconds(20);
+        assert_eq!(farm.state(id), state, "water after {late_s} s: {:#?}", farm.report(id).story);
+    }
+}
+
+#[test]
 fn s9_a_driver_that_never_says_it_ended_is_given_up_also_when_the_sensor_stands_still() {
     let (mut farm, id) = flowing();
     farm.hardware.mute();

@@ -2,7 +2,7 @@
 
 use clawmesh_authority::request;
 use clawmesh_authority::{AskKind, Code, Decision, Offer, ProposalId, RequestBody, Setpoint};
-use clawmesh_core::intake::{InputBody, SourceId};
+use clawmesh_core::intake::{DriverReport, InputBody, SafeBecause, SourceId};
 use clawmesh_lab::Lab;
 
 use super::rig::{CENTER, FIELD, Farm, ann, bo, code, eve, flo, pump, stranger, valve};
@@ -86,6 +86,26 @@ fn s6_a_re_arm_that_was_signed_before_the_newest_stop_ends_nothing() {
     assert_eq!(code(&farm.ask_as(&ann(), rearm())), None, "what she signs now counts");
     farm.run_seconds(1);
     assert_eq!(farm.lab.snapshot(FIELD).stop, None);
+}
+
+#[test]
+fn s15_during_a_stop_only_what_was_looked_at_since_counts_as_safe() {
+    let mut farm = Farm::brief();
+    let safe = |farm: &Farm| farm.lab.snapshot(FIELD).actuators.iter().filter(|row| row.is_safe).count();
+    assert_eq!(safe(&farm), 5, "everything is off");
+    farm.press_stop();
+    farm.run_seconds(1);
+    assert_eq!(safe(&farm), 0, "a driver that hangs has not said a word since");
+    for (stops, expected) in [(0, 0), (1, 1)] {
+        let because = SafeBecause::Stopped { stops };
+        let report = DriverReport::MadeSafe { actuator: pump(), because, proposal: None, fault: None };
+        farm.lab.offer(FIELD, SourceId::Drivers, InputBody::Driver(report));
+        farm.run_seconds(1);
+        assert_eq!(safe(&farm), expected, "after an answer to stop {stops}");
+    }
+    farm.ask_as(&ann(), rearm());
+    farm.run_seconds(1);
+    assert_eq!(safe(&farm), 5, "no stop, no question");
 }
 
 #[test]
