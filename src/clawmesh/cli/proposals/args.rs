@@ -48,6 +48,8 @@ pub enum ProposalCommand {
     #[command(after_help = "Example:\n  clawmesh stop\n  clawmesh stop --why \"smoke in the pump house\"")]
     Stop(StopArgs),
     /// End the stop, with your own key, once it is safe again; nothing that ran before goes on by itself
+    ///
+    /// It ends only stops that were there when you sign: one that comes later, or on the way, stays.
     #[command(after_help = "Example:\n  clawmesh rearm --why \"the pipe is mended\"\n  \
                             clawmesh rearm --why \"the pipe is mended\" --node field-node")]
     Rearm(RearmArgs),
