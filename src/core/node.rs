@@ -17,7 +17,7 @@ use crate::replay::{
 };
 use crate::safety::SafetyPlugin;
 use crate::settings::Settings;
-use crate::site::{DriverPort, DriversPort, Site, SiteFiles, SitePlugin};
+use crate::site::{Actuator, DriverPort, DriversPort, Site, SiteFiles, SitePlugin, Stands};
 use crate::world::WorldPlugin;
 
 /// What a system's error becomes: a panic in tests and replay, a latched stop in a live node.
@@ -108,7 +108,9 @@ impl Core {
         ));
         spawn_own_node(app.world_mut(), &settings);
         // A text that this software did not write gives no site, and without a site nothing may be moved.
-        app.insert_resource(Site(SiteFiles::of(&settings).ok().flatten()));
+        let site = SiteFiles::of(&settings).ok().flatten();
+        spawn_actuators(app.world_mut(), site.as_ref(), settings.tick_before);
+        app.insert_resource(Site(site));
         app.insert_resource(settings);
         app.finish();
         app.cleanup();
@@ -165,6 +167,19 @@ impl Core {
     /// The world, for tests that alter it.
     pub fn world_mut(&mut self) -> &mut World {
         self.app.world_mut()
+    }
+}
+
+/// What this node has to move is known before its drivers have spoken: one that never does is still something that nobody
+/// has seen safe.
+fn spawn_actuators(world: &mut World, site: Option<&SiteFiles>, since_tick: u64) {
+    let actuators = site.map(|site| site.home.actuators.iter()).into_iter().flatten();
+    for actuator in actuators {
+        world.spawn((
+            Actuator(actuator.clone()),
+            Stands { since_tick, ..Stands::default() },
+            DomainId::of("actuator", &[actuator.as_str().as_bytes()]),
+        ));
     }
 }
 

@@ -90,3 +90,27 @@ impl Settings {
         ms.saturating_mul(u64::from(self.hz.max(1))).div_ceil(1_000)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A node that ticks 50 times a second.
+    pub(crate) fn settings() -> Settings {
+        Settings {
+            node: NodeId([7; 32]),
+            name: "center".to_owned(),
+            role: "command-center".to_owned(),
+            mesh_name: "test".to_owned(),
+            version: "0".to_owned(),
+            epoch: 1,
+            hz: 50,
+            digest_every_ticks: 1,
+            tick_before: 0,
+            trusted: BTreeSet::new(),
+            site: None,
+            roster: Roster::default(),
+            entropy: [7; 32],
+        }
+    }
+}

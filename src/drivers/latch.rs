@@ -149,7 +149,7 @@ impl StopPort for StopLatch {
                 Some(format!("the stop could not be written down and ends with the process: {fault}")),
             ),
         };
-        Latched { reason: kept.unwrap_or_else(|| why.to_owned()), stops: self.stops(), unkept }
+        Latched { reason: kept.unwrap_or_else(|| why.to_owned()), unkept }
     }
 
     fn is_latched(&self) -> bool {
@@ -229,7 +229,7 @@ pub(crate) mod tests {
         let latch = StopLatch::new(None, Slate::default());
         latch.set("smoke").unwrap();
         let latched = StopPort::latch(&latch, "again");
-        assert_eq!(latched, Latched { reason: "smoke".to_owned(), stops: 2, unkept: None });
+        assert_eq!(latched, Latched { reason: "smoke".to_owned(), unkept: None });
         let broken = StopLatch::new(None, Slate { is_broken: true, ..Slate::default() });
         let latched = StopPort::latch(&broken, "smoke");
         assert!(broken.is_latched() && latched.unkept.is_some_and(|why| why.contains("the disk is full")));

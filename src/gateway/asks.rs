@@ -45,7 +45,7 @@ async fn ask(
     let answer = if owner == shared.node.id {
         if let Some(why) = stop {
             // Whoever holds the token may stop; that the tick judges the request does not keep it waiting.
-            stop::stop_here(shared, &why);
+            stop::latch(shared, &why);
         }
         ask_here(shared, kind, bytes.into()).await?
     } else {

@@ -12,6 +12,7 @@ use clawmesh_authority::hlc::AHEAD_MS_MAX;
 use clawmesh_authority::{Code, Observation, Refusal, Tier, Unit, Value};
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_core::replay::Ticket;
+use clawmesh_core::world::BELIEFS_MAX;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Field;
 use tokio::sync::oneshot;
@@ -52,8 +53,24 @@ pub(crate) async fn note(
 ) -> Result<(StatusCode, Json<Noted>), Fault> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let observation = parse(&body, (shared.ports.unix_ms)())?;
+    has_room(&shared, &observation.key)?;
     commit(&shared, InputBody::Recorded { observation, hlc: None }, UNCONFIRMED).await?;
     Ok((StatusCode::CREATED, Json(Noted { committed: true })))
+}
+
+/// A new key needs room in the world. The tick has the last word, and what it refuses is in the refusals; but whoever notes
+/// something hears it here.
+fn has_room(shared: &Shared, key: &str) -> Result<(), Refusal> {
+    let newest = shared.ports.snapshots.newest();
+    let beliefs = newest.as_ref().map_or(&[][..], |newest| &newest.snapshot.beliefs);
+    let is_known = || beliefs.binary_search_by(|belief| belief.key.as_str().cmp(key)).is_ok();
+    if beliefs.len() < BELIEFS_MAX || is_known() {
+        return Ok(());
+    }
+    let sentence = format!(
+        "no room for {key:?}: this node keeps {BELIEFS_MAX} beliefs; note it under a key that is there"
+    );
+    Err(Refusal::new(Code::LimitExceeded, SourceId::Gateway, sentence))
 }
 
 pub(crate) fn unreadable(rejection: &BytesRejection) -> Fault {

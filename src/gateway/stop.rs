@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use clawmesh_authority::NodeId;
 use clawmesh_authority::proposal::REASON_BYTES_MAX;
-use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_core::safety::{Latched, StopReport};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
@@ -72,17 +71,8 @@ pub(crate) async fn stop(
     Json(StopAnswer { reason: latched.reason, nodes })
 }
 
-/// Stops this node alone: a signed stop for us that came in as a request.
-pub(crate) fn stop_here(shared: &Arc<Shared>, why: &str) {
-    let latched = latch(shared, why);
-    if !tell_tick(shared, &latched) {
-        let shared = Arc::clone(shared);
-        tokio::spawn(async move { settle(&shared, &latched).await });
-    }
-}
-
-/// Latches the stop of this node, outside the tick.
-fn latch(shared: &Shared, why: &str) -> Latched {
+/// Latches the stop of this node, outside the tick, which hears of it from the latch.
+pub(crate) fn latch(shared: &Shared, why: &str) -> Latched {
     let latched = shared.ports.stop.latch(why);
     tracing::warn!("stopped at the gateway: {why}");
     latched
@@ -99,12 +89,10 @@ async fn tell_everybody(shared: Arc<Shared>, why: String, latched: Latched) -> V
     nodes
 }
 
-/// Tells the tick and looks until every actuator is shown to be safe, or the patience is over.
+/// Looks until every actuator is shown to be safe, or the patience is over.
 async fn settle(shared: &Shared, latched: &Latched) -> StopReport {
     let at = Instant::now();
-    let mut is_told = false;
     loop {
-        is_told = is_told || tell_tick(shared, latched);
         let since_ms = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let report = StopReport::of(shared.ports.snapshots.standing(), since_ms);
         if report.is_complete() || at.elapsed() >= SAFE_WITHIN {
@@ -112,12 +100,6 @@ async fn settle(shared: &Shared, latched: &Latched) -> StopReport {
         }
         sleep(LOOK_EVERY).await;
     }
-}
-
-/// False when its inbox is full: then it is tried again, while drivers are stopped already.
-fn tell_tick(shared: &Shared, latched: &Latched) -> bool {
-    let body = InputBody::StopLatched { reason: latched.reason.clone(), stops: latched.stops };
-    shared.ports.inbox.offer_own(SourceId::Gateway, body, None).is_ok()
 }
 
 fn own(shared: &Shared, report: StopReport) -> StoppedNode {

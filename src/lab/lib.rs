@@ -230,6 +230,11 @@ impl Lab {
         self.now_ms
     }
 
+    /// Lets time pass in which nobody ticks and no hardware does anything: machines that are overloaded, or asleep.
+    pub fn stall_seconds(&mut self, seconds: u64) {
+        self.now_ms += seconds * 1_000;
+    }
+
     /// Runs `ticks` ticks of every node.
     pub fn run_ticks(&mut self, ticks: u64) {
         for _ in 0..ticks {
@@ -300,12 +305,12 @@ impl Lab {
         }
         for place in 0..self.nodes.len() {
             let node = &mut self.nodes[place];
-            let wall_ms = self.now_ms.saturating_add_signed(node.clock_offset_ms);
+            let unix_ms = self.now_ms.saturating_add_signed(node.clock_offset_ms);
             if let Some(live) = &mut node.live {
                 if let Some(hardware) = &node.hardware {
                     hardware.step(self.now_ms, &live.inbox);
                 }
-                live.tick(wall_ms);
+                live.tick(unix_ms, self.now_ms);
             }
         }
         for place in 0..self.nodes.len() {

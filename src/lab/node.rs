@@ -239,9 +239,9 @@ fn recovered(records: &[Record]) -> Vec<InputBody> {
 }
 
 impl Live {
-    /// Samples the virtual clock and runs one tick.
-    pub(crate) fn tick(&mut self, wall_ms: u64) {
-        let body = InputBody::ClockSampled { unix_ms: wall_ms };
+    /// Samples the virtual clocks and runs one tick.
+    pub(crate) fn tick(&mut self, unix_ms: u64, up_ms: u64) {
+        let body = InputBody::ClockSampled { unix_ms, up_ms };
         let sequence = self.inbox.next_sequence();
         let key = StreamKey { source: SourceId::Clock, what: String::new() };
         self.inbox.offer_stream(key, Input { source: SourceId::Clock, sequence, body });

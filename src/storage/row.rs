@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn the_text_of_a_source_follows_the_source() {
         let from = |source| {
-            let input = Input { source, sequence: 0, body: InputBody::ClockSampled { unix_ms: 0 } };
+            let input = Input { source, sequence: 0, body: InputBody::ClockSampled { unix_ms: 0, up_ms: 0 } };
             Record::Input(StampedInput { journal_sequence: 1, tick: 1, input })
         };
         let (mut text, node) = (SourceText::default(), NodeId([3; 32]));

@@ -162,7 +162,7 @@ impl AsksIn {
         Ok(Caller { name: node, shown: person.to_string() })
     }
 
-    /// The latch first. Then the tick is told, and who asked hears which of our actuators are shown to be safe.
+    /// The latch first, of which the tick hears by itself. Then who asked hears which of our actuators are shown to be safe.
     fn stop(self: &Arc<Self>, query: Query, caller: &Caller, why: &str, bytes: Vec<u8>, to: ContentHash) {
         let at_ns = self.edge.now_ns();
         let was_latched = self.edge.latch.is_latched();
@@ -184,10 +184,6 @@ impl AsksIn {
     fn latch(&self, caller: &Caller, why: &str, bytes: Vec<u8>) -> Latched {
         let latched = self.edge.latch.latch(why);
         tracing::warn!("stopped by {}: {why}", caller.shown);
-        let body = InputBody::StopLatched { reason: latched.reason.clone(), stops: latched.stops };
-        if !self.edge.own_inputs.offer(body) {
-            tracing::error!("the tick has no place to be told of the stop");
-        }
         // Who it was, with the signature. A full inbox loses that, and not the stop.
         let asked = InputBody::Asked { kind: AskKind::Request, bytes };
         if let Err(refusal) = self.edge.inbox.offer_own(SourceId::Bridge, asked, None) {

@@ -146,7 +146,7 @@ struct NoStop;
 
 impl StopPort for NoStop {
     fn latch(&self, why: &str) -> Latched {
-        Latched { reason: why.to_owned(), stops: 1, unkept: None }
+        Latched { reason: why.to_owned(), unkept: None }
     }
 
     fn is_latched(&self) -> bool {
@@ -183,7 +183,7 @@ impl Ingest {
             fault_handler: |fault, context| panic!("{context}: {fault}"),
         };
         let mut core = Core::live(settings(own.id(), key.id()), ports);
-        let clock = InputBody::ClockSampled { unix_ms: NOW_MS };
+        let clock = InputBody::ClockSampled { unix_ms: NOW_MS, up_ms: 0 };
         inbox.offer_own(SourceId::Clock, clock, None).expect("the door is empty");
         let config = BridgeConfig {
             mesh,

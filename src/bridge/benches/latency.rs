@@ -113,7 +113,7 @@ struct NoStop;
 
 impl StopPort for NoStop {
     fn latch(&self, why: &str) -> Latched {
-        Latched { reason: why.to_owned(), stops: 1, unkept: None }
+        Latched { reason: why.to_owned(), unkept: None }
     }
 
     fn is_latched(&self) -> bool {
@@ -215,7 +215,11 @@ fn tick(mut core: Core, inbox: &InboxHandle, sensor: &Sensor, updated: &SyncSend
     let (mut due, mut seen) = (Instant::now(), 0);
     loop {
         let unix_ms = unix_us() / 1_000;
-        let input = Input { source: SourceId::Clock, sequence: 0, body: InputBody::ClockSampled { unix_ms } };
+        let input = Input {
+            source: SourceId::Clock,
+            sequence: 0,
+            body: InputBody::ClockSampled { unix_ms, up_ms: unix_ms },
+        };
         inbox.offer_stream(StreamKey { source: SourceId::Clock, what: String::new() }, input);
         core.tick();
         let now = unix_us();

@@ -112,7 +112,7 @@ impl StopPort for Latch {
         let mut held = self.0.lock().unwrap();
         held.1 += 1;
         let reason = held.0.get_or_insert_with(|| why.to_owned()).clone();
-        Latched { reason, stops: held.1, unkept: None }
+        Latched { reason, unkept: None }
     }
 
     fn is_latched(&self) -> bool {

@@ -12,7 +12,7 @@ use clawmesh_core::intake::{InboxHandle, Input, InputBody, SourceId, StreamKey};
 use clawmesh_drivers::StopLatch;
 
 use super::faults;
-use crate::moments::{now, unix_ms};
+use crate::moments::{now, unix_ms, up_ms};
 
 /// The wall clock is sampled when the estimate is off by more than this, and once a second.
 const DRIFT_MS_MAX: u64 = 20;
@@ -135,7 +135,11 @@ impl Beat {
         }
         self.sampled = Some((unix_ms, next_tick));
         let sequence = self.inbox.next_sequence();
-        let input = Input { source: SourceId::Clock, sequence, body: InputBody::ClockSampled { unix_ms } };
+        let input = Input {
+            source: SourceId::Clock,
+            sequence,
+            body: InputBody::ClockSampled { unix_ms, up_ms: up_ms() },
+        };
         self.inbox.offer_stream(StreamKey { source: SourceId::Clock, what: String::new() }, input);
     }
 

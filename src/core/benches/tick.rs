@@ -61,7 +61,7 @@ impl World {
         };
         let mut world = Self { core: Core::replaying(settings, 1), sequence: 0 };
         world.tick(vec![
-            InputBody::ClockSampled { unix_ms: START_MS },
+            InputBody::ClockSampled { unix_ms: START_MS, up_ms: 0 },
             InputBody::SensorsDeclared((0..SENSORS).map(spec).collect()),
         ]);
         world.tick(vec![InputBody::Sampled((0..SENSORS).map(|n| sample(n, 50.0)).collect())]);

@@ -17,8 +17,8 @@ pub(super) fn count_tick(mut tick: ResMut<Tick>) {
 
 pub(super) fn read_wall_clock(tick: Res<Tick>, batch: Res<TickBatch>, mut clock: ResMut<WallClock>) {
     for stamped in batch.iter() {
-        if let InputBody::ClockSampled { unix_ms } = stamped.input.body {
-            *clock = WallClock::sampled(unix_ms, *tick);
+        if let InputBody::ClockSampled { unix_ms, up_ms } = stamped.input.body {
+            clock.sample(unix_ms, up_ms, *tick);
         }
     }
 }

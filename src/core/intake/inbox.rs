@@ -175,7 +175,11 @@ mod tests {
     }
 
     fn clock(unix_ms: u64) -> Input {
-        Input { source: SourceId::Clock, sequence: unix_ms, body: InputBody::ClockSampled { unix_ms } }
+        Input {
+            source: SourceId::Clock,
+            sequence: unix_ms,
+            body: InputBody::ClockSampled { unix_ms, up_ms: 0 },
+        }
     }
 
     fn key(what: &str) -> StreamKey {

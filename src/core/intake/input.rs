@@ -246,12 +246,15 @@ pub struct Thought {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 pub enum InputBody {
-    /// The wall clock showed this, Unix milliseconds.
+    /// What the two clocks of the machine showed.
     #[n(0)]
     ClockSampled {
-        /// Unix milliseconds.
+        /// The wall clock, Unix milliseconds.
         #[n(0)]
         unix_ms: u64,
+        /// How long the machine has been up, asleep or not, milliseconds.
+        #[n(1)]
+        up_ms: u64,
     },
     /// A signed envelope of another node whose signature the edge has checked.
     #[n(1)]

@@ -63,7 +63,7 @@ fn skipped((key, count): (StreamKey, u64)) -> Input {
 
 fn sampled_ms(inputs: &[Input]) -> Option<u64> {
     inputs.iter().rev().find_map(|input| match input.body {
-        InputBody::ClockSampled { unix_ms } => Some(unix_ms),
+        InputBody::ClockSampled { unix_ms, .. } => Some(unix_ms),
         _ => None,
     })
 }

@@ -106,29 +106,11 @@ impl Attention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clawmesh_authority::{NodeId, Roster};
+    use crate::settings::tests::settings;
     use proptest::prelude::*;
 
     const START_MS: u64 = 1_800_000_000_000;
     const MINUTE_TICKS: u64 = 60 * 50;
-
-    fn settings() -> Settings {
-        Settings {
-            node: NodeId([7; 32]),
-            name: "center".to_owned(),
-            role: "command-center".to_owned(),
-            mesh_name: "test".to_owned(),
-            version: "0".to_owned(),
-            epoch: 1,
-            hz: 50,
-            digest_every_ticks: 1,
-            tick_before: 0,
-            trusted: [].into(),
-            site: None,
-            roster: Roster::default(),
-            entropy: [7; 32],
-        }
-    }
 
     fn thought(irrigate: bool, moisture_permille: Option<u16>) -> Thought {
         Thought { zone: "z-core".to_owned(), irrigate, urgency_permille: 650, moisture_permille }

@@ -74,8 +74,8 @@ pub struct Forked {
     pub seed: [u8; 32],
     /// The nonce its offer will have.
     pub nonce: [u8; 32],
-    /// The tick in which it was ordered.
-    pub ordered_tick: u64,
+    /// When it was ordered, milliseconds the machine has been up.
+    pub ordered_ms: u64,
     /// What was known then.
     pub snapshot: Snapshot,
 }
@@ -83,7 +83,7 @@ pub struct Forked {
 impl<C> Encode<C> for Forked {
     fn encode<W: Write>(&self, e: &mut Encoder<W>, context: &mut C) -> Result<(), EncodeError<W::Error>> {
         self.round.encode(e, context)?;
-        e.bytes(&self.seed)?.bytes(&self.nonce)?.u64(self.ordered_tick)?;
+        e.bytes(&self.seed)?.bytes(&self.nonce)?.u64(self.ordered_ms)?;
         // The twin has no encoding of a snapshot; its JSON is one text for one value, maps being sorted.
         e.str(&serde_json::to_string(&self.snapshot).unwrap_or_default())?.ok()
     }
@@ -112,45 +112,48 @@ pub struct CardHeld {
 #[cbor(transparent)]
 pub struct Granted(#[n(0)] pub Grant);
 
-/// How far a proposal has been carried out.
+/// How far a proposal has been carried out. Times are milliseconds the machine has been up, if nothing else is said.
 #[derive(Component, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
 pub struct Run {
     /// The step that was ordered last, from 0.
     #[n(0)]
     pub step: usize,
-    /// The tick in which it was ordered.
+    /// When that step was ordered.
     #[n(1)]
-    pub ordered_tick: u64,
-    /// The tick in which the hardware took it; absent until then.
+    pub ordered_ms: u64,
+    /// When the hardware took it; absent until then.
     #[n(2)]
-    pub taken_tick: Option<u64>,
-    /// The tick in which the first step was taken.
+    pub taken_ms: Option<u64>,
+    /// When the first step was taken.
     #[n(3)]
-    pub began_tick: Option<u64>,
-    /// The tick since which the last step is as it was told to be.
+    pub began_ms: Option<u64>,
+    /// Since when the last step is as it was told to be.
     #[n(4)]
-    pub all_set_tick: Option<u64>,
+    pub all_set_ms: Option<u64>,
     /// When the first step was ordered, Unix milliseconds: what confirms it is newer.
     #[n(5)]
-    pub ordered_ms: u64,
+    pub ordered_unix_ms: u64,
+    /// Where in the ledger its use was booked, Unix milliseconds of the ledger.
+    #[n(14)]
+    pub booked_unix_ms: u64,
     /// Which steps were seen where they were told to be.
     #[n(10)]
     pub arrived: Vec<usize>,
     /// Which steps a sensor has confirmed.
     #[n(6)]
     pub confirmed: Vec<usize>,
-    /// The tick since which a sensor no longer shows what it must.
+    /// Since when a sensor no longer shows what it must.
     #[n(7)]
-    pub doubted_since: Option<u64>,
-    /// The tick since which the plant is outside the band of the card.
+    pub doubted_since_ms: Option<u64>,
+    /// Since when the plant is outside the band of the card.
     #[n(8)]
-    pub outside_since: Option<u64>,
+    pub outside_since_ms: Option<u64>,
     /// The steps whose time is over and that are safe again.
     #[n(9)]
     pub ended: Vec<usize>,
-    /// The tick since which it is being ended.
+    /// Since when it is being ended.
     #[n(11)]
-    pub ending_since: Option<u64>,
+    pub ending_since_ms: Option<u64>,
     /// For how many ticks everything was as it was told to be.
     #[n(12)]
     pub set_ticks: u64,
@@ -199,8 +202,22 @@ pub struct Asked(#[n(0)] pub RequestMarks);
 
 /// What was used of every budget.
 #[derive(Resource, Debug, Clone, PartialEq, Default, Serialize, Deserialize, Encode, Decode)]
-#[cbor(transparent)]
-pub struct Spending(#[n(0)] pub Ledger);
+pub struct Spending {
+    /// What was used, by hours.
+    #[n(0)]
+    pub ledger: Ledger,
+    /// The newest hour of earlier runs, Unix milliseconds: a clock that shows less was lost, and nothing is booked before it.
+    #[n(1)]
+    pub not_before_ms: u64,
+}
+
+impl Spending {
+    /// What earlier runs used.
+    #[must_use]
+    pub fn recalled(ledger: Ledger) -> Self {
+        Self { not_before_ms: ledger.newest_ms(), ledger }
+    }
+}
 
 /// The entity of every proposal whose home is here.
 #[derive(Resource, Debug, Default)]

@@ -1,4 +1,5 @@
-//! What was used of every budget in the last 24 hours, by the hour: bounded, and it outlives the run. Pure.
+//! What was used of every budget in the last 24 hours, by the hour: bounded, and it outlives the run. Its time is
+//! [`WallClock::counted_ms`](crate::clock::WallClock::counted_ms), so that nobody empties a budget by setting a clock. Pure.
 
 use std::collections::BTreeMap;
 
@@ -65,13 +66,13 @@ pub fn seconds_asked(step: &Step) -> f64 {
 
 impl Ledger {
     /// Books what is going to be used. It counts from now on, whatever becomes of it.
-    pub fn book(&mut self, usage: &BTreeMap<String, Used>, wall_ms: u64) {
+    pub fn book(&mut self, usage: &BTreeMap<String, Used>, now_ms: u64) {
         for (name, used) in usage {
-            let hour = self.hours.entry(name.clone()).or_default().entry(wall_ms / HOUR_MS).or_default();
+            let hour = self.hours.entry(name.clone()).or_default().entry(now_ms / HOUR_MS).or_default();
             hour.litres += used.litres;
             hour.seconds += used.seconds;
         }
-        self.forget(wall_ms);
+        self.forget(now_ms);
     }
 
     /// Gives back what was booked at `booked_ms` and not used.
@@ -87,8 +88,8 @@ impl Ledger {
 
     /// What was used in the last 24 hours. What a clock that was set back has left in the future counts too.
     #[must_use]
-    pub fn spent(&self, wall_ms: u64) -> BTreeMap<String, Spent> {
-        let since = (wall_ms / HOUR_MS).saturating_sub(HOURS - 1);
+    pub fn spent(&self, now_ms: u64) -> BTreeMap<String, Spent> {
+        let since = (now_ms / HOUR_MS).saturating_sub(HOURS - 1);
         let sum = |hours: &BTreeMap<u64, Used>| {
             hours.range(since..).fold(Spent::default(), |sum, (_, used)| Spent {
                 litres: sum.litres + used.litres,
@@ -98,8 +99,14 @@ impl Ledger {
         self.hours.iter().map(|(name, hours)| (name.clone(), sum(hours))).collect()
     }
 
-    fn forget(&mut self, wall_ms: u64) {
-        let since = (wall_ms / HOUR_MS).saturating_sub(HOURS - 1);
+    /// The newest hour in which anything was used, Unix milliseconds; 0 when there is none.
+    #[must_use]
+    pub fn newest_ms(&self) -> u64 {
+        self.hours.values().filter_map(|hours| hours.keys().max()).max().map_or(0, |hour| hour * HOUR_MS)
+    }
+
+    fn forget(&mut self, now_ms: u64) {
+        let since = (now_ms / HOUR_MS).saturating_sub(HOURS - 1);
         for hours in self.hours.values_mut() {
             hours.retain(|hour, _| *hour >= since);
         }
@@ -116,8 +123,8 @@ mod tests {
         BTreeMap::from([("tank".to_owned(), Used { litres: seconds / 5.0, seconds })])
     }
 
-    fn seconds(ledger: &Ledger, wall_ms: u64) -> f64 {
-        ledger.spent(wall_ms).get("tank").map_or(0.0, |spent| spent.seconds)
+    fn seconds(ledger: &Ledger, now_ms: u64) -> f64 {
+        ledger.spent(now_ms).get("tank").map_or(0.0, |spent| spent.seconds)
     }
 
     #[test]
@@ -129,6 +136,7 @@ mod tests {
             assert_eq!(seconds(&ledger, noon + hours * HOUR_MS), expected, "after {hours} hours");
         }
         assert_eq!(seconds(&ledger, noon - 48 * HOUR_MS), 600.0, "a clock that is set back forgives nothing");
+        assert_eq!(ledger.newest_ms(), 500_000 * HOUR_MS);
         ledger.give_back(&of(500.0), noon);
         assert_eq!(seconds(&ledger, noon), 100.0);
     }

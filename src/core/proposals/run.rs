@@ -49,8 +49,8 @@ pub struct Watch<'a> {
     pub card: Option<&'a Card>,
     /// Milliseconds that so many ticks take.
     pub ms_of_ticks: &'a dyn Fn(u64) -> u64,
-    /// The tick.
-    pub tick: u64,
+    /// How long the machine has been up, milliseconds.
+    pub now_ms: u64,
 }
 
 impl Watch<'_> {
@@ -67,8 +67,8 @@ impl Watch<'_> {
             .or_else(|| self.is_in_its_band(run))
     }
 
-    fn since_ms(&self, tick: u64) -> u64 {
-        (self.ms_of_ticks)(self.tick.saturating_sub(tick))
+    fn age_ms(&self, since_ms: u64) -> u64 {
+        self.now_ms.saturating_sub(since_ms)
     }
 
     fn step(&self, at: usize) -> Option<(&Step, &ActuatorRules)> {
@@ -83,7 +83,7 @@ impl Watch<'_> {
     }
 
     fn was_taken(&self, run: &Run) -> Option<Finding> {
-        let is_late = run.taken_tick.is_none() && self.since_ms(run.ordered_tick) > TAKEN_WITHIN_MS;
+        let is_late = run.taken_ms.is_none() && self.age_ms(run.ordered_ms) > TAKEN_WITHIN_MS;
         is_late.then(|| Finding {
             event: Event::AcknowledgementTimedOut,
             words: format!(
@@ -98,14 +98,14 @@ impl Watch<'_> {
     /// Everything that was begun and has not ended must be allowed still, and stay where it arrived.
     fn may_go_on(&self, run: &mut Run) -> Option<Finding> {
         // What is being ended is on its way to safety, and nothing keeps it from that.
-        if run.ending_since.is_some() {
+        if run.ending_since_ms.is_some() {
             return None;
         }
         for at in 0..=run.step {
             let Some((step, rules)) = self.step(at).filter(|_| !run.ended.contains(&at)) else { continue };
             let stands = self.live.actuators.get(&step.actuator).and_then(|state| state.read_back);
             let told = brings(step, self.policy);
-            let is_taken = at < run.step || run.taken_tick.is_some();
+            let is_taken = at < run.step || run.taken_ms.is_some();
             if is_taken && stands.is_some() && stands == told && !run.arrived.contains(&at) {
                 run.arrived.push(at);
             }
@@ -115,7 +115,7 @@ impl Watch<'_> {
                 return Some(ended_by(&refused));
             }
             let within_s = rules.verified_by.as_ref().map_or(ARRIVED_WITHIN_S, |by| by.within_s);
-            if !has_arrived && self.since_ms(run.ordered_tick) > u64::from(within_s) * 1_000 {
+            if !has_arrived && self.age_ms(run.ordered_ms) > u64::from(within_s) * 1_000 {
                 return Some(Finding {
                     event: Event::VerificationTimedOut,
                     words: format!("{} was told to and did not arrive within {within_s} s", step.actuator),
@@ -138,10 +138,10 @@ impl Watch<'_> {
         let on: Vec<usize> = adding.iter().copied().filter(|at| *at <= run.step && !is_off(at)).collect();
         let is_over = match adding.is_empty() {
             false => !run.ended.is_empty() && on.is_empty(),
-            true => run.all_set_tick.is_some() && self.is_off_shown(run)?,
+            true => run.all_set_ms.is_some() && self.is_off_shown(run)?,
         };
         if is_over {
-            if let Some(doubt) = run.ending_since.and_then(|since| self.still_on(run, since)) {
+            if let Some(doubt) = run.ending_since_ms.and_then(|since_ms| self.still_on(run, since_ms)) {
                 return doubt;
             }
             // The next step may be due and not ordered yet.
@@ -152,8 +152,8 @@ impl Watch<'_> {
                 code: None,
             });
         }
-        let Some(ending_since) = run.ending_since else { return self.is_overdue(run) };
-        let is_late = self.since_ms(ending_since) > u64::from(ARRIVED_WITHIN_S) * 1_000;
+        let Some(ending_ms) = run.ending_since_ms else { return self.is_overdue(run) };
+        let is_late = self.age_ms(ending_ms) > u64::from(ARRIVED_WITHIN_S) * 1_000;
         is_late.then(|| {
             let on = on.iter().map(|at| self.proposal.steps[*at].actuator.to_string()).collect::<Vec<_>>();
             let on = on.join(" and ");
@@ -165,7 +165,7 @@ impl Watch<'_> {
     /// The driver layer ends what runs when its time is over, and says so; one that says nothing is not believed to have.
     fn is_overdue(&self, run: &Run) -> Option<Finding> {
         let asked_s = self.adding().map(|at| seconds_asked(&self.proposal.steps[at])).fold(0.0, f64::max);
-        let ran_ms = self.since_ms(run.taken_tick?) as f64;
+        let ran_ms = self.age_ms(run.taken_ms?) as f64;
         let is_late = asked_s > 0.0 && ran_ms > asked_s * 1_000.0 + ENDED_WITHIN_MS;
         is_late.then(|| {
             let words = format!(
@@ -178,17 +178,17 @@ impl Watch<'_> {
 
     /// What its driver reads back as off, and a sensor that has shown it on does not show off: nothing to tell while it still
     /// may, then how it ends. What others have switched on before the same sensor hides it.
-    fn still_on(&self, run: &Run, ending_since: u64) -> Option<Option<Finding>> {
-        let ended_ms = self.live.wall_ms.saturating_sub(self.since_ms(ending_since));
+    fn still_on(&self, run: &Run, ending_ms: u64) -> Option<Option<Finding>> {
+        let ended_unix_ms = self.live.wall_ms.saturating_sub(self.age_ms(ending_ms));
         let (actuator, by, shown) = run.confirmed.iter().find_map(|at| {
             let (step, rules) = self.step(*at)?;
             let by = rules.verified_by.as_ref().filter(|by| !self.is_seen_elsewhere(by))?;
-            match self.reading(by, ended_ms) {
+            match self.reading(by, ended_unix_ms) {
                 Ok(reading) if !by.must.holds(reading.value) => None,
                 shown => Some((&step.actuator, by, shown.map(|reading| reading.value))),
             }
         })?;
-        let is_late = self.since_ms(ending_since) > u64::from(by.within_s) * 1_000;
+        let is_late = self.age_ms(ending_ms) > u64::from(by.within_s) * 1_000;
         Some(is_late.then(|| {
             let (event, words) = match shown {
                 Ok(value) => (Event::Contradicted, format!("{} still says {value:.1}", by.sensor)),
@@ -220,11 +220,11 @@ impl Watch<'_> {
         for at in 0..self.proposal.steps.len() {
             let Some((_, rules)) = self.step(at) else { continue };
             let Some(by) = &rules.verified_by else { return Some(true) };
-            match self.reading(by, run.ordered_ms) {
+            match self.reading(by, run.ordered_unix_ms) {
                 Ok(reading) if !by.must.holds(reading.value) => note(&mut run.confirmed, at),
                 _ => is_shown = false,
             }
-            let is_late = self.since_ms(run.all_set_tick?) > u64::from(by.within_s) * 1_000;
+            let is_late = self.age_ms(run.all_set_ms?) > u64::from(by.within_s) * 1_000;
             if !is_shown && is_late {
                 return Some(true);
             }
@@ -246,50 +246,50 @@ impl Watch<'_> {
                 code: None,
             });
         }
-        run.all_set_tick.get_or_insert(self.tick);
+        run.all_set_ms.get_or_insert(self.now_ms);
         None
     }
 
     /// From when everything is set, sensors must show it in time, and go on showing it.
     fn is_shown(&self, run: &mut Run) -> Option<Finding> {
-        let all_set_tick = run.all_set_tick.filter(|_| run.ending_since.is_none())?;
+        let all_set_ms = run.all_set_ms.filter(|_| run.ending_since_ms.is_none())?;
         run.set_ticks += 1;
         let mut doubt = None;
         for at in self.adding() {
             let Some(by) = self.step(at).and_then(|(_, rules)| rules.verified_by.as_ref()) else { continue };
-            let shown = self.reading(by, run.ordered_ms);
+            let shown = self.reading(by, run.ordered_unix_ms);
             match shown {
                 Ok(reading) if by.must.holds(reading.value) => note(&mut run.confirmed, at),
                 shown => doubt = Some((at, by, shown.map(|reading| reading.value))),
             }
         }
         let Some((at, by, shown)) = doubt else {
-            run.doubted_since = None;
+            run.doubted_since_ms = None;
             run.shown_ticks += 1;
             return None;
         };
-        let since = if run.confirmed.contains(&at) {
-            *run.doubted_since.get_or_insert(self.tick)
+        let since_ms = if run.confirmed.contains(&at) {
+            *run.doubted_since_ms.get_or_insert(self.now_ms)
         } else {
-            all_set_tick
+            all_set_ms
         };
-        let is_late = self.since_ms(since) > u64::from(by.within_s) * 1_000;
+        let is_late = self.age_ms(since_ms) > u64::from(by.within_s) * 1_000;
         is_late.then(|| unshown(by, shown))
     }
 
     /// From when sensors show it, the plant must stay near to what the card said.
     fn is_in_its_band(&self, run: &mut Run) -> Option<Finding> {
-        run.all_set_tick.filter(|_| run.ending_since.is_none())?;
+        run.all_set_ms.filter(|_| run.ending_since_ms.is_none())?;
         let outside = self
             .adding()
             .filter_map(|at| self.step(at))
             .find_map(|(_, rules)| rules.bands.iter().find_map(|band| Some((band, self.outside(band)?))));
         let Some((band, words)) = outside else {
-            run.outside_since = None;
+            run.outside_since_ms = None;
             return None;
         };
-        let since = *run.outside_since.get_or_insert(self.tick);
-        (self.since_ms(since) > u64::from(band.settle_s) * 1_000).then_some(Finding {
+        let since_ms = *run.outside_since_ms.get_or_insert(self.now_ms);
+        (self.age_ms(since_ms) > u64::from(band.settle_s) * 1_000).then_some(Finding {
             event: Event::Diverged,
             words,
             code: None,
@@ -353,7 +353,7 @@ impl Watch<'_> {
     }
 
     /// What the sensor of a verification says, or why it counts for nothing.
-    fn reading(&self, by: &Verification, newer_than_ms: u64) -> Result<&LiveReading, String> {
+    fn reading(&self, by: &Verification, newer_than_unix_ms: u64) -> Result<&LiveReading, String> {
         let node = self.site.home.nodes.get(&by.node).ok_or_else(|| format!("{} is not known", by.node))?;
         let reading = self.live.readings.get(&(*node, by.sensor.clone()));
         let reading = reading.ok_or_else(|| format!("{} has not spoken", by.sensor))?;
@@ -363,7 +363,7 @@ impl Watch<'_> {
         if reading.tier < Tier::T2 {
             return Err(format!("{} is worth {} only", by.sensor, reading.tier));
         }
-        if self.live.wall_ms.saturating_sub(reading.age_ms) <= newer_than_ms {
+        if self.live.wall_ms.saturating_sub(reading.age_ms) <= newer_than_unix_ms {
             return Err(format!("{} has said nothing since the command", by.sensor));
         }
         Ok(reading)

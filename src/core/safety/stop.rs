@@ -25,8 +25,6 @@ pub trait StopPort: Send + Sync + 'static {
 pub struct Latched {
     /// The reason that counts: the first one.
     pub reason: String,
-    /// How often it was latched in this process.
-    pub stops: u64,
     /// Why it would not outlive this process, if it would not.
     pub unkept: Option<String>,
 }

@@ -10,7 +10,6 @@ use super::modes::{Signs, modes};
 use crate::clock::Tick;
 use crate::intake::{DriverReport, InputBody, SafeBecause, TickBatch};
 use crate::mesh::{Liveness, NodeIndex};
-use crate::replay::DomainId;
 use crate::settings::Settings;
 use crate::world::{Belief, BeliefIndex, Quality, Sensor, SensorIndex};
 
@@ -20,26 +19,6 @@ const COMMAND_CENTER: &str = "command-center";
 const FIELD: &str = "field";
 /// The belief in which somebody notes whether the supply is `stable`.
 const POWER_KEY: &str = "site/power";
-
-/// An actuator is met when its driver first speaks of it.
-pub(super) fn meet_actuators(batch: Res<TickBatch>, known: Query<&Actuator>, mut commands: Commands) {
-    let mut met: Vec<&Actuator> = known.iter().collect();
-    let mut new: Vec<Actuator> = Vec::new();
-    for stamped in batch.iter() {
-        if let InputBody::Driver(DriverReport::Seen { actuator, .. }) = &stamped.input.body {
-            new.push(Actuator(actuator.clone()));
-        }
-    }
-    met.sort();
-    new.sort();
-    new.dedup();
-    for actuator in new {
-        if met.binary_search(&&actuator).is_err() {
-            let id = DomainId::of("actuator", &[actuator.0.as_str().as_bytes()]);
-            commands.spawn((actuator, id));
-        }
-    }
-}
 
 /// Takes over what the hardware said.
 pub(super) fn follow_drivers(

@@ -17,6 +17,8 @@ pub const SUBJECTS_PER_SOURCE_MAX: usize = BELIEFS_MAX + 1;
 
 /// Nobody's node id has this length: content of this node itself.
 const OWN: &[u8] = &[];
+/// How the subject of something of our own begins; no subject of an observation does.
+const KEPT: &str = "kept/";
 
 /// What decides which of two contents is later: (epoch, sequence), or hybrid time.
 type Version = (u64, u64);
@@ -52,7 +54,7 @@ impl Retained {
         }
         let mut retained = Self::default();
         for row in &rows {
-            *retained.subjects.entry(row.source.clone()).or_default() += 1;
+            retained.count(&row.source, &row.subject);
         }
         let (own, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.source == OWN);
         let mut inputs: Vec<InputBody> =
@@ -95,10 +97,11 @@ impl Retained {
         self.keep(conn, OWN, &subject, (hlc.wall_ms, u64::from(hlc.logical)), || canonical::encode(body))
     }
 
-    /// Keeps something of our own. Its subject cannot be one of an observation.
+    /// Keeps something of our own. Its subjects are places and names of this software and not many, and what programs note
+    /// never takes their room.
     pub fn keep_kept(&mut self, conn: &Connection, sequence: u64, kept: &KeptRecord) -> rusqlite::Result<()> {
         let body = InputBody::Recalled { subject: kept.subject.clone(), bytes: kept.bytes.clone() };
-        self.keep(conn, OWN, &format!("kept/{}", kept.subject), (0, sequence), || canonical::encode(&body))
+        self.keep(conn, OWN, &format!("{KEPT}{}", kept.subject), (0, sequence), || canonical::encode(&body))
     }
 
     fn keep(
@@ -112,8 +115,8 @@ impl Retained {
         match kept_version(conn, source, subject)? {
             Some(kept) if kept >= version && source != OWN => return Ok(()),
             Some(_) => {}
-            None if !self.has_place(source) => return Ok(()),
-            None => *self.subjects.entry(source.to_vec()).or_default() += 1,
+            None if !self.has_place(source, subject) => return Ok(()),
+            None => self.count(source, subject),
         }
         let mut upsert = conn.prepare_cached(
             "INSERT OR REPLACE INTO retained (source, subject, major, minor, bytes, \"check\") \
@@ -126,7 +129,16 @@ impl Retained {
         Ok(())
     }
 
-    fn has_place(&mut self, source: &[u8]) -> bool {
+    fn count(&mut self, source: &[u8], subject: &str) {
+        if !is_kept(source, subject) {
+            *self.subjects.entry(source.to_vec()).or_default() += 1;
+        }
+    }
+
+    fn has_place(&mut self, source: &[u8], subject: &str) -> bool {
+        if is_kept(source, subject) {
+            return true;
+        }
         let is_full = self.subjects.get(source).is_some_and(|count| *count >= SUBJECTS_PER_SOURCE_MAX);
         if is_full && self.is_told.insert(source.to_vec()) {
             tracing::warn!(
@@ -135,6 +147,10 @@ impl Retained {
         }
         !is_full
     }
+}
+
+fn is_kept(source: &[u8], subject: &str) -> bool {
+    source == OWN && subject.starts_with(KEPT)
 }
 
 fn check_of_row(source: &[u8], subject: &str, (major, minor): Version, bytes: &[u8]) -> [u8; 32] {

@@ -208,6 +208,29 @@ fn one_source_cannot_fill_the_disk() {
 }
 
 #[test]
+fn what_programs_note_takes_no_room_from_what_the_node_keeps_of_its_own() {
+    let conn = table();
+    let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
+    let noted = |at: usize| InputBody::Recorded {
+        observation: Observation { key: format!("key-{at}"), ..observation(0) },
+        hlc: Some(Hlc { wall_ms: 1, logical: 0 }),
+    };
+    conn.execute_batch("BEGIN").unwrap();
+    for at in 0..=SUBJECTS_PER_SOURCE_MAX {
+        memory.remember(&conn, &noted(at)).unwrap();
+    }
+    let kept = KeptRecord { tick: 1, subject: "spending".to_owned(), bytes: vec![1] };
+    memory.keep(&conn, 7, &kept).unwrap();
+    conn.execute_batch("COMMIT").unwrap();
+    let back = reloaded(&conn);
+    assert_eq!(back.len(), SUBJECTS_PER_SOURCE_MAX + 1);
+    assert!(back.contains(&InputBody::Recalled { subject: kept.subject, bytes: kept.bytes }));
+    let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
+    memory.remember(&conn, &noted(SUBJECTS_PER_SOURCE_MAX + 1)).unwrap();
+    assert_eq!(reloaded(&conn).len(), SUBJECTS_PER_SOURCE_MAX + 1, "what is kept takes no room from notes");
+}
+
+#[test]
 fn what_cannot_be_read_is_left_to_the_core_to_refuse() {
     let conn = table();
     let noise = |lane| InputBody::Envelope { lane, bytes: b"noise".to_vec() };

@@ -160,7 +160,7 @@ mod tests {
     /// Runs ten ticks, the first with these inputs; what was kept last of the alarms.
     fn run(core: &mut Core, bodies: Vec<(SourceId, InputBody)>) -> Option<Vec<u8>> {
         let tick = core.tick_number() + 1;
-        let clock = InputBody::ClockSampled { unix_ms: 1_800_000_000_000 + tick * 20 };
+        let clock = InputBody::ClockSampled { unix_ms: 1_800_000_000_000 + tick * 20, up_ms: tick * 20 };
         let all = [(SourceId::Clock, clock)].into_iter().chain(bodies);
         let stamp = |(source, body)| StampedInput {
             journal_sequence: 1,

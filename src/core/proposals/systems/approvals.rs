@@ -48,7 +48,7 @@ fn take(
     mover: &mut Mover,
 ) -> Result<(Answer, Option<Granted>), Refused> {
     let Proposed { id, proposal, .. } = proposed;
-    let (now_ms, needs_others) = (mover.here.monotonic_ms(), four_eyes(proposal, mover));
+    let (now_ms, needs_others) = (mover.here.elapsed_ms(), four_eyes(proposal, mover));
     let proposer = proposal.maker.mind.person();
     let roster = &mover.here.settings.roster;
     let standing = judgement::answer(&mut mover.desk.0, signed, roster, proposer, needs_others, now_ms)?;
@@ -89,7 +89,7 @@ fn four_eyes(proposal: &Proposal, mover: &Mover) -> bool {
 
 /// Offers that nobody answered in time die.
 pub fn expire_offers(index: Res<ProposalIndex>, mut cases: Query<(&Proposed, &mut Life)>, mut mover: Mover) {
-    let now_ms = mover.here.monotonic_ms();
+    let now_ms = mover.here.elapsed_ms();
     if mover.desk.0.iter().all(|live| !live.is_expired(now_ms)) {
         return;
     }

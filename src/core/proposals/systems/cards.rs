@@ -122,7 +122,7 @@ fn make_offer(
         steps: proposal.steps.clone(),
         expires_after_ms: u64::from(lives_s(proposal, policy)) * 1_000,
     };
-    let now_ms = mover.here.monotonic_ms();
+    let now_ms = mover.here.elapsed_ms();
     mover.book().make(offer, now_ms)
 }
 
@@ -167,8 +167,7 @@ pub fn order_simulations(
         }
         let State::Simulating { round } = life.state else { continue };
         if let Some(forked) = forked.filter(|forked| forked.round == round) {
-            let waited = mover.here.tick.0.saturating_sub(forked.ordered_tick);
-            if mover.here.settings.ms_of_ticks(waited) > SIMULATED_WITHIN_MS {
+            if mover.here.elapsed_ms().saturating_sub(forked.ordered_ms) > SIMULATED_WITHIN_MS {
                 let words = format!("no card came within {} s", SIMULATED_WITHIN_MS / 1_000);
                 mover.feed(of, life, &Event::SimulationFailed { round }, words, None);
             }
@@ -201,12 +200,12 @@ fn fork(proposal: &Proposal, round: Round, now: &Now, mover: &mut Mover) -> Resu
     let id = proposal.id();
     let nonce = mover.book().draw(id)?;
     let seed = seed_of(&id.0, &nonce);
-    let ordered_tick = mover.here.tick.0;
+    let ordered_ms = mover.here.elapsed_ms();
     let Some((site, policy)) = mover.here.files() else {
         return Err(Refused::new(Code::CardRequired, Rule::Simulated, "there is no site to simulate"));
     };
     let snapshot = snapshot_now(site, &now.live, now.running_besides(id));
     let trial = trial_of(&proposal.steps, &site.plan, policy, snapshot.clone(), seed);
     mover.due.simulations.push(SimulationOrder { proposal: id, round, trial });
-    Ok(Forked { round, seed, nonce, ordered_tick, snapshot })
+    Ok(Forked { round, seed, nonce, ordered_ms, snapshot })
 }

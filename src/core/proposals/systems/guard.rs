@@ -67,25 +67,26 @@ pub fn authorize_steps(
         for step in &of.1.steps {
             now.live.held.insert(step.actuator.clone(), of.0);
         }
-        let tick = mover.here.tick.0;
+        let ordered_ms = mover.here.elapsed_ms();
         match run {
             Some(run) => {
-                (run.step, run.ordered_tick, run.taken_tick) = (step, tick, None);
+                (run.step, run.ordered_ms, run.taken_ms) = (step, ordered_ms, None);
             }
             None => {
                 let State::Approved { round } = life.state else { continue };
                 let words = format!("the gate lets it through: {}", in_short(of.1));
                 mover.feed(of, life, &Event::Dispatched { round }, words, None);
-                let wall_ms = mover.here.wall_ms();
-                let ordered = Run { ordered_tick: tick, ordered_ms: wall_ms, ..Run::default() };
+                let (ordered_unix_ms, booked_unix_ms) =
+                    (mover.here.wall_ms(), mover.here.ledger_ms(&spending));
+                let ordered = Run { ordered_ms, ordered_unix_ms, booked_unix_ms, ..Run::default() };
                 commands.entity(*entity).insert(ordered);
                 if let Some((site, policy)) = mover.here.files() {
                     // What was approved in the same tick was simulated without it.
                     let running = moves(&of.1.steps, &site.plan, policy, seconds_asked);
                     now.running.insert(of.0, running);
                     let planned = usage(&of.1.steps, policy, |_, step| seconds_asked(step));
-                    spending.0.book(&planned, wall_ms);
-                    keeping.keep(kept::SPENDING, canonical::encode(&spending.0));
+                    spending.ledger.book(&planned, booked_unix_ms);
+                    keeping.keep(kept::SPENDING, canonical::encode(&spending.ledger));
                 }
             }
         }
@@ -99,7 +100,7 @@ fn is_ending(id: ProposalId, run: &Run, batch: &TickBatch) -> bool {
         InputBody::Driver(DriverReport::MadeSafe { proposal, .. }) => *proposal == Some(id),
         _ => false,
     };
-    run.ending_since.is_some() || batch.iter().any(|stamped| is_safe(&stamped.input.body))
+    run.ending_since_ms.is_some() || batch.iter().any(|stamped| is_safe(&stamped.input.body))
 }
 
 fn authorize(

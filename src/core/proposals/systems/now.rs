@@ -75,6 +75,7 @@ pub fn look(known: Known, mut now: ResMut<Now>) {
 impl Known<'_, '_> {
     fn live(&self) -> Live {
         let wall_ms = self.wall.at(*self.tick, &self.settings);
+        let ledger_ms = self.wall.counted_ms(*self.tick, &self.settings, self.spending.not_before_ms);
         Live {
             stop: self.stop.reason.clone(),
             // What cannot be written down is neither answered nor driven: tickets and drivers wait for the commit.
@@ -88,7 +89,7 @@ impl Known<'_, '_> {
             readings: self.sensors.iter().map(|row| self.reading(row, wall_ms)).collect(),
             actuators: self.actuators.iter().map(|row| self.actuator(row)).collect(),
             held: self.held_actuators(),
-            spent: self.spending.0.spent(wall_ms),
+            spent: self.spending.ledger.spent(ledger_ms),
             wall_ms,
         }
     }
@@ -139,9 +140,10 @@ impl Known<'_, '_> {
             life.state.is_running()
                 || matches!(life.state, clawmesh_authority::transition::State::Approved { .. })
         });
+        let now_ms = self.wall.elapsed_ms(*self.tick, &self.settings);
         let of = |(proposed, _, run): (&Proposed, &Life, Option<&Run>)| {
-            let began = run.and_then(|run| run.began_tick).unwrap_or(self.tick.0);
-            let ran_s = self.settings.ms_of_ticks(self.tick.0.saturating_sub(began)) as f64 / 1_000.0;
+            let began_ms = run.and_then(|run| run.began_ms).unwrap_or(now_ms);
+            let ran_s = now_ms.saturating_sub(began_ms) as f64 / 1_000.0;
             // At least a moment remains of what has not ended yet.
             let remains_s = |step: &clawmesh_authority::Step| (seconds_asked(step) - ran_s).max(0.1);
             (proposed.id, moves(&proposed.proposal.steps, &site.plan, policy, remains_s))

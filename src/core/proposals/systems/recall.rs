@@ -34,7 +34,7 @@ pub fn recall(
                 continue;
             }
             Some(Ok(Recalled::Spending(ledger))) if *spending == Spending::default() => {
-                spending.0 = ledger;
+                *spending = Spending::recalled(ledger);
                 continue;
             }
             Some(Ok(Recalled::Proposal(slot, kept))) if slot < SLOTS => {

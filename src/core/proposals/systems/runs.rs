@@ -28,10 +28,10 @@ pub fn hear_drivers(
         let Ok((proposed, mut life, mut run)) = cases.get_mut(*entity) else { continue };
         let of = (proposed.id, &proposed.proposal);
         match report {
-            DriverReport::Carried { step, .. } if *step == run.step && run.taken_tick.is_none() => {
-                let tick = mover.here.tick.0;
-                run.taken_tick = Some(tick);
-                run.began_tick.get_or_insert(tick);
+            DriverReport::Carried { step, .. } if *step == run.step && run.taken_ms.is_none() => {
+                let now_ms = mover.here.elapsed_ms();
+                run.taken_ms = Some(now_ms);
+                run.began_ms.get_or_insert(now_ms);
                 mover.feed(of, &mut life, &Event::Acknowledged, "the driver took it", None);
             }
             DriverReport::NotCarried { step, why, .. } if *step == run.step => {
@@ -64,7 +64,6 @@ fn ended(
     fault: Option<&str>,
     mover: &mut Mover,
 ) {
-    let tick = mover.here.tick.0;
     if let Some(fault) = fault {
         let event = Event::DriverRefused { text: fault.to_owned() };
         mover.feed(of, life, &event, format!("it could not be made safe: {fault}"), None);
@@ -72,7 +71,7 @@ fn ended(
     }
     match because {
         SafeBecause::TimeIsOver => {
-            run.ending_since.get_or_insert(tick);
+            run.ending_since_ms.get_or_insert(mover.here.elapsed_ms());
             if let Some(at) = at.filter(|at| !run.ended.contains(at)) {
                 run.ended.push(at);
             }
@@ -128,7 +127,7 @@ fn judge(
         live: &now.live,
         card,
         ms_of_ticks: &|ticks| here.settings.ms_of_ticks(ticks),
-        tick: here.tick.0,
+        now_ms: here.elapsed_ms(),
     };
     watch.judge(&life.state, run)
 }
@@ -167,13 +166,13 @@ pub fn settle(
             continue;
         }
         // What nobody said was taken may be on since it was ordered.
-        let began = run.began_tick.unwrap_or(run.ordered_tick);
-        let ran_s = here.settings.ms_of_ticks(here.tick.0.saturating_sub(began)) as f64 / 1_000.0;
+        let began_ms = run.began_ms.unwrap_or(run.ordered_ms);
+        let ran_s = here.elapsed_ms().saturating_sub(began_ms) as f64 / 1_000.0;
         let unused = |_: usize, step: &Step| (seconds_asked(step) - ran_s).max(0.0);
         let unused = usage(&proposed.proposal.steps, policy, unused);
         if proposed.proposal.steps.iter().any(|step| adds(step, policy)) {
-            spending.0.give_back(&unused, run.ordered_ms);
-            keeping.keep(kept::SPENDING, canonical::encode(&spending.0));
+            spending.ledger.give_back(&unused, run.booked_unix_ms);
+            keeping.keep(kept::SPENDING, canonical::encode(&spending.ledger));
         }
     }
 }

@@ -13,7 +13,7 @@ use clawmesh_authority::{
 };
 
 use crate::clock::{Tick, WallClock};
-use crate::proposals::components::{Desk, Life};
+use crate::proposals::components::{Desk, Life, Spending};
 use crate::proposals::ports::SimulationOrder;
 use crate::safety;
 use crate::settings::Settings;
@@ -44,9 +44,14 @@ impl Here<'_> {
         self.wall.at(*self.tick, &self.settings)
     }
 
-    /// This node's own monotonic clock: it counts ticks.
-    pub fn monotonic_ms(&self) -> u64 {
-        self.settings.ms_of_ticks(self.tick.0)
+    /// The time by which everything here expires, [`WallClock::elapsed_ms`].
+    pub fn elapsed_ms(&self) -> u64 {
+        self.wall.elapsed_ms(*self.tick, &self.settings)
+    }
+
+    /// The time by which budgets are booked and forgotten, [`WallClock::counted_ms`].
+    pub fn ledger_ms(&self, spending: &Spending) -> u64 {
+        self.wall.counted_ms(*self.tick, &self.settings, spending.not_before_ms)
     }
 }
 

@@ -282,8 +282,6 @@ async fn a_signed_stop_for_this_node_is_latched_although_the_tick_stands_still()
     let (status, _) = read::<Refused>(rig.send(post(REQUESTS, stop(here()))).await).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "the journal cannot hold who it was");
     assert_eq!(rig.latch.reason.lock().unwrap().as_deref(), Some("smoke"));
-    let told = rig.inboxes.take_state(9).remove(0).0.body;
-    assert_eq!(told, InputBody::StopLatched { reason: "smoke".to_owned(), stops: 1 });
 
     *rig.mesh.says.lock().unwrap() = Some(taken());
     rig.send(post(REQUESTS, stop(NodeId([9; 32])))).await;

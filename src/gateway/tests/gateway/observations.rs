@@ -4,9 +4,11 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use clawmesh_authority::{Code, Observation, Refusal, Tier, Unit, Value};
 use clawmesh_core::intake::{InboxLimits, InputBody, SourceId};
+use clawmesh_core::publish::BeliefView;
+use clawmesh_core::world::BELIEFS_MAX;
 use clawmesh_gateway::{BODY_BYTES_MAX, Noted, Refused};
 
-use crate::rig::{ADDRESS, NOW_MS, Rig, TOKEN, read, rig, rig_with};
+use crate::rig::{ADDRESS, NOW_MS, Rig, TOKEN, read, rig, rig_with, snapshot};
 
 fn post(body: impl Into<Body>) -> Request<Body> {
     Request::post("/api/observations")
@@ -96,6 +98,21 @@ async fn a_full_inbox_and_a_failed_journal_refuse_at_once() {
     let (status, refusal) = refused(&failed, r#"{"key":"a","value":1}"#).await;
     assert_eq!((status, &*refusal.code), (StatusCode::SERVICE_UNAVAILABLE, "JOURNAL_UNAVAILABLE"));
     assert_eq!(refusal.sentence, "the disk is full");
+}
+
+#[tokio::test]
+async fn a_new_key_without_room_in_the_world_is_refused_and_a_known_one_is_taken() {
+    let rig = rig();
+    let mut full = snapshot();
+    let belief = full.beliefs.remove(0);
+    let keys = (0..BELIEFS_MAX).map(|at| format!("key-{at:05}"));
+    full.beliefs.extend(keys.map(|key| BeliefView { key, ..belief.clone() }));
+    rig.show(full);
+    let (status, refusal) = refused(&rig, r#"{"key":"key-65536","value":1}"#).await;
+    assert_eq!((status, &*refusal.code), (StatusCode::BAD_REQUEST, "LIMIT_EXCEEDED"));
+    assert!(refusal.sentence.contains("key-65536"), "{}", refusal.sentence);
+    let (status, ..) = post_and_answer(&rig, r#"{"key":"key-65535","value":1}"#, Ok(())).await;
+    assert_eq!(status, StatusCode::CREATED);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use axum::http::request::Builder;
 use axum::http::{Request, Response, StatusCode};
 use clawmesh_authority::{Answer, AskKind, Capability, Code, Hlc, NodeId, Tier, Unit, Value};
 use clawmesh_core::alarms::{Priority, Standing, shelf_ms_max};
-use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, LinkState, doors};
+use clawmesh_core::intake::{InboxLimits, Inboxes, LinkState, doors};
 use clawmesh_core::mesh::{Asking, Neighbours};
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::{
@@ -29,7 +29,6 @@ pub const NOW_MS: u64 = 1_800_000_000_000;
 pub struct Rig {
     pub app: Router,
     pub feeder: SnapshotFeeder,
-    pub inbox: InboxHandle,
     pub inboxes: Inboxes,
     pub commits: CommitWatch,
     pub desk: AnswerDesk,
@@ -48,8 +47,8 @@ pub struct Latch {
 impl StopPort for Latch {
     fn latch(&self, why: &str) -> Latched {
         let reason = self.reason.lock().unwrap().get_or_insert_with(|| why.to_owned()).clone();
-        let stops = self.stops.fetch_add(1, Ordering::SeqCst) + 1;
-        Latched { reason, stops, unkept: self.unkept.lock().unwrap().clone() }
+        self.stops.fetch_add(1, Ordering::SeqCst);
+        Latched { reason, unkept: self.unkept.lock().unwrap().clone() }
     }
 
     fn is_latched(&self) -> bool {
@@ -129,9 +128,9 @@ pub fn rig_with(limits: InboxLimits) -> Rig {
     let (ports, feeder, inboxes, commits) = ports(limits);
     let (latch, mesh) = (Arc::<Latch>::default(), Arc::<Mesh>::default());
     let ports = GatewayPorts { stop: latch.clone(), neighbours: mesh.clone(), ..ports };
-    let (desk, inbox) = (ports.desk.clone(), ports.inbox.clone());
+    let desk = ports.desk.clone();
     let app = router(&config(), ADDRESS.parse().unwrap(), ports).unwrap();
-    Rig { app, feeder, inbox, inboxes, commits, desk, latch, mesh }
+    Rig { app, feeder, inboxes, commits, desk, latch, mesh }
 }
 
 impl Rig {

@@ -264,23 +264,23 @@ fn refusals_that_have_to_do_with_safety_ring_until_there_was_none_for_ten_minute
 
 #[test]
 fn an_actuator_that_could_not_be_made_safe_is_critical_until_it_is() {
-    let mut lab = pump_and_barn();
-    let valve = Capability::new("actuator:valve:main").unwrap();
+    let mut lab = site::calm_farm();
+    let valve = Capability::new("actuator:valve:valve-flower").unwrap();
     let seen = ActuatorReport { answers: true, position: Some(Setpoint::On), local_control: false };
     let seen = DriverReport::Seen { actuator: valve.clone(), seen };
-    lab.offer("barn", SourceId::Drivers, InputBody::Driver(seen));
+    lab.offer("field-node", SourceId::Drivers, InputBody::Driver(seen));
     let made_safe = |fault: Option<&str>| {
         let (because, fault) = (SafeBecause::Started, fault.map(str::to_owned));
         InputBody::Driver(DriverReport::MadeSafe { actuator: valve.clone(), because, proposal: None, fault })
     };
-    lab.offer("barn", SourceId::Drivers, made_safe(Some("it is stuck open")));
+    lab.offer("field-node", SourceId::Drivers, made_safe(Some("it is stuck open")));
     lab.run_ticks(ONCE);
-    let row = alarm(&lab, "barn", "unsafe/actuator:valve:main");
+    let row = alarm(&lab, "field-node", "unsafe/actuator:valve:valve-flower");
     assert_eq!((row.priority, row.shelf_ms_max), (Priority::Critical, 15 * 60_000));
     assert!(row.sentence.contains("it is stuck open"), "{}", row.sentence);
-    lab.offer("barn", SourceId::Drivers, made_safe(None));
+    lab.offer("field-node", SourceId::Drivers, made_safe(None));
     lab.run_ticks(ONCE);
-    assert_eq!(alarm(&lab, "barn", "unsafe/actuator:valve:main").state, Standing::Returned);
+    assert_eq!(alarm(&lab, "field-node", "unsafe/actuator:valve:valve-flower").state, Standing::Returned);
 }
 
 /// What the pump house says of a proposal of its own, as it arrives at the barn.

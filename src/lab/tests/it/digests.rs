@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::alter::altered;
-use crate::proposals::rig::{CENTER, FIELD, Farm, capability};
+use crate::proposals::rig::{CENTER, FIELD, Farm};
 use crate::{flow_of, flow_spec};
 
 /// A world in which every component type has at least one value: a farm on which something runs.
@@ -37,7 +37,8 @@ fn full_world() -> Farm {
     farm.lab.record(FIELD, "gate", Value::Text("open".to_owned()));
     farm.lab.offer(FIELD, SourceId::HostSensors, InputBody::SensorsDeclared(vec![flow_spec()]));
     farm.lab.sample(FIELD, flow_of(12.5));
-    let nobody = capability("actuator:valve:main");
+    let nobody = farm.lab.core(FIELD).world().iter_entities().find_map(|row| row.get::<Actuator>().cloned());
+    let nobody = nobody.expect("the farm has actuators").0;
     let (because, fault) = (SafeBecause::Started, Some("it is stuck".to_owned()));
     let seen = ActuatorReport { answers: true, position: Some(Setpoint::Off), local_control: false };
     let seen = DriverReport::Seen { actuator: nobody.clone(), seen };

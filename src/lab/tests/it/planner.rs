@@ -108,7 +108,7 @@ impl Center {
 
     /// One second in which this comes in.
     fn tick(&mut self, inputs: Vec<(SourceId, InputBody)>) {
-        let clock = InputBody::ClockSampled { unix_ms: self.now_ms() + 1_000 };
+        let clock = InputBody::ClockSampled { unix_ms: self.now_ms() + 1_000, up_ms: self.now_ms() };
         let tick = self.core.tick_number() + 1;
         let inputs = std::iter::once((SourceId::Clock, clock)).chain(inputs);
         let stamped = inputs.map(|(source, body)| {

@@ -123,7 +123,7 @@ fn what_another_node_signed_cannot_be_altered_whatever_digests_follow() {
 fn a_run_that_ends_in_order_proves_its_last_input_too() {
     let settings = || Settings { digest_every_ticks: 50, ..lone_settings() };
     let mut core = Core::replaying(settings(), 2);
-    let note = |n| InputBody::ClockSampled { unix_ms: START_MS + n };
+    let note = |n| InputBody::ClockSampled { unix_ms: START_MS + n, up_ms: n };
     let input = |tick, n| StampedInput {
         journal_sequence: tick + 1,
         tick,

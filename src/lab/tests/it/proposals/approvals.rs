@@ -181,6 +181,23 @@ fn s4_an_offer_dies_by_the_clock_of_its_owner() {
 }
 
 #[test]
+fn s4_an_offer_dies_in_time_although_its_owner_does_not_tick_and_lives_although_a_clock_is_set() {
+    let mut farm = Farm::brief_with(|policy| {
+        policy.offer_expires_s.insert(HazardClass::Hazardous, 8);
+    });
+    let offer;
+    (farm, offer) = asked_on(farm);
+    farm.lab.stall_seconds(8);
+    let answer = farm.answer(&ann(), &offer, Decision::Approve);
+    farm.assert_refused(&answer, Code::ApprovalExpired, "approval.in_time");
+    assert_eq!(farm.state(offer.proposal), "expired");
+    farm.run_seconds(2);
+    let (mut farm, offer) = asked_on(farm);
+    farm.set_clocks_forward(3_600_000);
+    farm.assert_carried_out(&offer);
+}
+
+#[test]
 fn s4_at_l3_two_persons_approve_and_a_delegate_is_none() {
     let level = |policy: &mut clawmesh_authority::Policy| {
         policy.actuators.iter_mut().for_each(|rules| rules.level = Level::L3);

@@ -143,7 +143,10 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
             SourceId::Simulator,
             InputBody::Simulated { proposal: id, round: Round(2), outcome: Ok(Vec::new()) },
         ),
-        (SourceId::Clock, InputBody::ClockSampled { unix_ms: farm.lab.now_ms() + 400 }),
+        (
+            SourceId::Clock,
+            InputBody::ClockSampled { unix_ms: farm.lab.now_ms() + 400, up_ms: farm.lab.now_ms() },
+        ),
         (SourceId::Gateway, acknowledged(id)),
         (SourceId::Planner, InputBody::Thoughts(vec![thirst()])),
     ];

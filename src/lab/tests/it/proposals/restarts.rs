@@ -189,6 +189,17 @@ fn s8_after_a_restart_nothing_is_told_before_its_state_was_read_back() {
 }
 
 #[test]
+fn s15_an_actuator_whose_driver_has_not_said_a_word_is_listed_and_not_as_safe() {
+    let mut farm = Farm::brief();
+    farm.hardware.mute();
+    farm.restart();
+    farm.run_seconds(1);
+    let rows = farm.lab.snapshot(FIELD).actuators.clone();
+    assert_eq!(rows.len(), 5, "{rows:?}");
+    assert!(rows.iter().all(|row| !row.answers && !row.is_safe && row.position.is_none()), "{rows:?}");
+}
+
+#[test]
 fn s8_what_does_not_answer_after_a_restart_is_left_alone_and_refused() {
     let mut farm = Farm::brief();
     farm.hardware.cut(&valve(), true);

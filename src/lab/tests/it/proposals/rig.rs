@@ -133,6 +133,8 @@ pub struct Farm {
     /// How long proposals ask for, seconds.
     pub for_s: f64,
     made: u32,
+    /// How far the clocks of all nodes are ahead.
+    ahead_ms: u64,
 }
 
 impl Farm {
@@ -173,7 +175,7 @@ impl Farm {
             pressure_kpa: 305.0,
             is_tank_silent: false,
         };
-        let mut farm = Self { lab, hardware, weather, for_s: 60.0, made: 0 };
+        let mut farm = Self { lab, hardware, weather, for_s: 60.0, made: 0, ahead_ms: 0 };
         farm.open_up();
         farm.run_seconds(5);
         farm
@@ -190,6 +192,20 @@ impl Farm {
         self.lab.crash(FIELD);
         self.lab.start(FIELD);
         self.open_up();
+    }
+
+    /// The clocks of all nodes are set forward.
+    pub fn set_clocks_forward(&mut self, by_ms: u64) {
+        self.ahead_ms += by_ms;
+        for node in [CENTER, FIELD] {
+            self.lab.set_clock_offset(node, self.ahead_ms.cast_signed());
+        }
+        self.run_seconds(1);
+    }
+
+    /// What the clocks of all nodes show, Unix milliseconds.
+    fn clock_ms(&self) -> u64 {
+        self.lab.now_ms() + self.ahead_ms
     }
 
     /// Time passes, and sensors speak every half second.
@@ -228,7 +244,7 @@ impl Farm {
 
     pub fn proposal_of(&mut self, steps: Vec<Step>) -> Proposal {
         self.made += 1;
-        let now_ms = self.lab.now_ms();
+        let now_ms = self.clock_ms();
         Proposal {
             mesh: clawmesh_authority::MeshId::of_name("lab"),
             owner: self.lab.id(FIELD),
@@ -272,7 +288,7 @@ impl Farm {
         readings: &[(&str, Unit, f64)],
         change: impl Fn(&mut Reading),
     ) -> ByteVec {
-        let now_ms = self.lab.now_ms();
+        let now_ms = self.clock_ms();
         let of = |(sensor, unit, value): &(&str, Unit, f64)| {
             let (sensor, origin_ms) = (capability(sensor), now_ms - 500);
             let mut reading =
@@ -297,7 +313,7 @@ impl Farm {
             mesh: clawmesh_authority::MeshId::of_name("lab"),
             owner: self.lab.id(FIELD),
             body,
-            made: Hlc { wall_ms: self.lab.now_ms(), logical: self.made },
+            made: Hlc { wall_ms: self.clock_ms(), logical: self.made },
         }
     }
 
@@ -319,13 +335,13 @@ impl Farm {
 
     pub fn answer(&mut self, key: &OperatorKey, offer: &Offer, decision: Decision) -> Answer {
         let why = (decision == Decision::Reject).then(|| "not today".to_owned());
-        let approval = Approval::answering(offer, decision, why, self.lab.now_ms());
+        let approval = Approval::answering(offer, decision, why, self.clock_ms());
         self.lab.ask(FIELD, AskKind::Approval, approval::seal(key, &approval))
     }
 
     /// Brings a yes to the door and does not wait: the next tick takes it with whatever else is there.
     pub fn answer_unheard(&mut self, key: &OperatorKey, offer: &Offer) {
-        let approval = Approval::answering(offer, Decision::Approve, None, self.lab.now_ms());
+        let approval = Approval::answering(offer, Decision::Approve, None, self.clock_ms());
         let body = InputBody::Asked { kind: AskKind::Approval, bytes: approval::seal(key, &approval) };
         self.lab.offer(FIELD, SourceId::Gateway, body);
     }

@@ -30,7 +30,7 @@ fn meagre(policy: &mut Policy) {
 
 impl Farm {
     fn spent(&self) -> Spent {
-        let ledger = &self.lab.core(FIELD).world().resource::<Spending>().0;
+        let ledger = &self.lab.core(FIELD).world().resource::<Spending>().ledger;
         ledger.spent(self.lab.now_ms()).get(ZONE).copied().unwrap_or_default()
     }
 
@@ -191,6 +191,22 @@ fn a_budget_that_is_used_up_refuses_before_and_after_the_yes_and_across_a_restar
     farm.for_s = 3.0;
     let good = farm.proposal();
     farm.assert_goes_through(&good);
+}
+
+#[test]
+fn a_clock_that_is_set_forward_gives_no_budget_back() {
+    let mut farm = Farm::brief_with(meagre);
+    farm.for_s = 10.0;
+    for _ in 0..2 {
+        let proposal = farm.proposal();
+        farm.assert_goes_through(&proposal);
+        farm.run_seconds(12);
+    }
+    farm.set_clocks_forward(26 * 3_600_000);
+    let proposal = farm.proposal();
+    let answer = farm.propose(&proposal);
+    assert_eq!(code(&answer), Some((Code::BudgetExceeded, "zone-bounds")), "{answer:?}");
+    farm.assert_shown(Code::BudgetExceeded, "zone-bounds");
 }
 
 #[test]
