@@ -32,7 +32,8 @@ pub struct Home {
 pub struct Live {
     /// Why the stop is latched, if it is.
     pub stop: Option<String>,
-    /// True while the journal commits.
+    /// True while the journal commits. A tick cannot know that of itself: what it decides is answered and driven only once it is
+    /// durable, so a node says `true` here, and who asks a node whose journal has failed is refused at its door by the same code.
     pub can_write_down: bool,
     /// Why the way to the mesh is not shown to work, if it is not.
     pub comms_unknown: Option<String>,
@@ -48,6 +49,14 @@ pub struct Live {
     pub spent: BTreeMap<String, Spent>,
     /// The wall clock, Unix milliseconds.
     pub wall_ms: u64,
+}
+
+impl Live {
+    /// Where an actuator stands, as it was read back; `None` is unknown.
+    #[must_use]
+    pub fn position_of(&self, actuator: &Capability) -> Option<Setpoint> {
+        self.actuators.get(actuator)?.read_back
+    }
 }
 
 /// What a sensor last said.

@@ -26,6 +26,9 @@
 //! | 18 | `simulated` | `CARD_REQUIRED` `CARD_VETO` `CARD_STALE` | | ● | ● | |
 //! | 19 | `approved` | `APPROVAL_REQUIRED` `APPROVAL_MISMATCH` | | | ● | |
 //!
+//! Rule 2 is for whoever judges beside the journal. A tick says that it can write: what it decides leaves only with the commit,
+//! edges refuse what comes once the journal has failed, and drivers drive nothing any more.
+//!
 //! ○ without the age: evidence was fresh when the proposal was made, and what holds now is asked of live readings.
 //! ◐ the driver must answer; a way to the mesh that is lost is a mode of the site. A part that is on its way stands nowhere for
 //! a while; once it has arrived it must stay. Rules 15 and 16 are about what adds energy, motion or flow: what is switched

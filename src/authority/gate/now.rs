@@ -70,7 +70,7 @@ pub(super) fn ways_are_known(known: &Known<'_>, live: &Live, phase: Phase) -> Re
 
 /// The state of the actuator was read back.
 pub(super) fn state_is_known(actuator: &Capability, live: &Live) -> Result<(), Refused> {
-    if live.actuators.get(actuator).is_some_and(|state| state.read_back.is_some()) {
+    if live.position_of(actuator).is_some() {
         return Ok(());
     }
     let sentence =
@@ -81,7 +81,7 @@ pub(super) fn state_is_known(actuator: &Capability, live: &Live) -> Result<(), R
 /// What has arrived is still there.
 pub(super) fn stays(known: &Known<'_>, live: &Live) -> Result<(), Refused> {
     let (actuator, told) = (&known.step.actuator, known.operation.brings);
-    match live.actuators.get(actuator).and_then(|state| state.read_back) {
+    match live.position_of(actuator) {
         Some(stands) if stands == told => Ok(()),
         stands => {
             let stands = stands.map_or("nobody knows how".to_owned(), |stands| stands.to_string());

@@ -1,11 +1,14 @@
 //! What is carried out, judged in every tick: was it taken, has it arrived, do its conditions hold, does a sensor show it, is
 //! the plant still where the card said, has it ended. Pure.
 
+use std::collections::BTreeMap;
+
 use clawmesh_authority::gate::{self, Live, LiveReading};
 use clawmesh_authority::policy::{ActuatorRules, BandRule, Must, Verification};
 use clawmesh_authority::transition::{Event, State};
 use clawmesh_authority::{Code, Policy, Proposal, Refused, Setpoint, Step, Tier};
-use clawmesh_twin::card::Card;
+use clawmesh_twin::card::PlaceCard;
+use clawmesh_twin::site::Name;
 
 use super::components::Run;
 use super::ledger::seconds_asked;
@@ -45,8 +48,8 @@ pub struct Watch<'a> {
     pub policy: &'a Policy,
     /// What is known now.
     pub live: &'a Live,
-    /// The card it was approved with.
-    pub card: Option<&'a Card>,
+    /// What the card it was approved with says of each place.
+    pub bands: &'a BTreeMap<Name, PlaceCard>,
     /// Milliseconds that so many ticks take.
     pub ms_of_ticks: &'a dyn Fn(u64) -> u64,
     /// How long the machine has been up, milliseconds.
@@ -103,7 +106,7 @@ impl Watch<'_> {
         }
         for at in 0..=run.step {
             let Some((step, rules)) = self.step(at).filter(|_| !run.ended.contains(&at)) else { continue };
-            let stands = self.live.actuators.get(&step.actuator).and_then(|state| state.read_back);
+            let stands = self.live.position_of(&step.actuator);
             let told = brings(step, self.policy);
             let is_taken = at < run.step || run.taken_ms.is_some();
             if is_taken && stands.is_some() && stands == told && !run.arrived.contains(&at) {
@@ -132,8 +135,7 @@ impl Watch<'_> {
         let adding: Vec<usize> = self.adding().collect();
         let is_off = |at: &usize| {
             let step = &self.proposal.steps[*at];
-            let stands = self.live.actuators.get(&step.actuator).and_then(|state| state.read_back);
-            run.ended.contains(at) && stands == Some(Setpoint::Off)
+            run.ended.contains(at) && self.live.position_of(&step.actuator) == Some(Setpoint::Off)
         };
         let on: Vec<usize> = adding.iter().copied().filter(|at| *at <= run.step && !is_off(at)).collect();
         let is_over = match adding.is_empty() {
@@ -208,10 +210,7 @@ impl Watch<'_> {
             let same = rules.verified_by.as_ref();
             same.is_some_and(|other| (&other.sensor, &other.node) == (&by.sensor, &by.node))
         });
-        seen.any(|rules| {
-            let stands = self.live.actuators.get(&rules.actuator).and_then(|state| state.read_back);
-            stands != Some(Setpoint::Off)
-        })
+        seen.any(|rules| self.live.position_of(&rules.actuator) != Some(Setpoint::Off))
     }
 
     /// Whether a sensor shows that what was switched off is off: `None` while it is open.
@@ -301,7 +300,7 @@ impl Watch<'_> {
     fn outside(&self, rule: &BandRule) -> Option<String> {
         let sensor =
             self.site.plan.sensors.iter().find(|sensor| sensor.capability == rule.sensor.as_str())?;
-        let place = self.card?.bands.get(&sensor.of)?;
+        let place = self.bands.get(&sensor.of)?;
         let band = match sensor.quantity.as_str() {
             "flow" => place.flow_lpm,
             "pressure" => place.pressure_kpa,
@@ -396,9 +395,7 @@ fn ended_by(refused: &Refused) -> Finding {
     let event = match refused.code {
         Code::StopLatched => Event::Stopped,
         Code::LocalControl | Code::OutOfService => Event::LocalControlTaken,
-        Code::UnknownOperation => Event::PolicyChanged,
         Code::StateUnknown => Event::EnvelopeLeft,
-        Code::AuthorityHeld => Event::AuthorityLost,
         _ => Event::InterlockOpened,
     };
     Finding { event, words: format!("{} ({})", refused.sentence, refused.rule), code: Some(refused.code) }

@@ -1,9 +1,12 @@
 //! What runs: followed by what the driver layer and the sensors say, until it has ended.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bevy::prelude::*;
 use clawmesh_authority::transition::{Cause, Event, State};
-use clawmesh_authority::{Proposal, ProposalId, Setpoint, Step, canonical};
-use clawmesh_twin::card::Card;
+use clawmesh_authority::{ContentHash, Proposal, ProposalId, Setpoint, Step, canonical};
+use clawmesh_twin::card::{Card, PlaceCard};
+use clawmesh_twin::site::Name;
 
 use super::now::Now;
 use super::shared::{Due, Here, Mover};
@@ -92,14 +95,16 @@ pub fn judge_runs(
     now: Res<Now>,
     mut cases: Query<(&Proposed, &mut Life, &mut Run, Option<&CardHeld>)>,
     mut mover: Mover,
+    mut read: Local<Bands>,
 ) {
     let mut rows: Vec<_> = cases.iter_mut().filter(|(_, life, ..)| life.state.is_running()).collect();
     rows.sort_by_key(|(proposed, ..)| proposed.slot);
+    read.forget_all_but(rows.iter().filter_map(|(.., held)| Some(held.as_ref()?.hash)).collect());
     for (proposed, life, run, held) in &mut rows {
-        let card = held.and_then(|held| Card::from_bytes(&held.bytes).ok());
+        let bands = read.of(*held);
         // What has ended is settled in the same tick.
         for _ in 0..2 {
-            let Some(found) = judge(&proposed.proposal, life, run, card.as_ref(), &now, &mover.here) else {
+            let Some(found) = judge(&proposed.proposal, life, run, bands, &now, &mover.here) else {
                 break;
             };
             let of = (proposed.id, &proposed.proposal);
@@ -111,11 +116,32 @@ pub fn judge_runs(
     }
 }
 
+/// What the cards of what runs say of each place, by the hash of the card. Reading one is worth a tick's time, and it says the
+/// same in every tick.
+#[derive(Default)]
+pub struct Bands {
+    of_cards: BTreeMap<ContentHash, BTreeMap<Name, PlaceCard>>,
+    unknown: BTreeMap<Name, PlaceCard>,
+}
+
+impl Bands {
+    fn forget_all_but(&mut self, running: BTreeSet<ContentHash>) {
+        self.of_cards.retain(|card, _| running.contains(card));
+    }
+
+    fn of(&mut self, held: Option<&CardHeld>) -> &BTreeMap<Name, PlaceCard> {
+        let Some(held) = held else { return &self.unknown };
+        self.of_cards
+            .entry(held.hash)
+            .or_insert_with(|| Card::from_bytes(&held.bytes).map(|card| card.bands).unwrap_or_default())
+    }
+}
+
 fn judge(
     proposal: &Proposal,
     life: &Life,
     run: &mut Run,
-    card: Option<&Card>,
+    bands: &BTreeMap<Name, PlaceCard>,
     now: &Now,
     here: &Here,
 ) -> Option<crate::proposals::run::Finding> {
@@ -125,7 +151,7 @@ fn judge(
         site,
         policy,
         live: &now.live,
-        card,
+        bands,
         ms_of_ticks: &|ticks| here.settings.ms_of_ticks(ticks),
         now_ms: here.elapsed_ms(),
     };
@@ -149,10 +175,7 @@ pub fn settle(
     rows.sort_by_key(|(_, proposed, ..)| proposed.slot);
     for (entity, proposed, life, run) in rows {
         due.commands.retain(|command| command.proposal() != proposed.id);
-        let is_off = |step: &Step| {
-            let stands = now.live.actuators.get(&step.actuator).and_then(|state| state.read_back);
-            stands == Some(Setpoint::Off)
-        };
+        let is_off = |step: &Step| now.live.position_of(&step.actuator) == Some(Setpoint::Off);
         let is_safe = proposed.proposal.steps.iter().all(is_off);
         let ended_ms = life.story.last().map_or(0, |entry| entry.at_ms);
         if !is_safe && here.wall_ms() < ended_ms.saturating_add(SAFE_WITHIN_MS) {
