@@ -1,19 +1,20 @@
-//! Hardware of a lab node in virtual time: it takes orders as the driver layer does, moves, and says how it stands. What it is
-//! made to do wrong, a test says.
+//! Hardware of a lab node in virtual time, behind the real driver layer: parts that move and say how they stand. What they
+//! are made to do wrong, a test says.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clawmesh_authority::{AuthorizedCommand, Capability, ProposalId, Setpoint};
-use clawmesh_core::intake::{ActuatorReport, DriverReport, InboxHandle, InputBody, SafeBecause, SourceId};
+use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingCommand, Setpoint};
+use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, SourceId, doors};
 use clawmesh_core::replay::CommitWatch;
-use clawmesh_core::site::{DriverPort, NoPlace};
+use clawmesh_core::site::DriverPort;
+use clawmesh_drivers::{Driver, DriverFault, DriverPorts, Layer, ReadBack, StopLatch};
 
 /// What a node of the lab drives. It outlives the crash of its node.
 pub trait Machinery: Send + Sync + 'static {
     /// The node has started: everything is made safe, nothing is owed to the run before, and the tick orders on the way that
-    /// is returned. What is driven has to be durable by `commits`.
-    fn connect(&self, inbox: &InboxHandle, commits: CommitWatch) -> Box<dyn DriverPort>;
+    /// is returned. What is driven has to be durable by `commits`, and ordered since the last stop of `latch`.
+    fn connect(&self, inbox: &InboxHandle, commits: CommitWatch, latch: StopLatch) -> Box<dyn DriverPort>;
 
     /// Lets time pass until `now_ms`, Unix milliseconds, and tells the tick through `inbox` what there is to tell.
     fn step(&self, now_ms: u64, inbox: &InboxHandle);
@@ -21,26 +22,24 @@ pub trait Machinery: Send + Sync + 'static {
 
 /// How long a part is on its way, milliseconds.
 const STROKE_MS: u64 = 400;
+/// How long the tick of a lab node may be silent before its drivers make safe what runs, milliseconds: as in a node.
+pub const LEASE_MS: u64 = 1_000;
 
 /// The hardware of one node. Clones share it, and it outlives the crash of its node.
-#[derive(Clone, Default)]
-pub struct Hardware(Arc<Mutex<State>>);
+#[derive(Clone)]
+pub struct Hardware {
+    parts: Arc<Mutex<Parts>>,
+    wire: Arc<Mutex<Wire>>,
+}
 
 #[derive(Default)]
-struct State {
+struct Parts {
     now_ms: u64,
-    parts: BTreeMap<Capability, Part>,
     /// In the order in which they are made safe.
     order: Vec<Capability>,
-    orders: VecDeque<Order>,
-    told: BTreeMap<Capability, ActuatorReport>,
-    reports: VecDeque<DriverReport>,
-    /// What was said when something was said last.
-    said: Vec<DriverReport>,
+    all: BTreeMap<Capability, Part>,
     /// Everything that was written, in order.
     writes: Vec<(Capability, Setpoint)>,
-    is_mute: bool,
-    hesitates: bool,
 }
 
 #[derive(Default)]
@@ -50,56 +49,53 @@ struct Part {
     is_held: bool,
     is_dead: bool,
     is_stuck: bool,
-    duty: Option<(ProposalId, u64)>,
 }
 
-enum Order {
-    Carry(AuthorizedCommand),
-    MakeSafe(BTreeSet<Capability>, String),
-}
-
-impl DriverPort for Hardware {
-    fn carry(&self, command: AuthorizedCommand, _: u64, _: u64) -> Result<(), NoPlace> {
-        self.lock().orders.push_back(Order::Carry(command));
-        Ok(())
-    }
-
-    fn make_safe(&self, actuators: BTreeSet<Capability>, why: &str) -> Result<(), NoPlace> {
-        self.lock().orders.push_back(Order::MakeSafe(actuators, why.to_owned()));
-        Ok(())
-    }
-
-    fn renew(&self) {}
+/// The driver layer of the run that goes on, and what it says on its way to the tick.
+#[derive(Default)]
+struct Wire {
+    layer: Option<(Layer, Inboxes)>,
+    /// What was said when something was said last.
+    said: Vec<InputBody>,
+    /// What is said again.
+    again: Vec<InputBody>,
+    is_mute: bool,
 }
 
 impl Machinery for Hardware {
-    fn connect(&self, _: &InboxHandle, _: CommitWatch) -> Box<dyn DriverPort> {
-        let mut state = self.lock();
-        state.orders.clear();
-        state.reports.clear();
-        state.told.clear();
-        let all = state.order.clone();
-        state.make_safe(&all, &SafeBecause::Started);
-        drop(state);
-        Box::new(self.clone())
+    fn connect(&self, _: &InboxHandle, commits: CommitWatch, latch: StopLatch) -> Box<dyn DriverPort> {
+        // Doors of its own, so that what it says can be lost or doubled on its way.
+        let (inbox, heard) = doors(InboxLimits::default());
+        let off = lock(&self.parts).order.clone().into_iter().map(|part| (part, Setpoint::Off));
+        let (mut layer, orders) = Layer::over(DriverPorts {
+            driver: Box::new(Wires(Arc::clone(&self.parts))),
+            safe_states: SafeStates::in_order(off),
+            latch,
+            inbox,
+            commits,
+            lease_ms: LEASE_MS,
+        });
+        layer.begin();
+        let mut wire = lock(&self.wire);
+        wire.again.clear();
+        wire.layer = Some((layer, heard));
+        Box::new(orders)
     }
 
     fn step(&self, now_ms: u64, inbox: &InboxHandle) {
-        let mut state = self.lock();
-        state.now_ms = now_ms;
-        state.take_orders();
-        state.end_what_is_due();
-        state.look();
-        if state.is_mute {
-            state.reports.clear();
+        lock(&self.parts).now_ms = now_ms;
+        let mut wire = lock(&self.wire);
+        let mut reports = std::mem::take(&mut wire.again);
+        if let Some((layer, heard)) = &mut wire.layer {
+            layer.beat(now_ms);
+            reports.extend(heard.take_state(usize::MAX).into_iter().map(|(input, _)| input.body));
         }
-        if !state.reports.is_empty() {
-            state.said = state.reports.iter().cloned().collect();
+        if wire.is_mute || reports.is_empty() {
+            return;
         }
-        for report in state.reports.drain(..) {
-            inbox
-                .offer_own(SourceId::Drivers, InputBody::Driver(report), None)
-                .expect("the lab never fills an inbox");
+        wire.said.clone_from(&reports);
+        for report in reports {
+            inbox.offer_own(SourceId::Drivers, report, None).expect("the lab never fills an inbox");
         }
     }
 }
@@ -108,25 +104,23 @@ impl Hardware {
     /// Parts that are off, in the order in which they are made safe.
     #[must_use]
     pub fn with(parts: impl IntoIterator<Item = Capability>) -> Self {
-        let hardware = Self::default();
-        let mut state = hardware.lock();
-        state.order = parts.into_iter().collect();
-        state.parts = state.order.iter().map(|part| (part.clone(), Part::default())).collect();
-        drop(state);
-        hardware
+        let order: Vec<Capability> = parts.into_iter().collect();
+        let all = order.iter().map(|part| (part.clone(), Part::default())).collect();
+        let parts = Parts { order, all, ..Parts::default() };
+        Self { parts: Arc::new(Mutex::new(parts)), wire: Arc::default() }
     }
 
     /// Everything that was written so far, in order.
     #[must_use]
     pub fn writes(&self) -> Vec<(Capability, Setpoint)> {
-        self.lock().writes.clone()
+        lock(&self.parts).writes.clone()
     }
 
     /// True while a part is on and has arrived.
     #[must_use]
     pub fn is_on(&self, part: &Capability) -> bool {
-        let state = self.lock();
-        state.parts.get(part).is_some_and(|part| part.is_on && part.arrives_ms <= state.now_ms)
+        let parts = lock(&self.parts);
+        parts.all.get(part).is_some_and(|part| part.is_on && part.arrives_ms <= parts.now_ms)
     }
 
     /// Lays a hand on a part, or takes it off.
@@ -144,114 +138,61 @@ impl Hardware {
         self.change(part, |part| part.is_stuck = true);
     }
 
-    /// Lets the driver keep orders and not carry them out yet, as it does while the journal is slow.
-    pub fn hesitate(&self) {
-        self.lock().hesitates = true;
-    }
-
-    /// Lets the driver take orders and say nothing any more.
+    /// Lets the driver layer work on and say nothing any more: no report of it reaches the tick.
     pub fn mute(&self) {
-        self.lock().is_mute = true;
+        lock(&self.wire).is_mute = true;
     }
 
     /// Says again what was said last, as a driver does that answers twice.
     pub fn repeat_last(&self) {
-        let mut state = self.lock();
-        let said = state.said.clone();
-        state.reports.extend(said);
+        let mut wire = lock(&self.wire);
+        let said = wire.said.clone();
+        wire.again.extend(said);
     }
 
     fn change(&self, part: &Capability, change: impl FnOnce(&mut Part)) {
-        change(self.lock().parts.get_mut(part).expect("the hardware has this part"));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        change(lock(&self.parts).all.get_mut(part).expect("the hardware has this part"));
     }
 }
 
-impl State {
-    fn take_orders(&mut self) {
-        if self.hesitates {
-            return;
-        }
-        while let Some(order) = self.orders.pop_front() {
-            match order {
-                Order::Carry(command) => self.carry(&command),
-                Order::MakeSafe(actuators, why) => {
-                    let meant: Vec<Capability> =
-                        self.order.iter().filter(|part| actuators.contains(*part)).cloned().collect();
-                    self.make_safe(&meant, &SafeBecause::Ordered(why));
-                }
-            }
-        }
+/// The wires from the driver layer to the parts.
+struct Wires(Arc<Mutex<Parts>>);
+
+impl Driver for Wires {
+    fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
+        lock(&self.0).write(command.actuator(), command.setpoint())
     }
 
-    fn carry(&mut self, command: &AuthorizedCommand) {
-        let (proposal, step, now_ms) = (command.proposal(), command.step(), self.now_ms);
-        let Some(part) = self.parts.get_mut(command.actuator()) else { return };
-        if part.is_held || part.is_dead {
-            let why = format!("{} cannot be driven", command.actuator());
-            self.reports.push_back(DriverReport::NotCarried { proposal, step, why });
-            return;
-        }
-        part.duty = command.run_for_ms().map(|run_for_ms| (proposal, now_ms + run_for_ms));
-        self.write(command.actuator(), command.setpoint());
-        self.reports.push_back(DriverReport::Carried { proposal, step });
+    fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
+        lock(&self.0).write(command.actuator(), command.setpoint())
     }
 
-    fn write(&mut self, part: &Capability, setpoint: Setpoint) {
-        self.writes.push((part.clone(), setpoint));
-        let now_ms = self.now_ms;
-        let Some(part) = self.parts.get_mut(part).filter(|part| !part.is_stuck) else { return };
-        if part.is_on != (setpoint == Setpoint::On) {
+    fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack> {
+        let parts = lock(&self.0);
+        let part = parts.all.get(actuator).filter(|part| !part.is_dead)?;
+        let position = if part.is_on { Setpoint::On } else { Setpoint::Off };
+        let has_arrived = part.arrives_ms <= parts.now_ms;
+        Some(ReadBack { position: has_arrived.then_some(position), local_control: part.is_held })
+    }
+}
+
+impl Parts {
+    fn write(&mut self, actuator: &Capability, setpoint: Setpoint) -> Result<(), DriverFault> {
+        let part = self.all.get_mut(actuator).ok_or_else(|| DriverFault::Unknown(actuator.clone()))?;
+        match (part.is_held, part.is_dead) {
+            (true, _) => return Err(DriverFault::LocalControl(actuator.clone())),
+            (_, true) => return Err(DriverFault::NoAnswer(actuator.clone())),
+            _ => {}
+        }
+        self.writes.push((actuator.clone(), setpoint));
+        if !part.is_stuck && part.is_on != (setpoint == Setpoint::On) {
             part.is_on = setpoint == Setpoint::On;
-            part.arrives_ms = now_ms + STROKE_MS;
+            part.arrives_ms = self.now_ms + STROKE_MS;
         }
+        Ok(())
     }
+}
 
-    fn end_what_is_due(&mut self) {
-        let over: BTreeSet<ProposalId> = self
-            .parts
-            .values()
-            .filter_map(|part| part.duty.filter(|(_, until_ms)| *until_ms <= self.now_ms))
-            .map(|(proposal, _)| proposal)
-            .collect();
-        let is_over = |part: &Part| part.duty.is_some_and(|(proposal, _)| over.contains(&proposal));
-        let due: Vec<Capability> =
-            self.order.iter().filter(|name| is_over(&self.parts[*name])).cloned().collect();
-        self.make_safe(&due, &SafeBecause::TimeIsOver);
-    }
-
-    fn make_safe(&mut self, parts: &[Capability], because: &SafeBecause) {
-        for actuator in parts {
-            let Some(part) = self.parts.get_mut(actuator) else { continue };
-            let proposal = part.duty.take().map(|(proposal, _)| proposal);
-            let fault = match (part.is_held, part.is_dead) {
-                (true, _) => Some(format!("{actuator} is under local control and was left alone")),
-                (_, true) => Some(format!("{actuator} does not answer")),
-                _ => None,
-            };
-            if fault.is_none() && part.is_on {
-                self.write(actuator, Setpoint::Off);
-            }
-            let (actuator, because) = (actuator.clone(), because.clone());
-            self.reports.push_back(DriverReport::MadeSafe { actuator, because, proposal, fault });
-        }
-    }
-
-    fn look(&mut self) {
-        for (name, part) in &self.parts {
-            let position = if part.is_on { Setpoint::On } else { Setpoint::Off };
-            let seen = ActuatorReport {
-                answers: !part.is_dead,
-                position: (!part.is_dead && part.arrives_ms <= self.now_ms).then_some(position),
-                local_control: part.is_held,
-            };
-            if self.told.get(name) != Some(&seen) {
-                self.told.insert(name.clone(), seen);
-                self.reports.push_back(DriverReport::Seen { actuator: name.clone(), seen });
-            }
-        }
-    }
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,20 +1,22 @@
 //! Many cores in one process: a mesh without sockets, disks or clocks, that a seed determines.
 //! Reads a script of calls. Writes nothing but the worlds of its nodes.
 //! Invariant: time is virtual, nodes step in a fixed order, messages move between ticks only; the same seed
-//! and calls give the same digests.
+//! and calls give the same digests. What is driven goes through the real driver layer (`drivers`), without its thread.
 //! Not here: real links (`bridge`), real journals (`storage`).
 
+mod asks;
 mod hardware;
 mod journal;
 mod network;
 mod node;
 mod rng;
 mod simulator;
+mod stop;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use clawmesh_authority::{Answer, AskKind, Lane, NodeId, NodeKey, Observation, Roster, Tier, Value};
+use clawmesh_authority::{Lane, NodeId, NodeKey, Observation, Roster, Tier, Value};
 use clawmesh_core::intake::{Input, InputBody, Sample, SourceId, StreamKey};
 use clawmesh_core::planner::Wish;
 use clawmesh_core::publish::Snapshot;
@@ -22,10 +24,11 @@ use clawmesh_core::replay::{Record, ReplayReport, Replayer};
 use clawmesh_core::settings::SiteText;
 use clawmesh_core::{Core, Settings};
 
-pub use hardware::{Hardware, Machinery};
+pub use hardware::{Hardware, LEASE_MS, Machinery};
 pub use network::LinkFaults;
 pub use rng::SplitMix64;
 
+use journal::MemoryJournal;
 use network::{Content, Message, Network};
 use node::{LabNode, Pace};
 
@@ -34,7 +37,7 @@ pub const HZ: u32 = 50;
 /// When the virtual clock starts, Unix milliseconds.
 pub const START_MS: u64 = 1_800_000_000_000;
 /// A link that is cut takes a peer's token away after this long, as a real lease does.
-const LEASE_MS: u64 = 2_000;
+const LINK_LEASE_MS: u64 = 2_000;
 /// A frame without a receipt is sent again after this long.
 const RESEND_MS: u64 = 200;
 
@@ -46,6 +49,7 @@ pub struct Lab {
     cut_since_ms: u64,
     epochs: u64,
     pace: Pace,
+    journal_lag_ticks: u64,
     site: Option<SiteText>,
     roster: Roster,
 }
@@ -62,6 +66,7 @@ impl Lab {
             cut_since_ms: START_MS,
             epochs: 0,
             pace: Pace { hz: HZ, digest_every_ticks: 1 },
+            journal_lag_ticks: 0,
             site: None,
             roster: Roster::default(),
         }
@@ -122,7 +127,9 @@ impl Lab {
         let all: BTreeSet<NodeId> = keys.iter().map(NodeKey::id).collect();
         for (name, key) in names.into_iter().zip(keys) {
             let others = all.iter().copied().filter(|id| *id != key.id()).collect();
-            self.nodes.push(LabNode::new(name, key, others, self.site.clone(), self.roster.clone()));
+            let journal = MemoryJournal::with_lag(self.journal_lag_ticks);
+            let (site, roster) = (self.site.clone(), self.roster.clone());
+            self.nodes.push(LabNode::new(name, key, others, site, roster, journal));
             self.start(name);
         }
         self
@@ -155,10 +162,10 @@ impl Lab {
         self.network.heal();
     }
 
-    /// Takes a node away at once; its journal stays.
+    /// Takes a node away at once; what is durable in its journal stays.
     pub fn crash(&mut self, name: &str) {
         let place = self.place(name);
-        self.nodes[place].live = None;
+        self.nodes[place].crash();
         self.cut_since_ms = self.now_ms;
     }
 
@@ -201,27 +208,6 @@ impl Lab {
         if let Some(live) = &self.nodes[self.place(name)].live {
             live.inbox.offer_own(source, body, None).expect("the lab never fills an inbox");
         }
-    }
-
-    /// Brings signed bytes to a node's door and runs ticks until it has answered.
-    ///
-    /// # Panics
-    /// When the node does not answer within a second.
-    pub fn ask(&mut self, name: &str, kind: AskKind, bytes: Vec<u8>) -> Answer {
-        let place = self.place(name);
-        let live = self.nodes[place].live.as_ref().expect("the node is up");
-        let answer: Arc<Mutex<Option<Answer>>> = Arc::default();
-        let told = Arc::clone(&answer);
-        let tell = move |answer| *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        let place = live.desk.ask(&live.inbox, SourceId::Gateway, kind, bytes, tell);
-        let _place = place.expect("there is room at the desk and at the door");
-        for _ in 0..self.pace.hz {
-            self.step();
-            if let Some(answer) = answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                return answer;
-            }
-        }
-        panic!("{name} does not answer");
     }
 
     /// Virtual time, Unix milliseconds.
@@ -278,7 +264,7 @@ impl Lab {
         self.nodes[self.place(name)].key.id()
     }
 
-    /// The records of a node's journal, over all its runs; the first has sequence 1.
+    /// The durable records of a node's journal, over all its runs; the first has sequence 1.
     #[must_use]
     pub fn records(&self, name: &str) -> Vec<Record> {
         self.nodes[self.place(name)].records()
@@ -314,13 +300,14 @@ impl Lab {
             }
         }
         for place in 0..self.nodes.len() {
+            self.nodes[place].journal.step();
             self.carry_from(place);
         }
     }
 
     /// Tokens appear as soon as both ends are up and vanish when the lease of a cut link has run out.
     fn move_tokens(&mut self) {
-        let lease_is_over = self.now_ms >= self.cut_since_ms + LEASE_MS;
+        let lease_is_over = self.now_ms >= self.cut_since_ms + LINK_LEASE_MS;
         for place in 0..self.nodes.len() {
             for other in (0..self.nodes.len()).filter(|other| *other != place) {
                 let is_reachable = self.nodes[other].live.is_some() && !self.network.is_cut(place, other);

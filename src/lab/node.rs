@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use clawmesh_authority::{Body, ContentHash, Lane, LaneMark, MeshId, NodeId, NodeKey, Roster, envelope};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
 use clawmesh_core::planner::{Wish, Wishes};
-use clawmesh_core::proposals::{AnswerDesk, RearmPort, Simulator};
-use clawmesh_core::publish::{OutboxReader, Snapshot, SnapshotSink, outbox};
-use clawmesh_core::replay::{Record, Ticket};
+use clawmesh_core::proposals::{AnswerDesk, Simulator};
+use clawmesh_core::publish::{OutboxReader, Outgoing, Snapshot, SnapshotSink, outbox};
+use clawmesh_core::replay::{CommitWatch, Record, Ticket};
 use clawmesh_core::settings::SiteText;
 use clawmesh_core::site::{NoPlace, SiteFiles};
 use clawmesh_core::{Core, Ports, Settings};
@@ -18,6 +18,7 @@ use crate::hardware::Machinery;
 use crate::journal::MemoryJournal;
 use crate::network::Content;
 use crate::simulator::LabSimulator;
+use crate::stop::{Brake, StopFile};
 
 /// A frame that some peers have not confirmed yet.
 #[derive(Debug, Clone)]
@@ -43,10 +44,11 @@ pub(crate) struct LabNode {
     pub(crate) key: NodeKey,
     pub(crate) clock_offset_ms: i64,
     pub(crate) live: Option<Live>,
-    journal: MemoryJournal,
-    trusted: BTreeSet<NodeId>,
+    pub(crate) journal: MemoryJournal,
+    stop_file: StopFile,
+    pub(crate) trusted: BTreeSet<NodeId>,
     site: Option<SiteText>,
-    roster: Roster,
+    pub(crate) roster: Roster,
     pub(crate) hardware: Option<Arc<dyn Machinery>>,
 }
 
@@ -56,7 +58,11 @@ pub(crate) struct Live {
     pub(crate) inbox: InboxHandle,
     pub(crate) unconfirmed: BTreeMap<u64, Unconfirmed>,
     pub(crate) peers_present: BTreeSet<usize>,
+    pub(crate) brake: Brake,
+    commits: CommitWatch,
     outbox: OutboxReader,
+    /// The oldest statement of each lane that waits for its cause to be durable.
+    heads: [Option<Outgoing>; 2],
     granted: Granted,
     snapshot: Arc<Mutex<Option<Arc<Snapshot>>>>,
     pub(crate) desk: AnswerDesk,
@@ -95,13 +101,15 @@ impl LabNode {
         trusted: BTreeSet<NodeId>,
         site: Option<SiteText>,
         roster: Roster,
+        journal: MemoryJournal,
     ) -> Self {
         Self {
             name: name.to_owned(),
             key,
             clock_offset_ms: 0,
             live: None,
-            journal: MemoryJournal::default(),
+            journal,
+            stop_file: StopFile::default(),
             trusted,
             site,
             roster,
@@ -139,21 +147,24 @@ impl LabNode {
         let desk = AnswerDesk::default();
         let simulator = self.simulator(&settings);
         let wishes = Arc::default();
+        let (commits, latch) = (self.journal.begin(), self.stop_file.open());
+        let left_stopped = latch.why().map(|reason| InputBody::StopLatched { reason, stops: 0 });
+        let (brake, rearm) = Brake::new(latch.clone(), commits.clone());
         let ports = Ports {
             inboxes,
             next_sequence: self.journal.next_sequence(),
             journal: Box::new(self.journal.clone()),
             outbox: outbox_in,
             snapshots: Box::new(KeepNewest(Arc::clone(&snapshot))),
-            drivers: self.hardware.as_ref().map(|hardware| hardware.connect(&inbox, self.journal.commits())),
+            drivers: self.hardware.as_ref().map(|hardware| hardware.connect(&inbox, commits.clone(), latch)),
             simulator: simulator.clone().map(|simulator| Box::new(simulator) as Box<dyn Simulator>),
-            latch: Some(Box::new(LabLatch(inbox.clone()))),
+            latch: Some(Box::new(rearm)),
             desk: desk.clone(),
             planner: Some(Box::new(KeepWishes(Arc::clone(&wishes)))),
             fault_handler: bevy_panics(),
         };
         let core = Core::live(settings, ports);
-        for body in recovered(&records) {
+        for body in recovered(&records).into_iter().chain(left_stopped) {
             inbox.offer_own(SourceId::Journal, body, None).expect("a fresh inbox has room");
         }
         self.live = Some(Live {
@@ -161,13 +172,22 @@ impl LabNode {
             inbox,
             unconfirmed: BTreeMap::new(),
             peers_present: BTreeSet::new(),
+            brake,
+            commits,
             outbox: outbox_out,
+            heads: [None, None],
             granted: Arc::default(),
             snapshot,
             desk,
             simulator,
             wishes,
         });
+    }
+
+    /// The run ends as by a kill: what is not durable is lost with it.
+    pub(crate) fn crash(&mut self) {
+        self.live = None;
+        self.journal.crash();
     }
 
     /// A node with hardware simulates what is to be done with it.
@@ -178,13 +198,18 @@ impl LabNode {
     }
 }
 
-/// The latch of a lab node: it opens as soon as the tick says so.
-struct LabLatch(InboxHandle);
-
-impl RearmPort for LabLatch {
-    fn rearm(&self, _: u64, _: u64) {
-        self.0.offer_own(SourceId::Runner, InputBody::Rearmed, None).expect("the lab never fills an inbox");
+/// The next statement if its cause is durable; else it stays at the head.
+fn next_due(
+    head: &mut Option<Outgoing>,
+    next: impl FnOnce() -> Option<Outgoing>,
+    committed: u64,
+) -> Option<Outgoing> {
+    let first = head.take().or_else(next)?;
+    if first.cause <= committed {
+        return Some(first);
     }
+    *head = Some(first);
+    None
 }
 
 fn bevy_panics() -> clawmesh_core::node::FaultHandler {
@@ -245,15 +270,18 @@ impl Live {
         let sequence = self.inbox.next_sequence();
         let key = StreamKey { source: SourceId::Clock, what: String::new() };
         self.inbox.offer_stream(key, Input { source: SourceId::Clock, sequence, body });
+        self.brake.step(&self.inbox);
         if let Some(simulator) = &self.simulator {
             simulator.step(&self.inbox);
         }
         self.core.tick();
     }
 
-    /// Seals what the tick wants to say; frames are kept until every peer has confirmed them.
+    /// Seals what the tick wants to say, once its cause is durable; frames are kept until every peer has confirmed them.
     pub(crate) fn take_outgoing(&mut self, key: &NodeKey, peers: &BTreeSet<usize>) -> Vec<Vec<u8>> {
-        for frame in self.outbox.state.try_iter() {
+        let committed = self.commits.committed();
+        let [frame_head, batch_head] = &mut self.heads;
+        while let Some(frame) = next_due(frame_head, || self.outbox.state.try_recv().ok(), committed) {
             let statement = &frame.statement;
             let unconfirmed = Unconfirmed {
                 epoch: statement.epoch,
@@ -263,7 +291,9 @@ impl Live {
             };
             self.unconfirmed.insert(statement.sequence, unconfirmed);
         }
-        self.outbox.stream.try_iter().map(|readings| envelope::seal(key, &readings.statement)).collect()
+        let batches =
+            std::iter::from_fn(|| next_due(batch_head, || self.outbox.stream.try_recv().ok(), committed));
+        batches.map(|batch| envelope::seal(key, &batch.statement)).collect()
     }
 
     /// Receipts granted since the last call, as (to, epoch, sequence).

@@ -21,7 +21,8 @@ const ARROWS: &[(&str, MayUse)] = &[
     ("authority", MayUse::Only(&[])),
     ("twin", MayUse::Only(&[])),
     ("core", MayUse::Only(&["authority", "twin"])),
-    ("lab", MayUse::Only(&["authority", "core", "twin"])),
+    // It imitates what is around a core, but not the one edge that moves something.
+    ("lab", MayUse::Only(&["authority", "core", "twin", "drivers"])),
     ("bridge", EDGE),
     ("storage", EDGE),
     ("gateway", EDGE),
@@ -151,6 +152,7 @@ mod tests {
         let allowed = [
             ("clawmesh-core", "clawmesh-authority"),
             ("clawmesh-lab", "clawmesh-core"),
+            ("clawmesh-lab", "clawmesh-drivers"),
             ("clawmesh-storage", "clawmesh-core"),
             ("clawmesh-bridge", "clawmesh-authority"),
             ("clawmesh-plant", "clawmesh-authority"),

@@ -1,9 +1,10 @@
 //! What a person has to look at, as nodes see it.
 
+use clawmesh_authority::request::{self, Request, RequestBody};
 use clawmesh_authority::transition::{Cause, State};
 use clawmesh_authority::{
-    Body, Capability, Code, ContentHash, Frame, Hlc, Lane, Maker, MeshId, Mind, NodeKey, Proposal,
-    ProposalId, ProposalReport, Refusal, Setpoint, Statement, Step, Tier, Unit, envelope,
+    Answer, AskKind, Body, Capability, Code, ContentHash, Frame, Hlc, Lane, Maker, MeshId, Mind, NodeKey,
+    Proposal, ProposalId, ProposalReport, Refusal, Setpoint, Statement, Step, Tier, Unit, envelope,
 };
 use clawmesh_core::alarms::{Alarm, AlarmState, Priority, Standing};
 use clawmesh_core::intake::{
@@ -15,7 +16,8 @@ use clawmesh_core::replay::DomainId;
 use clawmesh_core::{Core, Settings};
 use clawmesh_lab::{Lab, lone_settings};
 
-use crate::{flow, flow_of, pump_and_barn, refusals, site};
+use crate::proposals::rig::{ann, people};
+use crate::{flow, flow_of, pump_and_barn, refusals, site, with_flow};
 
 const ONCE: u64 = 6;
 
@@ -39,7 +41,17 @@ fn handle(lab: &mut Lab, name: &str, key: &str, act: AlarmAct) {
 }
 
 fn stop(lab: &mut Lab, reason: &str) {
-    lab.offer("barn", SourceId::Runner, InputBody::StopLatched { reason: reason.to_owned(), stops: 1 });
+    lab.stop("barn", reason);
+    lab.run_ticks(ONCE);
+}
+
+/// Ann has seen to the cause.
+fn rearm(lab: &mut Lab) {
+    let body = RequestBody::Rearm { why: "it is out".to_owned() };
+    let made = Hlc { wall_ms: lab.now_ms(), logical: 0 };
+    let request = Request { mesh: MeshId::of_name("lab"), owner: lab.id("barn"), body, made };
+    let answer = lab.ask("barn", AskKind::Request, request::seal(&ann(), &request));
+    assert!(matches!(answer, Answer::Taken { .. }), "{answer:?}");
     lab.run_ticks(ONCE);
 }
 
@@ -122,7 +134,7 @@ fn a_sensor_that_has_never_spoken_rings_when_it_is_as_late_as_a_stale_one_would_
 
 #[test]
 fn a_stop_rings_critical_above_all_and_cannot_be_shelved() {
-    let mut lab = pump_and_barn();
+    let mut lab = with_flow(Lab::seeded(7).with_people(people()));
     lab.run_seconds(5);
     stop(&mut lab, "smoke in the barn");
     let row = alarms(&lab, "barn").remove(0);
@@ -135,8 +147,7 @@ fn a_stop_rings_critical_above_all_and_cannot_be_shelved() {
     assert!(refused[0].sentence.starts_with("the stop cannot be shelved: "), "{refused:?}");
     handle(&mut lab, "barn", "stop", AlarmAct::Acknowledge);
     assert_eq!(alarm(&lab, "barn", "stop").state, Standing::Acknowledged);
-    lab.offer("barn", SourceId::Runner, InputBody::Rearmed);
-    lab.run_ticks(ONCE);
+    rearm(&mut lab);
     assert!(!keys(&lab, "barn").contains(&"stop".to_owned()));
     stop(&mut lab, "smoke in the barn");
     assert_eq!(alarm(&lab, "barn", "stop").state, Standing::Unacknowledged, "this is another stop");

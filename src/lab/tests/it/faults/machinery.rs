@@ -10,16 +10,14 @@ use clawmesh_authority::{
 use clawmesh_core::intake::{InboxHandle, Input, InputBody, Sample, SourceId, StreamKey};
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::site::DriverPort;
-use clawmesh_drivers::{Driver, DriverFault, DriverPorts, KeepStop, Layer, ReadBack, StopLatch};
-use clawmesh_lab::Machinery;
+use clawmesh_drivers::{Driver, DriverFault, DriverPorts, Layer, ReadBack, StopLatch};
+use clawmesh_lab::{LEASE_MS, Machinery};
 use clawmesh_plant::{Plant, Truth, WriteFault};
 
 use super::watering::SPEED;
 
 /// How far the plant and its drivers go at once, milliseconds of the wall.
 const BEAT_MS: u64 = 20;
-/// As in a node: how long the tick may be silent.
-const LEASE_MS: u64 = 1_000;
 /// Below this the policy lets no pump run.
 const TANK_PERCENT_MIN: f64 = 20.0;
 
@@ -87,12 +85,12 @@ impl Yard {
 }
 
 impl Machinery for Yard {
-    fn connect(&self, inbox: &InboxHandle, commits: CommitWatch) -> Box<dyn DriverPort> {
+    fn connect(&self, inbox: &InboxHandle, commits: CommitWatch, latch: StopLatch) -> Box<dyn DriverPort> {
         let mut parts = self.lock();
         let (mut layer, orders) = Layer::over(DriverPorts {
             driver: Box::new(Wires(Arc::clone(&parts.plant))),
             safe_states: parts.safe_states.clone(),
-            latch: StopLatch::new(None, Forgetful),
+            latch,
             inbox: inbox.clone(),
             commits,
             lease_ms: LEASE_MS,
@@ -191,19 +189,6 @@ impl Driver for Wires {
         let state = plant.read_back(actuator)?;
         let position = state.reached.map(|is_on| if is_on { Setpoint::On } else { Setpoint::Off });
         Some(ReadBack { position, local_control: state.local_control })
-    }
-}
-
-/// A stop that outlives nothing: nobody stops here.
-struct Forgetful;
-
-impl KeepStop for Forgetful {
-    fn keep(&self, reason: &str) -> Result<String, String> {
-        Ok(reason.to_owned())
-    }
-
-    fn forget(&self) -> Result<(), String> {
-        Ok(())
     }
 }
 

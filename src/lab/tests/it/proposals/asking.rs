@@ -113,6 +113,7 @@ fn s2_the_owner_judges_what_is_asked_by_its_own_policy() {
             "request.content",
         ),
     ] {
+        farm.speak();
         let proposal = farm.proposal_of(steps.clone());
         let answer = farm.propose(&proposal);
         assert_eq!(code(&answer), Some((expected, rule)), "{steps:?}");
@@ -186,6 +187,7 @@ fn s3_evidence_is_resolved_and_counts_only_as_the_policy_says() {
         (vec![changed(&|it| it.origin_ms += 60_000)], Code::EvidenceStale, "evidence", "of the future"),
         (vec![good; 9], Code::InvalidParams, "request.content", "too much"),
     ] {
+        farm.speak();
         let proposal = farm.proposal_with(|proposal| proposal.evidence = evidence);
         let answer = farm.propose(&proposal);
         assert_eq!(code(&answer), Some((expected, rule)), "{why}: {answer:?}");
@@ -260,6 +262,7 @@ fn a_storm_of_proposals_is_bounded_and_the_node_still_answers() {
     let mut opened = 1;
     let mut storm = |farm: &mut Farm, key: Option<&OperatorKey>, at_most: u32| {
         for n in 1..=at_most {
+            farm.speak();
             let for_s = f64::from(100 + opened);
             let mut proposal = farm.proposal_of(vec![step(valve(), "open", Some(for_s))]);
             let answer = if let Some(key) = key {

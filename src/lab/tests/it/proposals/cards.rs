@@ -45,7 +45,7 @@ fn s5_a_card_of_another_seed_or_that_is_none_is_refused() {
         (Err("the model has no answer".to_owned()), "the model has no answer"),
     ] {
         let proposal = farm.proposal();
-        assert_eq!(code(&farm.propose(&proposal)), None);
+        farm.propose_unheard(&proposal);
         farm.forge_card(proposal.id(), 1, outcome);
         farm.run_seconds(1);
         assert_eq!(farm.state(proposal.id()), "failed");
@@ -55,7 +55,7 @@ fn s5_a_card_of_another_seed_or_that_is_none_is_refused() {
     }
     // A card of a simulation that nobody ordered is none of this proposal.
     let good = farm.proposal();
-    assert_eq!(code(&farm.propose(&good)), None);
+    farm.propose_unheard(&good);
     farm.forge_card(good.id(), 2, Ok(of_another.to_bytes()));
     farm.run_seconds(1);
     let offer = farm.offer(good.id());
@@ -138,6 +138,8 @@ fn s5_what_began_since_the_simulation_makes_it_stale() {
     farm.run_seconds(1);
     let (first, alone) = (farm.offer(first.id()), farm.offer(second.id()));
     farm.assert_carried_out(&first);
+    // Until everything of it has arrived.
+    farm.run_seconds(1);
     assert_eq!(code(&farm.answer(&ann(), &alone, Decision::Approve)), None);
     farm.run_seconds(1);
     farm.assert_shown(Code::CardStale, "simulated");
@@ -164,6 +166,7 @@ fn s5_of_two_that_were_approved_in_one_tick_one_runs_and_the_other_is_simulated_
     assert_eq!(farm.switched_on(), [valve(), pump()], "nobody has simulated the two together");
     farm.assert_shown(Code::CardStale, "simulated");
     // Simulated while the pump was about to start, and that has happened since: once more.
+    farm.run_seconds(1);
     let too_early = farm.offer(second.proposal);
     assert_eq!(code(&farm.answer(&ann(), &too_early, Decision::Approve)), None);
     farm.run_seconds(1);

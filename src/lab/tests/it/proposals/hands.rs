@@ -111,14 +111,13 @@ fn s14_nothing_is_written_against_a_hand_not_even_the_safe_state() {
         farm.run_seconds(2);
         farm.hardware.hold(&valve(), true);
         if is_stopped {
-            let stop = InputBody::StopLatched { reason: "smoke".to_owned(), stops: 1 };
-            farm.lab.offer(FIELD, SourceId::Runner, stop);
+            farm.lab.stop(FIELD, "smoke");
         }
         farm.run_seconds(6);
         assert_eq!(farm.state(id), "failed");
         assert!(farm.hardware.is_on(&valve()), "whoever holds it shuts it");
         let (on, off) = (Setpoint::On, Setpoint::Off);
-        assert_eq!(farm.hardware.writes(), [(valve(), on), (pump(), on), (pump(), off)]);
+        assert_eq!(farm.told(), [(valve(), on), (pump(), on), (pump(), off)]);
         let snapshot = farm.lab.snapshot(FIELD);
         let row =
             snapshot.actuators.iter().find(|row| row.actuator == valve().as_str()).expect("it is shown");

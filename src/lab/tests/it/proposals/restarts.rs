@@ -1,14 +1,15 @@
-//! A node that is killed and started again knows what it knew, and repeats nothing.
+//! What a journal holds and what it does not hold yet: a node that is killed and started again knows what it knew, and
+//! repeats nothing; and nothing moves before it is written down.
 
 use clawmesh_authority::approval::{self, Approval};
 use clawmesh_authority::request;
 use clawmesh_authority::transition::{Cause, State};
-use clawmesh_authority::{AskKind, Code, Decision, RequestBody, Setpoint};
+use clawmesh_authority::{AskKind, Code, Decision, ProposalId, RequestBody, Setpoint, Value};
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_core::replay::{KeptRecord, Record};
 use clawmesh_lab::Lab;
 
-use super::rig::{CENTER, FIELD, Farm, ann, bo, code, pump, step, valve};
+use super::rig::{CENTER, FIELD, Farm, JOURNAL_LAG_TICKS, ann, bo, code, pump, step, valve};
 
 #[test]
 fn s12_what_ran_when_the_node_was_killed_has_an_unknown_outcome_and_is_never_repeated() {
@@ -117,11 +118,10 @@ fn s12_what_was_called_off_before_a_restart_stays_so_and_a_stop_that_is_left_end
     farm.run_seconds(1);
     let offer = farm.offer(called_off.id());
     assert_eq!(code(&farm.answer(&bo(), &offer, Decision::Reject)), None);
+    // The tick never hears of it. The file of the latch says it at the start, in the tick in which everything is recalled.
+    farm.lab.stop(FIELD, "smoke");
     farm.lab.crash(FIELD);
     farm.lab.start(FIELD);
-    // As the file of the latch says it at a start, in the same tick as everything that is recalled.
-    let stop = InputBody::StopLatched { reason: "smoke".to_owned(), stops: 0 };
-    farm.lab.offer(FIELD, SourceId::Journal, stop);
     farm.run_seconds(1);
     assert_eq!(farm.state(called_off.id()), "rejected");
     assert_eq!(farm.state(waits.id()), "cancelled");
@@ -213,4 +213,133 @@ fn s8_what_does_not_answer_after_a_restart_is_left_alone_and_refused() {
     farm.run_seconds(1);
     let good = farm.proposal();
     farm.assert_goes_through(&good);
+}
+
+impl Farm {
+    /// The journal stands still, and the yes comes to something that was offered before: the tick decides, and nothing of it is
+    /// durable.
+    fn approved_while_the_journal_stands(&mut self) -> ProposalId {
+        let proposal = self.proposal();
+        assert_eq!(code(&self.propose(&proposal)), None);
+        self.run_seconds(1);
+        let offer = self.offer(proposal.id());
+        self.lab.halt_journal(FIELD);
+        self.answer_unheard(&ann(), &offer);
+        proposal.id()
+    }
+
+    /// The journal goes on, and whatever waited for it is given time to move.
+    #[track_caller]
+    fn assert_nothing_moves_when_the_journal_goes_on(&mut self) {
+        assert_eq!(self.hardware.writes(), []);
+        self.lab.resume_journal(FIELD);
+        self.run_seconds(3);
+        assert_eq!(self.hardware.writes(), []);
+    }
+}
+
+#[test]
+fn s12_what_waits_for_the_journal_moves_as_soon_as_it_is_written_down_and_not_before() {
+    let mut farm = Farm::brief();
+    let id = farm.approved_while_the_journal_stands();
+    farm.run_seconds(3);
+    assert_eq!(farm.state(id), "dispatched", "nothing was wrong");
+    assert_eq!(farm.hardware.writes(), []);
+    farm.lab.resume_journal(FIELD);
+    farm.run_seconds(1);
+    assert_eq!(farm.state(id), "executing");
+    assert_eq!(farm.switched_on(), [valve(), pump()]);
+}
+
+#[test]
+fn s13_what_was_ordered_and_not_carried_out_yet_is_judged_as_what_runs() {
+    let tagged = Value::Flag(true);
+    let tag = "out-of-service/actuator:valve:valve-food-forest";
+    for (is_tagged, cause, code) in
+        [(true, Cause::LocalControl, Code::OutOfService), (false, Cause::Interlock, Code::InterlockOpen)]
+    {
+        let mut farm = Farm::brief();
+        let id = farm.approved_while_the_journal_stands();
+        farm.run_seconds(1);
+        assert_eq!(farm.state(id), "dispatched", "the journal stands still");
+        if is_tagged {
+            farm.lab.record(FIELD, tag, tagged.clone());
+        } else {
+            farm.weather.tank_percent = 5.0;
+        }
+        farm.run_seconds(2);
+        let report = farm.report(id);
+        assert_eq!(report.state, State::Failed { cause }, "{:#?}", report.story);
+        assert_eq!(report.story.last().and_then(|entry| entry.code), Some(code));
+        farm.assert_nothing_moves_when_the_journal_goes_on();
+    }
+}
+
+#[test]
+fn s13_what_is_called_off_while_it_waits_for_the_journal_never_moves() {
+    // In the tick of the yes, before its drivers have heard of it, and while they wait.
+    for after_ticks in [0, 1, 2, 100] {
+        let mut farm = Farm::brief();
+        let id = farm.approved_while_the_journal_stands();
+        farm.lab.run_ticks(after_ticks);
+        farm.ask_unheard(&bo(), RequestBody::Withdraw { proposal: id, why: "it rains".to_owned() });
+        farm.run_seconds(1);
+        assert_eq!(farm.state(id), "cancelled", "after {after_ticks} ticks");
+        farm.assert_nothing_moves_when_the_journal_goes_on();
+        let good = farm.proposal();
+        farm.assert_goes_through(&good);
+    }
+}
+
+#[test]
+fn s6_what_waited_for_the_journal_when_the_stop_came_never_moves_also_after_a_re_arm() {
+    for after_ticks in [0, 1, 2, 100] {
+        let mut farm = Farm::brief();
+        let id = farm.approved_while_the_journal_stands();
+        farm.lab.run_ticks(after_ticks);
+        farm.lab.stop(FIELD, "smoke");
+        farm.run_seconds(1);
+        farm.ask_unheard(&ann(), RequestBody::Rearm { why: "the fire is out".to_owned() });
+        farm.run_seconds(1);
+        assert!(farm.lab.snapshot(FIELD).stop.is_some(), "nothing ends before that is written down");
+        farm.assert_nothing_moves_when_the_journal_goes_on();
+        assert_eq!(farm.lab.snapshot(FIELD).stop, None, "after {after_ticks} ticks");
+        let last = farm.report(id).story.last().expect("it has a story").clone();
+        let ended = if after_ticks == 0 { "cancelled" } else { "failed" };
+        assert_eq!((last.state.as_str(), last.code), (ended, Some(Code::StopLatched)), "{last:?}");
+        let good = farm.proposal();
+        farm.assert_goes_through(&good);
+    }
+}
+
+#[test]
+fn s12_what_waits_for_a_journal_that_fails_never_moves() {
+    // Before its drivers have heard of it, while they wait, and when its own cause was still written.
+    for (stands_still, after_ticks) in [(true, 1), (true, 2), (true, 100), (false, JOURNAL_LAG_TICKS + 1)] {
+        let mut farm = Farm::brief();
+        let id = farm.approved_while_the_journal_stands();
+        if !stands_still {
+            farm.lab.resume_journal(FIELD);
+        }
+        farm.lab.run_ticks(after_ticks);
+        farm.lab.fail_journal(FIELD, "the disk is full");
+        farm.run_seconds(3);
+        assert_eq!(farm.hardware.writes(), [], "after {after_ticks} ticks");
+        let State::Failed { cause: Cause::Driver(why) } = farm.report(id).state else {
+            panic!("{:#?}", farm.report(id).story);
+        };
+        assert!(why.contains("the journal"), "{why}");
+        farm.restart();
+        farm.run_seconds(5);
+        assert_eq!(farm.hardware.writes(), []);
+        if stands_still {
+            // The yes was never written down: somebody is asked anew.
+            let offer = farm.offer(id);
+            farm.assert_carried_out(&offer);
+        } else {
+            assert_eq!(farm.report(id).state, State::Failed { cause: Cause::OutcomeUnknown });
+            let good = farm.proposal();
+            farm.assert_goes_through(&good);
+        }
+    }
 }

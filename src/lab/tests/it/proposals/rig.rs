@@ -18,6 +18,8 @@ use crate::site;
 
 /// The owner of the farm's actuators.
 pub const FIELD: &str = "field-node";
+/// How long the journals of the farm take to write something down, ticks: a disk is never there at once.
+pub const JOURNAL_LAG_TICKS: u64 = 3;
 /// Where people sit.
 pub const CENTER: &str = "command-center";
 
@@ -163,6 +165,7 @@ impl Farm {
         let parts = site::actuators();
         let hardware = Hardware::with(parts);
         let mut lab = Lab::seeded(11)
+            .with_journal_lag(JOURNAL_LAG_TICKS)
             .at_site(site::farm_with(change))
             .with_people(people())
             .with_nodes([CENTER, FIELD]);
@@ -322,6 +325,13 @@ impl Farm {
         self.lab.ask(FIELD, AskKind::Request, request::seal(&Lab::key_of(1), &request))
     }
 
+    /// The same, without waiting for the answer: a tick has taken it, and what was ordered to be simulated is not simulated yet.
+    pub fn propose_unheard(&mut self, proposal: &Proposal) {
+        let request = self.request(RequestBody::Propose(proposal.clone()));
+        self.lab.post(FIELD, AskKind::Request, request::seal(&Lab::key_of(1), &request));
+        self.lab.run_ticks(1);
+    }
+
     /// Asks in the name of a person.
     pub fn ask_as(&mut self, key: &OperatorKey, body: RequestBody) -> Answer {
         let request = self.request(body);
@@ -342,15 +352,13 @@ impl Farm {
     /// Brings a yes to the door and does not wait: the next tick takes it with whatever else is there.
     pub fn answer_unheard(&mut self, key: &OperatorKey, offer: &Offer) {
         let approval = Approval::answering(offer, Decision::Approve, None, self.clock_ms());
-        let body = InputBody::Asked { kind: AskKind::Approval, bytes: approval::seal(key, &approval) };
-        self.lab.offer(FIELD, SourceId::Gateway, body);
+        self.lab.post(FIELD, AskKind::Approval, approval::seal(key, &approval));
     }
 
     /// Brings a request to the door and does not wait.
     pub fn ask_unheard(&mut self, key: &OperatorKey, body: RequestBody) {
         let request = self.request(body);
-        let body = InputBody::Asked { kind: AskKind::Request, bytes: request::seal(key, &request) };
-        self.lab.offer(FIELD, SourceId::Gateway, body);
+        self.lab.post(FIELD, AskKind::Request, request::seal(key, &request));
     }
 
     /// Proposes, waits for the offer and has Ann approve it.
@@ -387,6 +395,19 @@ impl Farm {
     pub fn switched_on(&self) -> Vec<Capability> {
         let writes = self.hardware.writes().into_iter();
         writes.filter(|(_, setpoint)| *setpoint == Setpoint::On).map(|(part, _)| part).collect()
+    }
+
+    /// Everything that parts were told so far. What is on its way is told again whenever it is to be made safe: a set-point is
+    /// absolute, and whoever does not see it arrive repeats it. That counts once.
+    pub fn told(&self) -> Vec<(Capability, Setpoint)> {
+        let mut told: Vec<(Capability, Setpoint)> = Vec::new();
+        for (part, setpoint) in self.hardware.writes() {
+            let last = told.iter().rev().find(|(other, _)| *other == part);
+            if last.is_none_or(|(_, before)| *before != setpoint) {
+                told.push((part, setpoint));
+            }
+        }
+        told
     }
 
     /// It was refused with this code by this rule, nothing has moved, and everybody can see it.
