@@ -293,6 +293,7 @@ impl Lab {
             let node = &mut self.nodes[place];
             let unix_ms = self.now_ms.saturating_add_signed(node.clock_offset_ms);
             if let Some(live) = &mut node.live {
+                live.brake.open(&live.inbox);
                 if let Some(hardware) = &node.hardware {
                     hardware.step(self.now_ms, &live.inbox);
                 }

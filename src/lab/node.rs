@@ -270,7 +270,7 @@ impl Live {
         let sequence = self.inbox.next_sequence();
         let key = StreamKey { source: SourceId::Clock, what: String::new() };
         self.inbox.offer_stream(key, Input { source: SourceId::Clock, sequence, body });
-        self.brake.step(&self.inbox);
+        self.brake.tell(&self.inbox);
         if let Some(simulator) = &self.simulator {
             simulator.step(&self.inbox);
         }

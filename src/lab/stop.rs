@@ -62,14 +62,19 @@ impl Brake {
         (Self { latch, commits, rearms, told_stops: 0 }, port)
     }
 
-    /// What happens before a tick: what may be re-armed is, and the tick hears of every stop.
-    pub(crate) fn step(&mut self, inbox: &InboxHandle) {
+    /// Opens the latch once the journal holds who asked for it. That comes before the drivers look at what else has become
+    /// durable: in a node it may.
+    pub(crate) fn open(&self, inbox: &InboxHandle) {
         while let Some(outcome) = self.next_rearm() {
             tell(inbox, outcome);
             if let Some(reason) = self.latch.why() {
                 tell(inbox, InputBody::StopLatched { reason, stops: self.latch.stops() });
             }
         }
+    }
+
+    /// Whoever set the latch, the tick hears of it.
+    pub(crate) fn tell(&mut self, inbox: &InboxHandle) {
         if let Some((stops, reason)) = self.latch.look().filter(|(stops, _)| *stops != self.told_stops) {
             tell(inbox, InputBody::StopLatched { reason, stops });
             self.told_stops = stops;
