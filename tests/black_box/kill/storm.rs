@@ -33,6 +33,8 @@ pub enum Aim {
     AnyMoment,
     /// The node is just coming up.
     Starting,
+    /// A proposal was taken this very moment, and the twin has not said a word about it.
+    Taken,
     /// Somebody is asked.
     Offered,
     /// Somebody is saying yes.
@@ -50,11 +52,12 @@ pub enum Aim {
 }
 
 /// How often each is aimed at. Together they are a hundred kills, as a start that is cut off takes two.
-const PLAN: [(Which, Aim, usize); 13] = [
-    (Which::Field, Aim::AnyMoment, 23),
-    (Which::Center, Aim::AnyMoment, 23),
+const PLAN: [(Which, Aim, usize); 14] = [
+    (Which::Field, Aim::AnyMoment, 19),
+    (Which::Center, Aim::AnyMoment, 19),
     (Which::Field, Aim::Starting, 3),
     (Which::Center, Aim::Starting, 1),
+    (Which::Field, Aim::Taken, 8),
     (Which::Field, Aim::Offered, 5),
     (Which::Field, Aim::Yes, 3),
     (Which::Field, Aim::Dispatched, 9),
@@ -74,6 +77,11 @@ pub struct Kill {
     /// When, Unix milliseconds.
     pub at_ms: u64,
 }
+
+/// What the record of a proposal says and what it does not say yet: when it was just taken, and when the gate has just let
+/// it through. A record holds the whole story so far.
+const TAKEN: [&str; 2] = [" proposes: ", "the twin says"];
+const LET_THROUGH: [&str; 2] = ["the gate lets it through", "is as it was told"];
 
 /// All of them in an order of the seed.
 fn plan(dice: &mut Dice) -> Vec<(Which, Aim)> {
@@ -105,8 +113,13 @@ pub fn rage(farm: &mut Farm, crowd: &Crowd, yes: &Person, dice: &mut Dice) -> Ve
                 let before = (aim == Aim::Dispatched).then(|| rows(place));
                 scope.spawn(move || crowd.answer(door, yes, &offer, Decision::Approve));
                 if let Some(rows) = before {
-                    wait_for_the_journal(place, rows);
+                    wait_for_the_journal(place, rows, LET_THROUGH, Duration::from_secs(1));
                 }
+            } else if aim == Aim::Taken {
+                // A run first writes down anew what it recalls.
+                until("the owner shows something", PATIENCE, || crowd.at_home());
+                // In milliseconds the twin is done: too soon for a look at what the node shows.
+                wait_for_the_journal(place, rows(place), TAKEN, PATIENCE);
             } else {
                 wait_for(aim, crowd);
             }
@@ -136,7 +149,7 @@ fn wait_for(aim: Aim, crowd: &Crowd) {
     let is = |state: State| seen(crowd, aim, move |report| (report.state == state).then_some(()));
     match aim {
         // The offer itself is needed to say yes to it.
-        Aim::AnyMoment | Aim::Starting | Aim::Yes | Aim::Dispatched => {}
+        Aim::AnyMoment | Aim::Starting | Aim::Taken | Aim::Yes | Aim::Dispatched => {}
         Aim::Offered => seen(crowd, aim, |report| report.offer.as_ref().map(drop)),
         Aim::FirstStep => is(State::Executing { step: 0 }),
         Aim::BothOn | Aim::Closing => is(State::Executing { step: 1 }),
@@ -154,15 +167,15 @@ fn rows(place: &Place) -> i64 {
         .expect("a node has written something")
 }
 
-/// Waits until a dispatch was written down behind so many rows; not for ever, because somebody else may have answered the
-/// offer before. The driver layer takes up to five milliseconds to see what we see.
-fn wait_for_the_journal(place: &Place, rows: i64) {
+/// Waits until the record of a proposal behind so many rows says the first of the words and not the second; not for ever,
+/// because somebody else may have answered the offer before. The node takes a moment to see what we see.
+fn wait_for_the_journal(place: &Place, rows: i64, [says, says_not]: [&str; 2], within: Duration) {
     let (conn, begun) = (journal(place), now());
-    let dispatch = "SELECT count(*) FROM journal WHERE sequence > ?1 AND kind = 'kept' \
-                    AND instr(record, CAST('the gate lets it through' AS BLOB)) > 0";
-    let is_there =
-        || conn.query_row(dispatch, [rows], |row| row.get::<_, i64>(0)).is_ok_and(|count| count > 0);
-    while !is_there() && begun.elapsed() < Duration::from_secs(1) {
+    let such = "SELECT count(*) FROM journal WHERE sequence > ?1 AND kind = 'kept' \
+                AND instr(record, CAST(?2 AS BLOB)) > 0 AND instr(record, CAST(?3 AS BLOB)) = 0";
+    let of = rusqlite::params![rows, says, says_not];
+    let is_there = || conn.query_row(such, of, |row| row.get::<_, i64>(0)).is_ok_and(|count| count > 0);
+    while !is_there() && begun.elapsed() < within {
         thread::yield_now();
     }
 }
@@ -186,7 +199,7 @@ fn and_then_ms(aim: Aim) -> std::ops::Range<u64> {
         Aim::AnyMoment => 20..700,
         Aim::Starting => 5..150,
         Aim::Offered | Aim::Yes => 0..40,
-        Aim::Dispatched => 0..1,
+        Aim::Taken | Aim::Dispatched => 0..1,
         Aim::FirstStep => 0..450,
         Aim::BothOn => 0..900,
         Aim::Closing => over_ms..over_ms + 400,
