@@ -59,9 +59,7 @@ impl Admission {
 }
 
 fn untrusted(node: NodeId) -> String {
-    format!(
-        "node {node} is not trusted here; add its id to `trusted` in node.ron, or start with --trust {node}"
-    )
+    format!("node {node} is not trusted here; trust it with `clawmesh trust add {node}` and start anew")
 }
 
 fn misplaced(wanted: Wanted) -> String {

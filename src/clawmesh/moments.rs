@@ -3,9 +3,14 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+/// Wall time.
+pub fn system_time() -> SystemTime {
+    SystemTime::now()
+}
+
 /// Wall time, Unix milliseconds; 0 when the clock stands before 1970.
 pub fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = system_time().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -21,3 +21,4 @@ mod running;
 mod simulate;
 mod site;
 mod stops;
+mod trust;

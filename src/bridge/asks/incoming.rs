@@ -153,7 +153,7 @@ impl AsksIn {
         }
         if self.edge.people.get(&person).is_none() {
             let sentence = format!(
-                "the key is of no trusted node and of nobody enrolled here; add node {node} to `trusted` in node.ron, or \
+                "the key is of no trusted node and of nobody enrolled here; trust it with `clawmesh trust add {node}`, or \
                  have person {person} enrolled"
             );
             return Err(Refused::new(Code::NotAuthorized, "ask.signer", sentence));

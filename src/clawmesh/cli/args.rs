@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::alarms_args::AlarmsArgs;
 use super::operator_args::OperatorCommand;
 use super::proposals::args::ProposalCommand;
+use super::trust::args::TrustCommand;
 use crate::config::node_file::NodeFile;
 
 /// A mesh-first runtime for field operations.
@@ -66,6 +67,9 @@ pub enum Command {
     /// Make the key of a person, and enroll people at the console of a node
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// Say which nodes this one trusts, at its console
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// What is proposed, and what people answer
     #[command(flatten)]
     Proposals(ProposalCommand),

@@ -96,7 +96,7 @@ fn node_file(dir: &StateDir) -> Finding {
         Err(fault) => finding("node.ron", Outcome::Bad, fault.to_string()),
         Ok(config) if config.trusted.value.is_empty() => {
             let sentence =
-                "no other node is trusted, so nothing they say is taken; list their ids in `trusted`";
+                "no other node is trusted, so nothing they say is taken; `clawmesh trust add ID` trusts one";
             finding("node.ron", Outcome::Note, sentence)
         }
         Ok(config) => {

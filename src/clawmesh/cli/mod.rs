@@ -26,6 +26,7 @@ mod start;
 mod status;
 mod table;
 mod terminal;
+mod trust;
 mod wording;
 mod world;
 
@@ -56,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Config(ConfigCommand::Show(args)) => config_show::run(cli.state_dir, args),
         Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),
         Command::Operator(command) => operator::run(cli.state_dir, command),
+        Command::Trust(command) => trust::run(cli.state_dir, command),
         Command::Proposals(command) => proposals::run(cli.state_dir, command),
         Command::Alarms(args) => alarms::run(cli.state_dir, &args),
     };

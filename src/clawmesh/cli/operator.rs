@@ -178,8 +178,8 @@ fn list(dir: &StateDir, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where a running node is to be told of a change. Until it can be, people are told that it does not know yet.
-fn tell_node(dir: &StateDir) -> Option<String> {
+/// What people are told when a node runs that does not know of a change yet.
+pub fn tell_node(dir: &StateDir) -> Option<String> {
     match dir.is_in_use() {
         Ok(false) => None,
         Ok(true) => {

@@ -108,17 +108,21 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
-    /// Whoever can write the list of people can give themselves any role.
-    #[error("other users can change who is enrolled (mode {mode:o}); look through it, then run: chmod 600 {}", path.display())]
-    OpenOperators {
+    /// Whoever can write such a list can give themselves, or their node, any right it gives.
+    #[error("other users can change {who_is} (mode {mode:o}); look through it, then run: chmod 600 {}", path.display())]
+    OpenList {
+        /// What they could change, for example `who is enrolled`.
+        who_is: &'static str,
         /// The permissions it has.
         mode: u32,
         /// The file.
         path: PathBuf,
     },
-    /// Another command holds the list of people for longer than it should need.
-    #[error("another command is changing who is enrolled; try again when it is done: {}", path.display())]
-    OperatorsBusy {
+    /// Another command holds a list for longer than it should need.
+    #[error("another command is changing {who_is}; try again when it is done: {}", path.display())]
+    ListBusy {
+        /// What it changes, for example `who is enrolled`.
+        who_is: &'static str,
         /// The lock file.
         path: PathBuf,
     },

@@ -6,11 +6,12 @@ use clawmesh_authority::operator::OPERATORS_MAX;
 use clawmesh_authority::{ContentHash, KeyId, Operator, OperatorId, Role, Roster};
 use serde::{Deserialize, Serialize};
 
-use crate::config::durable_file::{read_bounded, write_atomic};
-use crate::config::error::{ConfigError, Place};
+use crate::config::error::ConfigError;
+use crate::config::kept_list;
 use crate::config::ron_text::{self, wrong_value};
 use crate::config::state_dir::StateDir;
 
+const WHO_IS: &str = "who is enrolled";
 const HEAD: &str = "\
 // The people who may operate here. `clawmesh operator enroll` and `clawmesh operator revoke` change this list and write
 // it anew. An entry is never removed: a revoked key that is forgotten could be enrolled again.
@@ -60,16 +61,8 @@ impl Entry {
 /// Reads who is enrolled; without a file it is nobody.
 pub fn load(dir: &StateDir) -> Result<Roster, ConfigError> {
     let path = dir.operators_file();
-    let Some(content) = read_bounded(&path)? else {
-        // A link that leads nowhere hides a list; to take it for an empty one would bring revoked keys back.
-        return match path.symlink_metadata() {
-            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(Roster::default()),
-            Err(fault) => Err(ConfigError::io("read the file", &path)(fault)),
-            Ok(_) => Err(ConfigError::io("read the file", &path)(std::io::ErrorKind::NotFound.into())),
-        };
-    };
-    check_writers(&path)?;
-    ron_text::utf8(&path, &content).and_then(|text| parse(&path, text)).map_err(with_repair)
+    let Some(text) = kept_list::read(&path, WHO_IS)? else { return Ok(Roster::default()) };
+    parse(&path, &text).map_err(kept_list::with_repair)
 }
 
 /// Changes who is enrolled: reads, changes and writes while nobody else does. When `change` fails nothing is written.
@@ -77,7 +70,7 @@ pub fn update<T, E: From<ConfigError>>(
     dir: &StateDir,
     change: impl FnOnce(&mut Roster) -> Result<T, E>,
 ) -> Result<T, E> {
-    let _alone = dir.lock_operators()?;
+    let _alone = dir.lock_list("operators", WHO_IS)?;
     let mut roster = load(dir)?;
     let outcome = change(&mut roster)?;
     save(dir, &roster)?;
@@ -85,11 +78,8 @@ pub fn update<T, E: From<ConfigError>>(
 }
 
 fn save(dir: &StateDir, roster: &Roster) -> Result<(), ConfigError> {
-    let path = dir.operators_file();
     let entries: Vec<Entry> = roster.iter().map(Entry::of).collect();
-    let text = ron::ser::to_string_pretty(&entries, ron::ser::PrettyConfig::default());
-    let text = text.map_err(|fault| ConfigError::io("encode", &path)(std::io::Error::other(fault)))?;
-    write_atomic(&path, format!("{HEAD}{text}\n").as_bytes())
+    kept_list::write(&dir.operators_file(), HEAD, &entries)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Roster, ConfigError> {
@@ -128,38 +118,10 @@ fn hint(key: &str) -> Option<&'static str> {
     })
 }
 
-/// A list that was lost must not begin anew by itself, so every fault of it names the way back.
-fn with_repair(fault: ConfigError) -> ConfigError {
-    match fault {
-        ConfigError::Refused { place: place @ Place::File { .. }, sentence } => {
-            let sentence = sentence.replace("; fill it, or remove it", "");
-            ConfigError::Refused {
-                place,
-                sentence: format!("{sentence}; mend it, or restore the file from a backup"),
-            }
-        }
-        other => other,
-    }
-}
-
-/// Refuses a list that others could have written.
-#[cfg_attr(not(unix), expect(unused_variables, reason = "only unix has permission bits"))]
-fn check_writers(path: &Path) -> Result<(), ConfigError> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let metadata = path.metadata().map_err(ConfigError::io("read the permissions", path))?;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o022 != 0 {
-            return Err(ConfigError::OpenOperators { mode, path: path.to_owned() });
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::durable_file::write_atomic;
     use clawmesh_authority::OperatorKey;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
@@ -178,7 +140,7 @@ mod tests {
     }
 
     fn said(text: &str) -> String {
-        parse(Path::new("operators.ron"), text).map_err(with_repair).unwrap_err().to_string()
+        parse(Path::new("operators.ron"), text).map_err(kept_list::with_repair).unwrap_err().to_string()
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub const STATE_DIR_VARIABLE: &str = "CLAWMESH_STATE_DIR";
 /// A look at the lock takes microseconds; a node that starts just then tries again instead of giving up.
 const LOCK_TRIES: usize = 20;
 const LOCK_NAP: Duration = Duration::from_millis(10);
-/// A change of who is enrolled waits for the disk once; a few may queue up.
-const OPERATORS_LOCK_TRIES: usize = 500;
+/// A change of a list waits for the disk once; a few may queue up.
+const LIST_LOCK_TRIES: usize = 500;
 
 /// The state dir of this node; an absolute path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,18 +122,24 @@ impl StateDir {
         self.root.join("operators.ron")
     }
 
+    /// The nodes that people here trust, and those they no longer do.
+    #[must_use]
+    pub fn trust_file(&self) -> PathBuf {
+        self.root.join("trust.ron")
+    }
+
     /// Takes the state dir for this process until the lock is dropped, or the process ends in any way.
     pub fn lock(&self) -> Result<StateLock, ConfigError> {
         let busy = ConfigError::Locked { dir: self.root.clone() };
         self.take("lock the state dir", &self.lock_file(), LOCK_TRIES, busy)
     }
 
-    /// Takes the list of people until the lock is dropped. It is a lock of its own: people are also enrolled while a
-    /// node runs.
-    pub fn lock_operators(&self) -> Result<StateLock, ConfigError> {
-        let path = self.root.join("operators.lock");
-        let busy = ConfigError::OperatorsBusy { path: path.clone() };
-        self.take("lock the list of operators", &path, OPERATORS_LOCK_TRIES, busy)
+    /// Takes a list that commands change until the lock is dropped. It is a lock of its own: lists are also changed while
+    /// a node runs. `name` is that of the list, and `who_is` what it says, for example `who is enrolled`.
+    pub fn lock_list(&self, name: &str, who_is: &'static str) -> Result<StateLock, ConfigError> {
+        let path = self.root.join(format!("{name}.lock"));
+        let busy = ConfigError::ListBusy { who_is, path: path.clone() };
+        self.take("lock the list", &path, LIST_LOCK_TRIES, busy)
     }
 
     fn take(
@@ -188,7 +194,7 @@ fn try_lock_patiently(file: &File, tries: usize, mut nap: impl FnMut()) -> Resul
     file.try_lock()
 }
 
-/// The right to run a node on a state dir, or to change its list of people. The file stays; the system forgets the lock
+/// The right to run a node on a state dir, or to change one of its lists. The file stays; the system forgets the lock
 /// with the process.
 #[derive(Debug)]
 #[must_use = "what was locked is free again when the lock is dropped"]

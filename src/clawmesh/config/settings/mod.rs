@@ -17,6 +17,7 @@ use crate::config::error::{ConfigError, Place};
 use crate::config::node_file::{self, Limits, NodeFile};
 use crate::config::ron_text;
 use crate::config::state_dir::StateDir;
+use crate::config::trust_file;
 use checks::Fault;
 
 /// The role of a node where people decide, and which plans unless somebody says otherwise.
@@ -39,6 +40,13 @@ pub enum Source {
         /// Which file.
         path: PathBuf,
     },
+    /// All of that, and the list of a file that has the last word.
+    AndList {
+        /// What it was before.
+        before: Box<Source>,
+        /// Which file.
+        path: PathBuf,
+    },
 }
 
 impl fmt::Display for Source {
@@ -48,6 +56,8 @@ impl fmt::Display for Source {
             Self::File { path } => write!(f, "{}", path.display()),
             Self::CommandLine => f.write_str("command line"),
             Self::FileAndCommandLine { path } => write!(f, "{} and command line", path.display()),
+            Self::AndList { before, path } if **before == Self::Default => write!(f, "{}", path.display()),
+            Self::AndList { before, path } => write!(f, "{before} and {}", path.display()),
         }
     }
 }
@@ -95,8 +105,20 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
-    /// Reads `node.ron` of the state dir, if there is one, and puts `command_line` on top.
+    /// Reads `node.ron` of the state dir, if there is one, and puts `command_line` on top. On whom to trust, the list of
+    /// `trust.ron` has the last word.
     pub fn load(dir: &StateDir, command_line: NodeFile) -> Result<Self, ConfigError> {
+        let mut config = Self::layered(dir, command_line)?;
+        let list = trust_file::load(dir)?;
+        if list.iter().next().is_some() {
+            let Setting { value, source } = config.trusted;
+            let source = Source::AndList { before: Box::new(source), path: dir.trust_file() };
+            config.trusted = Setting { value: list.applied_to(value), source };
+        }
+        Ok(config)
+    }
+
+    fn layered(dir: &StateDir, command_line: NodeFile) -> Result<Self, ConfigError> {
         let path = dir.node_file();
         let content = read_bounded(&path)?;
         let text = content.as_deref().map(|content| ron_text::utf8(&path, content)).transpose()?;
@@ -158,6 +180,11 @@ impl NodeConfig {
             )?,
         })
     }
+}
+
+/// The nodes that `node.ron` names, whatever the list of `trust.ron` says of them.
+pub fn configured_trust(dir: &StateDir) -> Result<BTreeSet<NodeId>, ConfigError> {
+    Ok(NodeConfig::layered(dir, NodeFile::default())?.trusted.value)
 }
 
 impl Limits {

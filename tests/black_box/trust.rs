@@ -1,0 +1,124 @@
+//! Which nodes a node trusts, as people at its console say it.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::bad_input::{empty, expect_sentence};
+use crate::support::cli::{end_of, id_of, json_on, program, run_on};
+use crate::support::node::Node;
+use crate::support::wait::until;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn nodes(dir: &Path) -> Vec<Value> {
+    json_on(dir, &["trust", "list"])["nodes"].as_array().expect("a list of nodes").clone()
+}
+
+/// What the node on `dir` knows of `id`, once `is_so` holds for it.
+fn until_peer(node: &Node, id: &str, is_so: impl Fn(&Value) -> bool) {
+    until("the peer is known so", PATIENCE, || {
+        let peers = node.ask(&["peers"]);
+        let peer = peers["peers"].as_array()?.iter().find(|peer| peer["id"] == id)?.clone();
+        is_so(&peer).then_some(())
+    });
+}
+
+#[test]
+fn a_node_that_is_added_is_heard_and_one_that_is_removed_is_refused_whatever_else_names_it() {
+    let ((_a, barn), (_b, pump)) = (empty(), empty());
+    let (barn_id, pump_id) = (id_of(&barn), id_of(&pump));
+    let added = json_on(&barn, &["trust", "add", &pump_id, "--name", "pump house"]);
+    assert_eq!((&added["changed"], &added["node"]["name"]), (&Value::Bool(true), &"pump house".into()));
+    json_on(&pump, &["trust", "add", &barn_id]);
+
+    let mut desk = Node::start(&barn, &[]);
+    let endpoint = desk.endpoint();
+    let connect = ["--connect", endpoint.as_str(), "--name", "pump", "--host-sensors"];
+    let _field = Node::start(&pump, &connect);
+    until_peer(&desk, &pump_id, |peer| peer["name"] == "pump" && peer["trusted"] == true);
+
+    let told = json_on(&barn, &["trust", "add", &"ab".repeat(32)]);
+    assert!(told["notes"][0].as_str().is_some_and(|note| note.contains("next start")), "{told}");
+    desk.stop();
+    let gone = json_on(&barn, &["trust", "remove", "pump house"]);
+    assert_eq!((&gone["node"]["is_trusted"], &gone["notes"]), (&Value::Bool(false), &Value::Array(vec![])));
+    let mut desk = Node::start(&barn, &["--trust", &pump_id, "--connect", &field_endpoint(&pump)]);
+    desk.endpoint();
+    until("what it says is refused", PATIENCE, || {
+        let refusals = desk.ask(&["status"])["refusals"].as_array()?.clone();
+        refusals.into_iter().find(|row| row["code"] == "UNTRUSTED_PEER" && row["from"] == pump_id.as_str())
+    });
+    until_peer(&desk, &pump_id, |peer| peer["trusted"] == false);
+}
+
+/// Where the node that runs on `dir` listens.
+fn field_endpoint(dir: &Path) -> String {
+    let status = json_on(dir, &["status"]);
+    status["link"]["listen"][0].as_str().expect("its session is open").to_owned()
+}
+
+#[test]
+fn the_list_tells_since_when_and_which_file_and_is_exported_as_commands() {
+    let (_folder, dir) = empty();
+    let own = id_of(&dir);
+    let (gate, well) = ("ab".repeat(32), "cd".repeat(32));
+    fs::write(dir.join("node.ron"), format!("(name: \"barn\", trusted: [\"{gate}\"])")).expect("a disk");
+    json_on(&dir, &["trust", "add", &well, "--name", "well"]);
+    let again = json_on(&dir, &["trust", "add", &well]);
+    assert_eq!((&again["changed"], &again["node"]["name"]), (&Value::Bool(false), &"well".into()));
+    let listed = nodes(&dir);
+    assert_eq!((&listed[0]["id"], &listed[0]["since"]), (&gate.as_str().into(), &Value::Null));
+    assert_eq!(listed[0]["named_in"], serde_json::json!(["node.ron"]));
+    assert_eq!(listed[1]["named_in"], serde_json::json!(["trust.ron"]));
+    assert!(listed[1]["since"].as_str().is_some_and(|since| since.ends_with('Z')), "{listed:?}");
+
+    let exported = run_on(&dir, &["trust", "export"]).out;
+    let commands: Vec<&str> = exported.lines().collect();
+    let of = |id: &str, name: &str| format!("clawmesh trust add {id}{name}");
+    assert_eq!(commands, [of(&own, " --name barn"), of(&gate, ""), of(&well, " --name well")]);
+    // As another node takes them.
+    let (_other, other) = empty();
+    for command in &commands {
+        let words = command.split(' ').skip(1);
+        let said = end_of(program().arg("--state-dir").arg(&other).args(words));
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
+    assert_eq!(nodes(&other).len(), 3);
+
+    let gone = json_on(&dir, &["trust", "remove", &gate[..8]]);
+    assert!(gone["notes"][0].as_str().is_some_and(|note| note.contains("node.ron names it too")), "{gone}");
+    assert_eq!(run_on(&dir, &["trust", "export"]).out.lines().count(), 2, "what was removed stays here");
+    let shown = json_on(&dir, &["config", "show"]).to_string();
+    assert!(shown.contains(&well) && !shown.contains(&gate), "{shown}");
+    let back = json_on(&dir, &["trust", "add", &gate]);
+    assert!(back["notes"][0].as_str().is_some_and(|note| note.contains("is trusted again")), "{back}");
+}
+
+#[test]
+fn whatever_is_wrong_is_one_sentence_and_changes_nothing() {
+    let (_folder, dir) = empty();
+    let own = id_of(&dir);
+    let well = "cd".repeat(32);
+    json_on(&dir, &["trust", "add", &well, "--name", "well"]);
+    let before = fs::read(dir.join("trust.ron")).expect("a list");
+    let other = "ab".repeat(32);
+    for (args, words) in [
+        (&["add", "abc"][..], "64 hexadecimal characters"),
+        (&["add", own.as_str()], "is this node itself"),
+        (&["add", &other, "--name", "well"], "is called \"well\" here already"),
+        (&["add", &other, "--name", " "], "name"),
+        (&["remove", &other], "no node of the list is called"),
+        (&["remove", "cdcd"], "at least 8 characters"),
+    ] {
+        let said = run_on(&dir, &[&["trust"], args].concat());
+        expect_sentence(&said, &[words]);
+        assert_eq!(fs::read(dir.join("trust.ron")).expect("a list"), before, "{args:?}");
+    }
+    fs::write(dir.join("trust.ron"), "[(").expect("a disk");
+    for args in [&["trust", "list"][..], &["trust", "add", &other], &["start"]] {
+        expect_sentence(&run_on(&dir, args), &["trust.ron:1:", "restore the file from a backup"]);
+    }
+}
