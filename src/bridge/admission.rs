@@ -1,9 +1,11 @@
 //! Who may say what: the judgement over one envelope, in the order in which it costs and could mislead.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use clawmesh_authority::hlc::AHEAD_MS_MAX;
 use clawmesh_authority::{Body, Code, MeshId, NodeId, Opened, Refusal, envelope};
+
+use crate::trust::Trust;
 
 /// What a key expression is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +20,13 @@ pub enum Wanted {
 #[derive(Debug, Clone)]
 pub struct Admission {
     mesh: MeshId,
-    trusted: BTreeSet<NodeId>,
+    trust: Arc<Trust>,
 }
 
 impl Admission {
-    /// Takes statements for `mesh` by the `trusted` nodes.
-    pub fn new(mesh: MeshId, trusted: BTreeSet<NodeId>) -> Self {
-        Self { mesh, trusted }
+    /// Takes statements for `mesh` by the nodes that are trusted at that moment.
+    pub fn new(mesh: MeshId, trust: Arc<Trust>) -> Self {
+        Self { mesh, trust }
     }
 
     /// Opens an envelope. Form, mesh and signature come first: before them nobody is to blame by name.
@@ -44,7 +46,7 @@ impl Admission {
                 ),
             );
         }
-        if !self.trusted.contains(&opened.source) {
+        if !self.trust.has(&opened.source) {
             return refuse(Code::UntrustedPeer, untrusted(opened.source));
         }
         match (wanted, &opened.statement.body) {
@@ -59,7 +61,7 @@ impl Admission {
 }
 
 fn untrusted(node: NodeId) -> String {
-    format!("node {node} is not trusted here; trust it with `clawmesh trust add {node}` and start anew")
+    format!("node {node} is not trusted here; trust it with `clawmesh trust add {node}`")
 }
 
 fn misplaced(wanted: Wanted) -> String {
@@ -79,6 +81,8 @@ fn ahead(ahead_ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use clawmesh_authority::envelope::Receipt;
     use clawmesh_authority::{Frame, Hlc, NodeKey, Observation, ReadingBatch, Statement, Tier, Value};
@@ -119,7 +123,8 @@ mod tests {
     }
 
     fn judge(bytes: &[u8], wanted: Wanted) -> Result<Opened, Refusal> {
-        Admission::new(mesh(), BTreeSet::from([key(1).id()])).judge(bytes, wanted, NOW_MS)
+        Admission::new(mesh(), Arc::new(Trust::of(key(9).id(), &BTreeSet::from([key(1).id()]))))
+            .judge(bytes, wanted, NOW_MS)
     }
 
     #[test]
@@ -145,7 +150,7 @@ mod tests {
                 "--mesh-name",
             ),
             (sealed(1, mesh(), NOW_MS, readings()), two, Code::SourceMismatch, "own key"),
-            (sealed(2, mesh(), NOW_MS, readings()), two, Code::UntrustedPeer, "--trust"),
+            (sealed(2, mesh(), NOW_MS, readings()), two, Code::UntrustedPeer, "clawmesh trust add"),
             (sealed(1, mesh(), NOW_MS, frame()), one, Code::InvalidParams, "readings only"),
             (sealed(1, mesh(), NOW_MS, readings()), Wanted::Frames, Code::InvalidParams, "frames only"),
             (sealed(1, mesh(), NOW_MS, receipt()), Wanted::Frames, Code::InvalidParams, "frames only"),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use clawmesh_authority::{Code, Refusal};
-use clawmesh_core::intake::InputBody;
+use clawmesh_authority::{Code, NodeId, Refusal};
+use clawmesh_core::intake::{InputBody, LinkState};
 use clawmesh_core::mesh::Neighbours;
 use clawmesh_core::publish::OutboxReader;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use zenoh::Config;
 
 use crate::asks::{AsksIn, Mesh};
@@ -26,6 +27,7 @@ use crate::readings::ReadingsIn;
 use crate::replies::{REPLIES_MAX, Reply, send_replies};
 use crate::samples::SamplesIn;
 use crate::session::{Ears, OpenSession, open_patiently, settings};
+use crate::trust::Trust;
 
 /// zenoh has threads of its own; ours only wait and hand over.
 const WORKERS: usize = 2;
@@ -77,6 +79,13 @@ impl Bridge {
     #[must_use]
     pub fn neighbours(&self) -> Arc<dyn Neighbours> {
         Arc::new(self.edge.1.clone())
+    }
+
+    /// Whom it trusts, to change that. What is said by a node that was removed is refused at once, and the session is opened
+    /// anew, so that its links end.
+    #[must_use]
+    pub fn trust(&self) -> Arc<Trust> {
+        Arc::clone(&self.edge.0.trust)
     }
 
     /// Undeclares the liveliness token, closes the session and waits for the threads, two seconds at most.
@@ -143,24 +152,37 @@ impl Plan {
         let shelf = Arc::new(Shelf::new(self.config.limits.frames_retained_max));
         threads.push(self.reply_thread(replies)?);
         threads.push(self.frames_thread(Arc::clone(&shelf))?);
+        // Before anything is made that knows whom we trust, so that no change is missed.
+        let mut trust = self.edge.trust.follow();
+        let mut known = trust.borrow_and_update().clone();
         let ears = self.ears(replies_tx);
-        let presence = Arc::clone(&ears.presence);
         let mut stop = self.edge.stop.subscribe();
         tokio::spawn(tell_own_inputs(Arc::clone(&self.edge), self.outbox.clone()));
-        let open = tokio::select! {
-            open = open_patiently(&self.edge, &self.config, &self.settings, &ears) => open,
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
-        };
-        self.mesh.open(open.session.clone());
-        threads.push(self.readings_thread(&open)?);
-        let session = open.session.clone();
-        tokio::spawn(send_couriers(Arc::clone(&self.edge), session.clone(), shelf, presence.friends()));
-        tokio::select! {
-            () = reconcile(&presence, &session) => {},
-            _ = stop.wait_for(|stop| *stop) => {},
+        while !self.edge.is_stopping() {
+            let open = tokio::select! {
+                open = open_patiently(&self.edge, &self.config, &self.settings, &ears) => open,
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            };
+            self.mesh.use_session(Some(open.session.clone()));
+            threads.retain(|thread| !thread.is_finished());
+            threads.push(self.readings_thread(&open)?);
+            let (session, friends) = (open.session.clone(), ears.presence.friends());
+            let couriers =
+                send_couriers(Arc::clone(&self.edge), session.clone(), Arc::clone(&shelf), friends);
+            let couriers = tokio::spawn(couriers);
+            tokio::select! {
+                () = reconcile(&ears.presence, &session) => {},
+                () = follow_until_one_is_removed(&ears, &mut trust, &mut known) => {
+                    tracing::info!("a node is trusted no longer; the session is opened anew");
+                    self.edge.own_inputs.offer_link(LinkState::Connecting);
+                },
+                _ = stop.wait_for(|stop| *stop) => {},
+            }
+            couriers.abort();
+            self.mesh.use_session(None);
+            drop(session);
+            open.close().await;
         }
-        drop(session);
-        open.close().await;
         Ok(())
     }
 
@@ -222,6 +244,22 @@ fn count_dropped(edge: &Edge, outbox: &OutboxReader) {
         let sentence = "batches of our readings were dropped, because newer ones came before they left; \
                         see whether the journal or the link is slow";
         edge.refuse_many(Refusal::new(Code::StreamSkipped, "outbox", sentence), dropped);
+    }
+}
+
+/// Everything follows who is trusted; ends when somebody no longer is, whose links have to end too.
+async fn follow_until_one_is_removed(
+    ears: &Ears,
+    trust: &mut watch::Receiver<BTreeSet<NodeId>>,
+    known: &mut BTreeSet<NodeId>,
+) {
+    while trust.changed().await.is_ok() {
+        let trusted = trust.borrow_and_update().clone();
+        ears.follow(&trusted);
+        let before = std::mem::replace(known, trusted);
+        if !before.is_subset(known) {
+            return;
+        }
     }
 }
 

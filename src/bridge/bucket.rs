@@ -59,6 +59,14 @@ impl Buckets {
         Self { rate, trusted: trusted.iter().map(|node| (*node, full)).collect(), others: full }
     }
 
+    /// From now on these names have a bucket of their own, full if they had none.
+    pub fn follow(&mut self, trusted: &BTreeSet<NodeId>) {
+        self.trusted.retain(|node, _| trusted.contains(node));
+        for node in trusted {
+            self.trusted.entry(*node).or_insert_with(|| TokenBucket::full(self.rate));
+        }
+    }
+
     /// Tokens a second.
     pub fn rate(&self) -> u32 {
         self.rate
@@ -113,6 +121,16 @@ mod tests {
         assert_eq!(taken, 10);
         assert!(!buckets.take(None, SECOND));
         assert_eq!(takes(&mut buckets, 0, SECOND, 99), 10);
+    }
+
+    #[test]
+    fn who_is_trusted_later_gets_a_bucket_and_who_no_longer_is_shares_one() {
+        let mut buckets = Buckets::new(10, &BTreeSet::from([node(1), node(2)]));
+        assert_eq!(takes(&mut buckets, 1, SECOND, 99), 10);
+        buckets.follow(&BTreeSet::from([node(1), node(3)]));
+        assert_eq!(takes(&mut buckets, 1, SECOND, 99), 0, "what it has used up it has used up");
+        assert_eq!(takes(&mut buckets, 3, SECOND, 99), 10);
+        assert_eq!(takes(&mut buckets, 2, SECOND, 99) + takes(&mut buckets, 4, SECOND, 99), 10);
     }
 
     #[test]

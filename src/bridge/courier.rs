@@ -8,7 +8,7 @@ use std::time::Duration;
 use clawmesh_authority::envelope::{self, Receipt, unproven};
 use clawmesh_authority::{Body, Code, NodeId, Refusal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use zenoh::Session;
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::query::{ConsolidationMode, QueryTarget};
@@ -37,7 +37,9 @@ pub async fn send_couriers(
     shelf: Arc<Shelf>,
     mut friends: watch::Receiver<BTreeSet<NodeId>>,
 ) {
-    let mut couriers: BTreeMap<NodeId, JoinHandle<()>> = BTreeMap::new();
+    let mut couriers: BTreeMap<NodeId, AbortHandle> = BTreeMap::new();
+    // Whoever ends this task calls all of them back.
+    let mut tasks = JoinSet::new();
     loop {
         let present = friends.borrow_and_update().clone();
         couriers.retain(|node, courier| {
@@ -49,9 +51,10 @@ pub async fn send_couriers(
         });
         for node in present {
             couriers.entry(node).or_insert_with(|| {
-                tokio::spawn(Courier::new(Arc::clone(&edge), session.clone(), Arc::clone(&shelf), node).run())
+                tasks.spawn(Courier::new(Arc::clone(&edge), session.clone(), Arc::clone(&shelf), node).run())
             });
         }
+        while tasks.try_join_next().is_some() {}
         if friends.changed().await.is_err() {
             return;
         }

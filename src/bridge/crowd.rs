@@ -63,6 +63,20 @@ impl Crowd {
         }
     }
 
+    /// The node belongs to another crowd from now on, as it is.
+    pub fn hand_over(&mut self, node: NodeId, to: &mut Self) {
+        self.members.remove(&node);
+        self.doubted.remove(&node);
+        let (is_alive, is_told) = (self.alive.remove(&node), self.told.remove(&node));
+        if is_told {
+            to.told.insert(node);
+        }
+        if is_alive {
+            self.events += 1;
+            to.appear(node);
+        }
+    }
+
     /// Counts what has happened; a list of tokens asked for earlier than the last event proves nothing.
     pub fn events(&self) -> u64 {
         self.events

@@ -1,7 +1,7 @@
 //! The state lane in: frames that other nodes deliver, answered when the journal holds them and not before.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use clawmesh_authority::envelope::{self, Receipt};
@@ -32,10 +32,17 @@ pub struct Deliveries {
 impl Deliveries {
     /// Continues from the marks of earlier runs.
     pub fn new(edge: Arc<Edge>, marks: BTreeMap<NodeId, LaneMark>, replies: Sender<Reply>) -> Self {
-        let gate = Gate::new(&edge.limits, &edge.trusted);
-        let questions = Mutex::new(Buckets::new(edge.limits.unproven_per_second_max, &edge.trusted));
+        let trusted = edge.trust.nodes();
+        let gate = Gate::new(&edge.limits, &trusted);
+        let questions = Mutex::new(Buckets::new(edge.limits.unproven_per_second_max, &trusted));
         let ledgers = marks.into_iter().map(|(node, mark)| (node, Ledger::restored(mark))).collect();
         Self { edge, gate, questions, ledgers: Mutex::new(ledgers), replies }
+    }
+
+    /// From now on these are the nodes that are trusted.
+    pub fn follow(&self, trusted: &BTreeSet<NodeId>) {
+        self.gate.follow(trusted);
+        lock(&self.questions).follow(trusted);
     }
 
     /// Takes a query on `rpc/deliver`.

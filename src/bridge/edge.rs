@@ -1,6 +1,5 @@
 //! What all parts of the bridge share: who we are, the doors, the refusals, the wish to stop.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +19,7 @@ use crate::config::{BridgeConfig, BridgeLimits, BridgePorts};
 use crate::evidence::EvidenceShelf;
 use crate::own::OwnInputs;
 use crate::tally::RefusalTally;
+use crate::trust::Trust;
 
 /// The shared part of one bridge.
 pub struct Edge {
@@ -27,7 +27,7 @@ pub struct Edge {
     pub own: NodeId,
     pub epoch: u64,
     pub limits: BridgeLimits,
-    pub trusted: BTreeSet<NodeId>,
+    pub trust: Arc<Trust>,
     pub people: Roster,
     pub admission: Admission,
     pub inbox: InboxHandle,
@@ -48,16 +48,14 @@ pub struct Edge {
 impl Edge {
     /// The shared part of a bridge that is about to begin.
     pub fn new(config: &BridgeConfig, ports: &BridgePorts) -> Self {
-        // What comes back to us under our own name is an echo or a forgery, whatever the configuration says.
-        let mut trusted = config.trusted.clone();
-        trusted.remove(&ports.key.id());
+        let trust = Arc::new(Trust::of(ports.key.id(), &config.trusted));
         Self {
             mesh: config.mesh,
             own: ports.key.id(),
             epoch: ports.epoch,
             limits: config.limits,
-            admission: Admission::new(config.mesh, trusted.clone()),
-            trusted,
+            admission: Admission::new(config.mesh, Arc::clone(&trust)),
+            trust,
             people: config.people.clone(),
             inbox: ports.inbox.clone(),
             own_inputs: OwnInputs::new(ports.inbox.clone()),

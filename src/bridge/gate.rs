@@ -33,6 +33,12 @@ impl Gate {
         }
     }
 
+    /// From now on these names have buckets of their own.
+    pub fn follow(&self, trusted: &BTreeSet<NodeId>) {
+        lock(&self.taken).follow(trusted);
+        lock(&self.unproven).follow(trusted);
+    }
+
     /// Says whether one more under this name is worth a look. It costs nothing until [`Gate::charge`].
     pub fn enter(&self, claimed: Option<NodeId>, now_ns: u64) -> Result<(), Refusal> {
         let mut buckets = lock(&self.unproven);

@@ -26,6 +26,7 @@ mod ledger;
 mod retained;
 mod roster;
 mod tally;
+mod trust;
 
 mod courier;
 mod deliveries;
@@ -43,3 +44,4 @@ pub use bridge::{Bridge, spawn};
 pub use config::{BridgeConfig, BridgeLimits, BridgePorts};
 pub use error::BridgeError;
 pub use mapping::{Decoder, Mapping};
+pub use trust::Trust;

@@ -52,7 +52,7 @@ impl Shelf {
 
 /// Seals frames and puts them on the shelf, until the bridge stops.
 pub fn shelve_frames(edge: &Edge, outbox: &OutboxReader, shelf: &Shelf) {
-    while let Some(outgoing) = next(edge, &outbox.state) {
+    while let Some(outgoing) = next(edge, &outbox.state, || false) {
         let sequence = outgoing.statement.sequence;
         let bytes = edge.seal(&outgoing.statement);
         // No peer would take it, and it would keep back every frame after it.
@@ -67,13 +67,13 @@ pub fn shelve_frames(edge: &Edge, outbox: &OutboxReader, shelf: &Shelf) {
     }
 }
 
-/// Seals batches of readings and says them to whoever listens, until the bridge stops.
+/// Seals batches of readings and says them to whoever listens, until the bridge stops or the session ends.
 pub fn say_readings(edge: &Edge, outbox: &OutboxReader, session: &Session) {
     let publisher = match publisher(edge, session) {
         Ok(publisher) => publisher,
         Err(fault) => return tracing::error!(%fault, "readings cannot be published"),
     };
-    while let Some(outgoing) = next(edge, &outbox.stream) {
+    while let Some(outgoing) = next(edge, &outbox.stream, || session.is_closed()) {
         let bytes = edge.seal(&outgoing.statement);
         edge.evidence.put(edge.own, &outgoing.statement, &bytes);
         if let Err(fault) = publisher.put(bytes).wait() {
@@ -90,9 +90,9 @@ fn publisher(edge: &Edge, session: &Session) -> zenoh::Result<Publisher<'static>
         .wait()
 }
 
-/// The next statement whose cause the journal holds; nothing when the bridge stops.
-fn next(edge: &Edge, statements: &Receiver<Outgoing>) -> Option<Outgoing> {
-    while !edge.is_stopping() {
+/// The next statement whose cause the journal holds; nothing when the bridge stops, or nobody can say it any more.
+fn next(edge: &Edge, statements: &Receiver<Outgoing>, is_over: impl Fn() -> bool) -> Option<Outgoing> {
+    while !edge.is_stopping() && !is_over() {
         let outgoing = match statements.recv_timeout(STOP_POLL) {
             Ok(outgoing) => outgoing,
             Err(RecvTimeoutError::Timeout) => continue,

@@ -29,13 +29,20 @@ pub struct Presence {
 impl Presence {
     /// Nobody is there yet.
     pub fn new(edge: Arc<Edge>) -> Self {
-        let roster = Roster::new(edge.own, edge.trusted.clone(), edge.limits.strangers_max);
+        let roster = Roster::new(edge.own, edge.trust.nodes(), edge.limits.strangers_max);
         Self { edge, roster: Mutex::new(roster), friends: watch::Sender::new(BTreeSet::new()) }
     }
 
     /// The trusted nodes that are there.
     pub fn friends(&self) -> watch::Receiver<BTreeSet<NodeId>> {
         self.friends.subscribe()
+    }
+
+    /// From now on these are the nodes that are trusted.
+    pub fn follow(&self, trusted: &BTreeSet<NodeId>) {
+        let mut roster = lock(&self.roster);
+        roster.follow(trusted);
+        self.tell_friends(&mut roster);
     }
 
     /// Takes an event of a token.

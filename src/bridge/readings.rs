@@ -4,7 +4,7 @@
 //! inbox never makes it wait, because the stream lane drops the oldest.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use clawmesh_authority::envelope::{self, ENVELOPE_BYTES_MAX, unproven};
@@ -28,8 +28,13 @@ pub struct ReadingsIn {
 impl ReadingsIn {
     /// Continues from the marks of earlier runs.
     pub fn new(edge: Arc<Edge>, marks: BTreeMap<NodeId, LaneMark>) -> Self {
-        let gate = Gate::new(&edge.limits, &edge.trusted);
+        let gate = Gate::new(&edge.limits, &edge.trust.nodes());
         Self { edge, gate, marks: Mutex::new(marks) }
+    }
+
+    /// From now on these are the nodes that are trusted.
+    pub fn follow(&self, trusted: &BTreeSet<NodeId>) {
+        self.gate.follow(trusted);
     }
 
     /// Judges one sample and offers what it holds, or counts why not.

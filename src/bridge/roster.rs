@@ -10,6 +10,9 @@ use crate::crowd::{Change, Crowd};
 /// comes and goes costs its owner nothing.
 const STRANGERS_TOLD_MAX: usize = 16;
 
+/// People name the friends, so a bound of its own is not what keeps them few.
+const FRIENDS_MAX: usize = usize::MAX;
+
 /// All nodes but our own. What strangers do never changes what is known of the trusted.
 #[derive(Debug)]
 pub struct Roster {
@@ -28,8 +31,19 @@ pub struct Moment(u64, u64);
 impl Roster {
     /// Nobody is there yet. At most `strangers_max` different nodes outside of `trusted` will ever be.
     pub fn new(own: NodeId, trusted: BTreeSet<NodeId>, strangers_max: usize) -> Self {
-        let (friends, strangers) = (Crowd::new(trusted.len()), Crowd::new(strangers_max));
+        let (friends, strangers) = (Crowd::new(FRIENDS_MAX), Crowd::new(strangers_max));
         Self { own, trusted, friends, told_lately: BTreeSet::new(), strangers }
+    }
+
+    /// From now on these are trusted. Who is there stays there, and the world hears nothing of it twice.
+    pub fn follow(&mut self, trusted: &BTreeSet<NodeId>) {
+        for node in trusted.difference(&self.trusted) {
+            self.strangers.hand_over(*node, &mut self.friends);
+        }
+        for node in self.trusted.difference(trusted) {
+            self.friends.hand_over(*node, &mut self.strangers);
+        }
+        self.trusted.clone_from(trusted);
     }
 
     /// A token appeared; false when there is no room for one more stranger.
@@ -168,6 +182,22 @@ mod tests {
         (3..63).for_each(|n| assert!(roster.appear(node(n))));
         let tellings: Vec<usize> = (0..5).map(|_| strangers_told(&mut roster).len()).collect();
         assert_eq!(tellings, [16, 16, 16, 12, 0]);
+    }
+
+    #[test]
+    fn who_is_trusted_later_is_a_friend_at_once_and_nobody_hears_of_it_twice() {
+        let mut roster = roster();
+        roster.appear(node(7));
+        roster.appear(node(1));
+        assert_eq!(strangers_told(&mut roster), [Change::Appeared(node(7))]);
+        assert_eq!(friends_told(&mut roster), [Change::Appeared(node(1))]);
+        roster.follow(&BTreeSet::from([node(2), node(7), node(8)]));
+        assert_eq!(roster.friends(), &BTreeSet::from([node(7)]));
+        assert_eq!((friends_told(&mut roster), strangers_told(&mut roster)), (vec![], vec![]));
+        roster.vanish(node(1));
+        roster.vanish(node(7));
+        assert_eq!(strangers_told(&mut roster), [Change::Vanished(node(1))]);
+        assert_eq!(friends_told(&mut roster), [Change::Vanished(node(7))]);
     }
 
     #[test]

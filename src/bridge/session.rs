@@ -1,8 +1,10 @@
 //! The zenoh session of a node: its settings, its opening with patience, what it declares, its end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clawmesh_authority::NodeId;
 use clawmesh_core::intake::LinkState;
 use zenoh::liveliness::LivelinessToken;
 use zenoh::pubsub::Subscriber;
@@ -87,6 +89,16 @@ pub struct Ears {
     pub presence: Arc<Presence>,
     /// Samples of foreign programs.
     pub samples: Vec<Arc<SamplesIn>>,
+}
+
+impl Ears {
+    /// From now on these are the nodes that are trusted.
+    pub fn follow(&self, trusted: &BTreeSet<NodeId>) {
+        self.readings.follow(trusted);
+        self.deliveries.follow(trusted);
+        self.asks.follow(trusted);
+        self.presence.follow(trusted);
+    }
 }
 
 /// An open session and everything that is declared on it.

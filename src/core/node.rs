@@ -6,7 +6,7 @@ use bevy::prelude::*;
 use crate::alarms::AlarmsPlugin;
 use crate::clock::{ClockPlugin, Tick};
 use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
-use crate::mesh::{MeshPlugin, Node, NodeProfile, OwnNode, Presence};
+use crate::mesh::{MeshPlugin, Node, NodeProfile, OwnNode, Presence, Trust};
 use crate::planner::{PlannerPlugin, PlannerPort, Wishes};
 use crate::proposals::{
     AnswerDesk, DeskPort, LatchPort, ProposalsPlugin, RearmPort, Simulator, SimulatorPort,
@@ -107,6 +107,7 @@ impl Core {
             AlarmsPlugin,
         ));
         spawn_own_node(app.world_mut(), &settings);
+        app.insert_resource(Trust::of(settings.node, settings.trusted.clone()));
         // A text that this software did not write gives no site, and without a site nothing may be moved.
         let site = SiteFiles::of(&settings).ok().flatten();
         spawn_actuators(app.world_mut(), site.as_ref(), settings.tick_before);

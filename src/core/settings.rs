@@ -37,7 +37,7 @@ pub struct Settings {
     /// The tick before the first one of this run.
     #[n(8)]
     pub tick_before: u64,
-    /// The nodes whose statements are taken.
+    /// The nodes whose statements are taken when the run begins.
     #[n(9)]
     pub trusted: BTreeSet<NodeId>,
     /// The site it works at, if somebody has drawn it.
@@ -70,12 +70,6 @@ impl Settings {
     #[must_use]
     pub fn mesh(&self) -> MeshId {
         MeshId::of_name(&self.mesh_name)
-    }
-
-    /// True for this node and for those whose statements it takes.
-    #[must_use]
-    pub fn believes(&self, node: &NodeId) -> bool {
-        *node == self.node || self.trusted.contains(node)
     }
 
     /// Milliseconds of wall time that `ticks` take.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::bad_input::{empty, expect_sentence};
+use crate::running::expect_proved;
 use crate::support::cli::{end_of, id_of, json_on, program, run_on};
 use crate::support::node::Node;
 use crate::support::wait::until;
@@ -32,32 +33,32 @@ fn a_node_that_is_added_is_heard_and_one_that_is_removed_is_refused_whatever_els
     let (barn_id, pump_id) = (id_of(&barn), id_of(&pump));
     let added = json_on(&barn, &["trust", "add", &pump_id, "--name", "pump house"]);
     assert_eq!((&added["changed"], &added["node"]["name"]), (&Value::Bool(true), &"pump house".into()));
-    json_on(&pump, &["trust", "add", &barn_id]);
 
-    let mut desk = Node::start(&barn, &[]);
-    let endpoint = desk.endpoint();
-    let connect = ["--connect", endpoint.as_str(), "--name", "pump", "--host-sensors"];
-    let _field = Node::start(&pump, &connect);
+    let mut field = Node::start(&pump, &["--name", "pump", "--host-sensors"]);
+    let mut desk = Node::start(&barn, &["--connect", &field.endpoint()]);
+    desk.endpoint();
+    // It runs already, and is told at its console.
+    json_on(&pump, &["trust", "add", &barn_id]);
     until_peer(&desk, &pump_id, |peer| peer["name"] == "pump" && peer["trusted"] == true);
 
-    let told = json_on(&barn, &["trust", "add", &"ab".repeat(32)]);
-    assert!(told["notes"][0].as_str().is_some_and(|note| note.contains("next start")), "{told}");
-    desk.stop();
     let gone = json_on(&barn, &["trust", "remove", "pump house"]);
-    assert_eq!((&gone["node"]["is_trusted"], &gone["notes"]), (&Value::Bool(false), &Value::Array(vec![])));
-    let mut desk = Node::start(&barn, &["--trust", &pump_id, "--connect", &field_endpoint(&pump)]);
-    desk.endpoint();
+    assert_eq!((&gone["node"]["is_trusted"], &gone["note"]), (&Value::Bool(false), &Value::Null));
+    until_peer(&desk, &pump_id, |peer| peer["trusted"] == false);
     until("what it says is refused", PATIENCE, || {
         let refusals = desk.ask(&["status"])["refusals"].as_array()?.clone();
         refusals.into_iter().find(|row| row["code"] == "UNTRUSTED_PEER" && row["from"] == pump_id.as_str())
     });
-    until_peer(&desk, &pump_id, |peer| peer["trusted"] == false);
-}
+    desk.endpoint();
+    desk.stop();
 
-/// Where the node that runs on `dir` listens.
-fn field_endpoint(dir: &Path) -> String {
-    let status = json_on(dir, &["status"]);
-    status["link"]["listen"][0].as_str().expect("its session is open").to_owned()
+    // Also after a new start, and although the command line names it.
+    let mut desk = Node::start(&barn, &["--trust", &pump_id, "--connect", &field.endpoint()]);
+    desk.endpoint();
+    until_peer(&desk, &pump_id, |peer| peer["trusted"] == false);
+    json_on(&barn, &["trust", "add", &pump_id]);
+    until_peer(&desk, &pump_id, |peer| peer["name"] == "pump" && peer["trusted"] == true);
+    desk.stop();
+    expect_proved(&barn);
 }
 
 #[test]
@@ -89,12 +90,12 @@ fn the_list_tells_since_when_and_which_file_and_is_exported_as_commands() {
     assert_eq!(nodes(&other).len(), 3);
 
     let gone = json_on(&dir, &["trust", "remove", &gate[..8]]);
-    assert!(gone["notes"][0].as_str().is_some_and(|note| note.contains("node.ron names it too")), "{gone}");
+    assert!(gone["note"].as_str().is_some_and(|note| note.contains("node.ron names it too")), "{gone}");
     assert_eq!(run_on(&dir, &["trust", "export"]).out.lines().count(), 2, "what was removed stays here");
     let shown = json_on(&dir, &["config", "show"]).to_string();
     assert!(shown.contains(&well) && !shown.contains(&gate), "{shown}");
     let back = json_on(&dir, &["trust", "add", &gate]);
-    assert!(back["notes"][0].as_str().is_some_and(|note| note.contains("is trusted again")), "{back}");
+    assert!(back["note"].as_str().is_some_and(|note| note.contains("is trusted again")), "{back}");
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Signed requests and approvals that come to this node: judged at the edge, brought to the tick, answered in its name.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::envelope::unproven;
 use clawmesh_authority::{
-    Answer, AskKind, Code, ContentHash, NodeId, PublicKey, Refusal, Refused, RequestBody, Role, approval,
-    request, signed,
+    Answer, AskKind, Code, ContentHash, NodeId, PublicKey, Refusal, Refused, RequestBody, Role, Roster,
+    approval, request, signed,
 };
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_core::safety::{Latched, StopReport};
@@ -56,9 +57,7 @@ struct Caller {
 impl AsksIn {
     /// Nobody has asked yet. What waits is waited for on `runtime`.
     pub fn new(edge: Arc<Edge>, replies: Sender<Reply>, runtime: Handle) -> Self {
-        let mut names = edge.trusted.clone();
-        let people = edge.people.iter().filter(|person| !edge.people.is_revoked(&person.id));
-        names.extend(people.map(|person| name_of_key(&person.key)));
+        let names = names_with(edge.trust.nodes(), &edge.people);
         let limits =
             crate::BridgeLimits { envelopes_per_second_max: edge.limits.asks_per_second_max, ..edge.limits };
         let places = edge.limits.asks_in_flight_max;
@@ -70,6 +69,11 @@ impl AsksIn {
             replies,
             runtime,
         }
+    }
+
+    /// From now on these are the nodes that are trusted.
+    pub fn follow(&self, trusted: &BTreeSet<NodeId>) {
+        self.gate.follow(&names_with(trusted.clone(), &self.edge.people));
     }
 
     /// Takes a query on `rpc/ask`.
@@ -148,7 +152,7 @@ impl AsksIn {
     /// Who may ask us at all; what they may ask for is for the tick to say.
     fn caller(&self, key: &PublicKey, may_be_node: bool) -> Result<Caller, Refused> {
         let (node, person) = (key.id(), key.operator_id());
-        if may_be_node && self.edge.trusted.contains(&node) {
+        if may_be_node && self.edge.trust.has(&node) {
             return Ok(Caller { name: node, shown: node.to_string() });
         }
         if self.edge.people.get(&person).is_none() {
@@ -302,6 +306,13 @@ impl AsksIn {
         // A full queue drops the answer: whoever asked hears nothing in time and asks again.
         let _ = self.replies.try_send(Reply { query, answer });
     }
+}
+
+/// Whose budgets are their own: the nodes we trust and the people who are enrolled.
+fn names_with(mut nodes: BTreeSet<NodeId>, people: &Roster) -> BTreeSet<NodeId> {
+    let enrolled = people.iter().filter(|person| !people.is_revoked(&person.id));
+    nodes.extend(enrolled.map(|person| name_of_key(&person.key)));
+    nodes
 }
 
 fn name_of_key(raw: &[u8; 32]) -> NodeId {

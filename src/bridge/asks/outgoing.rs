@@ -1,7 +1,7 @@
 //! What this node brings to others: signed requests and approvals to their owners, and the stop to everybody it trusts.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawmesh_authority::answer::{self, name_of_asked};
@@ -16,7 +16,7 @@ use zenoh::qos::{CongestionControl, Priority};
 use zenoh::query::{ConsolidationMode, QueryTarget};
 
 use super::payload;
-use crate::edge::Edge;
+use crate::edge::{Edge, lock};
 use crate::keys;
 
 /// How long an owner may take; it gives its own tick ten seconds.
@@ -30,7 +30,7 @@ pub struct Mesh(Arc<Asker>);
 
 struct Asker {
     edge: Arc<Edge>,
-    session: OnceLock<Session>,
+    session: Mutex<Option<Session>>,
     places: Semaphore,
 }
 
@@ -38,12 +38,12 @@ impl Mesh {
     /// Not on the mesh yet.
     pub fn new(edge: Arc<Edge>) -> Self {
         let places = Semaphore::new(edge.limits.asks_in_flight_max);
-        Self(Arc::new(Asker { edge, session: OnceLock::new(), places }))
+        Self(Arc::new(Asker { edge, session: Mutex::new(None), places }))
     }
 
-    /// The session is open. A bridge opens one in its life.
-    pub fn open(&self, session: Session) {
-        let _ = self.0.session.set(session);
+    /// From now on it is asked over this session, or nobody is.
+    pub fn use_session(&self, session: Option<Session>) {
+        *lock(&self.0.session) = session;
     }
 }
 
@@ -61,7 +61,9 @@ impl Neighbours for Mesh {
     }
 
     fn evidence(&self, sensor: &Capability) -> Vec<(NodeId, Arc<[u8]>)> {
-        self.0.edge.evidence.of(sensor)
+        let edge = &self.0.edge;
+        let is_believed = |node: &NodeId| *node == edge.own || edge.trust.has(node);
+        edge.evidence.of(sensor).into_iter().filter(|(node, _)| is_believed(node)).collect()
     }
 
     fn stop_all(&self, why: &str) -> Asking<Vec<(NodeId, Result<StopReport, String>)>> {
@@ -69,7 +71,7 @@ impl Neighbours for Mesh {
         Box::pin(async move {
             let mut asked = JoinSet::new();
             let mut nodes = BTreeMap::new();
-            for node in asker.edge.trusted.iter().copied() {
+            for node in asker.edge.trust.nodes() {
                 let (asker, why) = (Arc::clone(&asker), why.clone());
                 nodes.insert(
                     node,
@@ -100,7 +102,7 @@ impl Asker {
 
     /// Hands answers to the judgement until one is the owner's: more than one queryable may pretend to be it.
     async fn ask(&self, owner: NodeId, kind: AskKind, bytes: &[u8], patience: Duration) -> Answer {
-        let Some(session) = self.session.get() else {
+        let Some(session) = lock(&self.session).clone() else {
             return mesh_refuses("this node is not on the mesh yet; see `link` in its status, and ask again");
         };
         let to = name_of_asked(bytes);

@@ -18,3 +18,5 @@ mod samples;
 mod stops;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trust;

@@ -56,7 +56,7 @@ fn an_untrusted_node_is_refused_with_the_way_to_trust_it() {
     assert_eq!(b.outbox.offer(outgoing(1, 0, readings())), Ok(()));
     let (refusal, _) = a.expect_refused(Code::UntrustedPeer);
     assert_eq!(refusal.from, id(2).to_string());
-    assert!(refusal.sentence.contains(&format!("--trust {}", id(2))), "{refusal}");
+    assert!(refusal.sentence.contains(&format!("clawmesh trust add {}", id(2))), "{refusal}");
 }
 
 #[test]

@@ -171,6 +171,12 @@ impl Node {
         self.bridge.as_ref().unwrap().neighbours()
     }
 
+    /// Trusts these from now on, and nobody else.
+    pub fn trust(&self, trusted: &[u8]) {
+        let trusted = trusted.iter().map(|n| id(*n)).collect();
+        self.bridge.as_ref().unwrap().trust().set(&trusted);
+    }
+
     /// Starts a node and waits until its session is open; gives the endpoint it listens on.
     pub fn open(n: u8, setup: Setup) -> (Self, String) {
         let mut node = Self::start(n, setup);
@@ -215,6 +221,14 @@ impl Node {
         assert!(after(QUIET).recv().is_ok());
         self.pull();
         assert!(!self.pulled.iter().any(|(input, _)| unwanted(input)), "{what}: {:#?}", self.pulled);
+    }
+
+    /// Waits a little and sees that the session was not opened anew.
+    pub fn expect_none_of_link(&mut self, what: &str) {
+        assert!(after(Duration::from_millis(5)).recv().is_ok());
+        self.pull();
+        let is_news = |input: &Input| matches!(input.body, InputBody::LinkChanged(LinkState::Connecting));
+        assert!(!self.pulled.iter().any(|(input, _)| is_news(input)), "{what}: {:#?}", self.pulled);
     }
 
     pub fn expect_peer(&mut self, node: NodeId) {

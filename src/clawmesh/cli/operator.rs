@@ -179,7 +179,7 @@ fn list(dir: &StateDir, output: Output) -> anyhow::Result<()> {
 }
 
 /// What people are told when a node runs that does not know of a change yet.
-pub fn tell_node(dir: &StateDir) -> Option<String> {
+fn tell_node(dir: &StateDir) -> Option<String> {
     match dir.is_in_use() {
         Ok(false) => None,
         Ok(true) => {

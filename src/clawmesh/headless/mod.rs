@@ -15,6 +15,7 @@ mod rearm;
 mod signals;
 mod simulator;
 mod ticker;
+mod trust;
 mod worker;
 
 pub use node::{Options, PlantOptions, run};

@@ -31,7 +31,7 @@ use super::planner::wiring::Planning;
 use super::plant::PlantDriver;
 use super::ticker::Ticker;
 use super::worker::Worker;
-use super::{faults, host_sensors, plant, rearm, signals, simulator};
+use super::{faults, host_sensors, plant, rearm, signals, simulator, trust};
 use crate::config::durable_file::{remove_durably, write_atomic};
 use crate::config::farm;
 use crate::config::settings::NodeConfig;
@@ -294,6 +294,7 @@ struct Node {
     ticker: Ticker,
     drivers: Option<DriverLayer>,
     rearm: Worker,
+    trust: Worker,
     death: Arc<Notify>,
 }
 
@@ -354,18 +355,22 @@ impl Node {
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
         let bridge = bridge(&options.config, start, bridge_ports, marks)?;
         mesh.came(bridge.neighbours());
+        let (configured, known) =
+            (options.config.trust_configured.clone(), options.config.trusted.value.clone());
+        let trust = trust::start(options.dir.clone(), configured, known, bridge.trust(), inbox.clone())?;
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
             .transpose()?;
         let wants_host = options.config.host_sensors.value;
         let host_sensors = wants_host.then(|| host_sensors::start(inbox)).transpose()?;
-        Ok(Self { planner, host_sensors, plant, bridge, simulator, ticker, drivers, rearm, death })
+        Ok(Self { planner, host_sensors, plant, bridge, simulator, ticker, drivers, rearm, trust, death })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
     fn close(self) -> Option<String> {
         drop(self.planner);
         drop(self.host_sensors);
+        drop(self.trust);
         self.bridge.close();
         drop(self.simulator);
         let death = self.ticker.close();

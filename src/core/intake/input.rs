@@ -1,5 +1,6 @@
 //! Everything that may enter the world, in plain types that a journal can hold.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use clawmesh_authority::transition::Round;
@@ -390,6 +391,9 @@ pub enum InputBody {
     /// The planner has thought: one thought of every zone it looks after.
     #[n(18)]
     Thoughts(#[n(0)] Vec<Thought>),
+    /// People at this node's console trust these other nodes from now on, and nobody else. It counts from the runner only.
+    #[n(19)]
+    TrustChanged(#[n(0)] BTreeSet<NodeId>),
 }
 
 /// One input on its way to the tick.
@@ -485,6 +489,7 @@ impl InputBody {
             Self::Rearmed => "rearmed",
             Self::AlarmHandled { .. } => "alarm_handled",
             Self::Thoughts(_) => "thoughts",
+            Self::TrustChanged(_) => "trust_changed",
         }
     }
 }

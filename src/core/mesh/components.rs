@@ -1,6 +1,6 @@
 //! A node of the mesh as an entity, and what is kept about all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bevy::prelude::{Component, Entity, Resource};
 use clawmesh_authority::{HlcClock, LaneMark, NodeId};
@@ -24,6 +24,43 @@ pub struct OwnNode;
 /// A node whose statements are taken here.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
 pub struct Trusted;
+
+/// Whose statements are taken here. It begins with the settings of the run and follows what people change while it lasts.
+#[derive(Resource, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct Trust {
+    #[n(0)]
+    own: Option<NodeId>,
+    #[n(1)]
+    nodes: BTreeSet<NodeId>,
+}
+
+impl Trust {
+    /// The trust of a node that is `own`.
+    #[must_use]
+    pub fn of(own: NodeId, nodes: BTreeSet<NodeId>) -> Self {
+        let mut trust = Self { own: Some(own), nodes: BTreeSet::new() };
+        trust.set(nodes);
+        trust
+    }
+
+    /// Trusts these nodes and no others. What comes back under our own name is an echo or a forgery.
+    pub fn set(&mut self, mut nodes: BTreeSet<NodeId>) {
+        nodes.retain(|node| Some(*node) != self.own);
+        self.nodes = nodes;
+    }
+
+    /// True for another node whose statements are taken.
+    #[must_use]
+    pub fn has(&self, node: &NodeId) -> bool {
+        self.nodes.contains(node)
+    }
+
+    /// True for this node and for those whose statements it takes.
+    #[must_use]
+    pub fn believes(&self, node: &NodeId) -> bool {
+        self.own.as_ref() == Some(node) || self.has(node)
+    }
+}
 
 /// What a node says about itself.
 #[derive(Component, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
@@ -69,7 +106,8 @@ pub struct NodeMarks {
     pub stream: LaneMark,
 }
 
-/// How far every trusted node was heard. Only trusted nodes get an entry, so it is bounded by that list.
+/// How far every node was heard that is trusted, or was: one that is trusted again must not be able to repeat what it said
+/// before. Nobody else gets an entry, so it is bounded by what people trust.
 #[derive(Resource, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
 pub struct LaneMarks(#[n(0)] pub BTreeMap<NodeId, NodeMarks>);
 

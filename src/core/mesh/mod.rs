@@ -1,6 +1,6 @@
 //! Who is on the mesh, what they may tell us, and whether we still believe they are there.
-//! Reads the batch. Writes node entities, `LaneMarks`, and what admitted statements say as messages.
-//! Invariant: a statement is heard at most once, only from a trusted node, never from the future; silence
+//! Reads the batch. Writes node entities, `Trust`, `LaneMarks`, and what admitted statements say as messages.
+//! Invariant: a statement is heard at most once, only from a node that is trusted in this tick, never from the future; silence
 //! is counted in ticks.
 //! Not here: signatures (`authority`), sockets (`bridge`), what readings mean (`world`).
 
@@ -15,7 +15,7 @@ use bevy::prelude::*;
 
 pub use components::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Node, NodeIndex, NodeMarks, NodeProfile, OwnNode, Presence,
-    STRANGERS_MAX, Trusted,
+    STRANGERS_MAX, Trust, Trusted,
 };
 pub use liveness::{Liveness, LivenessPolicy, assess};
 pub use messages::{NodeDescribed, NodeHeard, ObservationMade, ProposalReported, ReadingTaken};
@@ -40,6 +40,7 @@ impl Plugin for MeshPlugin {
         app.insert_resource(self.liveness)
             .init_resource::<NodeIndex>()
             .init_resource::<LaneMarks>()
+            .init_resource::<Trust>()
             .init_resource::<HlcState>()
             .add_message::<NodeHeard>()
             .add_message::<NodeDescribed>()
@@ -55,6 +56,7 @@ impl Plugin for MeshPlugin {
             .digest_component::<Trusted>("trusted")
             .digest_component::<OwnNode>("own_node")
             .digest_resource::<LaneMarks>("lane_marks")
+            .digest_resource::<Trust>("trust")
             .digest_resource::<HlcState>("hlc")
             .exclude_from_digest::<NodeIndex>("an index over `Node`, kept by observers")
             .exclude_from_digest::<LivenessPolicy>("a constant of the build")
@@ -62,7 +64,7 @@ impl Plugin for MeshPlugin {
             .add_observer(observers::unindex_node)
             .add_systems(
                 FixedUpdate,
-                (systems::open_envelopes, systems::meet_nodes)
+                (systems::follow_trust, systems::open_envelopes, systems::meet_nodes)
                     .chain()
                     .after(clock::WallClockSystems)
                     .in_set(TickSystems::Ingest),

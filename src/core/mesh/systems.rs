@@ -7,8 +7,8 @@ use bevy::prelude::*;
 use clawmesh_authority::{Admission, Body, Code, Frame, Hlc, Lane, NodeId, Statement, Tier, envelope};
 
 use super::components::{
-    ClockOffset, HlcState, LaneMarks, LastHeard, Node, NodeIndex, NodeMarks, NodeProfile, OwnNode, Presence,
-    STRANGERS_MAX, Trusted,
+    ClockOffset, HlcState, LaneMarks, LastHeard, Node, NodeIndex, NodeMarks, NodeProfile, Presence,
+    STRANGERS_MAX, Trust, Trusted,
 };
 use super::liveness::{Liveness, LivenessPolicy, assess};
 use super::messages::{NodeDescribed, NodeHeard, ObservationMade, ProposalReported, ReadingTaken};
@@ -60,12 +60,36 @@ impl Said<'_> {
     }
 }
 
+/// Trusts whom people say from now on. What was heard of a node stays as it was, and counts for nothing while it is not trusted.
+pub(super) fn follow_trust(
+    batch: Res<TickBatch>,
+    mut trust: ResMut<Trust>,
+    nodes: Query<(Entity, &Node)>,
+    mut commands: Commands,
+) {
+    let changes = batch.iter().filter_map(|stamped| match (&stamped.input.source, &stamped.input.body) {
+        (SourceId::Runner, InputBody::TrustChanged(nodes)) => Some(nodes),
+        _ => None,
+    });
+    let Some(newest) = changes.last() else { return };
+    trust.set(newest.clone());
+    for (entity, node) in &nodes {
+        let mut entity = commands.entity(entity);
+        if trust.has(&node.0) {
+            entity.insert_if_new(Trusted)
+        } else {
+            entity.remove::<Trusted>()
+        };
+    }
+}
+
 /// Opens the envelopes of this tick, in order: trust, order, clock; then passes on what they say.
 pub(super) fn open_envelopes(
     tick: Res<Tick>,
     settings: Res<Settings>,
     wall: Res<WallClock>,
     batch: Res<TickBatch>,
+    trust: Res<Trust>,
     mut marks: ResMut<LaneMarks>,
     mut hlc: ResMut<HlcState>,
     mut said: Said,
@@ -74,13 +98,12 @@ pub(super) fn open_envelopes(
     for stamped in batch.iter() {
         let outcome = match &stamped.input.body {
             InputBody::Envelope { bytes, .. } => {
-                admit(bytes, stamped.input.source, wall_ms, &settings, &mut marks)
+                admit(bytes, stamped.input.source, wall_ms, &trust, &mut marks)
             }
-            InputBody::Recovered { bytes } => recover(bytes, &settings),
+            InputBody::Recovered { bytes } => recover(bytes, &trust),
             InputBody::MarkRestored { node, state, stream } => {
-                if settings.trusted.contains(node) {
-                    marks.0.insert(*node, NodeMarks { state: *state, stream: *stream });
-                }
+                // Also of a node that is not trusted now: it may be again, and must not repeat what it said before.
+                marks.0.insert(*node, NodeMarks { state: *state, stream: *stream });
                 continue;
             }
             InputBody::Recorded { observation, hlc: Some(at) } => {
@@ -115,10 +138,10 @@ fn admit(
     bytes: &[u8],
     brought_as: SourceId,
     wall_ms: u64,
-    settings: &Settings,
+    trust: &Trust,
     marks: &mut LaneMarks,
 ) -> Result<(NodeId, Statement), Refused> {
-    let (source, statement) = recover(bytes, settings)?;
+    let (source, statement) = recover(bytes, trust)?;
     if brought_as != SourceId::Node(source) {
         return Err(Refused::once(
             Code::SourceMismatch,
@@ -141,9 +164,9 @@ fn admit(
 }
 
 /// Reads an envelope of the journal and asks only whether its signer is trusted here.
-fn recover(bytes: &[u8], settings: &Settings) -> Result<(NodeId, Statement), Refused> {
+fn recover(bytes: &[u8], trust: &Trust) -> Result<(NodeId, Statement), Refused> {
     let opened = envelope::read_journaled(bytes).map_err(|refusal| Refused { refusal, count: 1 })?;
-    if settings.trusted.contains(&opened.source) {
+    if trust.has(&opened.source) {
         Ok((opened.source, opened.statement))
     } else {
         Err(Refused::once(Code::UntrustedPeer, opened.source, "this node is not trusted here"))
@@ -157,7 +180,7 @@ fn from_the_future(hlc: Hlc, wall_ms: u64) -> String {
 
 /// Makes an entity of every node met for the first time in this tick.
 pub(super) fn meet_nodes(
-    settings: Res<Settings>,
+    trust: Res<Trust>,
     batch: Res<TickBatch>,
     mut index: ResMut<NodeIndex>,
     mut commands: Commands,
@@ -171,32 +194,33 @@ pub(super) fn meet_nodes(
     });
     let said = heard.read().map(|heard| heard.node);
     let met = tokens.chain(said).chain(described.read().map(|described| described.node));
-    let mut strangers = index.0.keys().filter(|node| !settings.believes(node)).count();
+    let mut strangers = index.0.keys().filter(|node| !trust.believes(node)).count();
     for node in met {
         if index.0.contains_key(&node) {
             continue;
         }
-        if !settings.believes(&node) && strangers >= STRANGERS_MAX {
+        if !trust.believes(&node) && strangers >= STRANGERS_MAX {
             let sentence = format!("{STRANGERS_MAX} nodes that are not trusted here are on the mesh already");
             refused.write(Refused::once(Code::LimitExceeded, node, sentence));
             continue;
         }
         let mut entity = commands.spawn((Node(node), DomainId::of("node", &[&node.0])));
-        if settings.trusted.contains(&node) {
+        if trust.has(&node) {
             entity.insert(Trusted);
         }
-        strangers += usize::from(!settings.believes(&node));
+        strangers += usize::from(!trust.believes(&node));
         // The observer indexes it when the command runs; later statements of this tick need it now.
         index.0.insert(node, entity.id());
     }
 }
 
-/// Notes who is there. A stranger is known by its token alone, so without it there is nothing to remember.
+/// Notes who is there. A stranger is known by its token alone, so without it there is nothing to remember; one that was trusted
+/// once is known by what it said.
 pub(super) fn follow_tokens(
     tick: Res<Tick>,
     batch: Res<TickBatch>,
     index: Res<NodeIndex>,
-    mut nodes: Query<(&mut Presence, Has<Trusted>, Has<OwnNode>), With<Node>>,
+    mut nodes: Query<(&mut Presence, Has<Trusted>, Has<NodeProfile>), With<Node>>,
     mut commands: Commands,
 ) -> Result {
     let mut left = BTreeSet::new();
@@ -207,9 +231,9 @@ pub(super) fn follow_tokens(
             _ => continue,
         };
         let Some(entity) = index.0.get(&node) else { continue };
-        let (mut presence, is_trusted, is_own) = nodes.get_mut(*entity)?;
+        let (mut presence, is_trusted, is_described) = nodes.get_mut(*entity)?;
         *presence = Presence { is_present, since_tick: tick.0 };
-        if is_trusted || is_own || is_present {
+        if is_trusted || is_described || is_present {
             left.remove(entity);
         } else {
             left.insert(*entity);

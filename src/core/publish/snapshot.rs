@@ -114,7 +114,7 @@ pub struct SensorView {
     pub period_ms: Option<u32>,
     /// How many samples were taken.
     pub samples: u64,
-    /// What is wrong with it: `stale`, `stuck`, `out_of_range`, `future`, `undescribed`, `silent`.
+    /// What is wrong with it: `stale`, `stuck`, `out_of_range`, `future`, `undescribed`, `silent`, `untrusted`.
     pub flags: Vec<String>,
 }
 

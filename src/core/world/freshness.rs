@@ -28,6 +28,9 @@ pub struct Quality {
     /// It has never said anything.
     #[n(5)]
     pub is_silent: bool,
+    /// Its node is not trusted any more.
+    #[n(6)]
+    pub is_untrusted: bool,
 }
 
 impl Quality {
@@ -40,6 +43,7 @@ impl Quality {
             (self.is_from_the_future, "future"),
             (self.is_undescribed, "undescribed"),
             (self.is_silent, "silent"),
+            (self.is_untrusted, "untrusted"),
         ]
         .into_iter()
         .filter_map(|(is_set, word)| is_set.then_some(word))
@@ -81,7 +85,7 @@ pub struct Moment {
     pub since_receipt_ms: u64,
 }
 
-/// Judges the last value of a sensor.
+/// Judges the last value of a sensor. Whether its node is trusted is for others to say.
 #[must_use]
 pub fn assess(
     latest: Option<&Latest>,
@@ -105,6 +109,7 @@ pub fn assess(
         is_from_the_future: latest.origin_ms > now.wall_ms.saturating_add(hlc::AHEAD_MS_MAX),
         is_undescribed,
         is_silent: false,
+        is_untrusted: false,
     }
 }
 

@@ -11,16 +11,15 @@ use clawmesh_authority::NodeId;
 use serde::Serialize;
 
 use super::args::Output;
-use super::operator::tell_node;
 use super::proposals::find::{PREFIX_CHARACTERS_MIN, names_node};
 use super::table::{plain, table};
 use super::terminal::{say, say_json};
 use crate::config::error::ConfigError;
+use crate::config::identity;
 use crate::config::node_file::NodeFile;
 use crate::config::settings::NodeConfig;
 use crate::config::state_dir::StateDir;
 use crate::config::trust_file::{self, Added, Peer, TrustList};
-use crate::config::{identity, settings};
 use crate::moments::system_time;
 use args::{AddArgs, RemoveArgs, TrustCommand};
 
@@ -68,7 +67,7 @@ struct Known {
 
 impl Known {
     fn load(dir: &StateDir) -> Result<Self, ConfigError> {
-        let configured = settings::configured_trust(dir)?;
+        let configured = NodeConfig::load(dir, NodeFile::default())?.trust_configured;
         let list = trust_file::load(dir)?;
         let mut rows: BTreeMap<NodeId, Row> =
             configured.iter().map(|id| (*id, Row::of(*id, None, true))).collect();
@@ -103,16 +102,14 @@ struct Change {
     /// False when it was so already.
     changed: bool,
     trust_file: PathBuf,
-    notes: Vec<String>,
+    note: Option<String>,
 }
 
 impl Change {
     fn made(dir: &StateDir, id: NodeId, changed: bool, note: Option<String>) -> anyhow::Result<Self> {
         let node = Known::load(dir)?.rows.remove(&id);
         let node = node.ok_or_else(|| anyhow::anyhow!("{id} is not in the list it was just written to"))?;
-        let at_next_start = tell_node(dir).filter(|_| changed);
-        let notes = note.into_iter().chain(at_next_start).collect();
-        Ok(Self { node, changed, trust_file: dir.trust_file(), notes })
+        Ok(Self { node, changed, trust_file: dir.trust_file(), note })
     }
 
     fn say(&self, output: Output, word: &str) -> anyhow::Result<()> {
@@ -122,7 +119,7 @@ impl Change {
         let name = self.node.name.as_deref().map_or_else(String::new, |name| format!("  ({})", plain(name)));
         say(&format!("{word:11} {}{name}", self.node.id));
         say(&format!("written to  {}", self.trust_file.display()));
-        self.notes.iter().for_each(|note| say(&format!("note: {note}")));
+        self.note.iter().for_each(|note| say(&format!("note: {note}")));
         Ok(())
     }
 }
@@ -156,10 +153,11 @@ fn add(dir: &StateDir, args: &AddArgs) -> anyhow::Result<()> {
 fn remove(dir: &StateDir, args: &RemoveArgs) -> anyhow::Result<()> {
     let id = Known::load(dir)?.called(&args.node)?.id;
     let removed = trust_file::update(dir, |list| list.remove(id, system_time()).map_err(anyhow::Error::msg))?;
-    let is_configured = settings::configured_trust(dir)?.contains(&id);
-    let note = is_configured.then(|| "node.ron names it too, which counts no more".to_owned());
-    let word = if removed { "removed" } else { "is removed" };
-    Change::made(dir, id, removed, note)?.say(args.output, word)
+    let mut change = Change::made(dir, id, removed, None)?;
+    if change.node.named_in.contains(&"node.ron") {
+        change.note = Some("node.ron names it too, which counts no more".to_owned());
+    }
+    change.say(args.output, if removed { "removed" } else { "is removed" })
 }
 
 fn list(dir: &StateDir, output: Output) -> anyhow::Result<()> {

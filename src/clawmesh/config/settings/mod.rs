@@ -96,6 +96,8 @@ pub struct NodeConfig {
     pub connect: Setting<Vec<String>>,
     /// The nodes whose statements count.
     pub trusted: Setting<BTreeSet<NodeId>>,
+    /// Those that `node.ron` and the command line name, whatever `trust.ron` says of them.
+    pub trust_configured: BTreeSet<NodeId>,
     /// Ticks per second.
     pub hz: Setting<u32>,
     /// Ticks between two digests.
@@ -108,7 +110,10 @@ impl NodeConfig {
     /// Reads `node.ron` of the state dir, if there is one, and puts `command_line` on top. On whom to trust, the list of
     /// `trust.ron` has the last word.
     pub fn load(dir: &StateDir, command_line: NodeFile) -> Result<Self, ConfigError> {
-        let mut config = Self::layered(dir, command_line)?;
+        let path = dir.node_file();
+        let content = read_bounded(&path)?;
+        let text = content.as_deref().map(|content| ron_text::utf8(&path, content)).transpose()?;
+        let mut config = Self::resolve(&path, text, command_line, &machine_name())?;
         let list = trust_file::load(dir)?;
         if list.iter().next().is_some() {
             let Setting { value, source } = config.trusted;
@@ -116,13 +121,6 @@ impl NodeConfig {
             config.trusted = Setting { value: list.applied_to(value), source };
         }
         Ok(config)
-    }
-
-    fn layered(dir: &StateDir, command_line: NodeFile) -> Result<Self, ConfigError> {
-        let path = dir.node_file();
-        let content = read_bounded(&path)?;
-        let text = content.as_deref().map(|content| ron_text::utf8(&path, content)).transpose()?;
-        Self::resolve(&path, text, command_line, &machine_name())
     }
 
     /// The same, with another usual name and role where nobody has set them.
@@ -146,6 +144,7 @@ impl NodeConfig {
         let file = text.map(|text| node_file::parse(path, text)).transpose()?.unwrap_or_default();
         let layers = Layers { path, text: text.unwrap_or_default(), file, command_line };
         let default_listen = vec!["tcp/127.0.0.1:7447".to_owned()];
+        let trusted = layers.gather("trusted", |l| l.trusted.as_deref(), checks::node_ids, |a, b| &a | &b)?;
         let role = layers.pick("role", "node".to_owned(), |l| l.role.as_deref(), checks::name)?;
         let plans = role.value == COMMAND_CENTER;
         Ok(Self {
@@ -164,7 +163,8 @@ impl NodeConfig {
             planner: layers.pick("planner", plans, |l| l.planner.as_ref(), checks::any)?,
             listen: layers.pick("listen", default_listen, |l| l.listen.as_deref(), checks::endpoints)?,
             connect: layers.gather("connect", |l| l.connect.as_deref(), checks::endpoints, with_new)?,
-            trusted: layers.gather("trusted", |l| l.trusted.as_deref(), checks::node_ids, |a, b| &a | &b)?,
+            trust_configured: trusted.value.clone(),
+            trusted,
             hz: layers.pick("hz", 50, |l| l.hz.as_ref(), checks::hz)?,
             digest_every_ticks: layers.pick(
                 "digest_every_ticks",
@@ -180,11 +180,6 @@ impl NodeConfig {
             )?,
         })
     }
-}
-
-/// The nodes that `node.ron` names, whatever the list of `trust.ron` says of them.
-pub fn configured_trust(dir: &StateDir) -> Result<BTreeSet<NodeId>, ConfigError> {
-    Ok(NodeConfig::layered(dir, NodeFile::default())?.trusted.value)
 }
 
 impl Limits {

@@ -86,7 +86,7 @@ impl Office<'_, '_> {
             return Ok(Asker::Person(person));
         }
         let node = NodeId::of_public_key(signed.signer().raw());
-        if settings.believes(&node) {
+        if self.mover.here.trust.believes(&node) {
             return Ok(Asker::Node(node));
         }
         let sentence = format!(

@@ -13,6 +13,7 @@ use clawmesh_authority::{
 };
 
 use crate::clock::{Tick, WallClock};
+use crate::mesh::Trust;
 use crate::proposals::components::{Desk, Life, Spending};
 use crate::proposals::ports::SimulationOrder;
 use crate::safety;
@@ -26,6 +27,7 @@ pub struct Here<'w> {
     pub settings: Res<'w, Settings>,
     wall: Res<'w, WallClock>,
     site: Res<'w, Site>,
+    pub trust: Res<'w, Trust>,
 }
 
 impl Here<'_> {
@@ -37,7 +39,7 @@ impl Here<'_> {
 
     /// What the evidence of a proposal says, as far as it is of nodes that are believed here.
     pub fn evidence(&self, proposal: &Proposal, home: &Home) -> Result<Vec<SignedReading>, Refused> {
-        gate::resolve(proposal, home, |node| self.settings.believes(node))
+        gate::resolve(proposal, home, |node| self.trust.believes(node))
     }
 
     pub fn wall_ms(&self) -> u64 {

@@ -7,7 +7,7 @@ use clawmesh_authority::{Code, Hlc, NodeId, Reading};
 
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, Sample, TickBatch};
-use crate::mesh::{HlcState, NodeDescribed, NodeIndex, ReadingTaken};
+use crate::mesh::{HlcState, NodeDescribed, NodeIndex, ReadingTaken, Trust};
 use crate::publish::{OwnLanes, OwnReadings};
 use crate::replay::DomainId;
 use crate::safety::Refused;
@@ -203,13 +203,15 @@ pub(in crate::world) fn assess_sensors(
     tick: Res<Tick>,
     settings: Res<Settings>,
     wall: Res<WallClock>,
+    trust: Res<Trust>,
     policy: Res<FreshnessPolicy>,
-    mut sensors: Query<(Option<&Latest>, Option<&Profile>, &mut Quality), With<Sensor>>,
+    mut sensors: Query<(&Sensor, Option<&Latest>, Option<&Profile>, &mut Quality)>,
 ) {
     let wall_ms = wall.at(*tick, &settings);
-    for (latest, profile, mut quality) in &mut sensors {
+    for (sensor, latest, profile, mut quality) in &mut sensors {
         let received = latest.map_or(tick.0, |latest| latest.received_tick);
         let now = Moment { wall_ms, since_receipt_ms: settings.ms_of_ticks(tick.0 - received) };
-        quality.set_if_neq(assess(latest, profile.map(|profile| &profile.0), now, &policy));
+        let assessed = assess(latest, profile.map(|profile| &profile.0), now, &policy);
+        quality.set_if_neq(Quality { is_untrusted: !trust.believes(&sensor.node), ..assessed });
     }
 }

@@ -12,7 +12,8 @@ use clawmesh_core::alarms::{Alarm, AlarmState, FlaggedSince, LastKept};
 use clawmesh_core::clock::{Tick, WallClock};
 use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SafeBecause, SourceId, Thought};
 use clawmesh_core::mesh::{
-    ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trusted,
+    ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trust,
+    Trusted,
 };
 use clawmesh_core::planner::{Attention, IrrigatedZone};
 use clawmesh_core::proposals::{
@@ -161,6 +162,7 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         every_alteration_shows::<ClockOffset>(world),
         every_alteration_shows::<LaneMarks>(world),
         every_alteration_shows::<HlcState>(world),
+        every_alteration_shows::<Trust>(world),
         every_alteration_shows::<Sensor>(world),
         every_alteration_shows::<Profile>(world),
         every_alteration_shows::<Latest>(world),

@@ -91,6 +91,49 @@ fn a_node_that_is_not_trusted_is_not_heard() {
     assert_eq!(lab.snapshot("barn").peers.len(), 1, "a stranger's envelope makes no entity");
 }
 
+#[test]
+fn who_is_trusted_no_longer_is_refused_from_that_tick_on_and_counts_for_nothing_until_it_is_again() {
+    let mut lab = pump_and_barn();
+    let trust = |lab: &mut Lab, nodes: &[NodeId]| {
+        let nodes = nodes.iter().copied().collect();
+        lab.offer("barn", SourceId::Runner, InputBody::TrustChanged(nodes));
+        lab.run_ticks(6);
+    };
+    let flow = |lab: &Lab| {
+        let row = flow_at(lab, "barn");
+        (row.value, row.flags.join(" "))
+    };
+    lab.sample("pump", flow_of(10.0));
+    lab.run_ticks(10);
+    assert_eq!(flow(&lab), (Some(10.0), String::new()));
+    // Who tells of trust is the runner; whatever else comes in at a door changes nothing.
+    lab.offer("barn", SourceId::Bridge, InputBody::TrustChanged([].into()));
+    lab.run_ticks(6);
+    assert!(lab.snapshot("barn").peers[0].trusted);
+
+    trust(&mut lab, &[]);
+    assert_eq!(flow(&lab), (Some(10.0), "untrusted".to_owned()));
+    let peers = lab.snapshot("barn").peers.clone();
+    assert_eq!((peers[0].trusted, peers[0].name.as_deref()), (false, Some("pump")), "it is known who it was");
+    lab.sample("pump", flow_of(11.0));
+    lab.run_ticks(10);
+    assert_eq!(flow(&lab).0, Some(10.0));
+    assert_eq!(refusals(&lab, "barn", "UNTRUSTED_PEER")[0].from, lab.id("pump").to_string());
+
+    let (pump, barn) = (lab.id("pump"), lab.id("barn"));
+    trust(&mut lab, &[pump, barn]);
+    lab.sample("pump", flow_of(12.0));
+    lab.run_ticks(10);
+    assert_eq!(flow(&lab), (Some(12.0), String::new()));
+    // What it said before it was removed is not said again.
+    let key = NodeKey::from_secret(&std::array::from_fn(|n| u8::from(n == 0)));
+    let now_ms = lab.now_ms();
+    lab.offer("barn", SourceId::Node(pump), sealed(&key, now_ms));
+    lab.run_ticks(6);
+    assert_eq!(refusals(&lab, "barn", "REPLAYED")[0].from, pump.to_string());
+    assert_eq!(lab.replay("barn").difference, None);
+}
+
 /// The id of a node that nobody knows.
 fn stranger(n: usize) -> NodeId {
     NodeId(std::array::from_fn(|at| n.to_le_bytes().get(at).copied().unwrap_or(0xee)))

@@ -6,6 +6,7 @@ use clawmesh_authority::{
     Answer, AskKind, Code, ContentHash, Frame, Hlc, MeshId, Mind, Observation, OperatorKey, Proposal, Step,
     Tier, Unit, Value,
 };
+use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_lab::Lab;
 use minicbor::bytes::ByteVec;
 
@@ -145,6 +146,39 @@ fn s2_who_is_not_known_or_may_not_asks_in_vain() {
     farm.run_seconds(1);
     let offer = farm.offer(proposal.id());
     farm.assert_carried_out(&offer);
+}
+
+#[test]
+fn s2_who_is_trusted_no_longer_asks_in_vain_and_its_readings_are_no_evidence() {
+    let mut farm = Farm::brief_with(|policy| {
+        let rules = policy.actuators.iter_mut().flat_map(|rules| &mut rules.evidence);
+        rules.for_each(|rule| rule.node = CENTER.to_owned());
+    });
+    let trust = |farm: &mut Farm, nodes: &[usize]| {
+        let nodes = nodes.iter().map(|n| Lab::id_of(*n)).collect();
+        farm.lab.offer(FIELD, SourceId::Runner, InputBody::TrustChanged(nodes));
+        farm.run_seconds(1);
+    };
+    let by_bo = |farm: &mut Farm| {
+        let evidence = vec![farm.evidence(1)];
+        farm.proposal_with(|proposal| {
+            (proposal.maker.mind, proposal.evidence) = (Mind::Operator(bo().id()), evidence);
+        })
+    };
+    trust(&mut farm, &[]);
+    let proposal = by_bo(&mut farm);
+    let answer = farm.ask_as(&bo(), RequestBody::Propose(proposal));
+    farm.assert_refused(&answer, Code::EvidenceUnresolved, "evidence");
+    let proposal = farm.proposal();
+    let answer = farm.propose(&proposal);
+    farm.assert_refused(&answer, Code::NotAuthorized, "request.signer");
+    trust(&mut farm, &[1]);
+    let good = by_bo(&mut farm);
+    assert_eq!(code(&farm.ask_as(&bo(), RequestBody::Propose(good.clone()))), None);
+    farm.run_seconds(1);
+    let offer = farm.offer(good.id());
+    farm.assert_carried_out(&offer);
+    assert_eq!(farm.lab.replay(FIELD).difference, None);
 }
 
 #[test]

@@ -56,10 +56,11 @@ fn kind(body: &InputBody) -> usize {
         InputBody::Rearmed => 16,
         InputBody::AlarmHandled { .. } => 17,
         InputBody::Thoughts(_) => 18,
+        InputBody::TrustChanged(_) => 19,
     }
 }
 
-const KINDS: usize = 19;
+const KINDS: usize = 20;
 
 /// What the command center says of the field node's proposal: that it is carried out.
 fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
@@ -149,6 +150,8 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
         ),
         (SourceId::Gateway, acknowledged(id)),
         (SourceId::Planner, InputBody::Thoughts(vec![thirst()])),
+        (SourceId::Runner, InputBody::TrustChanged(BTreeSet::from([center, Lab::id_of(9)]))),
+        (SourceId::Bridge, InputBody::TrustChanged(BTreeSet::from([Lab::id_of(9)]))),
     ];
     all.extend([SafeBecause::Started, SafeBecause::TimeIsOver].map(|because| {
         driver(DriverReport::MadeSafe { actuator: valve(), because, proposal: Some(id), fault: None })

@@ -1,0 +1,199 @@
+//! Follows `trust.ron` while the node runs: what people at the console change reaches the bridge and the tick at once.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clawmesh_authority::{Code, NodeId, Refusal};
+use clawmesh_bridge::Trust;
+use clawmesh_core::intake::{InboxHandle, InputBody, SourceId};
+
+use super::worker::{Ends, Worker};
+use crate::config::state_dir::StateDir;
+use crate::config::trust_file;
+
+/// How often the file is looked at; a change is to be known in half a second.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+
+/// Starts following. `configured` are the nodes that `node.ron` and the command line name, and `known` those that are trusted
+/// now. The bridge hears of a change first, so that nothing of a node that was removed comes in after the tick knows of it.
+pub fn start(
+    dir: StateDir,
+    configured: BTreeSet<NodeId>,
+    known: BTreeSet<NodeId>,
+    bridge: Arc<Trust>,
+    inbox: InboxHandle,
+) -> std::io::Result<Worker> {
+    let follower = Follower { dir, configured, known, seen: None, is_told: true, bridge, inbox };
+    Worker::start("trust", move |ends| follower.run(ends))
+}
+
+struct Follower {
+    dir: StateDir,
+    configured: BTreeSet<NodeId>,
+    known: BTreeSet<NodeId>,
+    /// The file as it was when it was last read.
+    seen: Option<Stamp>,
+    /// False while the tick has had no place for the news.
+    is_told: bool,
+    bridge: Arc<Trust>,
+    inbox: InboxHandle,
+}
+
+impl Follower {
+    fn run(mut self, ends: &Ends) {
+        while ends.sleep(LOOK_EVERY) {
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        let stamp = Stamp::of(&self.dir.trust_file());
+        if self.seen.as_ref() != Some(&stamp) {
+            self.read();
+            self.seen = Some(stamp);
+        }
+        if !self.is_told {
+            let body = InputBody::TrustChanged(self.known.clone());
+            self.is_told = self.inbox.offer_own(SourceId::Runner, body, None).is_ok();
+        }
+    }
+
+    fn read(&mut self) {
+        let list = match trust_file::load(&self.dir) {
+            Ok(list) => list,
+            Err(fault) => {
+                return self.refuse(&format!("{fault}; until then the nodes trusted before stay trusted"));
+            }
+        };
+        let trusted = list.applied_to(self.configured.clone());
+        if trusted == self.known {
+            return;
+        }
+        tracing::info!("{} other nodes are trusted now, {} before", trusted.len(), self.known.len());
+        self.bridge.set(&trusted);
+        self.known = trusted;
+        self.is_told = false;
+    }
+
+    fn refuse(&self, sentence: &str) {
+        tracing::error!("{sentence}");
+        let refusal = Refusal::new(Code::InvalidParams, "trust.ron", sentence);
+        if let Err(refusal) =
+            self.inbox.offer_own(SourceId::Runner, InputBody::Refused { refusal, count: 1 }, None)
+        {
+            tracing::warn!("{refusal}");
+        }
+    }
+}
+
+/// What tells one content of a file from another without reading it: it is always replaced as a whole.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp(Option<(Option<SystemTime>, u64, u64)>);
+
+impl Stamp {
+    fn of(path: &Path) -> Self {
+        let metadata = fs::metadata(path).ok();
+        Self(metadata.map(|metadata| (metadata.modified().ok(), metadata.len(), number(&metadata))))
+    }
+}
+
+#[cfg(unix)]
+fn number(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn number(_: &fs::Metadata) -> u64 {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use clawmesh_core::intake::{InboxLimits, Inboxes, doors};
+
+    use super::*;
+    use crate::config::durable_file::write_atomic;
+    use crate::config::error::ConfigError;
+
+    fn node(n: u8) -> NodeId {
+        NodeId([n; 32])
+    }
+
+    fn set(nodes: &[u8]) -> BTreeSet<NodeId> {
+        nodes.iter().map(|n| node(*n)).collect()
+    }
+
+    fn change(state: &StateDir, change: impl FnOnce(&mut trust_file::TrustList)) {
+        trust_file::update::<_, ConfigError>(state, |list| {
+            change(list);
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    /// Follows from a node that `node.ron` names, with room for so many news.
+    fn follower(state: &StateDir, room: usize) -> (Follower, Inboxes) {
+        let (inbox, inboxes) = doors(InboxLimits { state_inputs_max: room, ..InboxLimits::default() });
+        let bridge = Arc::new(Trust::of(node(9), &set(&[1])));
+        let (dir, configured, known) = (state.clone(), set(&[1]), set(&[1]));
+        (Follower { dir, configured, known, seen: None, is_told: true, bridge, inbox }, inboxes)
+    }
+
+    fn told(inboxes: &Inboxes) -> Vec<InputBody> {
+        inboxes.take_state(9).into_iter().map(|(input, _)| input.body).collect()
+    }
+
+    #[test]
+    fn a_change_is_told_once_to_the_bridge_and_to_the_tick() {
+        let (_dir, state) = StateDir::temporary();
+        let (mut follower, inboxes) = follower(&state, 9);
+        follower.look();
+        assert_eq!(told(&inboxes), [], "there is no list, and that is no change");
+        change(&state, |list| drop(list.add(node(2), None, SystemTime::UNIX_EPOCH)));
+        for _ in 0..3 {
+            follower.look();
+        }
+        assert_eq!(told(&inboxes), [InputBody::TrustChanged(set(&[1, 2]))]);
+        assert_eq!(follower.bridge.nodes(), set(&[1, 2]));
+        change(&state, |list| drop(list.remove(node(1), SystemTime::UNIX_EPOCH)));
+        follower.look();
+        assert_eq!(told(&inboxes), [InputBody::TrustChanged(set(&[2]))], "node.ron does not bring it back");
+        fs::remove_file(state.trust_file()).unwrap();
+        follower.look();
+        assert_eq!(follower.bridge.nodes(), set(&[1]));
+    }
+
+    #[test]
+    fn a_damaged_list_is_told_once_and_changes_nothing_until_it_is_mended() {
+        let (_dir, state) = StateDir::temporary();
+        let (mut follower, inboxes) = follower(&state, 9);
+        write_atomic(&state.trust_file(), b"[(").unwrap();
+        for _ in 0..3 {
+            follower.look();
+        }
+        let told_of = told(&inboxes);
+        let [InputBody::Refused { refusal, .. }] = &told_of[..] else { panic!("{told_of:?}") };
+        assert!(refusal.sentence.contains("stay trusted"), "{refusal}");
+        assert_eq!(follower.bridge.nodes(), set(&[1]));
+        fs::remove_file(state.trust_file()).unwrap();
+        change(&state, |list| drop(list.remove(node(1), SystemTime::UNIX_EPOCH)));
+        follower.look();
+        assert_eq!(told(&inboxes), [InputBody::TrustChanged(set(&[]))]);
+    }
+
+    #[test]
+    fn a_full_inbox_is_told_later_and_the_bridge_at_once() {
+        let (_dir, state) = StateDir::temporary();
+        let (mut follower, inboxes) = follower(&state, 1);
+        follower.inbox.offer_own(SourceId::Runner, InputBody::Rearmed, None).unwrap();
+        change(&state, |list| drop(list.remove(node(1), SystemTime::UNIX_EPOCH)));
+        follower.look();
+        assert_eq!(follower.bridge.nodes(), set(&[]));
+        assert_eq!(told(&inboxes), [InputBody::Rearmed]);
+        follower.look();
+        assert_eq!(told(&inboxes), [InputBody::TrustChanged(set(&[]))]);
+    }
+}
