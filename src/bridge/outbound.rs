@@ -71,6 +71,7 @@ pub fn shelve_frames(edge: &Edge, outbox: &OutboxReader, shelf: &Shelf) {
 pub fn say_readings(edge: &Edge, outbox: &OutboxReader, session: &Session) {
     let publisher = match publisher(edge, session) {
         Ok(publisher) => publisher,
+        Err(_) if session.is_closed() => return,
         Err(fault) => return tracing::error!(%fault, "readings cannot be published"),
     };
     while let Some(outgoing) = next(edge, &outbox.stream, || session.is_closed()) {
