@@ -250,7 +250,7 @@ fn a_node_is_told_why_its_peer_does_not_take_its_frames() {
     let (refusal, _) = b.expect_refused(Code::UntrustedPeer);
     assert_eq!(refusal.from, unproven(id(1)), "an error is not signed");
     assert!(
-        refusal.sentence.contains("refused our frame") && refusal.sentence.contains("--trust"),
+        refusal.sentence.contains("refused our frame") && refusal.sentence.contains("clawmesh trust add"),
         "{refusal}"
     );
     assert_eq!(a.expect_refused(Code::UntrustedPeer).0.from, id(2).to_string());
