@@ -3,12 +3,19 @@
 //! Invariant: a chore needs Rust and the repository, nothing else of the machine.
 //! Not here: the order in which CI runs things (`.ci/run`).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 
 pub mod tidy;
 
-/// The top folder of the repository this crate was compiled in.
-pub fn repository_root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).expect("xtask lives two folders below the root").to_path_buf()
+/// The top folder of the repository the chore is run in. Not of the one it was compiled in: build output is kept outside of
+/// clones, so this binary may be of another clone.
+///
+/// # Errors
+/// When it is run outside of the repository.
+pub fn repository_root() -> anyhow::Result<PathBuf> {
+    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let root = here.ancestors().find(|folder| folder.join("tools/xtask/lib.rs").is_file());
+    root.map(PathBuf::from).with_context(|| format!("run it in the repository, not in {}", here.display()))
 }

@@ -25,7 +25,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn tidy() -> anyhow::Result<ExitCode> {
-    let findings = xtask::tidy::tidy(&xtask::repository_root())?;
+    let findings = xtask::tidy::tidy(&xtask::repository_root()?)?;
     let mut out = std::io::stdout().lock();
     for finding in &findings {
         writeln!(out, "{finding}")?;

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_repository_is_tidy() {
-        let findings = tidy(&crate::repository_root()).unwrap();
+        let findings = tidy(&crate::repository_root().unwrap()).unwrap();
         let report: Vec<String> = findings.iter().map(ToString::to_string).collect();
         assert!(report.is_empty(), "{} finding(s)\n{}", report.len(), report.join("\n"));
     }
