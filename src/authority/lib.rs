@@ -22,6 +22,7 @@ pub mod lane;
 pub mod level;
 pub mod offer;
 pub mod operator;
+pub mod pairing;
 pub mod policy;
 pub mod proposal;
 pub mod reading;

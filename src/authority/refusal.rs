@@ -73,6 +73,10 @@ codes! {
     44 Unverified "UNVERIFIED" "No sensor and no person confirmed the effect.";
     45 LlmOnlyActuationBlocked "LLM_ONLY_ACTUATION_BLOCKED" "Only a language model says so; that never moves anything.";
     46 InsufficientTrustTier "INSUFFICIENT_TRUST_TIER" "The evidence is of a lower tier than the policy asks for.";
+    47 PairingNotActive "PAIRING_NOT_ACTIVE" "Nobody pairs there at the moment.";
+    48 PairingRejected "PAIRING_REJECTED" "A person has said no to the pairing.";
+    49 PairingTimeout "PAIRING_TIMEOUT" "Nobody has confirmed the pairing in time.";
+    50 PairingSasMismatch "PAIRING_SAS_MISMATCH" "The two screens do not show the same code.";
 }
 
 impl fmt::Display for Code {

@@ -37,6 +37,8 @@ impl fmt::Display for Refused {
     }
 }
 
+impl std::error::Error for Refused {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,6 +25,8 @@ impl Purpose {
     pub const APPROVAL: Self = Self("clawmesh/approval/v1");
     /// What an owner answers to a request or an approval.
     pub const ANSWER: Self = Self("clawmesh/answer/v1");
+    /// What two nodes say to each other while people make them trust each other.
+    pub const PAIRING: Self = Self("clawmesh/pairing/v1");
 
     /// The external data of its signatures.
     #[must_use]

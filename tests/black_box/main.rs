@@ -14,6 +14,7 @@ mod faults;
 mod json;
 mod kill;
 mod operators;
+mod pair;
 mod plant;
 mod proposals;
 mod replay;

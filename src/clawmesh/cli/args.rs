@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::alarms_args::AlarmsArgs;
 use super::operator_args::OperatorCommand;
+use super::pair::args::PairArgs;
 use super::proposals::args::ProposalCommand;
 use super::trust::args::TrustCommand;
 use crate::config::node_file::NodeFile;
@@ -67,6 +68,8 @@ pub enum Command {
     /// Make the key of a person, and enroll people at the console of a node
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// Make two nodes trust each other, with a person in front of each; the one that joins is given its papers
+    Pair(PairArgs),
     /// Say which nodes this one trusts, at its console
     #[command(subcommand)]
     Trust(TrustCommand),

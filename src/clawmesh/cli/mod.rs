@@ -15,6 +15,7 @@ mod identity;
 mod logging;
 mod operator;
 mod operator_args;
+mod pair;
 mod peers;
 mod plant;
 mod progress;
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Config(ConfigCommand::Show(args)) => config_show::run(cli.state_dir, args),
         Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),
         Command::Operator(command) => operator::run(cli.state_dir, command),
+        Command::Pair(args) => pair::run(cli.state_dir, &args),
         Command::Trust(command) => trust::run(cli.state_dir, command),
         Command::Proposals(command) => proposals::run(cli.state_dir, command),
         Command::Alarms(args) => alarms::run(cli.state_dir, &args),

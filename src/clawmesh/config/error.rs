@@ -50,6 +50,17 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// The papers are there and are none of this node, or of this mesh.
+    #[error(
+        "the papers of this node are damaged: {why}; restore the file from a backup, or move it away and pair again: {}",
+        path.display()
+    )]
+    DamagedPapers {
+        /// What is wrong with them.
+        why: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// A secret that other users of the machine can read is no secret.
     #[error("other users can read the {what} (mode {mode:o}); run: chmod 600 {}", path.display())]
     ExposedSecret {

@@ -13,6 +13,7 @@ pub mod kept_list;
 pub mod node_file;
 pub mod operator_key;
 pub mod operators_file;
+pub mod papers;
 pub mod plant_file;
 pub mod policy_file;
 pub mod ron_marks;

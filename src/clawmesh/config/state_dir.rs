@@ -62,6 +62,18 @@ impl StateDir {
         self.root.join("identity").join("node.pem")
     }
 
+    /// The certificates of the node and of its mesh, PEM.
+    #[must_use]
+    pub fn papers_file(&self) -> PathBuf {
+        self.root.join("identity").join("papers.pem")
+    }
+
+    /// The secret key of the mesh, PKCS#8 PEM; only at the node that issues papers.
+    #[must_use]
+    pub fn mesh_key_file(&self) -> PathBuf {
+        self.root.join("identity").join("mesh.pem")
+    }
+
     /// What people set for this node.
     #[must_use]
     pub fn node_file(&self) -> PathBuf {
@@ -284,6 +296,8 @@ mod tests {
         let state = StateDir::find(Some("state".into())).unwrap();
         let files = [
             state.identity_file(),
+            state.papers_file(),
+            state.mesh_key_file(),
             state.node_file(),
             state.site_file(),
             state.policy_file(),
@@ -297,6 +311,8 @@ mod tests {
         let names: Vec<_> = files.iter().map(|file| file.strip_prefix(state.root()).unwrap()).collect();
         let expected = [
             "identity/node.pem",
+            "identity/papers.pem",
+            "identity/mesh.pem",
             "node.ron",
             "site.ron",
             "policy.ron",

@@ -153,6 +153,7 @@ fn priority_of(code: Code) -> Option<Priority> {
         | Code::ApprovalReplayed
         | Code::ApprovalMismatch
         | Code::OperatorRevoked
+        | Code::PairingSasMismatch
         | Code::AmbiguousOwner
         | Code::JournalUnavailable => Some(Priority::High),
         Code::ClockUntrusted
@@ -194,6 +195,9 @@ fn priority_of(code: Code) -> Option<Priority> {
         | Code::InvalidParams
         | Code::Busy
         | Code::StreamSkipped
+        | Code::PairingNotActive
+        | Code::PairingRejected
+        | Code::PairingTimeout
         | Code::Duplicate => None,
     }
 }
