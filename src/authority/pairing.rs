@@ -1,9 +1,10 @@
 //! What two nodes say to each other while their people make them trust each other, and the code that both screens show.
 //!
 //! Somebody in between could show each side a key of their own. That the two screens show the same six digits rules it out
-//! only if nobody can search for keys that give them, so 32 random bytes of each side go into the code as well. The side that
-//! joins commits to its bytes in its first message and shows them in its last: nobody can choose theirs by the outcome, and
-//! whoever stands in between has one try in a million. What follows is signed with the two keys the code was made of.
+//! only if nobody can search for keys that give them, so 32 random bytes of each side go into the code as well. Both sides
+//! commit to theirs before either shows them: nobody can choose by the outcome, and nobody learns a code that is not shown to a
+//! person right then. Whoever stands in between has one try in a million for each code that a person sees. What follows is
+//! signed with the two keys the code was made of.
 
 use std::fmt;
 
@@ -113,27 +114,27 @@ enum Message {
     Welcome {
         #[n(0)]
         about: About,
+        /// The hash of the nonce that it will show when the other side has shown its own.
         #[n(1)]
-        #[cbor(with = "minicbor::bytes")]
-        nonce: Nonce,
+        commitment: ContentHash,
         /// The hash of the hello it answers.
         #[n(2)]
         hello: ContentHash,
     },
-    /// The side that joins shows what it is committed to.
+    /// A side shows what it is committed to; the one that joins does so first.
     #[n(2)]
     Reveal {
         #[n(0)]
         #[cbor(with = "minicbor::bytes")]
         nonce: Nonce,
-        /// The hash of the welcome it answers.
+        /// The hash of the message it answers.
         #[n(1)]
-        welcome: ContentHash,
+        answers: ContentHash,
     },
     /// Once both have a code.
     #[n(3)]
     Said {
-        /// The hash of the three messages before.
+        /// The hash of the four messages before.
         #[n(0)]
         transcript: ContentHash,
         #[n(1)]
@@ -229,25 +230,55 @@ impl Joining {
         &self.hello
     }
 
-    /// Takes the answer; gives the last message before there is a code, and the meeting that has one.
+    /// Takes the answer; now this side shows what it is committed to.
     ///
     /// # Errors
     /// What is wrong with the answer, or what the other side says against it.
-    pub fn meet(self, welcome: &[u8]) -> Result<(Vec<u8>, Meeting), Refused> {
+    pub fn answer(self, welcome: &[u8]) -> Result<Joined, Refused> {
         let (peer, message) = open(welcome)?;
-        let Message::Welcome { about, nonce, hello } = message else { return Err(unexpected(message)) };
+        let Message::Welcome { about, commitment, hello } = message else { return Err(unexpected(message)) };
         is_answer(hello, &self.hello)?;
         is_fit(&self.key, &self.about, &peer, &about)?;
-        let reveal = Message::Reveal { nonce: self.nonce, welcome: hash(welcome) };
+        let reveal = Message::Reveal { nonce: self.nonce, answers: hash(welcome) };
         let reveal = seal(&self.key, &reveal);
-        let code = PairingCode::of(&self.key.public(), &peer, &[self.nonce, nonce]);
-        let transcript = hash_of_all(&[&self.hello, welcome, &reveal]);
-        Ok((reveal, Meeting { key: self.key, peer, about, code, transcript }))
+        let Self { key, nonce, hello, .. } = self;
+        Ok(Joined { key, nonce, peer, about, commitment, hello, welcome: welcome.to_vec(), reveal })
     }
 }
 
-/// The side that accepts, until the other has shown what it is committed to.
+/// The side that joins, until the other one has shown what it is committed to.
 #[derive(Debug)]
+pub struct Joined {
+    key: NodeKey,
+    nonce: Nonce,
+    peer: PublicKey,
+    about: About,
+    commitment: ContentHash,
+    hello: Vec<u8>,
+    welcome: Vec<u8>,
+    reveal: Vec<u8>,
+}
+
+impl Joined {
+    /// The message that shows what this side was committed to.
+    #[must_use]
+    pub fn reveal(&self) -> &[u8] {
+        &self.reveal
+    }
+
+    /// Takes what the other side shows; from here on there is a code.
+    ///
+    /// # Errors
+    /// What is wrong with it; `PAIRING_SAS_MISMATCH` when it is not what the other side was committed to.
+    pub fn meet(self, reveal: &[u8]) -> Result<Meeting, Refused> {
+        let nonce = revealed(reveal, &self.peer, &self.reveal, self.commitment)?;
+        let code = PairingCode::of(&self.key.public(), &self.peer, &[self.nonce, nonce]);
+        let transcript = hash_of_all(&[&self.hello, &self.welcome, &self.reveal, reveal]);
+        Ok(Meeting { key: self.key, peer: self.peer, about: self.about, code, transcript })
+    }
+}
+
+/// The side that accepts, until the other one has shown what it is committed to. It never prints its own nonce before.
 pub struct Hosting {
     key: NodeKey,
     nonce: Nonce,
@@ -265,11 +296,15 @@ impl Hosting {
     /// What is wrong with it: form, signature, names, or another mesh.
     pub fn new(key: NodeKey, about: &About, nonce: Nonce, hello: &[u8]) -> Result<Self, Refused> {
         let (peer, message) = open(hello)?;
-        let Message::Hello { about: of_peer, commitment } = message else { return Err(unexpected(message)) };
+        let Message::Hello { about: of_peer, commitment: of_nonce } = message else {
+            return Err(unexpected(message));
+        };
         is_fit(&key, about, &peer, &of_peer)?;
-        let welcome = Message::Welcome { about: about.clone(), nonce, hello: hash(hello) };
+        let welcome =
+            Message::Welcome { about: about.clone(), commitment: commitment(&nonce), hello: hash(hello) };
         let welcome = seal(&key, &welcome);
-        Ok(Self { key, nonce, peer, about: of_peer, commitment, hello: hello.to_vec(), welcome })
+        let (about, commitment, hello) = (of_peer, of_nonce, hello.to_vec());
+        Ok(Self { key, nonce, peer, about, commitment, hello, welcome })
     }
 
     /// The answer.
@@ -278,24 +313,33 @@ impl Hosting {
         &self.welcome
     }
 
-    /// Takes what the other side shows; from here on there is a code.
+    /// Takes what the other side shows. Gives what this side shows in return, which tells the other side the code, so that code
+    /// has to be shown to a person now; and the meeting that has it.
     ///
     /// # Errors
     /// What is wrong with it; `PAIRING_SAS_MISMATCH` when it is not what the other side was committed to.
-    pub fn meet(self, reveal: &[u8]) -> Result<Meeting, Refused> {
-        let (signer, message) = open(reveal)?;
-        let Message::Reveal { nonce, welcome } = message else { return Err(unexpected(message)) };
-        is_of(&self.peer, &signer)?;
-        is_answer(welcome, &self.welcome)?;
-        if commitment(&nonce) != self.commitment {
-            let sentence = "the other side shows another number than the one it was committed to, as somebody in between \
-                            would; pair again, on another network";
-            return Err(Refused::new(Code::PairingSasMismatch, "pairing.commitment", sentence));
-        }
+    pub fn meet(self, reveal: &[u8]) -> Result<(Vec<u8>, Meeting), Refused> {
+        let nonce = revealed(reveal, &self.peer, &self.welcome, self.commitment)?;
+        let own = seal(&self.key, &Message::Reveal { nonce: self.nonce, answers: hash(reveal) });
         let code = PairingCode::of(&self.peer, &self.key.public(), &[nonce, self.nonce]);
-        let transcript = hash_of_all(&[&self.hello, &self.welcome, reveal]);
-        Ok(Meeting { key: self.key, peer: self.peer, about: self.about, code, transcript })
+        let transcript = hash_of_all(&[&self.hello, &self.welcome, reveal, &own]);
+        let meeting = Meeting { key: self.key, peer: self.peer, about: self.about, code, transcript };
+        Ok((own, meeting))
     }
+}
+
+/// The nonce that the peer shows in answer to `sent`, if it is the one it was committed to.
+fn revealed(reveal: &[u8], peer: &PublicKey, sent: &[u8], committed: ContentHash) -> Result<Nonce, Refused> {
+    let (signer, message) = open(reveal)?;
+    let Message::Reveal { nonce, answers } = message else { return Err(unexpected(message)) };
+    is_of(peer, &signer)?;
+    is_answer(answers, sent)?;
+    if commitment(&nonce) != committed {
+        let sentence = "the other side shows another number than the one it was committed to, as somebody in between \
+                        would; pair again, on another network";
+        return Err(Refused::new(Code::PairingSasMismatch, "pairing.commitment", sentence));
+    }
+    Ok(nonce)
 }
 
 /// Two nodes that have a code. If both screens show the same one, nobody stands in between.
@@ -470,8 +514,9 @@ mod tests {
     fn met() -> (Meeting, Meeting) {
         let joining = joining([1; 32]);
         let hosting = hosting(joining.hello()).unwrap();
-        let (reveal, joined) = joining.meet(hosting.welcome()).unwrap();
-        (joined, hosting.meet(&reveal).unwrap())
+        let joined = joining.answer(hosting.welcome()).unwrap();
+        let (reveal, hosted) = hosting.meet(joined.reveal()).unwrap();
+        (joined.meet(&reveal).unwrap(), hosted)
     }
 
     fn rule<T>(outcome: Result<T, Refused>) -> (Code, &'static str) {
@@ -514,45 +559,60 @@ mod tests {
         let (pump, office, to_office) = (key(0), key(32), key(64));
         // What existing nodes planned: with public keys alone one searches for a key, however long before.
         let planned = digits(PairingCode::of(&to_office.public(), &office.public(), &[]));
-        let mut made = (0..u32::MAX).map(|n| {
+        let made = (0..2_048_u32).map(|n| {
             let mut secret = [9; 32];
             secret[..4].copy_from_slice(&n.to_be_bytes());
             NodeKey::from_secret(&secret)
         });
         let is_it =
             |to_pump: &NodeKey| digits(PairingCode::of(&pump.public(), &to_pump.public(), &[])) == planned;
-        let to_pump = made.by_ref().take(2_048).find(is_it).unwrap();
-        // Ours: the office shows its code already, and the pump only a commitment; now a nonce has to be named to it.
-        let shown = digits(PairingCode::of(&to_office.public(), &office.public(), &[[3; 32], [2; 32]]));
-        let code_at_pump = |nonce: Nonce, named: Nonce| {
+        let to_pump = made.into_iter().find(is_it).unwrap();
+        // Ours, at the pump: its code depends on bytes that it shows after those of the other side are committed to.
+        let shown = 42;
+        let at_pump = |nonce: Nonce| {
             let joining = joining(nonce);
-            let middle = Hosting::new(to_pump.clone(), &about("office"), named, joining.hello()).unwrap();
-            digits(joining.meet(middle.welcome()).unwrap().1.code())
+            let middle = Hosting::new(to_pump.clone(), &about("office"), [4; 32], joining.hello()).unwrap();
+            let joined = joining.answer(middle.welcome()).unwrap();
+            digits(middle.meet(joined.reveal()).unwrap().1.code())
         };
-        let named = |n: u32| {
-            let mut named = [4; 32];
-            named[..4].copy_from_slice(&n.to_be_bytes());
-            named
-        };
-        // With the nonce of the pump known a search would find one, and it gives the code for that nonce only.
-        let found = (0..2_048).map(named).find(|named| code_at_pump([1; 32], *named) == shown).unwrap();
-        let hits = (2..66).filter(|n| code_at_pump([*n; 32], found) == shown).count();
-        assert!(hits <= 4, "{hits} of 64 nonces of the pump give what was searched for");
+        let hits = (0..64).filter(|n| at_pump([*n; 32]) == shown).count();
+        assert!(hits <= 4, "{hits} of 64 nonces of the pump give what was wanted");
+        // And at the office: whoever calls learns nothing of its bytes before they have shown their own.
+        let middle = Joining::new(to_office.clone(), about("pump"), [3; 32]);
+        let at_office =
+            |nonce: Nonce| Hosting::new(key(32), &about("office"), nonce, middle.hello()).unwrap();
+        for n in 0..64 {
+            let welcome = at_office([n; 32]).welcome().to_vec();
+            assert!(!welcome.windows(32).any(|bytes| bytes == [n; 32]), "the welcome shows the nonce");
+        }
+        let codes = (0..64).map(|n| {
+            let middle = Joining::new(to_office.clone(), about("pump"), [3; 32]);
+            let hosting = at_office([n; 32]);
+            let middle = middle.answer(hosting.welcome()).unwrap();
+            digits(hosting.meet(middle.reveal()).unwrap().1.code())
+        });
+        let hits = codes.filter(|code| *code == shown).count();
+        assert!(hits <= 4, "{hits} of 64 nonces of the office give what was wanted");
     }
 
     #[test]
     fn a_nonce_that_is_chosen_after_the_other_one_is_seen_is_refused() {
         let honest = joining([1; 32]);
         let hosting = hosting(honest.hello()).unwrap();
-        let reveal = Message::Reveal { nonce: [9; 32], welcome: hash(hosting.welcome()) };
+        let welcome = hosting.welcome().to_vec();
+        let reveal = Message::Reveal { nonce: [9; 32], answers: hash(&welcome) };
         let refused = hosting.meet(&seal(&key(0), &reveal));
+        assert_eq!(rule(refused), (Code::PairingSasMismatch, "pairing.commitment"));
+        let honest = honest.answer(&welcome).unwrap();
+        let reveal = Message::Reveal { nonce: [9; 32], answers: hash(honest.reveal()) };
+        let refused = honest.meet(&seal(&key(32), &reveal));
         assert_eq!(rule(refused), (Code::PairingSasMismatch, "pairing.commitment"));
     }
 
     #[test]
     fn another_key_another_meeting_and_another_order_are_refused() {
         let joining = joining([1; 32]);
-        let reveal_for = |welcome: &[u8]| Message::Reveal { nonce: [1; 32], welcome: hash(welcome) };
+        let reveal_for = |welcome: &[u8]| Message::Reveal { nonce: [1; 32], answers: hash(welcome) };
         let meet = |bytes: &dyn Fn(&Hosting) -> Vec<u8>| {
             let hosting = hosting(joining.hello()).unwrap();
             let bytes = bytes(&hosting);
@@ -577,7 +637,7 @@ mod tests {
     #[test]
     fn a_welcome_to_another_hello_is_refused() {
         let other = hosting(Joining::new(key(0), about("pump"), [8; 32]).hello()).unwrap();
-        let refused = joining([1; 32]).meet(other.welcome());
+        let refused = joining([1; 32]).answer(other.welcome());
         assert_eq!(rule(refused), (Code::SourceMismatch, "pairing.order"));
     }
 
@@ -585,7 +645,7 @@ mod tests {
     fn two_meshes_one_node_and_names_that_are_none_are_refused() {
         let hello = |key: NodeKey, about: About| hosting(Joining::new(key, about, [1; 32]).hello());
         let elsewhere = About { mesh_name: "field".to_owned(), name: "pump".to_owned() };
-        let refused = hello(key(0), elsewhere.clone()).unwrap_err();
+        let refused = hello(key(0), elsewhere.clone()).err().unwrap();
         assert_eq!(refused.code, Code::MeshIdMismatch);
         assert!(refused.sentence.contains("\"barn\"") && refused.sentence.contains("\"field\""), "{refused}");
         assert_eq!(rule(hello(key(32), about("pump"))), (Code::InvalidParams, "pairing.self"));
@@ -598,15 +658,15 @@ mod tests {
         }
         let joining = Joining::new(key(0), elsewhere.clone(), [1; 32]);
         let welcome =
-            Message::Welcome { about: about("office"), nonce: [2; 32], hello: hash(joining.hello()) };
-        let refused = joining.meet(&seal(&key(32), &welcome));
+            Message::Welcome { about: about("office"), commitment: hash(b"x"), hello: hash(joining.hello()) };
+        let refused = joining.answer(&seal(&key(32), &welcome));
         assert_eq!(rule(refused.map(drop)), (Code::MeshIdMismatch, "pairing.mesh"));
     }
 
     #[test]
     fn a_no_before_there_is_a_code_is_heard_as_one() {
         let why = Refused::new(Code::PairingNotActive, "pairing.window", "another one\u{7} is being paired");
-        let refused = joining([1; 32]).meet(&end(&key(32), &why)).unwrap_err();
+        let refused = joining([1; 32]).answer(&end(&key(32), &why)).unwrap_err();
         assert_eq!(refused.code, Code::PairingNotActive);
         assert_eq!(refused.sentence, "the other side says: another one is being paired");
         let long = Refused { sentence: "ä".repeat(400), ..why };

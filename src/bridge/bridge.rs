@@ -20,6 +20,7 @@ use crate::courier::send_couriers;
 use crate::deliveries::Deliveries;
 use crate::edge::Edge;
 use crate::error::BridgeError;
+use crate::links::{LinkSecurity, are_secured, link_security};
 use crate::mapping::Mapping;
 use crate::outbound::{Shelf, say_readings, shelve_frames};
 use crate::presence::Presence;
@@ -60,6 +61,9 @@ impl std::fmt::Debug for EdgeHandle {
 /// When the configuration makes no sense, or the system gives no thread.
 pub fn spawn(config: BridgeConfig, ports: BridgePorts) -> Result<Bridge, BridgeError> {
     judge_mappings(&config.mappings)?;
+    if let LinkSecurity::Leaky(endpoint) = link_security(&config.listen, &config.connect) {
+        return Err(BridgeError::Clear { endpoint: endpoint.to_owned() });
+    }
     let settings = settings(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -172,8 +176,8 @@ impl Plan {
             let couriers = tokio::spawn(couriers);
             tokio::select! {
                 () = reconcile(&ears.presence, &session) => {},
-                () = follow_until_one_is_removed(&ears, &mut trust, &mut known) => {
-                    tracing::info!("a node is trusted no longer; the session is opened anew");
+                () = follow_until_links_change(&ears, &mut trust, &mut known, are_secured(&self.config)) => {
+                    tracing::info!("other nodes are trusted now; the session is opened anew");
                     self.edge.own_inputs.offer_link(LinkState::Connecting);
                 },
                 _ = stop.wait_for(|stop| *stop) => {},
@@ -247,17 +251,19 @@ fn count_dropped(edge: &Edge, outbox: &OutboxReader) {
     }
 }
 
-/// Everything follows who is trusted; ends when somebody no longer is, whose links have to end too.
-async fn follow_until_one_is_removed(
+/// Everything follows who is trusted. Ends when somebody no longer is, whose links have to end too; with secured links at every
+/// change, as zenoh asks only at the beginning of a session who may hear us.
+async fn follow_until_links_change(
     ears: &Ears,
     trust: &mut watch::Receiver<BTreeSet<NodeId>>,
     known: &mut BTreeSet<NodeId>,
+    is_secured: bool,
 ) {
     while trust.changed().await.is_ok() {
         let trusted = trust.borrow_and_update().clone();
         ears.follow(&trusted);
         let before = std::mem::replace(known, trusted);
-        if !before.is_subset(known) {
+        if is_secured || !before.is_subset(known) {
             return;
         }
     }

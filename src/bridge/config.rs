@@ -12,6 +12,7 @@ use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::safety::{Standing, StopPort};
 
 use crate::mapping::Mapping;
+use crate::papers::Papers;
 
 /// How a node is on the mesh.
 #[derive(Debug, Clone)]
@@ -92,6 +93,8 @@ pub struct BridgePorts {
     pub desk: AnswerDesk,
     /// The stop latch.
     pub latch: Arc<dyn StopPort>,
+    /// The papers of this node, read each time a session is opened: `None` when it was never paired, or a sentence.
+    pub papers: Arc<dyn Fn() -> Result<Option<Papers>, String> + Send + Sync>,
     /// How our actuators stand by the newest picture, if there is one. It must not wait.
     pub standing: Arc<dyn Fn() -> Option<Standing> + Send + Sync>,
 }

@@ -18,6 +18,7 @@ use crate::clock::Monotonic;
 use crate::config::{BridgeConfig, BridgeLimits, BridgePorts};
 use crate::evidence::EvidenceShelf;
 use crate::own::OwnInputs;
+use crate::papers::Papers;
 use crate::tally::RefusalTally;
 use crate::trust::Trust;
 
@@ -38,6 +39,7 @@ pub struct Edge {
     pub latch: Arc<dyn StopPort>,
     pub standing: Arc<dyn Fn() -> Option<Standing> + Send + Sync>,
     pub evidence: EvidenceShelf,
+    papers: Arc<dyn Fn() -> Result<Option<Papers>, String> + Send + Sync>,
     key: NodeKey,
     unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
     clock: Monotonic,
@@ -65,6 +67,7 @@ impl Edge {
             latch: Arc::clone(&ports.latch),
             standing: Arc::clone(&ports.standing),
             evidence: EvidenceShelf::default(),
+            papers: Arc::clone(&ports.papers),
             key: ports.key.clone(),
             unix_ms: Arc::clone(&ports.unix_ms),
             clock: Monotonic::begin(),
@@ -81,6 +84,18 @@ impl Edge {
     /// Nanoseconds since the bridge began.
     pub fn now_ns(&self) -> u64 {
         self.clock.now_ns()
+    }
+
+    /// The papers of this node and its key as PEM, for its links.
+    ///
+    /// # Errors
+    /// Why it has none, and what to do.
+    pub fn papers_and_key(&self) -> Result<(Papers, String), String> {
+        let papers = (self.papers)()?.ok_or(
+            "this node has no papers for tls/ and quic/ links; pair it with a node of its mesh (`clawmesh pair`)",
+        )?;
+        let key = self.key.to_pem().ok_or("the key of this node cannot be encoded")?;
+        Ok((papers, key))
     }
 
     /// Signs a statement the tick made.

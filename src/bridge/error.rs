@@ -29,6 +29,15 @@ pub enum BridgeError {
         /// What zenoh says.
         why: String,
     },
+    /// Links are encrypted, and one endpoint would let others in or out in clear.
+    #[error(
+        "{endpoint} is in clear and leaves this machine, while other endpoints are encrypted; write tls/ or quic/ instead, \
+         or use 127.0.0.1 for programs of this machine"
+    )]
+    Clear {
+        /// The endpoint.
+        endpoint: String,
+    },
     /// The operating system gave no thread or no event queue.
     #[error("cannot start the threads of the bridge")]
     Threads {

@@ -5,6 +5,11 @@ use clawmesh_authority::{MeshId, NodeId};
 /// Every key of ours, and nothing else, begins like this.
 pub const OURS: &str = "clawmesh/**";
 
+/// Every key of a mesh.
+pub fn of_mesh(mesh: MeshId) -> String {
+    format!("clawmesh/{mesh}/**")
+}
+
 /// The liveliness token of a node.
 pub fn alive(mesh: MeshId, node: NodeId) -> String {
     format!("clawmesh/{mesh}/{node}/alive")

@@ -7,12 +7,14 @@
 //! The way in: `gate` bounds what anybody may make us do, `admission` judges envelopes, `readings` and
 //! `deliveries` bring them, `samples` brings what foreign programs say, `asks` what is signed for us as an owner. The way
 //! out: `outbound` seals, `courier` carries frames until a receipt comes back, `asks` brings to other owners what is
-//! signed for them. `evidence` keeps the newest readings as they were signed, `presence` knows who is there, `session` opens and closes, `edge` is what all share.
+//! signed for them. `evidence` keeps the newest readings as they were signed, `presence` knows who is there, `session` opens and closes, `links` and `papers` say who
+//! may link and is told what, `edge` is what all share.
 
 mod bridge;
 mod config;
 mod error;
 mod mapping;
+mod papers;
 
 mod admission;
 mod asks;
@@ -23,6 +25,7 @@ mod crowd;
 mod gate;
 mod keys;
 mod ledger;
+mod links;
 mod retained;
 mod roster;
 mod tally;
@@ -43,5 +46,7 @@ mod session;
 pub use bridge::{Bridge, spawn};
 pub use config::{BridgeConfig, BridgeLimits, BridgePorts};
 pub use error::BridgeError;
+pub use links::{LinkSecurity, link_security};
 pub use mapping::{Decoder, Mapping};
+pub use papers::{MeshRoot, Papers};
 pub use trust::Trust;

@@ -19,6 +19,7 @@ use crate::deliveries::Deliveries;
 use crate::edge::Edge;
 use crate::error::BridgeError;
 use crate::keys;
+use crate::links::{Secured, are_secured};
 use crate::presence::Presence;
 use crate::readings::ReadingsIn;
 use crate::samples::SamplesIn;
@@ -118,26 +119,45 @@ pub async fn open_patiently(
     ears: &Ears,
 ) -> OpenSession {
     let mut backoff = Backoff::new(REOPEN_FIRST, REOPEN_LONGEST);
+    let mut news = edge.trust.follow();
     loop {
-        match open(edge, settings, ears).await {
+        news.mark_unchanged();
+        let opened = match secured(edge, config, settings) {
+            Ok(settings) => {
+                open(edge, settings, ears).await.map_err(|fault| failure(&config.listen, &fault.to_string()))
+            }
+            Err(sentence) => Err(sentence),
+        };
+        match opened {
             Ok(open) => {
                 let listen = locators(&open.session, &config.listen).await;
                 tracing::info!(?listen, "the zenoh session is open");
                 edge.own_inputs.offer_link(LinkState::Open { listen });
                 return open;
             }
-            Err(fault) => {
-                let sentence = failure(&config.listen, &fault.to_string());
+            Err(sentence) => {
                 tracing::warn!(%sentence, "the zenoh session is not open");
                 edge.own_inputs.offer_link(LinkState::Failed { sentence });
-                tokio::time::sleep(backoff.wait()).await;
+                // Whoever was just paired does not wait for the rest of a long pause.
+                let _ = tokio::time::timeout(backoff.wait(), news.changed()).await;
             }
         }
     }
 }
 
-async fn open(edge: &Edge, settings: &Config, ears: &Ears) -> zenoh::Result<OpenSession> {
-    let session = zenoh::open(settings.clone()).await?;
+/// The settings with what is known only now: the papers, and whom we trust.
+fn secured(edge: &Edge, config: &BridgeConfig, settings: &Config) -> Result<Config, String> {
+    let mut settings = settings.clone();
+    if are_secured(config) {
+        let (papers, key) = edge.papers_and_key()?;
+        let trusted = edge.trust.nodes();
+        Secured { papers: &papers, key: &key, trusted: &trusted }.put_into(&mut settings, config)?;
+    }
+    Ok(settings)
+}
+
+async fn open(edge: &Edge, settings: Config, ears: &Ears) -> zenoh::Result<OpenSession> {
+    let session = zenoh::open(settings).await?;
     let subscribers = subscribe(edge, &session, ears).await?;
     let queryables = serve(edge, &session, ears).await?;
     // Last, so that whoever sees us finds everything in place.

@@ -41,6 +41,11 @@ impl Trust {
         });
     }
 
+    /// Has secured links opened anew, as the papers of this node are others now.
+    pub fn look_at_papers(&self) {
+        self.nodes.send_modify(|_| {});
+    }
+
     /// Tells of every change.
     pub(crate) fn follow(&self) -> watch::Receiver<BTreeSet<NodeId>> {
         self.nodes.subscribe()

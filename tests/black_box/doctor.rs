@@ -60,3 +60,32 @@ fn a_journal_of_a_newer_format_is_refused_with_what_to_do_and_stays_as_it_is() {
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(finding(&run_on(&dir, &["doctor", "--json"]), "journal").0, "bad");
 }
+
+#[test]
+fn doctor_says_whether_links_are_encrypted_and_what_they_lack() {
+    let (_folder, dir) = empty();
+    let of_links = || finding(&run_on(&dir, &["doctor", "--json"]), "links");
+    crate::support::cli::id_of(&dir);
+    for (listen, outcome, words) in [
+        (
+            "tcp/127.0.0.1:7447\"], discovery: false, connect: [\"tcp/127.0.0.1:7448",
+            "good",
+            "within this machine only",
+        ),
+        ("tcp/127.0.0.1:7447", "note", "with whatever other node is found on this network"),
+        ("tcp/0.0.0.0:7447", "note", "tcp/0.0.0.0:7447 is in clear"),
+        ("tls/0.0.0.0:7447", "bad", "has no papers; pair it with `clawmesh pair`"),
+        (
+            "tls/0.0.0.0:7447\", \"tcp/0.0.0.0:7448",
+            "bad",
+            "tcp/0.0.0.0:7448 is in clear while other endpoints",
+        ),
+    ] {
+        fs::write(dir.join("node.ron"), format!("(listen: [\"{listen}\"])")).unwrap();
+        let found = of_links();
+        assert!(found.0 == outcome && found.1.contains(words), "{listen}: {found:?}");
+    }
+    fs::write(dir.join("identity/papers.pem"), "none").unwrap();
+    let found = of_links();
+    assert!(found.0 == "bad" && found.1.contains("move it away and pair again"), "{found:?}");
+}

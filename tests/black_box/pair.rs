@@ -9,12 +9,15 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use clawmesh_authority::NodeKey;
-use clawmesh_authority::pairing::{About, Hosting, Joining, Meeting};
+use clawmesh_authority::pairing::{About, Hosting, Joining, Meeting, No, Word};
+use clawmesh_authority::{Code, NodeKey};
 use serde_json::Value;
 
 use crate::bad_input::{empty, expect_sentence};
 use crate::support::cli::{Said, id_of, json_on, program, run_on};
+use crate::support::node::Node;
+use crate::support::wait::until;
+use crate::trust::until_peer;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -99,6 +102,17 @@ impl Drop for Side {
     }
 }
 
+/// Pairs two nodes, the first of which accepts.
+fn pair(host: &Path, joiner: &Path) {
+    let (mut host, address) = Side::accepting(host, &[]);
+    let mut joiner = Side::run(joiner, &[&address]);
+    let (at_host, at_joiner) = (host.code(), joiner.code());
+    host.types(&at_joiner);
+    joiner.types(&at_host);
+    host.paired();
+    joiner.paired();
+}
+
 /// Two nodes with a name each, in the same mesh.
 fn two() -> [(tempfile::TempDir, std::path::PathBuf); 2] {
     ["office", "pump"].map(|name| {
@@ -155,12 +169,8 @@ fn two_people_who_see_one_code_make_their_nodes_trust_each_other() {
         &said,
         &["another node issues the papers of the mesh \"barn\"", "clawmesh pair --accept"],
     );
-    let (mut host, address) = Side::accepting(&office, &[]);
-    let mut joiner = Side::run(&pump, &[&address]);
-    host.types(&joiner.code());
-    joiner.types(&host.code());
-    assert_eq!(host.paired()["name"], "pump");
-    assert_eq!(joiner.paired()["name"], "office");
+    pair(&office, &pump);
+    assert_eq!(trusted(&pump), [(id_of(&office), "office".to_owned())]);
 }
 
 #[test]
@@ -185,7 +195,10 @@ fn nothing_is_changed_when_a_person_says_no_or_sees_another_code() {
     // An end of the input is no yes either, and after the first yes there is still the other person.
     let (mut host, address) = Side::accepting(&office, &[]);
     let mut joiner = Side::run(&pump, &[&address]);
-    host.types(&joiner.code());
+    let code = joiner.code();
+    // What is typed before a code is shown is an answer to nothing.
+    assert_eq!(host.code(), code);
+    host.types(&code);
     host.shown("waiting for the person at the other side");
     joiner.keyboard = None;
     joiner.refused("PAIRING_REJECTED");
@@ -199,7 +212,9 @@ fn the_time_ends_for_both() {
     let [(_a, office), (_b, pump)] = two();
     let (host, address) = Side::accepting(&office, &["--window", "5"]);
     let mut joiner = Side::run(&pump, &[&address]);
-    joiner.types(&host.code());
+    let code = host.code();
+    assert_eq!(joiner.code(), code);
+    joiner.types(&code);
     host.refused("PAIRING_TIMEOUT");
     joiner.refused("PAIRING_TIMEOUT");
     let (host, _) = Side::accepting(&office, &["--window", "5"]);
@@ -243,6 +258,7 @@ fn strangers_do_not_end_the_window_and_a_second_caller_is_told_to_wait() {
     }
     let mut joiner = Side::run(&pump, &[&address]);
     let code = joiner.code();
+    assert_eq!(host.code(), code);
     host.types(&code);
     host.shown("waiting for the person at the other side");
     Side::run(&late, &[&address]).refused("PAIRING_NOT_ACTIVE");
@@ -250,6 +266,45 @@ fn strangers_do_not_end_the_window_and_a_second_caller_is_told_to_wait() {
     host.paired();
     joiner.paired();
     expect_unchanged(&[&late]);
+}
+
+#[test]
+fn paired_nodes_link_encrypted_and_one_that_runs_takes_a_new_one_at_once() {
+    let [(_a, office), (_b, pump)] = two();
+    let (_c, gate) = empty();
+    fs::write(gate.join("node.ron"), "(name: \"gate\", mesh_name: \"barn\", port: 0)").unwrap();
+    let secured = ["--port", "0", "--listen", "tls/127.0.0.1:0"];
+    let start = |dir: &Path, more: &[&str]| Node::start_at("start", dir, &[&secured, more].concat());
+    // A node without papers runs, and says what it needs.
+    let mut field = start(&pump, &["--host-sensors"]);
+    until("it says what it needs", PATIENCE, || {
+        let said = run_on(&pump, &["status", "--json"]).out;
+        (said.contains("no papers") && said.contains("clawmesh pair")).then_some(())
+    });
+    pair(&office, &pump);
+    let endpoint = field.endpoint();
+    assert!(endpoint.starts_with("tls/"), "{endpoint}");
+    let mut desk = start(&office, &["--connect", &endpoint]);
+    let at_desk = desk.endpoint();
+    until_peer(&desk, &id_of(&pump), |peer| peer["name"] == "pump" && peer["trusted"] == true);
+    pair(&office, &gate);
+    let third = start(&gate, &["--connect", &at_desk]);
+    until_peer(&desk, &id_of(&gate), |peer| peer["name"] == "gate" && peer["trusted"] == true);
+    until_peer(&third, &id_of(&office), |peer| peer["name"] == "office" && peer["trusted"] == true);
+    field.stop();
+    desk.stop();
+    third.stop();
+    let leak = [
+        "start",
+        "--no-discovery",
+        "--port",
+        "0",
+        "--listen",
+        "tls/127.0.0.1:0",
+        "--listen",
+        "tcp/0.0.0.0:0",
+    ];
+    expect_sentence(&run_on(&office, &leak), &["tcp/0.0.0.0:0 is in clear", "write tls/ or quic/ instead"]);
 }
 
 /// Somebody on the network answers both sides with keys of their own.
@@ -277,13 +332,57 @@ fn whoever_stands_in_between_shows_two_codes_and_gains_nothing() {
     expect_unchanged(&[&office, &pump]);
 }
 
+/// Somebody who joins to learn codes, one after the other, and what they say of them ends nothing.
+#[test]
+fn a_window_shows_three_codes_and_no_more() {
+    let [(_a, office), _] = two();
+    let (host, address) = Side::accepting(&office, &[]);
+    for code in 1..=3 {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let meeting = meet_as_pump(&mut stream);
+        assert_eq!(host.code(), meeting.code().to_string());
+        let no = No { code: Code::PairingSasMismatch, sentence: "another".to_owned() };
+        send(&mut stream, &meeting.say(Word::No(no)));
+        if code < 3 {
+            assert!(
+                host.shown("PAIRING_SAS_MISMATCH: the other side says: another").contains("still waiting")
+            );
+        }
+    }
+    host.refused("PAIRING_SAS_MISMATCH");
+    assert!(TcpStream::connect(&address).is_err(), "the window is closed");
+    expect_unchanged(&[&office]);
+}
+
+/// A node that has papers of another root of the mesh keeps them, and neither side trusts the other.
+#[test]
+fn two_roots_of_one_mesh_are_not_mixed() {
+    let [(_a, office), (_b, pump)] = two();
+    let (_c, gate) = empty();
+    fs::write(gate.join("node.ron"), "(name: \"gate\", mesh_name: \"barn\")").unwrap();
+    pair(&pump, &gate);
+    let before = fs::read(pump.join("identity/papers.pem")).unwrap();
+    let (mut host, address) = Side::accepting(&office, &[]);
+    let mut joiner = Side::run(&pump, &[&address]);
+    let (at_office, at_pump) = (host.code(), joiner.code());
+    host.types(&at_pump);
+    // More than one line, and then the end of the input: one answer counts.
+    joiner.types(&format!("{at_office}\nno"));
+    joiner.keyboard = None;
+    host.shown("of another root of the mesh");
+    joiner.refused("of another root of the mesh");
+    assert_eq!(fs::read(pump.join("identity/papers.pem")).unwrap(), before);
+    assert!(trusted(&office).is_empty());
+    assert_eq!(trusted(&pump), [(id_of(&gate), "gate".to_owned())]);
+}
+
 fn meet_as_pump(office: &mut TcpStream) -> Meeting {
     let about = About { mesh_name: "barn".to_owned(), name: "pump".to_owned() };
     let joining = Joining::new(NodeKey::from_secret(&[5; 32]), about, [6; 32]);
     send(office, joining.hello());
-    let (reveal, meeting) = joining.meet(&receive(office)).expect("an answer of ours");
-    send(office, &reveal);
-    meeting
+    let joined = joining.answer(&receive(office)).expect("an answer of ours");
+    send(office, joined.reveal());
+    joined.meet(&receive(office)).expect("an answer of ours")
 }
 
 fn meet_as_office(pump: &mut TcpStream) -> Meeting {
@@ -292,7 +391,9 @@ fn meet_as_office(pump: &mut TcpStream) -> Meeting {
     let hosting =
         Hosting::new(NodeKey::from_secret(&[7; 32]), &about, [8; 32], &hello).expect("a hello of ours");
     send(pump, hosting.welcome());
-    hosting.meet(&receive(pump)).expect("an answer of ours")
+    let (reveal, meeting) = hosting.meet(&receive(pump)).expect("an answer of ours");
+    send(pump, &reveal);
+    meeting
 }
 
 fn send(stream: &mut TcpStream, message: &[u8]) {

@@ -19,7 +19,7 @@ fn nodes(dir: &Path) -> Vec<Value> {
 }
 
 /// What the node on `dir` knows of `id`, once `is_so` holds for it.
-fn until_peer(node: &Node, id: &str, is_so: impl Fn(&Value) -> bool) {
+pub fn until_peer(node: &Node, id: &str, is_so: impl Fn(&Value) -> bool) {
     until("the peer is known so", PATIENCE, || {
         let peers = node.ask(&["peers"]);
         let peer = peers["peers"].as_array()?.iter().find(|peer| peer["id"] == id)?.clone();

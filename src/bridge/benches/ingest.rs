@@ -215,6 +215,7 @@ impl Ingest {
             unix_ms: Arc::new(|| NOW_MS),
             desk: clawmesh_core::proposals::AnswerDesk::default(),
             latch: Arc::new(NoStop),
+            papers: Arc::new(|| Ok(None)),
             standing: Arc::new(|| None),
         };
         let bridge = spawn(config, ports).expect("a bridge");

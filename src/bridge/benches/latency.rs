@@ -198,6 +198,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         unix_ms,
         desk: clawmesh_core::proposals::AnswerDesk::default(),
         latch: Arc::new(NoStop),
+        papers: Arc::new(|| Ok(None)),
         standing: Arc::new(|| None),
     };
     let bridge = clawmesh_bridge::spawn(config, ports).expect("the bridge starts");

@@ -11,6 +11,8 @@ mod frames;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
+mod papers;
+#[cfg(test)]
 mod readings;
 #[cfg(test)]
 mod samples;

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use clawmesh_authority::envelope::{self, Receipt};
 use clawmesh_authority::{
     Answer, Body, Capability, Code, ContentHash, Frame, Hlc, LaneMark, MeshId, NodeId, NodeKey, Observation,
     Reading, ReadingBatch, Refusal, Roster, Statement, Tier, Unit, Value, answer,
 };
-use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, spawn};
+use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, Papers, spawn};
 use clawmesh_core::intake::{
     InboxHandle, InboxLimits, Inboxes, Input, InputBody, LinkState, SourceId, doors,
 };
@@ -52,6 +54,7 @@ pub struct Setup {
     pub marks: BTreeMap<NodeId, (LaneMark, LaneMark)>,
     pub inbox: InboxLimits,
     pub people: Roster,
+    pub papers: Option<Papers>,
 }
 
 impl Setup {
@@ -66,6 +69,7 @@ impl Setup {
             marks: BTreeMap::new(),
             inbox: InboxLimits::default(),
             people: Roster::default(),
+            papers: None,
         }
     }
 
@@ -124,6 +128,7 @@ impl StopPort for Latch {
 pub fn ports(n: u8, inbox: InboxHandle, outbox: OutboxReader, commits: CommitWatch) -> (BridgePorts, Held) {
     let held = Held::default();
     let shown = Arc::clone(&held.standing);
+    let given = Arc::clone(&held.papers);
     let ports = BridgePorts {
         key: key(n),
         epoch: 1,
@@ -133,17 +138,19 @@ pub fn ports(n: u8, inbox: InboxHandle, outbox: OutboxReader, commits: CommitWat
         unix_ms: Arc::new(|| NOW_MS),
         desk: held.desk.clone(),
         latch: held.latch.clone(),
+        papers: Arc::new(move || Ok(given.lock().unwrap().clone())),
         standing: Arc::new(move || shown.lock().unwrap().clone()),
     };
     (ports, held)
 }
 
-/// The desk, the latch, and how the actuators are shown to stand.
+/// The desk, the latch, how the actuators are shown to stand, and the papers.
 #[derive(Clone, Default)]
 pub struct Held {
     pub desk: AnswerDesk,
     pub latch: Arc<Latch>,
     pub standing: Arc<Mutex<Option<Standing>>>,
+    pub papers: Arc<Mutex<Option<Papers>>>,
 }
 
 /// One node of a test.
@@ -163,12 +170,18 @@ impl Node {
         let (outbox, reader) = outbox(64, 16);
         let commits = CommitWatch::default();
         let (ports, held) = ports(n, inbox, reader, commits.clone());
+        held.papers.lock().unwrap().clone_from(&setup.papers);
         let bridge = Some(spawn(setup.config(), ports).unwrap());
         Self { id: id(n), outbox, commits, held, bridge, inboxes, pulled: Vec::new() }
     }
 
     pub fn neighbours(&self) -> Arc<dyn Neighbours> {
         self.bridge.as_ref().unwrap().neighbours()
+    }
+
+    /// Has it look at its papers.
+    pub fn look_at_papers(&self) {
+        self.bridge.as_ref().unwrap().trust().look_at_papers();
     }
 
     /// Trusts these from now on, and nobody else.
@@ -355,6 +368,28 @@ impl Stranger {
         Self { session: zenoh::open(config).wait().unwrap() }
     }
 
+    /// Over TLS, with the certificate of the mesh and, if it has any, papers with the key of node `n`; nothing when there
+    /// is no link.
+    pub fn encrypted(endpoint: &str, root: &str, papers: Option<(&Papers, u8)>) -> Option<Self> {
+        let mut config = zenoh::Config::default();
+        let mut set = |setting: &str, value: serde_json::Value| {
+            config.insert_json5(setting, &value.to_string()).unwrap();
+        };
+        let encoded = |pem: &str| serde_json::Value::from(BASE64_STANDARD.encode(pem));
+        set("mode", "client".into());
+        set("connect/endpoints", serde_json::json!([endpoint]));
+        set("connect/timeout_ms", 3_000.into());
+        set("scouting/multicast/enabled", false.into());
+        set("transport/link/tls/root_ca_certificate_base64", encoded(root));
+        set("transport/link/tls/verify_name_on_connect", false.into());
+        if let Some((papers, n)) = papers {
+            set("transport/link/tls/enable_mtls", true.into());
+            set("transport/link/tls/connect_certificate_base64", encoded(&papers.as_pem()[0]));
+            set("transport/link/tls/connect_private_key_base64", encoded(&key(n).to_pem().unwrap()));
+        }
+        Some(Self { session: zenoh::open(config).wait().ok()? })
+    }
+
     pub fn put(&self, key: &str, payload: impl Into<zenoh::bytes::ZBytes>) {
         let put = self.session.put(key, payload).congestion_control(zenoh::qos::CongestionControl::Block);
         put.wait().unwrap();
@@ -394,6 +429,12 @@ impl Stranger {
             Err(payload) => query.reply_err(payload).wait().unwrap(),
         };
         queryable.callback(reply).wait().unwrap()
+    }
+
+    /// What is said under the readings keys of the mesh, as it comes.
+    pub fn ears(&self) -> zenoh::pubsub::Subscriber<FifoChannelHandler<zenoh::sample::Sample>> {
+        let key = format!("clawmesh/{}/*/reading/**", mesh());
+        self.session.declare_subscriber(key).allowed_origin(zenoh::sample::Locality::Remote).wait().unwrap()
     }
 
     /// Has everything brought that is said under the readings keys of the mesh.

@@ -227,8 +227,8 @@ pub struct SettingArgs {
     /// node.ron (may be repeated)
     #[arg(long, value_name = "ENDPOINT")]
     pub connect: Vec<String>,
-    /// Listen for other nodes here, for example `tcp/127.0.0.1:0`, and no longer where `listen` of node.ron says
-    /// (may be repeated)
+    /// Listen for other nodes here, for example `tls/0.0.0.0:7447` or, in clear, `tcp/127.0.0.1:0`, and no longer where
+    /// `listen` of node.ron says (may be repeated)
     #[arg(long, value_name = "ENDPOINT")]
     pub listen: Vec<String>,
     /// Take statements of the node with this id, in addition to `trusted` of node.ron; `clawmesh identity` over

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clawmesh_authority::{Operator, Unit};
+use clawmesh_bridge::{LinkSecurity, link_security};
 use clawmesh_storage::{JournalError, JournalReader};
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ use super::terminal::{say, say_json};
 use crate::config::node_file::NodeFile;
 use crate::config::settings::NodeConfig;
 use crate::config::state_dir::StateDir;
-use crate::config::{identity, operators_file, site_file, stop_file, token};
+use crate::config::{identity, operators_file, papers, site_file, stop_file, token};
 use crate::moments::unix_ms;
 
 /// The day this was written, Unix milliseconds: a clock before it is wrong.
@@ -69,6 +70,7 @@ fn examine(dir: &StateDir) -> Vec<Finding> {
     vec![
         identity_file(dir),
         node_file(dir),
+        links(dir),
         site(dir),
         operators(dir),
         gateway(dir),
@@ -102,6 +104,51 @@ fn node_file(dir: &StateDir) -> Finding {
         Ok(config) => {
             let sentence = format!("well-formed, trusts {} nodes", config.trusted.value.len());
             finding("node.ron", Outcome::Good, sentence)
+        }
+    }
+}
+
+/// Whether links to other machines are encrypted, and whether this node has what they need.
+fn links(dir: &StateDir) -> Finding {
+    let config = NodeConfig::load(dir, NodeFile::default());
+    let (Ok(config), Ok(Some(key))) = (config, identity::load(dir)) else {
+        return finding(
+            "links",
+            Outcome::Note,
+            "not looked at: there is no node yet, or node.ron must be mended first",
+        );
+    };
+    let papers = match papers::load(dir, &key.public(), &config.mesh_name.value) {
+        Ok(papers) => papers,
+        Err(fault) => return finding("links", Outcome::Bad, fault.to_string()),
+    };
+    match (link_security(&config.listen.value, &config.connect.value), papers) {
+        (LinkSecurity::Secured, Some(_)) => {
+            finding("links", Outcome::Good, "encrypted, with papers of this mesh")
+        }
+        (LinkSecurity::Secured, None) => {
+            let sentence =
+                "node.ron says tls/ or quic/, and this node has no papers; pair it with `clawmesh pair`";
+            finding("links", Outcome::Bad, sentence)
+        }
+        (LinkSecurity::Leaky(endpoint), _) => {
+            let sentence = format!(
+                "{endpoint} is in clear while other endpoints are encrypted; write tls/ or quic/ instead, or 127.0.0.1"
+            );
+            finding("links", Outcome::Bad, sentence)
+        }
+        (LinkSecurity::Local, _) if config.discovery.value => {
+            let sentence = "in clear with whatever other node is found on this network; pair the nodes (`clawmesh pair`) and \
+                            write tls/ or quic/, or switch `discovery` off";
+            finding("links", Outcome::Note, sentence)
+        }
+        (LinkSecurity::Local, _) => finding("links", Outcome::Good, "within this machine only"),
+        (LinkSecurity::Clear(endpoint), _) => {
+            let sentence = format!(
+                "{endpoint} is in clear: what is said there is signed, and anybody on the way can read it; pair the nodes \
+                 (`clawmesh pair`) and write tls/ or quic/ instead"
+            );
+            finding("links", Outcome::Note, sentence)
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::config::farm;
 use crate::config::settings::NodeConfig;
 use crate::config::site_file::{self, Place, SiteFile};
 use crate::config::state_dir::StateDir;
-use crate::config::{epoch, identity, operators_file, policy_file, stop_file, token};
+use crate::config::{epoch, identity, operators_file, papers, policy_file, stop_file, token};
 use crate::moments::unix_ms;
 
 /// Frames and batches of readings that may wait for the zenoh edge.
@@ -242,8 +242,9 @@ impl Ways {
     }
 
     /// What the bridge shares with the gateway and the tick.
-    fn bridge_ports(&self, start: &Start) -> BridgePorts {
+    fn bridge_ports(&self, dir: &StateDir, start: &Start) -> BridgePorts {
         let snapshots = self.snapshots.clone();
+        let (dir, own, mesh_name) = (dir.clone(), start.key.public(), start.settings.mesh_name.clone());
         BridgePorts {
             key: start.key.clone(),
             epoch: start.settings.epoch,
@@ -253,6 +254,7 @@ impl Ways {
             unix_ms: Arc::new(unix_ms),
             desk: self.desk.clone(),
             latch: Arc::new(self.latch.clone()),
+            papers: Arc::new(move || papers::load(&dir, &own, &mesh_name).map_err(|fault| fault.to_string())),
             standing: Arc::new(move || snapshots.standing()),
         }
     }
@@ -300,7 +302,7 @@ struct Node {
 
 impl Node {
     fn start(options: &Options, start: Start, journal: OpenJournal, ways: Ways) -> anyhow::Result<Self> {
-        let bridge_ports = ways.bridge_ports(&start);
+        let bridge_ports = ways.bridge_ports(&options.dir, &start);
         let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, snapshots, .. } = ways;
         let marks = marks_in(&journal.recovered.inputs);
         let stop = start.latch.why().map(|reason| InputBody::StopLatched { reason, stops: 0 });

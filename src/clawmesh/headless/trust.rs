@@ -1,4 +1,5 @@
-//! Follows `trust.ron` while the node runs: what people at the console change reaches the bridge and the tick at once.
+//! Follows `trust.ron` and the papers while the node runs: what people at the console change reaches the bridge and the tick
+//! at once.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +27,8 @@ pub fn start(
     bridge: Arc<Trust>,
     inbox: InboxHandle,
 ) -> std::io::Result<Worker> {
-    let follower = Follower { dir, configured, known, seen: None, is_told: true, bridge, inbox };
+    let papers = Stamp::of(&dir.papers_file());
+    let follower = Follower { dir, configured, known, seen: None, papers, is_told: true, bridge, inbox };
     Worker::start("trust", move |ends| follower.run(ends))
 }
 
@@ -36,6 +38,8 @@ struct Follower {
     known: BTreeSet<NodeId>,
     /// The file as it was when it was last read.
     seen: Option<Stamp>,
+    /// The papers as they were when the bridge was last told of them.
+    papers: Stamp,
     /// False while the tick has had no place for the news.
     is_told: bool,
     bridge: Arc<Trust>,
@@ -50,6 +54,11 @@ impl Follower {
     }
 
     fn look(&mut self) {
+        let papers = Stamp::of(&self.dir.papers_file());
+        if self.papers != papers {
+            self.papers = papers;
+            self.bridge.look_at_papers();
+        }
         let stamp = Stamp::of(&self.dir.trust_file());
         if self.seen.as_ref() != Some(&stamp) {
             self.read();
@@ -139,7 +148,19 @@ mod tests {
         let (inbox, inboxes) = doors(InboxLimits { state_inputs_max: room, ..InboxLimits::default() });
         let bridge = Arc::new(Trust::of(node(9), &set(&[1])));
         let (dir, configured, known) = (state.clone(), set(&[1]), set(&[1]));
-        (Follower { dir, configured, known, seen: None, is_told: true, bridge, inbox }, inboxes)
+        (
+            Follower {
+                papers: Stamp(None),
+                dir,
+                configured,
+                known,
+                seen: None,
+                is_told: true,
+                bridge,
+                inbox,
+            },
+            inboxes,
+        )
     }
 
     fn told(inboxes: &Inboxes) -> Vec<InputBody> {

@@ -4,20 +4,23 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use clawmesh_authority::pairing::{self, Hosting, Word};
+use clawmesh_authority::pairing::{self, Hosting, Meeting, Word};
 use clawmesh_authority::{Code, NodeKey, Refused};
-use crossbeam_channel::{Receiver, TrySendError, at, bounded, select};
+use clawmesh_bridge::Papers;
+use crossbeam_channel::{Receiver, SendTimeoutError, at, bounded, select};
 
 use super::line::{Line, late};
 use super::talk::{Keyboard, Talk, out_of_turn};
 use super::{Own, Paired};
 use crate::cli::table::plain;
 use crate::cli::terminal::complain;
-use crate::config::papers::{MeshRoot, Papers};
+use crate::config::papers;
 use crate::moments::now;
 
 /// How long somebody who connects may take for each message before there is a code.
 const MESSAGE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a caller waits while the one before is being sent away.
+const BETWEEN_CALLERS: Duration = Duration::from_millis(500);
 /// How often a code is shown: each time a stranger in between has one try in a million.
 const CODES_MAX: usize = 3;
 /// How many who come to no code are told of.
@@ -27,15 +30,16 @@ const KEEP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits at `listen` until one node is paired, or the time is over.
 pub fn accept(own: &Own, listen: SocketAddr) -> anyhow::Result<Paired> {
-    if !MeshRoot::may_be_here(&own.dir, &own.key, &own.about.mesh_name)? {
+    if !papers::may_issue(&own.dir, &own.key, &own.about.mesh_name)? {
         return Err(issued_elsewhere(own));
     }
     let listener = TcpListener::bind(listen).map_err(|fault| {
         anyhow::anyhow!("cannot wait at {listen} ({fault}); choose another address with --listen")
     })?;
-    tell(listener.local_addr()?, own);
+    let address = listener.local_addr()?;
     let callers = callers(listener, own.key.clone())?;
     let keyboard = Keyboard::listen()?;
+    tell(address, own);
     let mut strangers = 0;
     let mut codes = 0;
     loop {
@@ -44,11 +48,12 @@ pub fn accept(own: &Own, listen: SocketAddr) -> anyhow::Result<Paired> {
             recv(at(own.until)) -> _ => return Err(late().into()),
         };
         match meet(own, stream) {
-            Ok(talk) => match welcome(own, talk, &keyboard) {
+            Ok(met) => match welcome(own, met, &keyboard) {
                 Ok(paired) => return Ok(paired),
                 Err(refused) => {
                     codes += 1;
-                    let is_over = matches!(refused.code, Code::PairingSasMismatch | Code::PairingTimeout);
+                    // What the other side says of the time and of the code ends nothing here.
+                    let is_over = matches!(refused.rule, "pairing.code" | "pairing.window");
                     if is_over || codes == CODES_MAX {
                         return Err(refused.into());
                     }
@@ -100,10 +105,10 @@ fn callers(listener: TcpListener, key: NodeKey) -> std::io::Result<Receiver<(Tcp
     let take = move || {
         for stream in listener.incoming().flatten() {
             let Ok(from) = stream.peer_addr() else { continue };
-            match calls.try_send((stream, from)) {
+            match calls.send_timeout((stream, from), BETWEEN_CALLERS) {
                 Ok(()) => {}
-                Err(TrySendError::Full((stream, _))) => send_away(stream, &key),
-                Err(TrySendError::Disconnected(_)) => break,
+                Err(SendTimeoutError::Timeout((stream, _))) => send_away(stream, &key),
+                Err(SendTimeoutError::Disconnected(_)) => break,
             }
         }
     };
@@ -118,22 +123,27 @@ fn send_away(stream: TcpStream, key: &NodeKey) {
     let _ = Line::over(stream).map(|mut line| line.send(&pairing::end(key, &busy)));
 }
 
+/// Somebody with whom there is a code, which they learn with the message that has not been sent yet.
+struct Met {
+    line: Line,
+    meeting: Meeting,
+    reveal: Vec<u8>,
+}
+
 /// From the first message to a code.
-fn meet(own: &Own, stream: TcpStream) -> Result<Talk, Refused> {
-    let unusable =
-        |fault: std::io::Error| Refused::new(Code::PairingNotActive, "pairing.connection", fault.to_string());
-    let mut line = Line::over(stream).map_err(unusable)?;
-    let met = (|| {
-        let by = || (now() + MESSAGE_PATIENCE).min(own.until);
+fn meet(own: &Own, stream: TcpStream) -> Result<Met, Refused> {
+    let mut line = Line::over(stream).map_err(|fault| unusable(&fault))?;
+    let by = || (now() + MESSAGE_PATIENCE).min(own.until);
+    let mut met = || {
         let nonce = own
             .nonce()
             .map_err(|fault| Refused::new(Code::InvalidParams, "pairing.nonce", fault.to_string()))?;
         let hosting = Hosting::new(own.key.clone(), &own.about, nonce, &line.receive(by())?)?;
         line.send(hosting.welcome())?;
         hosting.meet(&line.receive(by())?)
-    })();
-    match met {
-        Ok(meeting) => Talk::over(line, meeting, own.until).map_err(unusable),
+    };
+    match met() {
+        Ok((reveal, meeting)) => Ok(Met { line, meeting, reveal }),
         Err(refused) => {
             let _ = line.send(&pairing::end(&own.key, &refused));
             Err(refused)
@@ -141,31 +151,35 @@ fn meet(own: &Own, stream: TcpStream) -> Result<Talk, Refused> {
     }
 }
 
+fn unusable(fault: &std::io::Error) -> Refused {
+    Refused::new(Code::PairingNotActive, "pairing.connection", fault.to_string())
+}
+
 /// From the code to the papers.
-fn welcome(own: &Own, mut talk: Talk, keyboard: &Keyboard) -> Result<Paired, Refused> {
+fn welcome(own: &Own, met: Met, keyboard: &Keyboard) -> Result<Paired, Refused> {
+    let Met { mut line, meeting, reveal } = met;
+    line.send(&reveal)?;
+    let mut talk = Talk::over(line, meeting, own.until).map_err(|fault| unusable(&fault))?;
     talk.confirm(keyboard, true)?;
-    let (papers, mut paired) = issued(own, &talk).map_err(|fault| {
+    let papers = issued(own, &talk).map_err(|fault| {
         talk.end(Refused::new(Code::InvalidParams, "pairing.papers", format!("{fault:#}")))
     })?;
     talk.say(Word::Papers { root: papers.root, certificate: papers.certificate })?;
-    match talk.word(now() + KEEP_PATIENCE) {
-        Ok(Word::Kept) => {}
-        Ok(_) => return Err(talk.end(out_of_turn())),
-        Err(refused) => {
-            paired.notes.push(format!(
-                "the other side has not said that it has kept its papers ({}); if it says so itself, pair again",
-                refused.sentence
-            ));
-        }
-    }
-    Ok(paired)
+    let Word::Kept = talk.word(now() + KEEP_PATIENCE)? else { return Err(talk.end(out_of_turn())) };
+    own.trusting(&talk.meeting, true).map_err(|fault| {
+        let sentence = format!(
+            "{fault:#}; the other node has its papers and trusts this one: run `clawmesh trust add {}` here",
+            talk.meeting.peer().id()
+        );
+        Refused::new(Code::InvalidParams, "pairing.trust", sentence)
+    })
 }
 
-/// The papers of the other side. Both people have said yes, so this side may trust before the other has written anything down.
-fn issued(own: &Own, talk: &Talk) -> anyhow::Result<(Papers, Paired)> {
-    let root = MeshRoot::open(&own.dir, &own.key, &own.about.mesh_name)?;
-    let papers = root.ok_or_else(|| issued_elsewhere(own))?.issue(talk.meeting.peer())?;
-    Ok((papers, own.trusting(&talk.meeting, true)?))
+/// The papers of the other side, once both people have said yes.
+fn issued(own: &Own, talk: &Talk) -> anyhow::Result<Papers> {
+    let root = papers::root(&own.dir, &own.key, &own.about.mesh_name)?;
+    let root = root.ok_or_else(|| issued_elsewhere(own))?;
+    root.issue(talk.meeting.peer()).map_err(anyhow::Error::msg)
 }
 
 fn issued_elsewhere(own: &Own) -> anyhow::Error {

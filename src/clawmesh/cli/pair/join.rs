@@ -3,15 +3,16 @@
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
-use clawmesh_authority::pairing::{Joining, Word};
+use clawmesh_authority::pairing::{self, Joining, Word};
 use clawmesh_authority::{Code, Refused};
+use clawmesh_bridge::Papers;
 
 use super::args::PORT;
 use super::line::Line;
 use super::talk::{Keyboard, Talk, out_of_turn};
 use super::{Own, Paired};
 use crate::cli::terminal::complain;
-use crate::config::papers::{self, Papers};
+use crate::config::papers;
 use crate::moments::now;
 
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
@@ -23,15 +24,16 @@ pub fn join(own: &Own, address: &str) -> anyhow::Result<Paired> {
     line.send(joining.hello())?;
     complain(&format!("waiting for the answer of {address}"));
     let welcome = line.receive(own.until)?;
-    let (reveal, meeting) = match joining.meet(&welcome) {
-        Ok(met) => met,
+    let joined = match joining.answer(&welcome) {
+        Ok(joined) => joined,
         Err(refused) => {
-            // It may not have heard that its answer will not do; the other side that said no itself does not listen.
-            let _ = line.send(&clawmesh_authority::pairing::end(&own.key, &refused));
+            // Its answer will not do, which it cannot know; if it has said no itself, it does not listen any more.
+            let _ = line.send(&pairing::end(&own.key, &refused));
             return Err(refused.into());
         }
     };
-    line.send(&reveal)?;
+    line.send(joined.reveal())?;
+    let meeting = joined.meet(&line.receive(own.until)?)?;
     let mut talk = Talk::over(line, meeting, own.until)?;
     talk.confirm(&Keyboard::listen()?, false)?;
     talk.say(Word::Yes)?;
@@ -59,9 +61,9 @@ fn kept(own: &Own, talk: &Talk, root: Vec<u8>, certificate: Vec<u8>) -> anyhow::
             own.dir.mesh_key_file().display()
         );
     }
-    let paired = own.trusting(&talk.meeting, false)?;
+    // Papers alone do no harm, should the disk refuse what comes after them.
     papers::keep(&own.dir, &new)?;
-    Ok(paired)
+    own.trusting(&talk.meeting, false)
 }
 
 fn connect(address: &str) -> Result<Line, Refused> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clawmesh_authority::pairing::{Meeting, No, Word};
 use clawmesh_authority::{Code, Refused};
-use crossbeam_channel::{Receiver, at, bounded, select};
+use crossbeam_channel::{Receiver, at, bounded, never, select};
 
 use super::line::{Line, late};
 use crate::cli::table::plain;
@@ -100,8 +100,10 @@ impl Talk {
         complain("Look at the screen of the other side and type the code it shows, or no:");
         let (mut typed, mut agreed) = (false, !needs_yes);
         while !(typed && agreed) {
+            // One answer counts; what is typed after it, or an end of the input, takes nothing back.
+            let lines = if typed { never() } else { keyboard.0.clone() };
             select! {
-                recv(keyboard.0) -> line => {
+                recv(lines) -> line => {
                     self.judge(&line.unwrap_or_default()).map_err(|why| self.end(why))?;
                     typed = true;
                     if !agreed {
