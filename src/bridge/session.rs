@@ -221,8 +221,14 @@ impl OpenSession {
 
 /// Why the session is not open, in one sentence that names the endpoint and what to do.
 fn failure(listen: &[String], why: &str) -> String {
-    let why: String = why.chars().take(300).collect();
-    let address = |endpoint: &str| endpoint.split(['?', '#']).next().unwrap_or_default().to_owned();
+    // zenoh also says at which lines of its own it failed.
+    let said: Vec<&str> = why.split(" at ").filter(|part| !part.contains(".rs:")).collect();
+    let why: String = said.join(" at ").chars().take(300).collect();
+    // Of TLS it names the address only.
+    let address = |endpoint: &str| {
+        let behind_transport = endpoint.split_once('/').map_or(endpoint, |(_, address)| address);
+        behind_transport.split(['?', '#']).next().unwrap_or_default().to_owned()
+    };
     let Some(endpoint) = listen.iter().find(|endpoint| why.contains(&address(endpoint))) else {
         return format!(
             "the zenoh session cannot be opened ({why}); check `listen` and `connect` in node.ron"
@@ -301,7 +307,13 @@ mod tests {
                 "tcp/10.0.0.9:7447",
                 "correct `listen`",
             ),
-            ("no idea", "zenoh", "check `listen` and `connect`"),
+            (
+                "Can not create a new TLS listener on 10.0.0.9:7447: 10.0.0.9:7447: Address already in use (os error 98) \
+                 at /x/tcp.rs:61. at /x/unicast.rs:432.",
+                "tcp/10.0.0.9:7447",
+                "another program",
+            ),
+            ("no idea at /x/y.rs:7.", "opened (no idea);", "check `listen` and `connect`"),
         ] {
             let sentence = failure(&listen, why);
             assert!(sentence.contains(endpoint) && sentence.contains(words), "{sentence}");

@@ -273,22 +273,26 @@ fn paired_nodes_link_encrypted_and_one_that_runs_takes_a_new_one_at_once() {
     let [(_a, office), (_b, pump)] = two();
     let (_c, gate) = empty();
     fs::write(gate.join("node.ron"), "(name: \"gate\", mesh_name: \"barn\", port: 0)").unwrap();
-    let secured = ["--port", "0", "--listen", "tls/127.0.0.1:0"];
-    let start = |dir: &Path, more: &[&str]| Node::start_at("start", dir, &[&secured, more].concat());
+    // Ports that stay the same: a session is opened anew whenever other nodes are trusted.
+    let free = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [at_field, at_desk, at_gate] =
+        free.map(|free| format!("tls/{}", free.local_addr().expect("it is bound")));
+    let start = |dir: &Path, listen: &str, more: &[&str]| {
+        Node::start_at("start", dir, &[&["--port", "0", "--listen", listen], more].concat())
+    };
     // A node without papers runs, and says what it needs.
-    let mut field = start(&pump, &["--host-sensors"]);
+    let mut field = start(&pump, &at_field, &["--host-sensors"]);
     until("it says what it needs", PATIENCE, || {
         let said = run_on(&pump, &["status", "--json"]).out;
         (said.contains("no papers") && said.contains("clawmesh pair")).then_some(())
     });
     pair(&office, &pump);
-    let endpoint = field.endpoint();
-    assert!(endpoint.starts_with("tls/"), "{endpoint}");
-    let mut desk = start(&office, &["--connect", &endpoint]);
-    let at_desk = desk.endpoint();
+    field.endpoint();
+    let mut desk = start(&office, &at_desk, &["--connect", &at_field]);
+    desk.endpoint();
     until_peer(&desk, &id_of(&pump), |peer| peer["name"] == "pump" && peer["trusted"] == true);
     pair(&office, &gate);
-    let third = start(&gate, &["--connect", &at_desk]);
+    let third = start(&gate, &at_gate, &["--connect", &at_desk]);
     until_peer(&desk, &id_of(&gate), |peer| peer["name"] == "gate" && peer["trusted"] == true);
     until_peer(&third, &id_of(&office), |peer| peer["name"] == "office" && peer["trusted"] == true);
     field.stop();
