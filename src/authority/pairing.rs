@@ -242,13 +242,13 @@ impl Joining {
         let reveal = Message::Reveal { nonce: self.nonce, answers: hash(welcome) };
         let reveal = seal(&self.key, &reveal);
         let Self { key, nonce, hello, .. } = self;
-        Ok(Joined { key, nonce, peer, about, commitment, hello, welcome: welcome.to_vec(), reveal })
+        let known = Known { key, nonce, peer, about, commitment, hello, welcome: welcome.to_vec() };
+        Ok(Joined { known, reveal })
     }
 }
 
-/// The side that joins, until the other one has shown what it is committed to.
-#[derive(Debug)]
-pub struct Joined {
+/// What either side knows while it waits for the nonce that the other one is committed to. It never prints its own.
+struct Known {
     key: NodeKey,
     nonce: Nonce,
     peer: PublicKey,
@@ -256,6 +256,34 @@ pub struct Joined {
     commitment: ContentHash,
     hello: Vec<u8>,
     welcome: Vec<u8>,
+}
+
+impl Known {
+    /// The nonce that the peer shows in answer to `sent`, if it is the one it was committed to.
+    fn revealed(&self, reveal: &[u8], sent: &[u8]) -> Result<Nonce, Refused> {
+        let (signer, message) = open(reveal)?;
+        let Message::Reveal { nonce, answers } = message else { return Err(unexpected(message)) };
+        is_of(&self.peer, &signer)?;
+        is_answer(answers, sent)?;
+        if commitment(&nonce) != self.commitment {
+            let sentence = "the other side shows another number than the one it was committed to, as somebody in between \
+                            would; pair again, on another network";
+            return Err(Refused::new(Code::PairingSasMismatch, "pairing.commitment", sentence));
+        }
+        Ok(nonce)
+    }
+
+    /// The meeting, once both nonces are known and both sides have shown theirs, the one that joins first.
+    fn meeting(self, nonces: [Nonce; 2], reveals: [&[u8]; 2]) -> Meeting {
+        let code = PairingCode::of(&self.key.public(), &self.peer, &nonces);
+        let transcript = hash_of_all(&[&self.hello, &self.welcome, reveals[0], reveals[1]]);
+        Meeting { key: self.key, peer: self.peer, about: self.about, code, transcript }
+    }
+}
+
+/// The side that joins, until the other one has shown what it is committed to.
+pub struct Joined {
+    known: Known,
     reveal: Vec<u8>,
 }
 
@@ -271,23 +299,14 @@ impl Joined {
     /// # Errors
     /// What is wrong with it; `PAIRING_SAS_MISMATCH` when it is not what the other side was committed to.
     pub fn meet(self, reveal: &[u8]) -> Result<Meeting, Refused> {
-        let nonce = revealed(reveal, &self.peer, &self.reveal, self.commitment)?;
-        let code = PairingCode::of(&self.key.public(), &self.peer, &[self.nonce, nonce]);
-        let transcript = hash_of_all(&[&self.hello, &self.welcome, &self.reveal, reveal]);
-        Ok(Meeting { key: self.key, peer: self.peer, about: self.about, code, transcript })
+        let nonce = self.known.revealed(reveal, &self.reveal)?;
+        let nonces = [self.known.nonce, nonce];
+        Ok(self.known.meeting(nonces, [&self.reveal, reveal]))
     }
 }
 
-/// The side that accepts, until the other one has shown what it is committed to. It never prints its own nonce before.
-pub struct Hosting {
-    key: NodeKey,
-    nonce: Nonce,
-    peer: PublicKey,
-    about: About,
-    commitment: ContentHash,
-    hello: Vec<u8>,
-    welcome: Vec<u8>,
-}
+/// The side that accepts, until the other one has shown what it is committed to.
+pub struct Hosting(Known);
 
 impl Hosting {
     /// Takes the first message of whoever wants to join; the caller brings the randomness.
@@ -304,13 +323,13 @@ impl Hosting {
             Message::Welcome { about: about.clone(), commitment: commitment(&nonce), hello: hash(hello) };
         let welcome = seal(&key, &welcome);
         let (about, commitment, hello) = (of_peer, of_nonce, hello.to_vec());
-        Ok(Self { key, nonce, peer, about, commitment, hello, welcome })
+        Ok(Self(Known { key, nonce, peer, about, commitment, hello, welcome }))
     }
 
     /// The answer.
     #[must_use]
     pub fn welcome(&self) -> &[u8] {
-        &self.welcome
+        &self.0.welcome
     }
 
     /// Takes what the other side shows. Gives what this side shows in return, which tells the other side the code, so that code
@@ -319,27 +338,13 @@ impl Hosting {
     /// # Errors
     /// What is wrong with it; `PAIRING_SAS_MISMATCH` when it is not what the other side was committed to.
     pub fn meet(self, reveal: &[u8]) -> Result<(Vec<u8>, Meeting), Refused> {
-        let nonce = revealed(reveal, &self.peer, &self.welcome, self.commitment)?;
-        let own = seal(&self.key, &Message::Reveal { nonce: self.nonce, answers: hash(reveal) });
-        let code = PairingCode::of(&self.peer, &self.key.public(), &[nonce, self.nonce]);
-        let transcript = hash_of_all(&[&self.hello, &self.welcome, reveal, &own]);
-        let meeting = Meeting { key: self.key, peer: self.peer, about: self.about, code, transcript };
+        let known = self.0;
+        let nonce = known.revealed(reveal, &known.welcome)?;
+        let own = seal(&known.key, &Message::Reveal { nonce: known.nonce, answers: hash(reveal) });
+        let nonces = [nonce, known.nonce];
+        let meeting = known.meeting(nonces, [reveal, &own]);
         Ok((own, meeting))
     }
-}
-
-/// The nonce that the peer shows in answer to `sent`, if it is the one it was committed to.
-fn revealed(reveal: &[u8], peer: &PublicKey, sent: &[u8], committed: ContentHash) -> Result<Nonce, Refused> {
-    let (signer, message) = open(reveal)?;
-    let Message::Reveal { nonce, answers } = message else { return Err(unexpected(message)) };
-    is_of(peer, &signer)?;
-    is_answer(answers, sent)?;
-    if commitment(&nonce) != committed {
-        let sentence = "the other side shows another number than the one it was committed to, as somebody in between \
-                        would; pair again, on another network";
-        return Err(Refused::new(Code::PairingSasMismatch, "pairing.commitment", sentence));
-    }
-    Ok(nonce)
 }
 
 /// Two nodes that have a code. If both screens show the same one, nobody stands in between.
@@ -666,7 +671,7 @@ mod tests {
     #[test]
     fn a_no_before_there_is_a_code_is_heard_as_one() {
         let why = Refused::new(Code::PairingNotActive, "pairing.window", "another one\u{7} is being paired");
-        let refused = joining([1; 32]).answer(&end(&key(32), &why)).unwrap_err();
+        let refused = joining([1; 32]).answer(&end(&key(32), &why)).err().unwrap();
         assert_eq!(refused.code, Code::PairingNotActive);
         assert_eq!(refused.sentence, "the other side says: another one is being paired");
         let long = Refused { sentence: "ä".repeat(400), ..why };

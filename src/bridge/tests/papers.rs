@@ -58,6 +58,17 @@ fn expect_heard(from: &Node, to: &mut Node, first: u64) {
     }
 }
 
+/// Nodes 1 and 2 with papers of one mesh, the first of which listens here.
+fn two_that_hear_each_other(listen: &str) -> (Node, Node) {
+    let (mut a, _) = Node::open(1, with_papers(9, 1, &[2], listen));
+    let (mut b, _) = Node::open(2, with_papers(9, 2, &[1], listen).connecting(listen));
+    a.expect_peer(b.id);
+    b.expect_peer(a.id);
+    expect_heard(&a, &mut b, 1);
+    expect_heard(&b, &mut a, 1);
+    (a, b)
+}
+
 fn opened_anew(node: &mut Node) {
     node.expect("the end of the session", |input| {
         (input.body == InputBody::LinkChanged(LinkState::Connecting)).then_some(())
@@ -71,12 +82,7 @@ fn opened_anew(node: &mut Node) {
 fn nodes_with_papers_of_one_mesh_hear_each_other_over_tls_and_over_quic() {
     for transport in ["tls", "quic"] {
         let listen = steady(transport);
-        let (mut a, _) = Node::open(1, with_papers(9, 1, &[2], &listen));
-        let (mut b, _) = Node::open(2, with_papers(9, 2, &[1], &listen).connecting(&listen));
-        a.expect_peer(b.id);
-        b.expect_peer(a.id);
-        expect_heard(&a, &mut b, 1);
-        expect_heard(&b, &mut a, 1);
+        let (mut a, b) = two_that_hear_each_other(&listen);
         b.commits.commit(5_000);
         b.outbox.offer(outgoing(5_000, 0, frame("gate"))).expect("there is room");
         a.expect("a frame", |input| {
@@ -129,12 +135,7 @@ fn who_has_papers_and_is_not_trusted_says_no_samples_and_hears_nothing() {
 #[test]
 fn who_is_trusted_no_longer_may_link_again_and_is_told_nothing() {
     let listen = steady("tls");
-    let (mut a, _) = Node::open(1, with_papers(9, 1, &[2], &listen));
-    let (mut b, _) = Node::open(2, with_papers(9, 2, &[1], &listen).connecting(&listen));
-    a.expect_peer(b.id);
-    b.expect_peer(a.id);
-    expect_heard(&a, &mut b, 1);
-    expect_heard(&b, &mut a, 1);
+    let (mut a, mut b) = two_that_hear_each_other(&listen);
     a.trust(&[]);
     b.expect_no_peer(a.id);
     opened_anew(&mut a);

@@ -2,8 +2,8 @@
 
 use clawmesh_authority::NodeKey;
 
-use crate::config::durable_file::{check_secret, create_atomic, read_bounded};
 use crate::config::error::ConfigError;
+use crate::config::key_file;
 use crate::config::state_dir::StateDir;
 
 const WHAT: &str = "identity";
@@ -20,15 +20,7 @@ pub struct Identity {
 /// Reads the identity; `None` when there is none yet.
 pub fn load(dir: &StateDir) -> Result<Option<NodeKey>, ConfigError> {
     let path = dir.identity_file();
-    let Some(content) = read_bounded(&path)? else { return Ok(None) };
-    check_secret(WHAT, &path)?;
-    let damaged = |why| ConfigError::DamagedIdentity { why, path: path.clone() };
-    if content.is_empty() {
-        return Err(damaged("it is empty"));
-    }
-    let text = std::str::from_utf8(&content).map_err(|_| damaged("it is no text"))?;
-    let key = NodeKey::from_pem(text).ok_or_else(|| damaged("it holds no Ed25519 key in PKCS#8 PEM"))?;
-    Ok(Some(key))
+    key_file::read(WHAT, &path, |why| ConfigError::DamagedIdentity { why, path: path.clone() })
 }
 
 /// Reads the identity, or makes one when there is no file. A file that cannot be read is an error.
@@ -36,12 +28,8 @@ pub fn load_or_create(dir: &StateDir) -> Result<Identity, ConfigError> {
     if let Some(key) = load(dir)? {
         return Ok(Identity { key, is_new: false });
     }
-    let key = NodeKey::from_secret(&random_secret(WHAT)?);
     let path = dir.identity_file();
-    let pem = key
-        .to_pem()
-        .ok_or_else(|| ConfigError::io("encode the key", &path)(std::io::ErrorKind::OutOfMemory.into()))?;
-    if create_atomic(&path, pem.as_bytes())? {
+    if let Some(key) = key_file::create(WHAT, &path)? {
         return Ok(Identity { key, is_new: true });
     }
     // Somebody else made one in the meantime (theirs counts), or the name leads nowhere.

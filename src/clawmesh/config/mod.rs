@@ -10,6 +10,7 @@ pub mod error;
 pub mod farm;
 pub mod identity;
 pub mod kept_list;
+pub mod key_file;
 pub mod node_file;
 pub mod operator_key;
 pub mod operators_file;

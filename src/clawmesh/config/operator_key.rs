@@ -6,9 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use clawmesh_authority::ids::IdFault;
 use clawmesh_authority::{ContentHash, OperatorKey};
 
-use crate::config::durable_file::{check_secret, create_atomic, read_bounded};
 use crate::config::error::ConfigError;
-use crate::config::identity::random_secret;
+use crate::config::key_file;
 use crate::config::state_dir::StateDir;
 
 const WHAT: &str = "operator key";
@@ -26,28 +25,15 @@ pub fn locate(flag: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
 /// Makes the key of a person at `path`, where nothing may be yet.
 pub fn create(path: &Path) -> Result<OperatorKey, ConfigError> {
     refuse_state_dir(path)?;
-    let key = OperatorKey::from_secret(&random_secret(WHAT)?);
-    let pem = key
-        .to_pem()
-        .ok_or_else(|| ConfigError::io("encode the key", path)(std::io::ErrorKind::OutOfMemory.into()))?;
-    if create_atomic(path, pem.as_bytes())? {
-        return Ok(key);
-    }
-    Err(ConfigError::OperatorKeyExists { path: path.to_owned() })
+    key_file::create(WHAT, path)?.ok_or_else(|| ConfigError::OperatorKeyExists { path: path.to_owned() })
 }
 
 /// Reads the key of a person.
 pub fn load(path: &Path) -> Result<OperatorKey, ConfigError> {
     // The key of a node is a key of the same kind; it must not pass for that of a person.
     refuse_state_dir(path)?;
-    let content = read_bounded(path)?.ok_or_else(|| ConfigError::NoOperatorKey { path: path.to_owned() })?;
-    check_secret(WHAT, path)?;
     let damaged = |why| ConfigError::DamagedOperatorKey { why, path: path.to_owned() };
-    if content.is_empty() {
-        return Err(damaged("it is empty"));
-    }
-    let text = std::str::from_utf8(&content).map_err(|_| damaged("it is no text"))?;
-    OperatorKey::from_pem(text).ok_or_else(|| damaged("it holds no Ed25519 key in PKCS#8 PEM"))
+    key_file::read(WHAT, path, damaged)?.ok_or_else(|| ConfigError::NoOperatorKey { path: path.to_owned() })
 }
 
 /// A public key as 64 hexadecimal characters.

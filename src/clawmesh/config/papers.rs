@@ -7,9 +7,9 @@ use std::path::Path;
 use clawmesh_authority::{NodeKey, PublicKey};
 use clawmesh_bridge::{MeshRoot, Papers};
 
-use crate::config::durable_file::{check_secret, create_atomic, read_bounded, write_atomic};
+use crate::config::durable_file::{read_bounded, write_atomic};
 use crate::config::error::ConfigError;
-use crate::config::identity::random_secret;
+use crate::config::key_file;
 use crate::config::state_dir::StateDir;
 
 const ROOT_KEY: &str = "key of the mesh";
@@ -51,19 +51,12 @@ pub fn root(dir: &StateDir, own: &NodeKey, mesh_name: &str) -> Result<Option<Mes
 }
 
 fn read_key(path: &Path) -> Result<Option<NodeKey>, ConfigError> {
-    let Some(content) = read_bounded(path)? else { return Ok(None) };
-    check_secret(ROOT_KEY, path)?;
-    let key = std::str::from_utf8(&content).ok().and_then(NodeKey::from_pem);
-    let why = || "it holds no Ed25519 key in PKCS#8 PEM".to_owned();
-    key.map(Some).ok_or_else(|| ConfigError::DamagedPapers { why: why(), path: path.to_owned() })
+    let damaged = |why: &str| ConfigError::DamagedPapers { why: why.to_owned(), path: path.to_owned() };
+    key_file::read(ROOT_KEY, path, damaged)
 }
 
 fn new_key(path: &Path) -> Result<NodeKey, ConfigError> {
-    let key = NodeKey::from_secret(&random_secret(ROOT_KEY)?);
-    let pem = key
-        .to_pem()
-        .ok_or_else(|| ConfigError::io("encode the key", path)(std::io::ErrorKind::OutOfMemory.into()))?;
-    if create_atomic(path, pem.as_bytes())? {
+    if let Some(key) = key_file::create(ROOT_KEY, path)? {
         return Ok(key);
     }
     // Another command made one in the meantime; theirs counts.

@@ -41,11 +41,16 @@ pub fn join(own: &Own, address: &str) -> anyhow::Result<Paired> {
     let Word::Papers { root, certificate } = talk.word(talk.until())? else {
         return Err(talk.end(out_of_turn()).into());
     };
-    let paired = kept(own, &talk, root, certificate).map_err(|fault| {
+    let mut paired = kept(own, &talk, root, certificate).map_err(|fault| {
         let sentence = format!("{fault:#}");
         talk.end(Refused::new(Code::InvalidParams, "pairing.papers", sentence))
     })?;
-    talk.say(Word::Kept)?;
+    if let Err(refused) = talk.say(Word::Kept) {
+        let sentence = refused.sentence;
+        paired
+            .notes
+            .push(format!("the other side could not be told and does not trust this node: {sentence}"));
+    }
     Ok(paired)
 }
 

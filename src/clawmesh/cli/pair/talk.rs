@@ -1,6 +1,6 @@
 //! Two nodes with a code, and the people in front of them: who confirms, who says no, and whose time is over.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, Read as _};
 use std::thread;
 use std::time::Instant;
 
@@ -12,6 +12,9 @@ use super::line::{Line, late};
 use crate::cli::table::plain;
 use crate::cli::terminal::complain;
 
+/// The most that is read of what a person types in a pairing, in bytes; behind it the input counts as ended.
+const TYPED_BYTES_MAX: u64 = 4 * 1024;
+
 /// What a person types, line by line. A thread waits for it, as reading a terminal cannot be given up.
 pub struct Keyboard(Receiver<String>);
 
@@ -20,7 +23,7 @@ impl Keyboard {
     pub fn listen() -> std::io::Result<Self> {
         let (typed, lines) = bounded(1);
         let read = move || {
-            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            for line in std::io::stdin().lock().take(TYPED_BYTES_MAX).lines().map_while(Result::ok) {
                 if typed.send(line).is_err() {
                     break;
                 }

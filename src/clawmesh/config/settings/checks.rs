@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use clawmesh_authority::NodeId;
 use clawmesh_core::settings::HZ_RANGE;
 
-/// The longest name, role or mesh name, in characters.
-pub const NAME_CHARACTERS_MAX: usize = 64;
+/// The longest name, role or mesh name, in characters: what a node may also say of itself when it is paired.
+pub const NAME_CHARACTERS_MAX: usize = clawmesh_authority::pairing::NAME_CHARACTERS_MAX;
 /// The most entries of `listen`, `connect` or `trusted`.
 pub const LIST_ENTRIES_MAX: usize = 1_024;
 /// Ticks between two digests.
