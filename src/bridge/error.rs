@@ -31,8 +31,8 @@ pub enum BridgeError {
     },
     /// Links are encrypted, and one endpoint would let others in or out in clear.
     #[error(
-        "{endpoint} is in clear and leaves this machine, while other endpoints are encrypted; write tls/ or quic/ instead, \
-         or use 127.0.0.1 for programs of this machine"
+        "{endpoint} is in clear and may leave this machine, while other endpoints are encrypted; write tls/ or quic/ instead, \
+         or tcp/127.0.0.1 for programs of this machine"
     )]
     Clear {
         /// The endpoint.

@@ -133,7 +133,7 @@ fn links(dir: &StateDir) -> Finding {
         }
         (LinkSecurity::Leaky(endpoint), _) => {
             let sentence = format!(
-                "{endpoint} is in clear while other endpoints are encrypted; write tls/ or quic/ instead, or 127.0.0.1"
+                "{endpoint} is in clear while other endpoints are encrypted; write tls/ or quic/ instead, or tcp/127.0.0.1"
             );
             finding("links", Outcome::Bad, sentence)
         }
