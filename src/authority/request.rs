@@ -195,15 +195,28 @@ pub fn maker_fits(proposal: &Proposal, signer: &PublicKey) -> Result<(), Refused
 pub struct RequestMarks {
     #[n(0)]
     newest: BTreeMap<OperatorId, Hlc>,
+    /// When the node was last restored from a backup, Unix milliseconds by its own clock.
+    #[n(1)]
+    restored_ms: Option<u64>,
 }
 
 impl RequestMarks {
+    /// The node was restored from a backup at `wall_ms`: which requests it had taken until then is not known, so none of
+    /// them passes again. False when it knew of this restore, or of a later one.
+    pub fn restored(&mut self, wall_ms: u64) -> bool {
+        let is_news = self.restored_ms.is_none_or(|known_ms| known_ms < wall_ms);
+        if is_news {
+            self.restored_ms = Some(wall_ms);
+        }
+        is_news
+    }
+
     /// Takes a request of a signer who may ask; `wall_ms` is the owner's clock. A stop always passes and leaves no mark:
     /// to stop once too often is safe.
     ///
     /// # Errors
-    /// `CLOCK_UNTRUSTED` when it was made in the future, `REPLAYED` unless it is later than the signer's last one,
-    /// `LIMIT_EXCEEDED` when [`SIGNERS_MAX`] others are remembered.
+    /// `CLOCK_UNTRUSTED` when it was made in the future, `REPLAYED` unless it is later than the signer's last one and than
+    /// the last restore, `LIMIT_EXCEEDED` when [`SIGNERS_MAX`] others are remembered.
     pub fn admit(&mut self, signed: &SignedRequest, wall_ms: u64) -> Result<(), Refused> {
         let made = signed.request.made;
         if matches!(signed.request.body, RequestBody::Stop { .. }) {
@@ -212,6 +225,10 @@ impl RequestMarks {
         if made.is_from_the_future(wall_ms) {
             let sentence = "the request was made in the future; set the clock of the asking device";
             return Err(Refused::new(Code::ClockUntrusted, "request.clock", sentence));
+        }
+        if self.restored_ms.is_some_and(|restored_ms| made.wall_ms <= restored_ms) {
+            let sentence = "this node was restored from a backup after the request was made, and may have taken it before; make a new one";
+            return Err(Refused::new(Code::Replayed, "request.restored", sentence));
         }
         // Only as a name of the key; whether it is a person's does not matter here.
         let signer = signed.signer.operator_id();

@@ -12,7 +12,7 @@ use crate::chain::{ChainValue, RowHead, Sealer, genesis};
 use crate::error::JournalError;
 use crate::journal::load_head;
 use crate::row::{self, RUN_STARTED, SourceText};
-use crate::schema::{Rest, beside, open_readable};
+use crate::schema::{Rest, beside, make_new, open_readable};
 use crate::write::Tail;
 
 const CHUNK_ROWS_MAX: usize = 512;
@@ -99,6 +99,29 @@ impl JournalReader {
             bytes: size(&self.path) + size(&beside(&self.path, "-wal")),
             kinds,
         })
+    }
+
+    /// Writes the journal as it is at this moment to a new file at `to`, for its owner only, also while a node writes it.
+    /// On the disk when it returns; whether the rows are intact is for who reads the copy to say.
+    ///
+    /// # Errors
+    /// There is a file at `to` already; the journal cannot be read; the disk refuses.
+    pub fn copy_to(&self, to: &Path) -> Result<(), JournalError> {
+        let folder = |doing| move |source| JournalError::Folder { doing, source, path: to.to_owned() };
+        make_new(to).map_err(folder("make the copy of the journal"))?;
+        let name = to.to_str().ok_or_else(|| {
+            let why = std::io::Error::other("its path is not UTF-8");
+            folder("make the copy of the journal")(why)
+        })?;
+        let fault = |source| self.excuse(JournalError::of("copy the journal", source, &self.path));
+        // For SQLite the copy is a part of what this connection has open, and only the copy is written.
+        self.conn.execute_batch("PRAGMA query_only = OFF").map_err(fault)?;
+        let copied = self.conn.execute("VACUUM INTO ?1", [name]);
+        self.conn.execute_batch("PRAGMA query_only = ON").map_err(fault)?;
+        copied.map_err(fault)?;
+        std::fs::File::open(to)
+            .and_then(|file| file.sync_all())
+            .map_err(folder("write the copy of the journal"))
     }
 
     /// Nobody is accused of damage that comes from reading a file while it changes.

@@ -43,16 +43,21 @@ pub fn open_writable(path: &Path, pages_max: Option<u32>) -> Result<Connection, 
     Ok(conn)
 }
 
-/// Makes the file, readable by its owner alone; SQLite gives its log and index the same permissions.
+/// Makes the file unless it is there, readable by its owner alone; SQLite gives its log and index the same permissions.
 fn make_private(path: &Path) -> std::io::Result<()> {
+    match make_new(path) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::AlreadyExists => Err(fault),
+        _ => Ok(()),
+    }
+}
+
+/// Makes an empty file that was not there, readable by its owner alone.
+pub fn make_new(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(fault) if fault.kind() != std::io::ErrorKind::AlreadyExists => Err(fault),
-        _ => Ok(()),
-    }
+    options.open(path).map(drop)
 }
 
 /// A file in which nothing was ever stored, as it is left when a node dies while making one.

@@ -7,6 +7,7 @@ mod support;
 
 mod alarms;
 mod asking;
+mod backup;
 mod bad_input;
 mod demo;
 mod doctor;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::alarms_args::AlarmsArgs;
+use super::backup::args::{BackupArgs, ReplaceArgs, RestoreArgs};
 use super::operator_args::OperatorCommand;
 use super::pair::args::PairArgs;
 use super::proposals::args::ProposalCommand;
@@ -73,6 +74,12 @@ pub enum Command {
     /// Say which nodes this one trusts, at its console
     #[command(subcommand)]
     Trust(TrustCommand),
+    /// Copy what a node keeps into a folder, also while it runs
+    Backup(BackupArgs),
+    /// Make the state dir of a lost node out of a backup, stopped and trusting nobody
+    Restore(RestoreArgs),
+    /// Put another node in the place of one that is gone: in the site, in the policy, and in whom this one trusts
+    Replace(ReplaceArgs),
     /// What is proposed, and what people answer
     #[command(flatten)]
     Proposals(ProposalCommand),

@@ -7,6 +7,7 @@
 mod alarms;
 mod alarms_args;
 mod args;
+mod backup;
 mod client;
 mod config_show;
 mod demo;
@@ -59,6 +60,9 @@ pub fn main() -> ExitCode {
         Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),
         Command::Operator(command) => operator::run(cli.state_dir, command),
         Command::Pair(args) => pair::run(cli.state_dir, &args),
+        Command::Backup(args) => backup::take(cli.state_dir, &args),
+        Command::Restore(args) => backup::restore::run(cli.state_dir, &args),
+        Command::Replace(args) => backup::replace::run(cli.state_dir, &args),
         Command::Trust(command) => trust::run(cli.state_dir, command),
         Command::Proposals(command) => proposals::run(cli.state_dir, command),
         Command::Alarms(args) => alarms::run(cli.state_dir, &args),

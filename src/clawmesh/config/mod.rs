@@ -4,6 +4,7 @@
 //! is read here and nowhere else.
 //! Not here: the journal (`storage`), what the settings mean (the modes), the parsing of flags (`cli`).
 
+pub mod backup;
 pub mod durable_file;
 pub mod epoch;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod operators_file;
 pub mod papers;
 pub mod plant_file;
 pub mod policy_file;
+pub mod restored_file;
 pub mod ron_marks;
 pub mod ron_text;
 pub mod settings;

@@ -128,6 +128,12 @@ impl StateDir {
         self.root.join("stop")
     }
 
+    /// There when the node came from a backup.
+    #[must_use]
+    pub fn restored_file(&self) -> PathBuf {
+        self.root.join("restored.ron")
+    }
+
     /// The people who may operate here.
     #[must_use]
     pub fn operators_file(&self) -> PathBuf {
@@ -306,7 +312,9 @@ mod tests {
             state.token_file(),
             state.epoch_file(),
             state.stop_file(),
+            state.restored_file(),
             state.operators_file(),
+            state.trust_file(),
         ];
         let names: Vec<_> = files.iter().map(|file| file.strip_prefix(state.root()).unwrap()).collect();
         let expected = [
@@ -321,7 +329,9 @@ mod tests {
             "gateway.token",
             "epoch",
             "stop",
+            "restored.ron",
             "operators.ron",
+            "trust.ron",
         ];
         assert_eq!(names, expected.map(Path::new));
     }

@@ -110,6 +110,15 @@ impl TrustList {
         Ok(true)
     }
 
+    /// Trusts a node no longer because another takes its place, and tells the name that is free now.
+    ///
+    /// # Errors
+    /// A sentence, when the list is full.
+    pub fn retire(&mut self, id: NodeId, now: SystemTime) -> Result<Option<String>, String> {
+        self.remove(id, now)?;
+        Ok(self.0.get_mut(&id).and_then(|peer| peer.name.take()))
+    }
+
     fn has_place(&self) -> Result<(), String> {
         if self.0.len() < NODES_MAX {
             return Ok(());

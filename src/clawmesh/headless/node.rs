@@ -34,6 +34,7 @@ use super::worker::Worker;
 use super::{faults, host_sensors, plant, rearm, signals, simulator, trust};
 use crate::config::durable_file::{remove_durably, write_atomic};
 use crate::config::farm;
+use crate::config::restored_file::{self, RestoredRecord};
 use crate::config::settings::NodeConfig;
 use crate::config::site_file::{self, Place, SiteFile};
 use crate::config::state_dir::StateDir;
@@ -134,6 +135,7 @@ struct Start {
     token: String,
     site: SiteFile,
     latch: StopLatch,
+    restored: Option<RestoredRecord>,
     settings: Settings,
 }
 
@@ -170,6 +172,7 @@ impl Start {
             token: token::load_or_create(dir)?.reveal().to_owned(),
             site,
             latch: stop_file::open(dir),
+            restored: restored_file::load(dir)?,
             key: identity.key,
             settings,
         })
@@ -306,8 +309,10 @@ impl Node {
         let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, snapshots, .. } = ways;
         let marks = marks_in(&journal.recovered.inputs);
         let stop = start.latch.why().map(|reason| InputBody::StopLatched { reason, stops: 0 });
+        let restored = start.restored.as_ref().map(|record| record.at_unix_ms);
+        let restored = restored.map(|at_unix_ms| InputBody::Restored { at_unix_ms });
         let recovered = journal.recovered.inputs.into_iter().map(|body| recheck(body, &start.settings));
-        for body in recovered.chain(stop) {
+        for body in recovered.chain(restored).chain(stop) {
             inbox.offer_own(SourceId::Journal, body, None).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
         }
         let hardware = options.plant.as_ref().map(|plant| hardware(plant, &start, &inbox)).transpose()?;

@@ -394,6 +394,14 @@ pub enum InputBody {
     /// People at this node's console trust these other nodes from now on, and nobody else. It counts from the runner only.
     #[n(19)]
     TrustChanged(#[n(0)] BTreeSet<NodeId>),
+    /// This node was restored from a backup, so what it did after the backup was made is not known. It counts from the
+    /// journal only, and once.
+    #[n(20)]
+    Restored {
+        /// When, by the clock of this machine, Unix milliseconds.
+        #[n(0)]
+        at_unix_ms: u64,
+    },
 }
 
 /// One input on its way to the tick.
@@ -490,6 +498,7 @@ impl InputBody {
             Self::AlarmHandled { .. } => "alarm_handled",
             Self::Thoughts(_) => "thoughts",
             Self::TrustChanged(_) => "trust_changed",
+            Self::Restored { .. } => "restored",
         }
     }
 }

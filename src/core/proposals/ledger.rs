@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use clawmesh_authority::gate::Spent;
-use clawmesh_authority::policy::Policy;
+use clawmesh_authority::policy::{Budget, Policy};
 use clawmesh_authority::{Setpoint, Step, Value};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,14 @@ impl Ledger {
         self.forget(now_ms);
     }
 
+    /// Counts every budget as used up from now on, for a day: what was used is not known.
+    pub fn exhaust(&mut self, budgets: &[Budget], now_ms: u64) {
+        let whole =
+            |budget: &Budget| Used { litres: budget.litres_per_day_max, seconds: budget.seconds_per_day_max };
+        let usage = budgets.iter().map(|budget| (budget.of.clone(), whole(budget))).collect();
+        self.book(&usage, now_ms);
+    }
+
     /// Gives back what was booked at `booked_ms` and not used.
     pub fn give_back(&mut self, usage: &BTreeMap<String, Used>, booked_ms: u64) {
         for (name, used) in usage {
@@ -125,6 +133,22 @@ mod tests {
 
     fn seconds(ledger: &Ledger, now_ms: u64) -> f64 {
         ledger.spent(now_ms).get("tank").map_or(0.0, |spent| spent.seconds)
+    }
+
+    #[test]
+    fn a_budget_of_which_nobody_knows_what_was_used_is_used_up_for_a_day() {
+        let budget = Budget {
+            of: "tank".to_owned(),
+            litres_per_command_max: 100.0,
+            litres_per_day_max: 1_000.0,
+            seconds_per_day_max: 3_600.0,
+        };
+        let mut ledger = Ledger::default();
+        ledger.exhaust(std::slice::from_ref(&budget), 7 * HOUR_MS);
+        for (hours, expected) in [(0, 3_600.0), (24, 3_600.0), (25, 0.0)] {
+            assert_eq!(seconds(&ledger, (7 + hours) * HOUR_MS), expected, "after {hours} hours");
+        }
+        assert_eq!(ledger.spent(7 * HOUR_MS)["tank"].litres, 1_000.0);
     }
 
     #[test]

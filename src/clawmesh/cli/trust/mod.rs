@@ -36,8 +36,9 @@ pub fn run(state_dir: Option<PathBuf>, command: TrustCommand) -> anyhow::Result<
 
 /// One node, for programs.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Row {
-    id: NodeId,
+pub struct Row {
+    /// Which.
+    pub id: NodeId,
     name: Option<String>,
     is_trusted: bool,
     /// When it was last added or removed by hand; absent for what only `node.ron` names.
@@ -60,13 +61,14 @@ impl Row {
 }
 
 /// Every node that either file names, by id.
-struct Known {
+pub struct Known {
     list: TrustList,
     rows: BTreeMap<NodeId, Row>,
 }
 
 impl Known {
-    fn load(dir: &StateDir) -> Result<Self, ConfigError> {
+    /// Reads both files.
+    pub fn load(dir: &StateDir) -> Result<Self, ConfigError> {
         let configured = NodeConfig::load(dir, NodeFile::default())?.trust_configured;
         let list = trust_file::load(dir)?;
         let mut rows: BTreeMap<NodeId, Row> =
@@ -77,8 +79,13 @@ impl Known {
         Ok(Self { list, rows })
     }
 
+    /// True when what this node says is taken.
+    pub fn is_trusted(&self, id: &NodeId) -> bool {
+        self.rows.get(id).is_some_and(|row| row.is_trusted)
+    }
+
     /// The one node that is called so.
-    fn called(&self, wanted: &str) -> anyhow::Result<&Row> {
+    pub fn called(&self, wanted: &str) -> anyhow::Result<&Row> {
         let is_meant = |row: &&Row| names_node(wanted.trim(), row.name.as_deref(), row.id);
         let found: Vec<&Row> = self.rows.values().filter(is_meant).collect();
         match found[..] {
@@ -190,9 +197,11 @@ fn list(dir: &StateDir, output: Output) -> anyhow::Result<()> {
 
 /// A node that another one may come to trust.
 #[derive(Serialize)]
-struct Exported {
-    id: NodeId,
-    name: Option<String>,
+pub struct Exported {
+    /// Which.
+    pub id: NodeId,
+    /// What people here call it.
+    pub name: Option<String>,
 }
 
 /// This node first, then those it trusts. What was removed stays here.
@@ -217,15 +226,24 @@ fn export(dir: &StateDir, output: Output) -> anyhow::Result<()> {
 }
 
 /// Typed into any shell it trusts that node. A name with characters of the shell is left out, not escaped.
-fn command_for(node: &Exported) -> String {
-    let is_plain = |name: &&String| {
-        name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) && !name.starts_with('-')
-    };
-    let name = node.name.as_ref().filter(is_plain).map_or_else(String::new, |name| format!(" --name {name}"));
+pub fn command_for(node: &Exported) -> String {
+    let name = node.name.as_ref().filter(|name| is_plain(name));
+    let name = name.map_or_else(String::new, |name| format!(" --name {name}"));
     format!("clawmesh trust add {}{name}", node.id)
 }
 
-fn id_in(text: &str) -> anyhow::Result<NodeId> {
+/// True when a shell takes the text as it is, and no command takes it for an option.
+pub fn is_plain(text: &str) -> bool {
+    text.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
+        && !text.starts_with('-')
+        && !text.is_empty()
+}
+
+/// Reads the id of another node.
+///
+/// # Errors
+/// A sentence that says where to read it.
+pub fn id_in(text: &str) -> anyhow::Result<NodeId> {
     let fault = |fault| anyhow::anyhow!("{text:?}: {fault}; `clawmesh identity` on that node prints its id");
     text.trim().parse::<NodeId>().map_err(fault)
 }

@@ -18,7 +18,7 @@ pub(super) use approvals::{call_off, expire_offers, take_approvals};
 pub(super) use cards::{order_simulations, take_cards};
 pub(super) use guard::authorize_steps;
 pub(super) use leave::{answer, hand_over, write_down};
-pub(super) use recall::recall;
+pub(super) use recall::{note_restore, recall};
 pub use reports::OwnProposals;
 pub(super) use reports::{index_proposal, keep_copies, report_changes, unindex_proposal};
 pub(super) use requests::take_requests;

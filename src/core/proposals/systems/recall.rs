@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use bevy::prelude::*;
 use clawmesh_authority::report::SLOTS;
 use clawmesh_authority::transition::{Event, State};
-use clawmesh_authority::{Code, Refused};
+use clawmesh_authority::{Code, Refused, canonical};
 
 use super::shared::Mover;
 use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::proposals::components::{Asked, Life, ProposalIndex, Proposed, Spending};
-use crate::proposals::kept::{KeptProposal, Recalled, read};
-use crate::replay::DomainId;
+use crate::proposals::kept::{self, KeptProposal, Recalled, read};
+use crate::replay::{DomainId, Keeping};
 
 /// Takes what this node has kept. What it knows already is never replaced by what it knew once.
 pub fn recall(
@@ -58,6 +58,34 @@ pub fn recall(
             Some(Err(sentence)) => Refused::new(Code::MalformedEnvelope, "recall.form", sentence),
         };
         mover.show(&stamped.input.source.to_string(), &refused);
+    }
+}
+
+/// After a restore nobody knows what was asked and used since the backup was made: what was asked until then is never
+/// taken again, and budgets count as used up.
+pub fn note_restore(
+    batch: Res<TickBatch>,
+    mut asked: ResMut<Asked>,
+    mut spending: ResMut<Spending>,
+    mut keeping: ResMut<Keeping>,
+    mut mover: Mover,
+) {
+    for stamped in batch.iter() {
+        let InputBody::Restored { at_unix_ms } = stamped.input.body else { continue };
+        if stamped.input.source != SourceId::Journal {
+            mover.show(&stamped.input.source.to_string(), &not_ours("its restore"));
+            continue;
+        }
+        // The file that says so stays; what this node did since its first start after the restore is known.
+        if !asked.0.restored(at_unix_ms) {
+            continue;
+        }
+        if let Some((_, policy)) = mover.here.files() {
+            let now_ms = mover.here.ledger_ms(&spending);
+            spending.ledger.exhaust(&policy.budgets, now_ms);
+        }
+        keeping.keep(kept::ASKED, canonical::encode(&asked.0));
+        keeping.keep(kept::SPENDING, canonical::encode(&spending.ledger));
     }
 }
 

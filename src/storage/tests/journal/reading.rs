@@ -132,3 +132,23 @@ fn a_reader_ends_at_its_first_error() {
     assert_eq!(rows.len(), 7);
     assert!(rows[..6].iter().all(Result::is_ok) && rows[6].is_err());
 }
+
+#[test]
+fn a_copy_holds_what_was_committed_also_while_a_node_writes_and_overwrites_nothing() {
+    let (folder, path) = folder();
+    let journal = open(&path);
+    let mut writer = journal.writer;
+    let answers = Answers::default();
+    append(&mut writer, 1, story(20), answers.ticket("first", &path));
+    wait(&journal.watch, 20);
+    let copy = folder.path().join("copy.db");
+    JournalReader::open(&path).unwrap().copy_to(&copy).unwrap();
+    append(&mut writer, 21, vec![state(21)], answers.ticket("later", &path));
+    wait(&journal.watch, 21);
+    assert_eq!(read(&copy).unwrap(), read(&path).unwrap()[..20]);
+    let error = JournalReader::open(&path).unwrap().copy_to(&copy).unwrap_err().to_string();
+    assert!(error.contains("copy of the journal") && error.contains("copy.db"), "{error}");
+    drop(writer);
+    // A node goes on where the copy ends.
+    assert_eq!(open(&copy).next_sequence, 21);
+}

@@ -57,10 +57,11 @@ fn kind(body: &InputBody) -> usize {
         InputBody::AlarmHandled { .. } => 17,
         InputBody::Thoughts(_) => 18,
         InputBody::TrustChanged(_) => 19,
+        InputBody::Restored { .. } => 20,
     }
 }
 
-const KINDS: usize = 20;
+const KINDS: usize = 21;
 
 /// What the command center says of the field node's proposal: that it is carried out.
 fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
@@ -152,6 +153,7 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
         (SourceId::Planner, InputBody::Thoughts(vec![thirst()])),
         (SourceId::Runner, InputBody::TrustChanged(BTreeSet::from([center, Lab::id_of(9)]))),
         (SourceId::Bridge, InputBody::TrustChanged(BTreeSet::from([Lab::id_of(9)]))),
+        (SourceId::Gateway, InputBody::Restored { at_unix_ms: u64::MAX }),
     ];
     all.extend([SafeBecause::Started, SafeBecause::TimeIsOver].map(|because| {
         driver(DriverReport::MadeSafe { actuator: valve(), because, proposal: Some(id), fault: None })

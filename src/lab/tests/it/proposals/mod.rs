@@ -6,6 +6,7 @@ mod cards;
 mod hands;
 mod inputs;
 mod restarts;
+mod restores;
 pub mod rig;
 mod running;
 mod sharing;
