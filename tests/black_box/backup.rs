@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::bad_input::{empty, expect_sentence};
 use crate::proposals::scene::unix_ms;
-use crate::running::expect_proved;
 use crate::stops::answer_to;
 use crate::support::cli::{id_of, json_on, run_on};
 use crate::support::node::Node;
@@ -95,7 +94,8 @@ fn a_node_comes_back_stopped_and_what_was_signed_removed_or_revoked_since_the_ba
     assert_eq!(status, 200, "what she signs now ends it: {answer}");
     until("the stop has ended", PATIENCE, || (node.ask(&["status"])["state"] == "running").then_some(()));
     node.stop();
-    expect_proved(&new);
+    // The copy was made while the node ran, so the run in it has no end; nothing of it differs.
+    assert_eq!(json_on(&new, &["replay", text(&new), "--verify"])["verified"], json!(true));
 }
 
 #[test]
