@@ -21,6 +21,8 @@ use crate::signed::{self, Form, Purpose};
 pub const REQUEST_BYTES_MAX: usize = 512 * 1024;
 /// The most signers whose newest request an owner remembers.
 pub const SIGNERS_MAX: usize = 1_024;
+/// How old a re-arm may be that ends the stop of a restore, milliseconds: older ones may have been used before.
+const REARM_AGE_MS_MAX: u64 = 120_000;
 
 /// What somebody asks an owner for.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -195,20 +197,69 @@ pub fn maker_fits(proposal: &Proposal, signer: &PublicKey) -> Result<(), Refused
 pub struct RequestMarks {
     #[n(0)]
     newest: BTreeMap<OperatorId, Hlc>,
-    /// When the node was last restored from a backup, Unix milliseconds by its own clock.
     #[n(1)]
-    restored_ms: Option<u64>,
+    restore: Option<Restore>,
+}
+
+/// What a restore from a backup does to requests: which of them were taken since the backup was made is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+struct Restore {
+    /// When, Unix milliseconds by the clock of the node.
+    #[n(0)]
+    at_ms: u64,
+    /// What was signed until then never passes: the restore, and later the re-arm that ended its stop.
+    #[n(1)]
+    not_before_ms: u64,
+    /// True until a person has ended the stop of the restore.
+    #[n(2)]
+    awaits_rearm: bool,
 }
 
 impl RequestMarks {
     /// The node was restored from a backup at `wall_ms`: which requests it had taken until then is not known, so none of
     /// them passes again. False when it knew of this restore, or of a later one.
     pub fn restored(&mut self, wall_ms: u64) -> bool {
-        let is_news = self.restored_ms.is_none_or(|known_ms| known_ms < wall_ms);
+        let is_news = self.restore.is_none_or(|known| known.at_ms < wall_ms);
         if is_news {
-            self.restored_ms = Some(wall_ms);
+            self.restore = Some(Restore { at_ms: wall_ms, not_before_ms: wall_ms, awaits_rearm: true });
         }
         is_news
+    }
+
+    /// When the node was last restored, Unix milliseconds by its own clock.
+    #[must_use]
+    pub fn restored_ms(&self) -> Option<u64> {
+        self.restore.map(|restore| restore.at_ms)
+    }
+
+    /// A person has ended the stop with a request made at `made_ms`. After a restore nothing that was signed earlier passes:
+    /// the clock may have been wrong when the node was restored, and by now it has been looked at.
+    pub fn rearmed(&mut self, made_ms: u64) {
+        if let Some(restore) = self.restore.as_mut().filter(|restore| restore.awaits_rearm) {
+            restore.not_before_ms = restore.not_before_ms.max(made_ms);
+            restore.awaits_rearm = false;
+        }
+    }
+
+    /// Why a request does not pass because of a restore.
+    fn doubt_of(&self, request: &Request, wall_ms: u64) -> Option<String> {
+        let (restore, made_ms) = (self.restore?, request.made.wall_ms);
+        if made_ms <= restore.not_before_ms {
+            return Some(
+                "the request was signed before this node came back from a backup, and may have been taken already; make a \
+                 new one"
+                    .to_owned(),
+            );
+        }
+        let is_old = made_ms.saturating_add(REARM_AGE_MS_MAX) < wall_ms;
+        let ends_it = restore.awaits_rearm && matches!(request.body, RequestBody::Rearm { .. });
+        (ends_it && is_old).then(|| {
+            format!(
+                "this node came back from a backup, so a re-arm has to be signed within {} s before it is brought; sign it \
+                 again, with the right time on both machines",
+                REARM_AGE_MS_MAX / 1_000
+            )
+        })
     }
 
     /// Takes a request of a signer who may ask; `wall_ms` is the owner's clock. A stop always passes and leaves no mark:
@@ -226,8 +277,7 @@ impl RequestMarks {
             let sentence = "the request was made in the future; set the clock of the asking device";
             return Err(Refused::new(Code::ClockUntrusted, "request.clock", sentence));
         }
-        if self.restored_ms.is_some_and(|restored_ms| made.wall_ms <= restored_ms) {
-            let sentence = "this node was restored from a backup after the request was made, and may have taken it before; make a new one";
+        if let Some(sentence) = self.doubt_of(&signed.request, wall_ms) {
             return Err(Refused::new(Code::Replayed, "request.restored", sentence));
         }
         // Only as a name of the key; whether it is a person's does not matter here.

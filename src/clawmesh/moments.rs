@@ -10,7 +10,12 @@ pub fn system_time() -> SystemTime {
 
 /// Wall time, Unix milliseconds; 0 when the clock stands before 1970.
 pub fn unix_ms() -> u64 {
-    let since = system_time().duration_since(UNIX_EPOCH).unwrap_or_default();
+    unix_ms_of(system_time())
+}
+
+/// A moment of wall time in Unix milliseconds; 0 for one before 1970.
+pub fn unix_ms_of(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -80,6 +80,10 @@ fn a_node_comes_back_stopped_and_what_was_signed_removed_or_revoked_since_the_ba
     assert_eq!(json_on(&new, &["trust", "list"])["nodes"][0]["is_trusted"], json!(false));
     assert_eq!(json_on(&new, &["operator", "list"])["operators"], json!([]));
 
+    // A unit file that nobody has changed names a node that nobody has confirmed.
+    let stranger = "cd".repeat(32);
+    let said = run_on(&new, &["plant", "--no-discovery", "--stop-with-stdin", "--trust", &stranger]);
+    expect_sentence(&said, &["came from a backup", "is named by --trust or node.ron alone"]);
     // Bea is known to be still right.
     enroll(&new, 2, "Bea");
     let node = Node::start_as("plant", &new, &[]);
@@ -160,7 +164,8 @@ fn a_backup_or_restore_that_cannot_be_is_one_sentence_and_changes_nothing() {
     }
     let list = backup.join("backup.ron");
     let good = fs::read_to_string(&list).expect("the list");
-    fs::write(&list, good.replacen("2026", "2096", 1)).expect("a disk");
+    let made = good.lines().find(|line| line.trim_start().starts_with("made: ")).expect("when it was made");
+    fs::write(&list, good.replacen(made, "    made: \"2096-01-01T00:00:00Z\",", 1)).expect("a disk");
     expect_sentence(&run_on(&new, &["restore", text(&backup)]), &["set the clock first"]);
     fs::write(&list, good).expect("a disk");
     fs::write(backup.join("identity/node.pem"), "other").expect("a disk");

@@ -34,7 +34,9 @@ pub(super) fn nothing_stops_everything(live: &Live) -> Result<(), Refused> {
 pub(super) fn no_hand_is_on(actuator: &Capability, live: &Live) -> Result<(), Refused> {
     let state = live.actuators.get(actuator).copied().unwrap_or_default();
     if state.out_of_service {
-        let sentence = format!("{actuator} is out of service; whoever tagged it takes the tag off");
+        let sentence = format!(
+            "{actuator} is out of service; whoever tagged it takes the tag off, or says that it is in service"
+        );
         return Err(Refused::new(Code::OutOfService, Rule::OutOfService, sentence));
     }
     if state.local_control {

@@ -9,10 +9,13 @@ use std::time::SystemTime;
 use clawmesh_authority::NodeId;
 use serde::{Deserialize, Serialize};
 
-use crate::config::durable_file::{create_folder, read_bounded, write_atomic};
+use crate::config::durable_file::{
+    FILE_BYTES_MAX, create_folder, read_bounded, sync_folder_of, write_atomic,
+};
 use crate::config::error::{ConfigError, Place};
 use crate::config::ron_text;
 use crate::config::state_dir::StateDir;
+use crate::config::trust_file;
 
 /// The list.
 pub const LIST: &str = "backup.ron";
@@ -86,14 +89,14 @@ impl Making {
 
     /// Takes a file into the list that was written to its place.
     pub fn add(&mut self, name: &str) -> Result<(), ConfigError> {
-        let entry = measured(&self.path_of(name), &mut io::sink())?;
+        let entry = measured(&self.path_of(name), u64::MAX - 1, &mut io::sink())?;
         self.files.insert(name.to_owned(), entry);
         Ok(())
     }
 
     /// Writes the list. From here on it is a backup.
     pub fn finish(self, node: NodeId, now: SystemTime) -> Result<Backup, ConfigError> {
-        let made = humantime::format_rfc3339_seconds(now).to_string();
+        let made = trust_file::time_text(now);
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let list = List { format: FORMAT, node, made, version, files: self.files };
         let path = self.folder.join(LIST);
@@ -122,7 +125,7 @@ impl Backup {
                 "this is no backup: it has no backup.ron, which is written last; name another folder";
             return Err(refused(&folder, sentence));
         };
-        let list: List = ron_text::parse(&path, ron_text::utf8(&path, &content)?, |_| None)?;
+        let list: List = ron_text::parse_bytes(&path, &content)?;
         if list.format != FORMAT {
             let found = list.format;
             let sentence = format!(
@@ -154,6 +157,11 @@ impl Backup {
         self.made
     }
 
+    /// The BLAKE3 hash of the list. Whoever can write to the folder can change files and list; nobody can keep this.
+    pub fn fingerprint(&self) -> Result<String, ConfigError> {
+        Ok(measured(&self.folder.join(LIST), FILE_BYTES_MAX, &mut io::sink())?.blake3)
+    }
+
     /// The files and their sizes in bytes.
     pub fn files(&self) -> impl Iterator<Item = (&str, u64)> {
         self.list.files.iter().map(|(name, entry)| (name.as_str(), entry.bytes))
@@ -175,18 +183,24 @@ impl Backup {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut copy = options.open(to).map_err(failed)?;
         let path = self.folder.join(name);
-        if measured(&path, &mut copy)? != *expected {
+        if measured(&path, expected.bytes, &mut copy)? != *expected {
             return Err(refused(&path, "the file is not as it was backed up; use another backup"));
         }
         copy.sync_all().map_err(failed)?;
+        // A key whose name is lost is a new key at the next start.
+        sync_folder_of(to)?;
         Ok(true)
     }
 }
 
-/// Reads a file to its end, writes it to `copy`, and tells what it is.
-fn measured(path: &Path, copy: &mut impl Write) -> Result<Entry, ConfigError> {
+/// Reads a file to its end, or a little beyond `bytes_max`, writes it to `copy`, and tells what it is.
+fn measured(path: &Path, bytes_max: u64, copy: &mut impl Write) -> Result<Entry, ConfigError> {
     let failed = |fault| ConfigError::io("copy the file", path)(fault);
-    let mut file = File::open(path).map_err(failed)?;
+    // Opening a pipe would wait for its writer, for ever.
+    if !path.metadata().map_err(failed)?.is_file() {
+        return Err(failed(io::Error::other("it is not a regular file")));
+    }
+    let mut file = File::open(path).map_err(failed)?.take(bytes_max + 1);
     let (mut hasher, mut bytes, mut buffer) = (blake3::Hasher::new(), 0, vec![0; 1 << 16]);
     loop {
         let read = file.read(&mut buffer).map_err(failed)?;

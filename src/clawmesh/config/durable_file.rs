@@ -98,7 +98,7 @@ fn written_beside(path: &Path, content: &[u8]) -> Result<NamedTempFile, ConfigEr
 }
 
 /// A rename is durable only when the folder that holds the name is.
-fn sync_folder_of(path: &Path) -> Result<(), ConfigError> {
+pub fn sync_folder_of(path: &Path) -> Result<(), ConfigError> {
     if cfg!(not(unix)) {
         return Ok(());
     }

@@ -38,7 +38,7 @@ use crate::config::restored_file::{self, RestoredRecord};
 use crate::config::settings::NodeConfig;
 use crate::config::site_file::{self, Place, SiteFile};
 use crate::config::state_dir::StateDir;
-use crate::config::{epoch, identity, operators_file, papers, policy_file, stop_file, token};
+use crate::config::{epoch, identity, operators_file, papers, policy_file, stop_file, token, trust_file};
 use crate::moments::unix_ms;
 
 /// Frames and batches of readings that may wait for the zenoh edge.
@@ -153,6 +153,10 @@ impl Start {
             None => site_file::create_missing(dir)?,
         }
         let site = site_file::load(dir)?;
+        let restored = restored_file::load(dir)?;
+        if restored.is_some() {
+            only_the_list_counts(dir, config)?;
+        }
         let settings = Settings {
             node: identity.key.id(),
             name: config.name.value.clone(),
@@ -172,7 +176,7 @@ impl Start {
             token: token::load_or_create(dir)?.reveal().to_owned(),
             site,
             latch: stop_file::open(dir),
-            restored: restored_file::load(dir)?,
+            restored,
             key: identity.key,
             settings,
         })
@@ -186,6 +190,16 @@ impl Start {
             node: NodeView::of(&self.settings),
         }
     }
+}
+
+/// A flag or a file may name a node that was removed after the backup was made, and only the lost list knew of that.
+fn only_the_list_counts(dir: &StateDir, config: &NodeConfig) -> anyhow::Result<()> {
+    let list = trust_file::load(dir)?;
+    let Some(id) = config.trust_configured.iter().find(|id| list.get(id).is_none()) else { return Ok(()) };
+    anyhow::bail!(
+        "this node came from a backup, after which only its trust list counts, and {id} is named by --trust or node.ron alone; \
+         if it is to be trusted, say `clawmesh trust add {id}`, and start again"
+    )
 }
 
 /// The site and the policy as the tick gets them; without a plan there is none.

@@ -75,12 +75,20 @@ impl Ledger {
         self.forget(now_ms);
     }
 
-    /// Counts every budget as used up from now on, for a day: what was used is not known.
-    pub fn exhaust(&mut self, budgets: &[Budget], now_ms: u64) {
-        let whole =
-            |budget: &Budget| Used { litres: budget.litres_per_day_max, seconds: budget.seconds_per_day_max };
-        let usage = budgets.iter().map(|budget| (budget.of.clone(), whole(budget))).collect();
-        self.book(&usage, now_ms);
+    /// Counts every budget as used up in the hour of `at_ms`: what was used until then is not known. Said again it changes
+    /// nothing, and a day later it is over. True when the ledger says otherwise now.
+    pub fn exhaust(&mut self, budgets: &[Budget], at_ms: u64, now_ms: u64) -> bool {
+        let hour = at_ms / HOUR_MS;
+        if hour + HOURS <= now_ms / HOUR_MS {
+            return false;
+        }
+        let before = self.clone();
+        for budget in budgets {
+            let used = self.hours.entry(budget.of.clone()).or_default().entry(hour).or_default();
+            used.litres = used.litres.max(budget.litres_per_day_max);
+            used.seconds = used.seconds.max(budget.seconds_per_day_max);
+        }
+        *self != before
     }
 
     /// Gives back what was booked at `booked_ms` and not used.
@@ -144,11 +152,16 @@ mod tests {
             seconds_per_day_max: 3_600.0,
         };
         let mut ledger = Ledger::default();
-        ledger.exhaust(std::slice::from_ref(&budget), 7 * HOUR_MS);
+        let budgets = std::slice::from_ref(&budget);
+        // Also when the node starts with a clock that is behind, and again when that was set right.
+        for (now, is_news) in [(7, true), (7, false), (5, false), (31, false), (32, false)] {
+            assert_eq!(ledger.exhaust(budgets, 7 * HOUR_MS, now * HOUR_MS), is_news, "at {now}");
+        }
         for (hours, expected) in [(0, 3_600.0), (24, 3_600.0), (25, 0.0)] {
             assert_eq!(seconds(&ledger, (7 + hours) * HOUR_MS), expected, "after {hours} hours");
         }
         assert_eq!(ledger.spent(7 * HOUR_MS)["tank"].litres, 1_000.0);
+        assert!(!Ledger::default().exhaust(budgets, 7 * HOUR_MS, 32 * HOUR_MS), "it is over");
     }
 
     #[test]

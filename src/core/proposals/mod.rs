@@ -85,7 +85,7 @@ fn schedule(app: &mut App) {
     )
     .add_systems(
         FixedUpdate,
-        // Last of the three: somebody may ask for the stop in this tick.
+        // The stop last: somebody may ask for the stop in this tick.
         (systems::recall, systems::note_restore, systems::take_requests, systems::call_off)
             .chain()
             .in_set(RequestSystems)

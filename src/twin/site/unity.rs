@@ -122,6 +122,13 @@ impl Plan {
                 twice.push(fault(list, index, "name", sentence));
             }
         }
+        let mut ids = BTreeMap::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            if let Some(before) = node.id.as_ref().and_then(|id| ids.insert(id, index)) {
+                let sentence = format!("nodes[{before}] has this id already; one node has one place");
+                twice.push(fault("nodes", index, "id", sentence));
+            }
+        }
         let mut capabilities = BTreeMap::new();
         let sensors = self.sensors.iter().map(|sensor| &sensor.capability).enumerate();
         for (index, capability) in sensors {

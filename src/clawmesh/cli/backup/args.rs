@@ -12,7 +12,7 @@ use crate::cli::args::Output;
 pub struct BackupArgs {
     /// A new or empty folder
     pub folder: PathBuf,
-    /// Leave the journal out: it may be large, and only the record is in it
+    /// Leave the journal out, which may be large: the record of what happened, notes of people, and alarms are in it alone
     #[arg(long)]
     pub without_journal: bool,
     /// How to answer

@@ -19,8 +19,8 @@ use super::progress::Progress;
 use super::table::quantity;
 use super::terminal::{say, say_json};
 use crate::config::backup::{EPOCH, ITSELF, JOURNAL, LISTS, Making, SETTINGS};
-use crate::config::identity;
 use crate::config::state_dir::StateDir;
+use crate::config::{identity, trust_file};
 use crate::moments::system_time;
 use args::BackupArgs;
 
@@ -29,6 +29,8 @@ struct Answer {
     node: NodeId,
     folder: PathBuf,
     made: String,
+    /// The hash of the list of files; `restore` tells it too.
+    fingerprint: String,
     /// The rows of the journal, every one read back from the copy; absent when it was left out.
     journal_rows: Option<u64>,
     files: Vec<String>,
@@ -51,7 +53,8 @@ pub fn take(state_dir: Option<PathBuf>, args: &BackupArgs) -> anyhow::Result<Exi
     let answer = Answer {
         node: made.node(),
         folder: made.folder().to_owned(),
-        made: humantime::format_rfc3339_seconds(made.made()).to_string(),
+        made: trust_file::time_text(made.made()),
+        fingerprint: made.fingerprint()?,
         journal_rows,
         files: made.files().map(|(name, _)| name.to_owned()).collect(),
         bytes: made.files().map(|(_, bytes)| bytes).sum(),
@@ -69,6 +72,7 @@ pub fn take(state_dir: Option<PathBuf>, args: &BackupArgs) -> anyhow::Result<Exi
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let size = quantity(answer.bytes as f64, clawmesh_authority::Unit::Byte);
     say(&format!("holds       {} files, {size}; {journal}", answer.files.len()));
+    say(&format!("fingerprint {}", answer.fingerprint));
     say("\nThe folder holds the secret keys of the node: guard it as you guard the node.");
     Ok(ExitCode::SUCCESS)
 }

@@ -24,7 +24,7 @@ struct Answer {
     policy_places: usize,
     /// True when this node trusted the old one, and now the new one.
     trust_moved: bool,
-    note: Option<String>,
+    notes: Vec<String>,
 }
 
 /// Replaces one node by another.
@@ -43,6 +43,11 @@ pub fn run(state_dir: Option<PathBuf>, args: &ReplaceArgs) -> anyhow::Result<Exi
     if own == Some(old) {
         bail!("{old} is this node itself; on the new machine `clawmesh restore --new-key` takes its place");
     }
+    if known.is_removed(&new) {
+        bail!(
+            "{new} was removed from the trust list here; if it is right again, say `clawmesh trust add {new}` first"
+        );
+    }
     let replaced = Replaced::judge(&dir, old, new)?;
     let was_trusted = known.is_trusted(&old);
     if replaced.places() == 0 && !was_trusted {
@@ -60,9 +65,17 @@ pub fn run(state_dir: Option<PathBuf>, args: &ReplaceArgs) -> anyhow::Result<Exi
     if trust_moved {
         trust_file::update(&dir, |list| list.add(new, name, now).map_err(anyhow::Error::msg))?;
     }
-    let is_running = dir.is_in_use()? && site_places + policy_places > 0;
-    let note = is_running.then(|| "the node runs, and reads its site at its next start".to_owned());
-    let answer = Answer { old, new, site_places, policy_places, trust_moved, note };
+    let is_read_later = dir.is_in_use()? && site_places + policy_places > 0;
+    let is_unheard = !trust_moved && own != Some(new) && !known.is_trusted(&new);
+    let notes = [
+        (is_read_later, "the node runs, and reads its site at its next start".to_owned()),
+        (
+            is_unheard,
+            format!("the old node was not trusted, so neither is the new one; `clawmesh trust add {new}`"),
+        ),
+    ];
+    let notes = notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect();
+    let answer = Answer { old, new, site_places, policy_places, trust_moved, notes };
     if args.output.json {
         say_json(&answer)?;
     } else {
@@ -76,7 +89,7 @@ fn tell(answer: &Answer) {
     say(&format!("in place    {}{}", answer.new, if answer.trust_moved { ", trusted" } else { "" }));
     say(&format!("site.ron    {} places", answer.site_places));
     say(&format!("policy.ron  {} places", answer.policy_places));
-    answer.note.iter().for_each(|note| say(&format!("note: {note}")));
+    answer.notes.iter().for_each(|note| say(&format!("note: {note}")));
     say("\nSay the same at every other node of the site.");
 }
 

@@ -22,7 +22,7 @@ use crate::config::restored_file::{self, RestoredRecord};
 use crate::config::settings::NodeConfig;
 use crate::config::state_dir::StateDir;
 use crate::config::{identity, operators_file, stop_file, trust_file};
-use crate::moments::{system_time, unix_ms};
+use crate::moments::{system_time, unix_ms_of};
 
 /// A person who was enrolled when the backup was made.
 #[derive(Debug, Serialize)]
@@ -43,11 +43,11 @@ impl Person {
         }
     }
 
-    fn command(&self) -> String {
+    fn command(&self, program: &str) -> String {
         let name = if is_plain(&self.name) { self.name.as_str() } else { "NAME" };
         let role = format!("{:?}", self.role).to_lowercase();
         let stands_for = self.stands_for.map_or_else(String::new, |id| format!(" --stands-for {id}"));
-        format!("clawmesh operator enroll {} --name {name} --role {role}{stands_for}", self.public_key)
+        format!("{program} operator enroll {} --name {name} --role {role}{stands_for}", self.public_key)
     }
 }
 
@@ -57,6 +57,10 @@ struct Answer {
     /// The node whose place it takes, if it has a new key.
     in_place_of: Option<NodeId>,
     backup_made: String,
+    /// By the clock of this machine; what was signed before is refused.
+    restored_at: String,
+    /// The hash of the list of files; `backup` told it too.
+    fingerprint: String,
     state_dir: PathBuf,
     has_journal: bool,
     stopped_because: String,
@@ -96,7 +100,12 @@ pub fn run(state_dir: Option<PathBuf>, args: &RestoreArgs) -> anyhow::Result<Exi
     if args.output.json {
         say_json(&answer)?;
     } else {
-        tell(&answer);
+        let is_usual = StateDir::find(None).is_ok_and(|usual| usual == target);
+        let path = target.root().display();
+        tell(
+            &answer,
+            &if is_usual { "clawmesh".to_owned() } else { format!("clawmesh --state-dir \"{path}\"") },
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -105,10 +114,12 @@ fn fill(state: &StateDir, backup: &Backup, has_new_key: bool, now: SystemTime) -
     create_folder(state.root())?;
     let backup_made = trust_file::time_text(backup.made());
     // First what makes it safe: whatever becomes of the rest, nothing moves.
-    let why =
-        format!("the node was restored from a backup of {backup_made}; look at everything, then re-arm");
-    stop_file::latch(state, &why, unix_ms())?;
-    restored_file::save(state, &RestoredRecord { at_unix_ms: unix_ms(), backup_made: backup_made.clone() })?;
+    let why = format!(
+        "the node was restored from a backup of {backup_made}; read its policy, look at everything it moves, then re-arm"
+    );
+    let at_unix_ms = unix_ms_of(now);
+    stop_file::latch(state, &why, at_unix_ms)?;
+    restored_file::save(state, &RestoredRecord { at_unix_ms, backup_made: backup_made.clone() })?;
     let put = |name: &str| backup.restore(name, &state.root().join(name));
     for name in SETTINGS.iter().chain(&LISTS) {
         put(name)?;
@@ -139,6 +150,8 @@ fn fill(state: &StateDir, backup: &Backup, has_new_key: bool, now: SystemTime) -
         node,
         in_place_of,
         backup_made,
+        restored_at: trust_file::time_text(now),
+        fingerprint: backup.fingerprint()?,
         state_dir: state.root().to_owned(),
         has_journal,
         stopped_because: why,
@@ -185,7 +198,8 @@ fn put_in_place(staged: &Path, target: &Path) -> Result<(), ConfigError> {
     synced.map_err(ConfigError::io("make the folder durable", parent))
 }
 
-fn tell(answer: &Answer) {
+/// `program` is how commands on the new state dir begin.
+fn tell(answer: &Answer, program: &str) {
     say(&format!("restored    {}", answer.node));
     if let Some(old) = answer.in_place_of {
         say(&format!("in place of {old}"));
@@ -193,17 +207,27 @@ fn tell(answer: &Answer) {
     let journal = if answer.has_journal { "with its journal" } else { "without a journal" };
     say(&format!("from        the backup of {}, {journal}", answer.backup_made));
     say(&format!("state dir   {}", answer.state_dir.display()));
-    say(
-        "\nThe stop is latched, what was signed before now is refused, and budgets count as used up for a day.\n\
-         Nobody is trusted and nobody may operate here, because they may have been removed since the backup was made.",
-    );
-    let commands: Vec<String> = answer.nodes_to_confirm.iter().map(command_for).collect();
-    let enrolling: Vec<String> = answer.people_to_confirm.iter().map(Person::command).collect();
+    say(&format!("fingerprint {}, as `backup` told it", answer.fingerprint));
+    say(&format!(
+        "\nIt is {} by the clock of this machine. If that is wrong, remove the state dir, set the clock and\n\
+         restore again: what was signed before now is refused.\n\n\
+         The stop is latched, every actuator counts as out of service, and budgets as used up for a day. Site and\n\
+         policy are as old as the backup: read them. Nobody is trusted and nobody may operate here, because they may\n\
+         have been removed since.",
+        answer.restored_at
+    ));
+    let commands: Vec<String> =
+        answer.nodes_to_confirm.iter().map(|node| command_for(program, node)).collect();
+    let enrolling: Vec<String> =
+        answer.people_to_confirm.iter().map(|person| person.command(program)).collect();
     if !(commands.is_empty() && enrolling.is_empty()) {
         say("Say again whom you know to be still right:\n");
         commands.iter().chain(&enrolling).for_each(|command| say(&format!("  {command}")));
     }
-    say("\nThen start the node, look at everything it moves, and end the stop with `clawmesh rearm`.");
+    say(&format!(
+        "\nThen start the node, look at everything it moves, end the stop with `{program} rearm`, and say of each actuator\n\
+         that it is in service (docs/backup.md)."
+    ));
     if let Some(old) = answer.in_place_of {
         say(&format!(
             "This is a new node: pair it, and at every other node of the site say\n\n  clawmesh replace {old} {}",

@@ -84,6 +84,11 @@ impl Known {
         self.rows.get(id).is_some_and(|row| row.is_trusted)
     }
 
+    /// True when somebody has removed it.
+    pub fn is_removed(&self, id: &NodeId) -> bool {
+        self.rows.get(id).is_some_and(|row| !row.is_trusted)
+    }
+
     /// The one node that is called so.
     pub fn called(&self, wanted: &str) -> anyhow::Result<&Row> {
         let is_meant = |row: &&Row| names_node(wanted.trim(), row.name.as_deref(), row.id);
@@ -221,15 +226,15 @@ fn export(dir: &StateDir, output: Output) -> anyhow::Result<()> {
     if output.json {
         return say_json(&answer);
     }
-    answer.nodes.iter().for_each(|node| say(&command_for(node)));
+    answer.nodes.iter().for_each(|node| say(&command_for("clawmesh", node)));
     Ok(())
 }
 
 /// Typed into any shell it trusts that node. A name with characters of the shell is left out, not escaped.
-pub fn command_for(node: &Exported) -> String {
+pub fn command_for(program: &str, node: &Exported) -> String {
     let name = node.name.as_ref().filter(|name| is_plain(name));
     let name = name.map_or_else(String::new, |name| format!(" --name {name}"));
-    format!("clawmesh trust add {}{name}", node.id)
+    format!("{program} trust add {}{name}", node.id)
 }
 
 /// True when a shell takes the text as it is, and no command takes it for an option.
@@ -302,7 +307,7 @@ mod tests {
             (Some("$(reboot)"), "07"),
             (Some("-x"), "07"),
         ] {
-            let command = command_for(&Exported { id, name: name.map(str::to_owned) });
+            let command = command_for("clawmesh", &Exported { id, name: name.map(str::to_owned) });
             assert!(command.starts_with("clawmesh trust add 0707") && command.ends_with(ends), "{command}");
         }
     }

@@ -10,7 +10,7 @@ use clawmesh_twin::trial::Step as Move;
 
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, LinkState, TickBatch};
-use crate::proposals::components::{Life, Proposed, Run, Spending};
+use crate::proposals::components::{Asked, Life, Proposed, Run, Spending};
 use crate::proposals::ledger::seconds_asked;
 use crate::proposals::trial::moves;
 use crate::safety::{LinkStatus, StopState};
@@ -50,6 +50,7 @@ pub struct Known<'w, 's> {
     stop: Res<'w, StopState>,
     link: Res<'w, LinkStatus>,
     spending: Res<'w, Spending>,
+    asked: Res<'w, Asked>,
     beliefs: Res<'w, BeliefIndex>,
     held: Query<'w, 's, &'static Belief>,
     sensors: Query<'w, 's, (&'static Sensor, &'static Latest, &'static Quality)>,
@@ -117,10 +118,18 @@ impl Known<'_, '_> {
             read_back: stands.seen.position,
             answers: stands.seen.answers,
             local_control: stands.seen.local_control,
-            // Whatever is noted there, other than that it is in service.
-            out_of_service: tag.is_some_and(|belief| belief.value != Value::Flag(false)),
+            out_of_service: self.is_out_of_service(tag),
         };
         (actuator.0.clone(), state)
+    }
+
+    /// Whatever is noted, other than that it is in service. What was noted since a backup was made is not in it, so after a
+    /// restore somebody has to say that it is in service.
+    fn is_out_of_service(&self, tag: Option<&Belief>) -> bool {
+        match self.asked.0.restored_ms() {
+            None => tag.is_some_and(|tag| tag.value != Value::Flag(false)),
+            Some(at_ms) => !tag.is_some_and(|tag| tag.value == Value::Flag(false) && tag.hlc.wall_ms > at_ms),
+        }
     }
 
     fn held_actuators(&self) -> BTreeMap<Capability, ProposalId> {

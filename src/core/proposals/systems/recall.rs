@@ -76,16 +76,16 @@ pub fn note_restore(
             mover.show(&stamped.input.source.to_string(), &not_ours("its restore"));
             continue;
         }
-        // The file that says so stays; what this node did since its first start after the restore is known.
-        if !asked.0.restored(at_unix_ms) {
-            continue;
+        // The file that says so stays, so each start says it again.
+        if asked.0.restored(at_unix_ms) {
+            keeping.keep(kept::ASKED, canonical::encode(&asked.0));
         }
-        if let Some((_, policy)) = mover.here.files() {
-            let now_ms = mover.here.ledger_ms(&spending);
-            spending.ledger.exhaust(&policy.budgets, now_ms);
+        let now_ms = mover.here.ledger_ms(&spending);
+        if let Some((_, policy)) = mover.here.files()
+            && spending.ledger.exhaust(&policy.budgets, at_unix_ms, now_ms)
+        {
+            keeping.keep(kept::SPENDING, canonical::encode(&spending.ledger));
         }
-        keeping.keep(kept::ASKED, canonical::encode(&asked.0));
-        keeping.keep(kept::SPENDING, canonical::encode(&spending.ledger));
     }
 }
 

@@ -69,13 +69,15 @@ impl Office<'_, '_> {
         let Request { body, made, .. } = signed.request();
         self.may_ask(&asker, body)?;
         self.asked.0.admit(signed, self.mover.here.wall_ms())?;
-        self.keeping.keep(kept::ASKED, canonical::encode(&self.asked.0));
-        match body {
+        let outcome = match body {
             RequestBody::Propose(proposal) => self.propose(proposal, new),
             RequestBody::Withdraw { proposal, why } => self.withdraw(*proposal, &asker, why),
             RequestBody::Stop { why } => Ok(self.latch(why)),
             RequestBody::Rearm { .. } => self.rearm(made.wall_ms),
-        }
+        };
+        // Whatever came of it, it was heard.
+        self.keeping.keep(kept::ASKED, canonical::encode(&self.asked.0));
+        outcome
     }
 
     /// A person whom this node knows, or a node that is trusted here.
@@ -240,6 +242,7 @@ impl Office<'_, '_> {
             return Err(Refused::new(Code::StopLatched, "stop.newest", sentence));
         }
         self.mover.due.rearm = true;
+        self.asked.0.rearmed(made_ms);
         let words = "the stop ends as soon as this is written down; nothing resumes by itself".to_owned();
         Ok(Answer::Taken { proposal: None, words })
     }

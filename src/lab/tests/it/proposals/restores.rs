@@ -1,11 +1,11 @@
 //! A node that was restored from a backup has forgotten what it did since that was made. It revives nothing of it.
 
 use clawmesh_authority::request;
-use clawmesh_authority::{AskKind, Code, RequestBody};
+use clawmesh_authority::{AskKind, Code, RequestBody, Value};
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_lab::Lab;
 
-use super::rig::{CENTER, FIELD, Farm, bo, code};
+use super::rig::{CENTER, FIELD, Farm, bo, code, pump, valve};
 
 const DAY_AND_AN_HOUR_MS: u64 = 25 * 3_600_000;
 
@@ -17,6 +17,14 @@ fn rearm() -> RequestBody {
 fn start_restored(farm: &mut Farm, at_unix_ms: u64) {
     farm.restart();
     farm.lab.offer(FIELD, SourceId::Journal, InputBody::Restored { at_unix_ms });
+}
+
+/// Somebody has looked at the actuators and says so.
+fn in_service(farm: &mut Farm) {
+    for actuator in [pump(), valve()] {
+        farm.lab.record(FIELD, &format!("out-of-service/{actuator}"), Value::Flag(false));
+    }
+    farm.run_seconds(1);
 }
 
 #[test]
@@ -37,15 +45,59 @@ fn s4_what_was_signed_before_a_restore_passes_neither_for_the_first_time_nor_aga
         let answer = farm.lab.ask(FIELD, AskKind::Request, bytes);
         farm.assert_refused(&answer, Code::Replayed, "request.restored");
     }
+    // A clock that was behind at the restore is set right: what was signed and used in between is no longer too early.
+    let between = farm.request(rearm());
+    let between = request::seal(&bo(), &between);
+    let lost = farm.proposal();
+    let lost = farm.request(RequestBody::Propose(lost));
+    farm.set_clocks_forward(600_000);
+    let answer = farm.lab.ask(FIELD, AskKind::Request, between);
+    farm.assert_refused(&answer, Code::Replayed, "request.restored");
     assert_eq!(code(&farm.ask_as(&bo(), rearm())), None, "a new one ends the stop");
-    // The twin of the attack: without the restore the same bytes are taken.
-    let mut other = Farm::brief();
-    let proposal = other.proposal();
-    let asked = other.request(RequestBody::Propose(proposal));
-    other.restart();
-    other.run_seconds(3);
-    let answer = other.lab.ask(FIELD, AskKind::Request, request::seal(&Lab::key_of(1), &asked));
-    assert_eq!(code(&answer), None);
+    let answer = farm.lab.ask(FIELD, AskKind::Request, request::seal(&Lab::key_of(1), &lost));
+    farm.assert_refused(&answer, Code::Replayed, "request.restored");
+    assert_eq!(farm.lab.replay(FIELD).difference, None);
+}
+
+/// The twin of the attack.
+#[test]
+fn without_a_restore_what_was_signed_earlier_passes_once() {
+    for is_rearm in [false, true] {
+        let mut farm = Farm::brief();
+        let proposal = farm.proposal();
+        let body = if is_rearm { rearm() } else { RequestBody::Propose(proposal) };
+        farm.restart();
+        if is_rearm {
+            let stop = InputBody::StopLatched { reason: "smoke".to_owned(), stops: 0 };
+            farm.lab.offer(FIELD, SourceId::Journal, stop);
+        }
+        farm.run_seconds(3);
+        let request = farm.request(body);
+        if is_rearm {
+            farm.set_clocks_forward(600_000);
+        }
+        let (node, person) = (request::seal(&Lab::key_of(1), &request), request::seal(&bo(), &request));
+        let bytes = if is_rearm { person } else { node };
+        assert_eq!(code(&farm.lab.ask(FIELD, AskKind::Request, bytes)), None, "{is_rearm}");
+    }
+}
+
+#[test]
+fn s14_after_a_restore_an_actuator_is_in_service_only_when_somebody_says_so_again() {
+    let mut farm = Farm::brief();
+    // It was in service when the backup was made, and is tagged since; the tag is lost with the disk.
+    in_service(&mut farm);
+    let at_unix_ms = farm.lab.now_ms();
+    start_restored(&mut farm, at_unix_ms);
+    farm.set_clocks_forward(DAY_AND_AN_HOUR_MS);
+    start_restored(&mut farm, at_unix_ms);
+    farm.run_seconds(3);
+    let eager = farm.proposal();
+    let answer = farm.propose(&eager);
+    farm.assert_refused(&answer, Code::OutOfService, "out-of-service");
+    in_service(&mut farm);
+    let good = farm.proposal();
+    farm.assert_goes_through(&good);
     assert_eq!(farm.lab.replay(FIELD).difference, None);
 }
 
@@ -55,6 +107,7 @@ fn s11_after_a_restore_every_budget_is_used_up_for_a_day_and_not_for_longer() {
     let at_unix_ms = farm.lab.now_ms();
     start_restored(&mut farm, at_unix_ms);
     farm.run_seconds(3);
+    in_service(&mut farm);
     let eager = farm.proposal();
     let answer = farm.propose(&eager);
     farm.assert_refused(&answer, Code::BudgetExceeded, "zone-bounds");
