@@ -139,7 +139,10 @@ mod tests {
     #[test]
     fn a_capability_comes_apart_into_kind_name_and_the_rest() {
         let relay = parts("actuator:relay:board:3:pin:7");
-        assert_eq!((relay.kind, relay.name, relay.sub), (CapabilityKind::Actuator, "relay", Some("board:3:pin:7")));
+        assert_eq!(
+            (relay.kind, relay.name, relay.sub),
+            (CapabilityKind::Actuator, "relay", Some("board:3:pin:7"))
+        );
         let channel = parts("channel:telegram");
         assert_eq!((channel.kind, channel.name, channel.sub), (CapabilityKind::Channel, "telegram", None));
         for custom in ["llm:openai/gpt", "weather", "", "ACTUATOR:pump"] {

@@ -1,0 +1,23 @@
+//! The wire protocol of existing ClawMesh nodes, version 1, without a socket: frames, the handshake of both sides, and the
+//! gate for what they send.
+//! Reads bytes, our own key, whom we trust, random bytes and the time, all as arguments. Writes texts to send, or refusals.
+//! Invariant: no bytes panic and everything has a bound; nothing a sender claims counts for more than what the receiver needs
+//! by itself; an id is the hash of a key or it is nobody's.
+//! Not here: sockets, clocks and randomness (whoever drives this), what our own nodes say to each other (`bridge`).
+//!
+//! One task drives one connection: it gives each message to [`frame::parse`], a handshake to [`handshake::Listener`] or
+//! [`handshake::Dialler`], and a message for somebody to [`gate::judge`] and then [`gate::authorize`].
+
+pub mod auth;
+pub mod challenge;
+pub mod code;
+pub mod command;
+pub mod connect;
+mod fields;
+pub mod frame;
+pub mod gate;
+pub mod handshake;
+pub mod mock;
+pub mod trust;
+
+pub use code::{Code, Refusal};
