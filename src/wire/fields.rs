@@ -117,6 +117,11 @@ impl<'a> Fields<'a> {
         }
         Ok(Some(texts.into_iter().map(|text| text.0.into_owned()).collect()))
     }
+
+    /// The keys, in order, with their JSON.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.entries.iter().map(|(key, raw)| (&**key, *raw))
+    }
 }
 
 /// The text that `raw` is; `None` when it is something else.

@@ -1,5 +1,5 @@
-//! The wire protocol of existing ClawMesh nodes, version 1, without a socket: frames, the handshake of both sides, and the
-//! gate for what they send.
+//! The wire protocol of existing ClawMesh nodes, version 1, without a socket: messages, the handshake of both sides, the
+//! gate for what they send, context frames, and the ways to peers.
 //! Reads bytes, our own key, whom we trust, random bytes and the time, all as arguments. Writes texts to send, or refusals.
 //! Invariant: no bytes panic and everything has a bound; nothing a sender claims counts for more than what the receiver needs
 //! by itself; an id is the hash of a key or it is nobody's.
@@ -13,11 +13,18 @@ pub mod challenge;
 pub mod code;
 pub mod command;
 pub mod connect;
+pub mod context;
+pub mod diagnostics;
 mod fields;
 pub mod frame;
+pub mod freshness;
 pub mod gate;
+pub mod gossip;
 pub mod handshake;
+pub mod log;
 pub mod mock;
+pub mod peer_spec;
+pub mod sync;
 pub mod trust;
 
 pub use code::{Code, Refusal};
