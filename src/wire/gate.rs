@@ -333,7 +333,7 @@ pub(crate) mod tests {
     use serde_json::{Value, json};
 
     fn own() -> NodeId {
-        NodeId([7; 32])
+        NodeId([0xa7; 32])
     }
 
     pub(crate) fn judged(params: &Value) -> Result<Allowed, Refusal> {

@@ -114,7 +114,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn gossip() -> Gossip {
-        Gossip::new(NodeId([7; 32]))
+        Gossip::new(NodeId([0xa7; 32]))
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
     fn what_claims_to_be_ours_is_dropped_however_it_writes_us() {
         let mut gossip = gossip();
         for (id, own) in
-            [("a", NodeId([7; 32]).to_string()), ("b", NodeId([7; 32]).to_string().to_uppercase())]
+            [("a", NodeId([0xa7; 32]).to_string()), ("b", NodeId([0xa7; 32]).to_string().to_uppercase())]
         {
             assert!(matches!(gossip.hear(&frame(&own, id, "m", NOW_MS)), Heard::Own), "{own}");
         }
@@ -176,6 +176,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn memory_stays_bounded(ids in prop::collection::vec(0_u32..20_000, 0..12_000)) {
             let mut seen = SeenSet::default();

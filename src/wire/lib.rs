@@ -5,10 +5,13 @@
 //! by itself; an id is the hash of a key or it is nobody's.
 //! Not here: sockets, clocks and randomness (whoever drives this), what our own nodes say to each other (`bridge`).
 //!
-//! One task drives one connection: it gives each message to [`frame::parse`], a handshake to [`handshake::Listener`] or
-//! [`handshake::Dialler`], and a message for somebody to [`gate::judge`] and then [`gate::authorize`].
+//! One task drives one connection. It gives each message to [`frame::parse`], and the handshake to [`handshake::Listener`] or
+//! [`handshake::Dialler`]. A request it looks up with [`access::Method`]; a message for somebody goes to [`gate::judge`] and
+//! then to [`gate::authorize`]. An answer it takes from [`calls::Calls`], which both sides have: whoever dialled, both call.
 
+pub mod access;
 pub mod auth;
+pub mod calls;
 pub mod challenge;
 pub mod code;
 pub mod command;
@@ -23,6 +26,7 @@ pub mod gossip;
 pub mod handshake;
 pub mod log;
 pub mod mock;
+pub mod peer_news;
 pub mod peer_spec;
 pub mod sync;
 pub mod trust;

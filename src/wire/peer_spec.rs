@@ -322,6 +322,7 @@ mod tests {
             "ws://[x]",
             "ws://[::1]x",
             "ws://u:p@h",
+            "ws://u@h",
             "ws://a b",
             "ws://h/#x",
             "ws://h\u{7}",
