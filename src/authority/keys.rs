@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 use crate::ids::{NodeId, OperatorId};
@@ -88,6 +88,12 @@ impl PublicKey {
         VerifyingKey::from_bytes(raw).ok().map(Self)
     }
 
+    /// Reads a PEM public key (SPKI); `None` when the text is not an Ed25519 key.
+    #[must_use]
+    pub fn from_pem(pem: &str) -> Option<Self> {
+        VerifyingKey::from_public_key_pem(pem).ok().map(Self)
+    }
+
     /// The 32 raw bytes.
     #[must_use]
     pub fn raw(&self) -> &[u8; 32] {
@@ -133,6 +139,15 @@ mod tests {
         let read = NodeKey::from_pem(&key.to_pem().unwrap()).unwrap();
         assert_eq!(read.id(), key.id());
         assert!(NodeKey::from_pem("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----").is_none());
+    }
+
+    #[test]
+    fn a_public_key_is_read_from_the_pem_that_existing_nodes_keep() {
+        let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAA6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=\n\
+                   -----END PUBLIC KEY-----\n";
+        let key = NodeKey::from_secret(&counting_secret());
+        assert_eq!(PublicKey::from_pem(pem), Some(key.public()));
+        assert_eq!(PublicKey::from_pem(&key.to_pem().unwrap()), None);
     }
 
     #[test]

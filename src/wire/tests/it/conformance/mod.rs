@@ -1,0 +1,76 @@
+//! One test or more for each numbered vector of the protocol; the number stands in the name.
+//! Reads the files of this folder, to see that no number is without a test.
+//! Invariant: a number has a test, or it stands in [`TO_COME`], and never both.
+//! Not here: bounds and odd inputs of single files, which have their tests at their foot.
+
+mod handshake;
+mod identity;
+mod safety;
+mod ways;
+mod world;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+/// The vectors that are about the wire.
+const NUMBERS: [u32; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 19, 20, 21];
+
+/// Vectors that need a socket, a model or an election; they are still to come.
+const TO_COME: [u32; 5] = [5, 6, 7, 8, 12];
+
+/// Now, in Unix milliseconds.
+const NOW_MS: u64 = 1_730_000_000_000;
+
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).unwrap()
+}
+
+/// The numbers of the tests in `text`.
+fn numbers_in(text: &str) -> BTreeSet<u32> {
+    let names = text.lines().filter_map(|line| line.trim_start().strip_prefix("fn c"));
+    names.filter_map(|name| name.split_once('_')?.0.parse().ok()).collect()
+}
+
+/// What is wrong with the numbers that have a test.
+fn faults(tested: &BTreeSet<u32>, to_come: &[u32]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for number in NUMBERS {
+        match (tested.contains(&number), to_come.contains(&number)) {
+            (false, false) => faults.push(format!("vector {number} has no test c{number:02}_…")),
+            (true, true) => faults.push(format!("vector {number} has a test and still stands in TO_COME")),
+            _ => {}
+        }
+    }
+    let unknown = tested.iter().chain(to_come).filter(|number| !NUMBERS.contains(number));
+    faults.extend(unknown.map(|number| format!("there is no vector {number} about the wire")));
+    faults
+}
+
+#[test]
+fn every_vector_has_a_test_or_is_named_as_still_to_come() {
+    // Tests run in the folder of their package.
+    let folder = fs::read_dir(Path::new("tests/it/conformance")).unwrap();
+    let texts: Vec<String> = folder.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    let tested = texts.iter().flat_map(|text| numbers_in(text)).collect();
+    assert_eq!(faults(&tested, &TO_COME), [] as [String; 0]);
+}
+
+#[test]
+fn a_vector_without_a_test_and_one_that_is_no_longer_to_come_are_found() {
+    let all: BTreeSet<u32> = NUMBERS.into_iter().filter(|number| !TO_COME.contains(number)).collect();
+    assert!(faults(&all, &TO_COME).is_empty());
+    let without_three = all.iter().copied().filter(|number| *number != 3).collect();
+    assert_eq!(faults(&without_three, &TO_COME), ["vector 3 has no test c03_…"]);
+    let with_five = all.iter().copied().chain([5]).collect();
+    assert_eq!(faults(&with_five, &TO_COME), ["vector 5 has a test and still stands in TO_COME"]);
+    let with_thirty = all.iter().copied().chain([30]).collect();
+    assert_eq!(faults(&with_thirty, &TO_COME), ["there is no vector 30 about the wire"]);
+    assert_eq!(
+        numbers_in("fn c07_x() {}\n    fn c12_y() {\n// c13_\nfn cold() {}\nfn call_me() {}"),
+        [7, 12].into()
+    );
+}
