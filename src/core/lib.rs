@@ -6,6 +6,7 @@
 
 pub mod alarms;
 pub mod clock;
+pub mod guests;
 pub mod intake;
 pub mod mesh;
 pub mod node;

@@ -5,6 +5,7 @@ use bevy::prelude::*;
 
 use crate::alarms::AlarmsPlugin;
 use crate::clock::{ClockPlugin, Tick};
+use crate::guests::GuestsPlugin;
 use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
 use crate::mesh::{MeshPlugin, Node, NodeProfile, OwnNode, Presence, Trust};
 use crate::planner::{PlannerPlugin, PlannerPort, Wishes};
@@ -101,6 +102,7 @@ impl Core {
             WorldPlugin::default(),
             SitePlugin,
             SafetyPlugin,
+            GuestsPlugin,
             ProposalsPlugin { entropy: settings.entropy },
             PlannerPlugin,
             PublishPlugin,

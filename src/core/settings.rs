@@ -49,6 +49,11 @@ pub struct Settings {
     /// Drawn anew at each start; the nonces of this run follow from it, and no earlier run had them.
     #[n(12)]
     pub entropy: [u8; 32],
+    /// Whether plain commands of guests reach a mock actuator; without one they reach nothing.
+    #[n(13)]
+    #[cbor(default)]
+    #[serde(default)]
+    pub mock_actuator: bool,
 }
 
 /// A site and the policy of its owner as canonical texts, so that what was journaled is what was hashed.
@@ -105,6 +110,7 @@ pub(crate) mod tests {
             site: None,
             roster: Roster::default(),
             entropy: [7; 32],
+            mock_actuator: false,
         }
     }
 }

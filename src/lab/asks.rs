@@ -3,11 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clawmesh_authority::request::{self, RequestBody};
-use clawmesh_authority::{Answer, AskKind, MeshId, Role};
+use clawmesh_authority::{Answer, AskKind, MeshId, NodeId, Role};
+use clawmesh_core::guests::name_of_command;
 use clawmesh_core::intake::{InputBody, SourceId};
+use clawmesh_core::proposals::Place;
 
 use crate::Lab;
-use crate::node::LabNode;
+use crate::node::{LabNode, Live};
+
+type Tell = Box<dyn FnOnce(Answer) + Send>;
 
 impl Lab {
     /// Brings signed bytes to a node's door as an edge does, and does not wait: the next tick takes them with whatever else is
@@ -24,12 +28,31 @@ impl Lab {
     pub fn ask(&mut self, name: &str, kind: AskKind, bytes: Vec<u8>) -> Answer {
         let place = self.place(name);
         self.nodes[place].latch_if_stop(&bytes);
-        let live = self.nodes[place].live.as_ref().expect("the node is up");
+        self.await_answer(name, |live, tell| {
+            let asked = live.desk.ask(&live.inbox, SourceId::Gateway, kind, bytes, tell);
+            asked.expect("there is room at the desk and at the door")
+        })
+    }
+
+    /// Brings a command of a guest to a node's door as the edge does and runs ticks until it has answered.
+    ///
+    /// # Panics
+    /// When the node does not answer within a second.
+    pub fn command_of_guest(&mut self, name: &str, from: NodeId, json: String) -> Answer {
+        self.await_answer(name, |live, tell| {
+            let place = live.desk.wait_for(name_of_command(&json), tell);
+            let body = InputBody::GuestCommand { from, json };
+            live.inbox.offer_own(SourceId::Guests, body, None).expect("there is room at the door");
+            place.map_err(drop).expect("there is room at the desk")
+        })
+    }
+
+    fn await_answer(&mut self, name: &str, ask: impl FnOnce(&Live, Tell) -> Place) -> Answer {
+        let live = self.nodes[self.place(name)].live.as_ref().expect("the node is up");
         let answer: Arc<Mutex<Option<Answer>>> = Arc::default();
         let told = Arc::clone(&answer);
         let tell = move |answer| *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        let place = live.desk.ask(&live.inbox, SourceId::Gateway, kind, bytes, tell);
-        let _place = place.expect("there is room at the desk and at the door");
+        let _place = ask(live, Box::new(tell));
         for _ in 0..self.pace.hz {
             self.step();
             if let Some(answer) = answer.lock().unwrap_or_else(PoisonError::into_inner).take() {

@@ -65,7 +65,7 @@ impl Lab {
             now_ms: START_MS,
             cut_since_ms: START_MS,
             epochs: 0,
-            pace: Pace { hz: HZ, digest_every_ticks: 1 },
+            pace: Pace { hz: HZ, digest_every_ticks: 1, mock_actuator: false },
             journal_lag_ticks: 0,
             site: None,
             roster: Roster::default(),
@@ -86,7 +86,7 @@ impl Lab {
     #[must_use]
     pub fn ticking(mut self, hz: u32) -> Self {
         assert!((1..=200).contains(&hz) && 1_000 % hz == 0, "a node cannot tick {hz} times a second");
-        self.pace = Pace { hz, digest_every_ticks: u64::from(hz) };
+        self.pace = Pace { hz, digest_every_ticks: u64::from(hz), ..self.pace };
         self
     }
 
@@ -94,6 +94,13 @@ impl Lab {
     #[must_use]
     pub fn with_people(mut self, roster: Roster) -> Self {
         self.roster = roster;
+        self
+    }
+
+    /// Gives the nodes that are added from now on a mock actuator, which plain commands of guests reach.
+    #[must_use]
+    pub fn with_mock_actuator(mut self) -> Self {
+        self.pace.mock_actuator = true;
         self
     }
 
@@ -384,6 +391,7 @@ pub fn lone_settings() -> Settings {
         site: None,
         roster: Roster::default(),
         entropy: [7; 32],
+        mock_actuator: false,
     }
 }
 

@@ -32,11 +32,12 @@ pub(crate) struct Unconfirmed {
 /// Receipts the journal has granted and the network has not carried yet.
 type Granted = Arc<Mutex<Vec<(usize, u64, u64)>>>;
 
-/// How often nodes tick, and how many ticks lie between two digests.
+/// How often nodes tick, how many ticks lie between two digests, and whether they have a mock actuator.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) hz: u32,
     pub(crate) digest_every_ticks: u64,
+    pub(crate) mock_actuator: bool,
 }
 
 pub(crate) struct LabNode {
@@ -140,6 +141,7 @@ impl LabNode {
             roster: self.roster.clone(),
             // Of a lab, nothing may depend on anything but its seed and its calls.
             entropy: ContentHash::of(&self.name, &epoch.to_le_bytes()).0,
+            mock_actuator: pace.mock_actuator,
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (outbox_in, outbox_out) = outbox(4_096, 1_024);

@@ -38,7 +38,7 @@ pub enum Taken {
 }
 
 /// The newest frames and entries.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct WorldLog {
     frames: BTreeMap<Stamp, Arc<ContextFrame>>,
     frame_bytes: usize,

@@ -55,7 +55,7 @@ pub struct MockRefusal {
 }
 
 /// Everything the actuator knows.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct MockActuator {
     records: BTreeMap<String, MockRecord>,
     history: VecDeque<MockRecord>,
@@ -114,6 +114,11 @@ impl MockActuator {
             refused_count: self.refused_count,
             last_refusal: self.last_refusal.clone(),
         }
+    }
+
+    /// The ids of commands that would be refused as known, with the time until which, Unix milliseconds.
+    pub fn remembered(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
+        self.done.iter().map(|(id, until_ms)| (id.as_str(), *until_ms))
     }
 
     fn judge<'a>(&mut self, forward: &'a Forward, unix_ms: u64) -> Result<&'a Command, Refusal> {

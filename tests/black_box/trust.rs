@@ -55,6 +55,9 @@ fn a_node_that_is_added_is_heard_and_one_that_is_removed_is_refused_whatever_els
     let mut desk = Node::start(&barn, &["--trust", &pump_id, "--connect", &field.endpoint()]);
     desk.endpoint();
     until_peer(&desk, &pump_id, |peer| peer["trusted"] == false);
+    // A node that only a flag could name can be removed too: its whole id says all.
+    let unheard = "ef".repeat(32);
+    assert_eq!(json_on(&barn, &["trust", "remove", &unheard])["node"]["is_trusted"], false);
     json_on(&barn, &["trust", "add", &pump_id]);
     until_peer(&desk, &pump_id, |peer| peer["name"] == "pump" && peer["trusted"] == true);
     desk.stop();

@@ -277,6 +277,7 @@ fn settings(node: NodeId, trusted: NodeId) -> Settings {
         site: None,
         roster: clawmesh_authority::Roster::default(),
         entropy: [7; 32],
+        mock_actuator: false,
     }
 }
 

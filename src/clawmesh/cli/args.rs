@@ -230,6 +230,9 @@ pub struct SettingArgs {
     /// Publish readings of the machine it runs on: load, memory, disks, network, temperatures
     #[arg(long)]
     pub host_sensors: bool,
+    /// Take plain commands of trusted ClawMesh nodes for a mock actuator, which moves nothing; they reach nothing else
+    #[arg(long)]
+    pub mock_actuator: bool,
     /// Connect to another node or a zenoh router, for example `tcp/192.0.2.7:7447`, in addition to `connect` of
     /// node.ron (may be repeated)
     #[arg(long, value_name = "ENDPOINT")]
@@ -302,6 +305,7 @@ impl SettingArgs {
             mesh_name: self.mesh_name,
             discovery: self.no_discovery.then_some(false),
             host_sensors: self.host_sensors.then_some(true),
+            mock_actuator: self.mock_actuator.then_some(true),
             connect: listed(self.connect),
             listen: listed(self.listen),
             trusted: listed(self.trust),

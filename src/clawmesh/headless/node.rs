@@ -171,6 +171,7 @@ impl Start {
             site: site_text(dir, &site)?,
             roster: operators_file::load(dir)?,
             entropy: identity::random_secret("nonces of this run")?,
+            mock_actuator: config.mock_actuator.value,
         };
         Ok(Self {
             token: token::load_or_create(dir)?.reveal().to_owned(),

@@ -219,6 +219,7 @@ mod tests {
             site: None,
             roster: clawmesh_authority::Roster::default(),
             entropy: [7; 32],
+            mock_actuator: false,
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let ports = Ports {

@@ -58,6 +58,7 @@ impl World {
             site: None,
             roster: clawmesh_authority::Roster::default(),
             entropy: [7; 32],
+            mock_actuator: false,
         };
         let mut world = Self { core: Core::replaying(settings, 1), sequence: 0 };
         world.tick(vec![

@@ -11,6 +11,8 @@ use clawmesh_authority::{
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::guests::GuestProfile;
+
 /// Who brought an input. The order of the list is the order within a tick.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
@@ -41,6 +43,9 @@ pub enum SourceId {
     /// The zenoh edge itself: links, liveliness, refusals, mapped foreign samples.
     #[n(4)]
     Bridge,
+    /// The edge to nodes that speak the wire protocol of existing ClawMesh nodes.
+    #[n(10)]
+    Guests,
     /// People and programs at the gateway.
     #[n(5)]
     Gateway,
@@ -402,6 +407,46 @@ pub enum InputBody {
         #[n(0)]
         at_unix_ms: u64,
     },
+    /// A guest has connected and shown who it is.
+    #[n(21)]
+    GuestJoined {
+        /// Who.
+        #[n(0)]
+        guest: NodeId,
+        /// What it says of itself; the tick dates it.
+        #[n(1)]
+        profile: GuestProfile,
+    },
+    /// The connection of a guest has ended.
+    #[n(22)]
+    GuestLeft {
+        /// Who.
+        #[n(0)]
+        guest: NodeId,
+        /// Why, for people.
+        #[n(1)]
+        why: String,
+    },
+    /// A guest told something, or relayed it.
+    #[n(23)]
+    GuestFrame {
+        /// Who brought it; who made it stands in it, unproven.
+        #[n(0)]
+        from: NodeId,
+        /// The frame, as it came.
+        #[n(1)]
+        json: String,
+    },
+    /// A guest wants something moved; the edge has judged it by the rows of the gate.
+    #[n(24)]
+    GuestCommand {
+        /// Who.
+        #[n(0)]
+        from: NodeId,
+        /// The parameters of its `mesh.message.forward`, as they came.
+        #[n(1)]
+        json: String,
+    },
 }
 
 /// One input on its way to the tick.
@@ -443,6 +488,7 @@ impl fmt::Display for SourceId {
             Self::Simulator => f.write_str("simulator"),
             Self::Planner => f.write_str("planner"),
             Self::Bridge => f.write_str("bridge"),
+            Self::Guests => f.write_str("guests"),
             Self::Gateway => f.write_str("gateway"),
             Self::Node(node) => write!(f, "{node}"),
         }
@@ -469,7 +515,7 @@ impl InputBody {
     pub fn lane(&self) -> Lane {
         match self {
             Self::Envelope { lane, .. } => *lane,
-            Self::Sampled(_) | Self::ClockSampled { .. } => Lane::Stream,
+            Self::Sampled(_) | Self::ClockSampled { .. } | Self::GuestFrame { .. } => Lane::Stream,
             _ => Lane::State,
         }
     }
@@ -499,6 +545,10 @@ impl InputBody {
             Self::Thoughts(_) => "thoughts",
             Self::TrustChanged(_) => "trust_changed",
             Self::Restored { .. } => "restored",
+            Self::GuestJoined { .. } => "guest_joined",
+            Self::GuestLeft { .. } => "guest_left",
+            Self::GuestFrame { .. } => "guest_frame",
+            Self::GuestCommand { .. } => "guest_command",
         }
     }
 }

@@ -27,6 +27,7 @@ pub use ports::{DeskPort, LatchPort, RearmPort, SimulationOrder, Simulator, Simu
 pub use systems::OwnProposals;
 
 use crate::clock::TickSystems;
+use crate::guests::{GuestCommandSystems, GuestSystems};
 use crate::publish::ComposeSystems;
 use crate::replay::{DigestApp as _, write_kept};
 use crate::site::LeaseSystems;
@@ -99,7 +100,7 @@ fn schedule(app: &mut App) {
         FixedUpdate,
         (systems::take_approvals, systems::expire_offers).chain().in_set(TickSystems::Review),
     )
-    .add_systems(FixedUpdate, systems::authorize_steps.in_set(TickSystems::Guard))
+    .add_systems(FixedUpdate, systems::authorize_steps.before(GuestCommandSystems).in_set(TickSystems::Guard))
     .add_systems(
         FixedUpdate,
         (systems::write_down, write_kept, systems::hand_over)
@@ -128,6 +129,6 @@ fn schedule(app: &mut App) {
     )
     .add_systems(
         FixedUpdate,
-        systems::keep_copies.after(crate::site::SiteSystems).in_set(TickSystems::Track),
+        systems::keep_copies.after(crate::site::SiteSystems).after(GuestSystems).in_set(TickSystems::Track),
     );
 }

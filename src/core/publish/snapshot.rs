@@ -8,6 +8,7 @@ use clawmesh_authority::{
 use serde::{Deserialize, Serialize};
 
 use crate::alarms::{Priority, Standing};
+use crate::guests::GuestsPicture;
 use crate::intake::LinkState;
 
 /// One picture of the world. Times are Unix milliseconds by this node's estimate of wall time.
@@ -43,6 +44,9 @@ pub struct Snapshot {
     pub digest: Option<DigestView>,
     /// Alarms, the most urgent first, of those the newest first.
     pub alarms: Vec<AlarmView>,
+    /// Nodes of the wire protocol and what they told; their own protocol shows it.
+    #[serde(skip)]
+    pub guests: GuestsPicture,
 }
 
 /// This node.

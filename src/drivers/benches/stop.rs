@@ -226,6 +226,7 @@ fn settings() -> Settings {
         site: None,
         roster: Roster::default(),
         entropy: [7; 32],
+        mock_actuator: false,
     }
 }
 

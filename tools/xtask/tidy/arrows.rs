@@ -1,4 +1,4 @@
-//! The arrows between our crates: clawmesh → edges → core → authority.
+//! The arrows between our crates: clawmesh → edges → core → authority, twin and wire.
 //! Development dependencies are free: a test may put together what the product keeps apart.
 
 use super::Finding;
@@ -20,14 +20,14 @@ const EDGE: MayUse = MayUse::Only(&["authority", "core"]);
 const ARROWS: &[(&str, MayUse)] = &[
     ("authority", MayUse::Only(&[])),
     ("twin", MayUse::Only(&[])),
-    ("core", MayUse::Only(&["authority", "twin"])),
+    ("core", MayUse::Only(&["authority", "twin", "wire"])),
     // It imitates what is around a core, but not the one edge that moves something.
-    ("lab", MayUse::Only(&["authority", "core", "twin", "drivers"])),
+    ("lab", MayUse::Only(&["authority", "core", "twin", "drivers", "wire"])),
     ("bridge", EDGE),
     ("storage", EDGE),
     ("gateway", EDGE),
     ("drivers", EDGE),
-    ("wire", EDGE),
+    ("wire", MayUse::Only(&["authority"])),
     ("telemetry", EDGE),
     ("models", EDGE),
     ("viewer", EDGE),

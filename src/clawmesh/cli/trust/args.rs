@@ -36,7 +36,7 @@ pub struct AddArgs {
 /// `trust remove`
 #[derive(Debug, Args)]
 pub struct RemoveArgs {
-    /// The node, by the name it has here, or by at least 8 characters of its id
+    /// The node, by the name it has here, by at least 8 characters of its id, or, if no file names it, by its whole id
     pub node: String,
     /// How to answer
     #[command(flatten)]

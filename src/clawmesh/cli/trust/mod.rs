@@ -163,7 +163,11 @@ fn add(dir: &StateDir, args: &AddArgs) -> anyhow::Result<()> {
 }
 
 fn remove(dir: &StateDir, args: &RemoveArgs) -> anyhow::Result<()> {
-    let id = Known::load(dir)?.called(&args.node)?.id;
+    // A whole id says all, also of a node that only the command line of a running one names.
+    let id = match args.node.trim().parse() {
+        Ok(id) => id,
+        Err(_) => Known::load(dir)?.called(&args.node)?.id,
+    };
     let removed = trust_file::update(dir, |list| list.remove(id, system_time()).map_err(anyhow::Error::msg))?;
     let mut change = Change::made(dir, id, removed, None)?;
     if change.node.named_in.contains(&"node.ron") {

@@ -88,6 +88,8 @@ pub struct NodeConfig {
     pub discovery: Setting<bool>,
     /// Whether the machine itself is a sensor.
     pub host_sensors: Setting<bool>,
+    /// Whether plain commands of existing ClawMesh nodes reach a mock actuator, which moves nothing.
+    pub mock_actuator: Setting<bool>,
     /// Whether it thinks about dry zones of its site and proposes to water them.
     pub planner: Setting<bool>,
     /// Endpoints where other nodes can reach this one.
@@ -160,6 +162,7 @@ impl NodeConfig {
             )?,
             discovery: layers.pick("discovery", true, |l| l.discovery.as_ref(), checks::any)?,
             host_sensors: layers.pick("host_sensors", false, |l| l.host_sensors.as_ref(), checks::any)?,
+            mock_actuator: layers.pick("mock_actuator", false, |l| l.mock_actuator.as_ref(), checks::any)?,
             planner: layers.pick("planner", plans, |l| l.planner.as_ref(), checks::any)?,
             listen: layers.pick("listen", default_listen, |l| l.listen.as_deref(), checks::endpoints)?,
             connect: layers.gather("connect", |l| l.connect.as_deref(), checks::endpoints, with_new)?,

@@ -153,6 +153,7 @@ mod tests {
             site: None,
             roster: Roster::default(),
             entropy: [7; 32],
+            mock_actuator: false,
         };
         Core::replaying(settings, 1)
     }

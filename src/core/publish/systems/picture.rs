@@ -9,6 +9,7 @@ use clawmesh_authority::NodeId;
 
 use crate::alarms::{Alarm, AlarmState, Standing, shelf_ms_max};
 use crate::clock::{Tick, WallClock};
+use crate::guests::GuestsPicture;
 use crate::mesh::{
     ClockOffset, LaneMarks, LastHeard, Liveness, Node, NodeIndex, NodeProfile, OwnNode, Trusted,
 };
@@ -40,6 +41,7 @@ pub(in crate::publish) struct Shown<'w, 's> {
     refusals: Res<'w, Refusals>,
     marks: Res<'w, LaneMarks>,
     digest: Res<'w, LastDigest>,
+    guests: Res<'w, GuestsPicture>,
     index: Res<'w, NodeIndex>,
     peers: Query<
         'w,
@@ -91,6 +93,7 @@ impl Shown<'_, '_> {
             beliefs: self.beliefs(wall_ms),
             refusals: self.refusals(),
             alarms: self.alarms(),
+            guests: self.guests.clone(),
             digest: self
                 .digest
                 .0

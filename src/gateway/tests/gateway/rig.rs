@@ -271,6 +271,7 @@ pub fn snapshot() -> Snapshot {
             age_ms: 900,
         }],
         digest: Some(DigestView { tick: 500, total: "00ff00ff00ff00ff".to_owned() }),
+        guests: clawmesh_core::guests::GuestsPicture::default(),
         alarms: vec![
             alarm("stop", Priority::Critical, Standing::Unacknowledged),
             alarm("limit/barn/sensor:level:tank-1/at-least-20", Priority::High, Standing::Returned),

@@ -10,6 +10,7 @@ use clawmesh_authority::{Code, LaneMark, NodeId, ProposalId, Refusal, Setpoint, 
 use clawmesh_core::Core;
 use clawmesh_core::alarms::{Alarm, AlarmState, FlaggedSince, LastKept};
 use clawmesh_core::clock::{Tick, WallClock};
+use clawmesh_core::guests::{Guest, GuestLog, GuestProfile, MockBench};
 use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SafeBecause, SourceId, Thought};
 use clawmesh_core::mesh::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trust,
@@ -24,10 +25,14 @@ use clawmesh_core::replay::{DigestRecord, DigestRegistry, DomainId};
 use clawmesh_core::safety::{LinkStatus, Refusals, StopState};
 use clawmesh_core::site::{Actuator, SiteModes, Stands};
 use clawmesh_core::world::{Belief, BeliefKey, Latest, MountedOn, Profile, Quality, Sensor, SupportedBy};
+use clawmesh_lab::START_MS;
+use clawmesh_wire::context::ContextFrame;
+use clawmesh_wire::gate::{self, Allowed, Forward};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::alter::altered;
+use crate::guests::{observation, opening, profile};
 use crate::proposals::rig::{CENTER, FIELD, Farm};
 use crate::{flow_of, flow_spec};
 
@@ -56,6 +61,11 @@ fn full_world() -> Farm {
     for _ in 0..2 {
         farm.lab.offer(FIELD, SourceId::Planner, InputBody::Thoughts(vec![thought.clone()]));
     }
+    let (guest, json) = (farm.lab.id(CENTER), observation("f-1", 31.0, farm.lab.now_ms()).to_string());
+    farm.lab.offer(FIELD, SourceId::Guests, InputBody::GuestJoined { guest, profile: profile() });
+    farm.lab.offer(FIELD, SourceId::Guests, InputBody::GuestFrame { from: guest, json });
+    let json = opening("actuator:mock:valve-1", "c-1", farm.lab.now_ms()).to_string();
+    farm.lab.offer(FIELD, SourceId::Guests, InputBody::GuestCommand { from: guest, json });
     farm.lab.run_ticks(20);
     let copied = farm.lab.core_mut(CENTER).world_mut();
     let mut copies = copied.query::<(&CopyOf, &Copied)>();
@@ -148,10 +158,57 @@ fn elsewhere<With: Component>(world: &mut World) -> Entity {
     world.query_filtered::<Entity, bevy::prelude::With<With>>().iter(world).next().expect("there is one")
 }
 
+/// A frame of a guest, read.
+fn told(id: &str, moisture: f64) -> ContextFrame {
+    let json = serde_json::value::to_raw_value(&observation(id, moisture, START_MS)).expect("it is JSON");
+    ContextFrame::read(Some(&json), START_MS).expect("it is well-formed")
+}
+
+/// A command of a guest that the gate lets through.
+fn asked(id: &str) -> Forward {
+    let json = opening("actuator:mock:valve-1", id, START_MS);
+    let json = serde_json::value::to_raw_value(&json).expect("it is JSON");
+    match gate::judge(Some(&json), NodeId([9; 32]), START_MS).expect("nothing is wrong with it") {
+        Allowed::Actuation(forward) => forward,
+        other => panic!("it is an actuation: {other:?}"),
+    }
+}
+
+fn alter_guests(world: &mut World) -> BTreeSet<TypeId> {
+    BTreeSet::from([
+        every_alteration_shows::<Guest>(world),
+        every_alteration_shows::<GuestProfile>(world),
+        changing_shows(world, |log: &GuestLog| {
+            let mut other = log.clone();
+            other.0.take(told("f-2", 12.0), START_MS + 1);
+            other
+        }),
+        changing_shows(world, |log: &GuestLog| {
+            // The same frames, received at another time.
+            let mut other = GuestLog::default();
+            for frame in log.0.frames() {
+                let _ = other.0.take((**frame).clone(), 7);
+            }
+            other
+        }),
+        changing_shows(world, |bench: &MockBench| {
+            let mut other = bench.clone();
+            other.0.execute(&asked("c-2"), START_MS).expect("it is carried out");
+            other
+        }),
+        changing_shows(world, |bench: &MockBench| {
+            let mut other = bench.clone();
+            other.0.execute(&asked("c-1"), START_MS).expect_err("it is known, or refused twice");
+            other
+        }),
+    ])
+}
+
 fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
     let world = core.world_mut();
     let (other_node, belief) = (elsewhere::<Trusted>(world), elsewhere::<BeliefKey>(world));
-    BTreeSet::from([
+    let mut all = alter_guests(world);
+    all.extend([
         every_alteration_shows::<Tick>(world),
         every_alteration_shows::<WallClock>(world),
         every_alteration_shows::<Node>(world),
@@ -201,7 +258,8 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         removing_shows::<OwnNode>(world),
         retargeting_shows::<MountedOn>(world, other_node),
         retargeting_shows::<SupportedBy>(world, belief),
-    ])
+    ]);
+    all
 }
 
 #[test]

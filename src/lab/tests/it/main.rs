@@ -4,6 +4,7 @@ mod alarms;
 mod alter;
 mod digests;
 mod faults;
+mod guests;
 mod mesh;
 mod planner;
 mod proposals;

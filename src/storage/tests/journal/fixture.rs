@@ -46,6 +46,7 @@ pub fn settings(epoch: u64) -> Settings {
         site: None,
         roster: clawmesh_authority::Roster::default(),
         entropy: [7; 32],
+        mock_actuator: false,
     }
 }
 

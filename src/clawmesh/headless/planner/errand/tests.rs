@@ -60,6 +60,7 @@ fn farm() -> (SiteFiles, Plan) {
         site: Some(site),
         roster: clawmesh_authority::Roster::default(),
         entropy: [7; 32],
+        mock_actuator: false,
     };
     (SiteFiles::of(&settings).unwrap().unwrap(), plan)
 }

@@ -15,6 +15,8 @@ use clawmesh_core::replay::{KeptRecord, Record};
 use clawmesh_lab::{Lab, START_MS, replay};
 use minicbor::Encode;
 
+use crate::guests;
+
 use super::rig::{CENTER, FIELD, Farm, ann, bo, code, pump, valve};
 use crate::site;
 
@@ -58,10 +60,14 @@ fn kind(body: &InputBody) -> usize {
         InputBody::Thoughts(_) => 18,
         InputBody::TrustChanged(_) => 19,
         InputBody::Restored { .. } => 20,
+        InputBody::GuestJoined { .. } => 21,
+        InputBody::GuestLeft { .. } => 22,
+        InputBody::GuestFrame { .. } => 23,
+        InputBody::GuestCommand { .. } => 24,
     }
 }
 
-const KINDS: usize = 21;
+const KINDS: usize = 25;
 
 /// What the command center says of the field node's proposal: that it is carried out.
 fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
@@ -122,6 +128,9 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
         tier: Tier::T3,
     };
     let mark = LaneMark { epoch: 1, next: 1, skipped: 0 };
+    let now_ms = farm.lab.now_ms();
+    let moist = guests::observation("f-1", 4.0, now_ms).to_string();
+    let plain = guests::opening(valve().as_str(), "c-1", now_ms).to_string();
     let running = [State::Approved { round: Round::FIRST }, State::Dispatched, State::Executing { step: 0 }];
     let mut all = vec![
         (SourceId::Bridge, InputBody::Envelope { lane: Lane::State, bytes: claim(farm, proposal) }),
@@ -153,6 +162,10 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
         (SourceId::Planner, InputBody::Thoughts(vec![thirst()])),
         (SourceId::Runner, InputBody::TrustChanged(BTreeSet::from([center, Lab::id_of(9)]))),
         (SourceId::Bridge, InputBody::TrustChanged(BTreeSet::from([Lab::id_of(9)]))),
+        (SourceId::Guests, InputBody::GuestJoined { guest: center, profile: guests::profile() }),
+        (SourceId::Guests, InputBody::GuestFrame { from: center, json: moist }),
+        (SourceId::Guests, InputBody::GuestCommand { from: center, json: plain }),
+        (SourceId::Guests, InputBody::GuestLeft { guest: center, why: "it slept".to_owned() }),
         (SourceId::Gateway, InputBody::Restored { at_unix_ms: u64::MAX }),
     ];
     all.extend([SafeBecause::Started, SafeBecause::TimeIsOver].map(|because| {

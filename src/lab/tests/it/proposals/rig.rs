@@ -168,6 +168,7 @@ impl Farm {
             .with_journal_lag(JOURNAL_LAG_TICKS)
             .at_site(site::farm_with(change))
             .with_people(people())
+            .with_mock_actuator()
             .with_nodes([CENTER, FIELD]);
         lab.equip(FIELD, hardware.clone());
         let weather = Weather {

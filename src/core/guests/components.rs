@@ -1,0 +1,87 @@
+//! A guest as an entity, what guests have told, and the mock actuator.
+
+use bevy::prelude::{Component, Resource};
+use clawmesh_authority::NodeId;
+use clawmesh_wire::log::WorldLog;
+use clawmesh_wire::mock::MockActuator;
+use minicbor::encode::Write;
+use minicbor::{Decode, Encode, Encoder};
+use serde::{Deserialize, Serialize};
+
+/// A connected guest, by the hash of its key.
+#[derive(
+    Component, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode,
+)]
+#[component(immutable)]
+pub struct Guest(#[n(0)] pub NodeId);
+
+/// What a guest said of itself when it connected. Only its id is proven.
+#[derive(Component, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct GuestProfile {
+    /// What people call it.
+    #[n(0)]
+    pub name: Option<String>,
+    /// Its role.
+    #[n(1)]
+    pub role: String,
+    /// What it can do.
+    #[n(2)]
+    pub capabilities: Vec<String>,
+    /// True when we have called it.
+    #[n(3)]
+    pub is_outbound: bool,
+    /// The label of the way to it, such as `mdns`, if it has one.
+    #[n(4)]
+    pub label: Option<String>,
+    /// When it connected, Unix milliseconds by our clock.
+    #[n(5)]
+    pub connected_ms: u64,
+}
+
+/// Context frames of guests: the newest, and the newest about each thing.
+#[derive(Resource, Debug, Clone, Default)]
+pub struct GuestLog(pub WorldLog);
+
+impl<C> Encode<C> for GuestLog {
+    fn encode<W: Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        let json = |frame: &clawmesh_wire::context::ContextFrame| {
+            serde_json::to_string(frame).map_err(minicbor::encode::Error::message)
+        };
+        e.array(2)?.array(self.0.frames().len() as u64)?;
+        for frame in self.0.frames() {
+            e.str(&json(frame)?)?;
+        }
+        e.array(self.0.entries().len() as u64)?;
+        for (key, entry) in self.0.entries() {
+            e.array(4)?
+                .str(key)?
+                .str(&json(&entry.frame)?)?
+                .u64(entry.received_ms)?
+                .u64(entry.update_count)?;
+        }
+        Ok(())
+    }
+}
+
+/// The mock actuator, if this node has one.
+#[derive(Resource, Debug, Clone, Default)]
+pub struct MockBench(pub MockActuator);
+
+impl<C> Encode<C> for MockBench {
+    fn encode<W: Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        let state = serde_json::to_string(&self.0.state(None)).map_err(minicbor::encode::Error::message)?;
+        e.array(2)?.str(&state)?.map(self.0.remembered().len() as u64)?;
+        for (command, until_ms) in self.0.remembered() {
+            e.str(command)?.u64(until_ms)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,202 @@
+//! What guests do, tick by tick.
+
+use bevy::prelude::*;
+use clawmesh_authority::{Answer, Code, NodeId, Refused};
+use clawmesh_wire::context::ContextFrame;
+use clawmesh_wire::gate::{self, Allowed};
+use clawmesh_wire::{Code as WireCode, Refusal as WireRefusal};
+use serde_json::value::RawValue;
+
+use super::components::{Guest, GuestLog, GuestProfile, MockBench};
+use super::picture::{GuestRow, GuestsPicture};
+use super::{GUESTS_MAX, name_of_command};
+use crate::clock::{Tick, WallClock};
+use crate::intake::{InputBody, SourceId, TickBatch};
+use crate::mesh::Trust;
+use crate::proposals::DeskPort;
+use crate::replay::{DomainId, Keeping};
+use crate::safety::{self, StopState};
+use crate::settings::Settings;
+
+/// Who has come and who has gone.
+pub(super) fn follow_guests(
+    tick: Res<Tick>,
+    settings: Res<Settings>,
+    wall: Res<WallClock>,
+    batch: Res<TickBatch>,
+    trust: Res<Trust>,
+    guests: Query<(Entity, &Guest)>,
+    mut refused: MessageWriter<safety::Refused>,
+    mut commands: Commands,
+) {
+    let mut here: std::collections::BTreeMap<NodeId, Entity> =
+        guests.iter().map(|(entity, guest)| (guest.0, entity)).collect();
+    for stamped in batch.iter() {
+        if stamped.input.source != SourceId::Guests {
+            continue;
+        }
+        match &stamped.input.body {
+            InputBody::GuestJoined { guest, profile } => {
+                if let Err(why) = may_come(&trust, here.len(), *guest) {
+                    refused.write(safety::Refused::once(why.code, guest.short(), why.sentence));
+                    continue;
+                }
+                let connected_ms = wall.at(*tick, &settings);
+                let profile = GuestProfile { connected_ms, ..profile.clone() };
+                // A newer connection of the same guest takes the place of the older one.
+                let entity = here.entry(*guest).or_insert_with(|| {
+                    commands.spawn((Guest(*guest), DomainId::of("guest", &[&guest.0]))).id()
+                });
+                commands.entity(*entity).insert(profile);
+            }
+            InputBody::GuestLeft { guest, .. } => {
+                if let Some(entity) = here.remove(guest) {
+                    commands.entity(entity).despawn();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn may_come(trust: &Trust, guests: usize, guest: NodeId) -> Result<(), Refused> {
+    trusted(trust, guest)?;
+    if guests < GUESTS_MAX {
+        return Ok(());
+    }
+    let sentence = format!("{GUESTS_MAX} guests are here already; end the connection of another one");
+    Err(Refused::new(Code::LimitExceeded, "guest.places", sentence))
+}
+
+fn trusted(trust: &Trust, guest: NodeId) -> Result<(), Refused> {
+    if trust.has(&guest) {
+        return Ok(());
+    }
+    let sentence = format!("node {guest} is not trusted here; trust it with `clawmesh trust add {guest}`");
+    Err(Refused::new(Code::UntrustedPeer, "guest.trust", sentence))
+}
+
+/// What guests have told.
+pub(super) fn take_frames(
+    tick: Res<Tick>,
+    settings: Res<Settings>,
+    wall: Res<WallClock>,
+    batch: Res<TickBatch>,
+    trust: Res<Trust>,
+    mut log: ResMut<GuestLog>,
+    mut refused: MessageWriter<safety::Refused>,
+) {
+    let wall_ms = wall.at(*tick, &settings);
+    for stamped in batch.iter() {
+        let InputBody::GuestFrame { from, json } = &stamped.input.body else { continue };
+        if stamped.input.source != SourceId::Guests {
+            continue;
+        }
+        let read = trusted(&trust, *from)
+            .map_err(|why| (why.code, why.sentence))
+            .and_then(|()| frame(json, wall_ms).map_err(|why| (code_of(why.code), why.message)));
+        match read {
+            // What is known already, or older than what is known, is no fault.
+            Ok(frame) => {
+                let _ = log.0.take(frame, wall_ms);
+            }
+            Err((code, sentence)) => {
+                refused.write(safety::Refused::once(code, from.short(), sentence));
+            }
+        }
+    }
+}
+
+fn frame(json: &str, wall_ms: u64) -> Result<ContextFrame, WireRefusal> {
+    let raw: &RawValue = serde_json::from_str(json)
+        .map_err(|_| WireRefusal::new(WireCode::InvalidJson, "the frame is no JSON"))?;
+    ContextFrame::read(Some(raw), wall_ms)
+}
+
+/// Commands of guests, for the mock actuator and nothing else.
+pub(super) fn take_commands(
+    tick: Res<Tick>,
+    settings: Res<Settings>,
+    wall: Res<WallClock>,
+    batch: Res<TickBatch>,
+    trust: Res<Trust>,
+    stop: Res<StopState>,
+    desk: Option<Res<DeskPort>>,
+    mut bench: ResMut<MockBench>,
+    mut keeping: ResMut<Keeping>,
+    mut refused: MessageWriter<safety::Refused>,
+) {
+    let wall_ms = wall.at(*tick, &settings);
+    for stamped in batch.iter() {
+        let InputBody::GuestCommand { from, json } = &stamped.input.body else { continue };
+        if stamped.input.source != SourceId::Guests {
+            continue;
+        }
+        let outcome = may_command(&settings, &trust, &stop, *from)
+            .and_then(|()| carry_out(&mut bench, json, settings.node, wall_ms));
+        let answer = match outcome {
+            Ok(words) => Answer::Taken { proposal: None, words },
+            Err(why) => {
+                refused.write(safety::Refused::once(why.code, from.short(), why.sentence.clone()));
+                why.into()
+            }
+        };
+        if let Some(desk) = &desk {
+            keeping.answer(desk.0.tickets(name_of_command(json), &answer));
+        }
+    }
+}
+
+fn may_command(settings: &Settings, trust: &Trust, stop: &StopState, from: NodeId) -> Result<(), Refused> {
+    trusted(trust, from)?;
+    if !settings.mock_actuator {
+        let sentence = "this node has no mock actuator, and plain commands reach nothing else; start it with --mock-actuator";
+        return Err(Refused::new(Code::UnknownOperation, "guest.mock", sentence));
+    }
+    if let Some(reason) = &stop.reason {
+        let sentence = format!("the stop is latched ({reason}); a person has to re-arm");
+        return Err(Refused::new(Code::StopLatched, "guest.stop", sentence));
+    }
+    Ok(())
+}
+
+/// The rows of the gate again, then the mock actuator; what it did, as JSON.
+fn carry_out(bench: &mut MockBench, json: &str, own: NodeId, wall_ms: u64) -> Result<String, Refused> {
+    let refused = |why: WireRefusal| Refused::new(code_of(why.code), "guest.gate", why.message);
+    let raw: &RawValue = serde_json::from_str(json)
+        .map_err(|_| Refused::new(Code::InvalidParams, "guest.gate", "the command is no JSON".to_owned()))?;
+    match gate::judge(Some(raw), own, wall_ms).map_err(refused)? {
+        Allowed::Actuation(forward) => {
+            let record = bench.0.execute(&forward, wall_ms).map_err(refused)?;
+            serde_json::to_string(&record)
+                .map_err(|why| Refused::new(Code::InvalidParams, "guest.gate", why.to_string()))
+        }
+        Allowed::Intent(_) | Allowed::Message(_) => {
+            let sentence = "a message that is no actuation moves nothing";
+            Err(Refused::new(Code::InvalidParams, "guest.gate", sentence))
+        }
+    }
+}
+
+/// The code of ours that says the same; the sentence says the rest.
+fn code_of(code: WireCode) -> Code {
+    let same = Code::ALL.iter().copied().find(|ours| ours.as_str() == code.as_str());
+    same.unwrap_or(Code::InvalidParams)
+}
+
+/// Draws the picture anew when something of it has changed.
+pub(super) fn draw(
+    guests: Query<(&Guest, &GuestProfile)>,
+    changed: Query<(), Changed<GuestProfile>>,
+    mut gone: RemovedComponents<Guest>,
+    log: Res<GuestLog>,
+    bench: Res<MockBench>,
+    mut picture: ResMut<GuestsPicture>,
+) {
+    let has_gone = gone.read().count() > 0;
+    if has_gone || !changed.is_empty() || log.is_changed() || bench.is_changed() {
+        let row =
+            |(guest, profile): (&Guest, &GuestProfile)| GuestRow { id: guest.0, profile: profile.clone() };
+        *picture = GuestsPicture::of(guests.iter().map(row).collect(), &log, &bench);
+    }
+}

@@ -1,0 +1,169 @@
+//! Nodes of the wire protocol: what they tell is shown and moves nothing, and their commands reach the mock actuator alone.
+
+use clawmesh_authority::{Answer, Code, NodeId, Tier};
+use clawmesh_core::guests::{GuestProfile, GuestsPicture};
+use clawmesh_core::intake::{InputBody, SourceId};
+use clawmesh_lab::Lab;
+use serde_json::{Value, json};
+
+const NODE: &str = "barn";
+
+/// A node with a mock actuator that trusts guest 7.
+fn lab() -> Lab {
+    let mut lab = Lab::seeded(3).with_mock_actuator().with_nodes([NODE]);
+    lab.offer(NODE, SourceId::Runner, InputBody::TrustChanged([guest()].into()));
+    lab.run_ticks(2);
+    lab
+}
+
+fn guest() -> NodeId {
+    Lab::id_of(7)
+}
+
+fn picture(lab: &mut Lab) -> GuestsPicture {
+    lab.run_ticks(10);
+    lab.snapshot(NODE).guests.clone()
+}
+
+fn join(lab: &mut Lab, guest: NodeId, source: SourceId) {
+    lab.offer(NODE, source, InputBody::GuestJoined { guest, profile: profile() });
+}
+
+/// What a guest says of itself.
+pub fn profile() -> GuestProfile {
+    GuestProfile {
+        name: Some("old field node".to_owned()),
+        role: "field".to_owned(),
+        capabilities: vec!["channel:clawmesh".to_owned()],
+        is_outbound: false,
+        label: Some("mdns".to_owned()),
+        connected_ms: 0,
+    }
+}
+
+fn frame(lab: &Lab, id: &str, moisture: f64, age_ms: u64) -> Value {
+    observation(id, moisture, lab.now_ms() - age_ms)
+}
+
+/// A frame that says how moist zone 1 is, with everything right that a sender can claim.
+pub fn observation(id: &str, moisture: f64, timestamp_ms: u64) -> Value {
+    json!({
+        "gen": 1, "kind": "observation", "frameId": id, "sourceDeviceId": guest().to_string(),
+        "timestamp": timestamp_ms, "data": {"zone": "zone-1", "metric": "moisture", "value": moisture},
+        "trust": {"evidence_sources": ["sensor", "human"], "evidence_trust_tier": "T3_verified_action_evidence"},
+        "hops": 0,
+    })
+}
+
+fn tell(lab: &mut Lab, from: NodeId, json: &Value) {
+    lab.offer(NODE, SourceId::Guests, InputBody::GuestFrame { from, json: json.to_string() });
+}
+
+/// What an existing node sends to open the mock valve, on the word of a person.
+fn open(lab: &Lab, id: &str) -> Value {
+    opening("actuator:mock:valve-1", id, lab.now_ms())
+}
+
+/// What an existing node sends to open anything, with everything right that a sender can claim.
+pub fn opening(target: &str, id: &str, now_ms: u64) -> Value {
+    json!({
+        "channel": "clawmesh", "to": target, "originGatewayId": guest().to_string(),
+        "command": {
+            "version": 1, "kind": "clawmesh.command", "commandId": id, "createdAtMs": now_ms,
+            "target": {"kind": "capability", "ref": target}, "operation": {"name": "open"},
+            "trust": {
+                "action_type": "actuation", "evidence_trust_tier": "T3_verified_action_evidence",
+                "minimum_trust_tier": "T2_operational_observation", "verification_required": "human",
+                "verification_satisfied": true, "evidence_sources": ["sensor", "human"],
+                "approved_by": ["operator:local-cli"],
+            },
+        },
+    })
+}
+
+fn command(lab: &mut Lab, from: NodeId, json: &Value) -> Result<String, Code> {
+    match lab.command_of_guest(NODE, from, json.to_string()) {
+        Answer::Taken { words, .. } => Ok(words),
+        Answer::Refused { code, .. } => Err(code),
+    }
+}
+
+#[test]
+fn a_guest_comes_once_and_goes_and_is_known_by_its_key_alone() {
+    let mut lab = lab();
+    join(&mut lab, guest(), SourceId::Guests);
+    join(&mut lab, guest(), SourceId::Guests);
+    join(&mut lab, Lab::id_of(8), SourceId::Guests);
+    join(&mut lab, Lab::id_of(7), SourceId::Gateway);
+    let drawn = picture(&mut lab);
+    let ids: Vec<NodeId> = drawn.guests().iter().map(|row| row.id).collect();
+    assert_eq!(ids, [guest()], "an untrusted one is not shown, and nobody is shown twice");
+    assert!(lab.snapshot(NODE).refusals.iter().any(|row| row.code == Code::UntrustedPeer));
+    let why = "the connection has ended".to_owned();
+    lab.offer(NODE, SourceId::Guests, InputBody::GuestLeft { guest: guest(), why });
+    assert!(picture(&mut lab).guests().is_empty());
+    assert_eq!(lab.replay(NODE).difference, None);
+}
+
+#[test]
+fn what_guests_tell_is_shown_for_t2_at_most_by_when_it_was_made_and_supports_nothing() {
+    let mut lab = lab();
+    let (new, old) = (frame(&lab, "new", 31.0, 1_000), frame(&lab, "old", 12.0, 60_000));
+    // The older one arrives later, as after a sync.
+    for json in [&new, &old, &new] {
+        tell(&mut lab, guest(), json);
+        lab.run_ticks(2);
+    }
+    let drawn = picture(&mut lab);
+    assert_eq!(drawn.frames().len(), 2, "what comes again is the same");
+    let [(key, entry)] = drawn.entries() else { panic!("one thing is told of: {:?}", drawn.entries()) };
+    assert!(key.ends_with(":observation:zone-1:moisture") && entry.frame.frame_id == "new", "{key}");
+    assert_eq!(entry.frame.shown_tier(), Tier::T2);
+    let snapshot = lab.snapshot(NODE);
+    assert!(snapshot.sensors.is_empty() && snapshot.beliefs.is_empty(), "it is no reading and no belief");
+    for wrong in [json!({"gen": 1}), json!(null), frame(&lab, &"x".repeat(200), 1.0, 0)] {
+        tell(&mut lab, guest(), &wrong);
+    }
+    let stranger = frame(&lab, "stranger", 99.0, 0);
+    tell(&mut lab, Lab::id_of(8), &stranger);
+    assert_eq!(picture(&mut lab).frames().len(), 2);
+    assert_eq!(lab.replay(NODE).difference, None);
+}
+
+#[test]
+fn s1_a_plain_command_of_a_trusted_guest_moves_the_mock_actuator_once_and_nobody_elses_does() {
+    let mut lab = lab();
+    let good = open(&lab, "c-1");
+    assert_eq!(command(&mut lab, Lab::id_of(8), &good), Err(Code::UntrustedPeer));
+    let done = command(&mut lab, guest(), &good).expect("it is carried out");
+    assert!(done.contains("actuator:mock:valve-1") && done.contains("active"), "{done}");
+    assert_eq!(command(&mut lab, guest(), &good), Err(Code::Duplicate));
+    let mut by_model = open(&lab, "c-2");
+    by_model["command"]["trust"]["evidence_sources"] = json!(["llm"]);
+    assert_eq!(command(&mut lab, guest(), &by_model), Err(Code::LlmOnlyActuationBlocked));
+    let drawn = picture(&mut lab);
+    let mock = drawn.mock().expect("it was drawn");
+    assert_eq!((mock.records.len(), mock.history.len(), mock.refused_count), (1, 1, 1));
+    // After a restart nothing of it is left but the journal, and that replays.
+    assert_eq!(lab.replay(NODE).difference, None);
+}
+
+#[test]
+fn s6_nothing_moves_while_the_stop_is_latched_not_even_the_mock_actuator() {
+    let mut lab = lab();
+    let stop = InputBody::StopLatched { reason: "smoke".to_owned(), stops: 1 };
+    lab.offer(NODE, SourceId::Runner, stop);
+    lab.run_ticks(2);
+    let good = open(&lab, "c-1");
+    assert_eq!(command(&mut lab, guest(), &good), Err(Code::StopLatched));
+    assert!(picture(&mut lab).mock().is_none_or(|mock| mock.records.is_empty()));
+}
+
+#[test]
+fn a_node_without_a_mock_actuator_carries_no_plain_command_out() {
+    let mut lab = Lab::seeded(3).with_nodes([NODE]);
+    lab.offer(NODE, SourceId::Runner, InputBody::TrustChanged([guest()].into()));
+    lab.run_ticks(2);
+    let good = open(&lab, "c-1");
+    assert_eq!(command(&mut lab, guest(), &good), Err(Code::UnknownOperation));
+}
