@@ -12,6 +12,7 @@ use clawmesh_core::safety::StopPort;
 
 use crate::error::GatewayError;
 use crate::feed::SnapshotFeed;
+use crate::upgrade::WebSockets;
 
 /// The shortest token that is taken; an empty one would open the door to everybody.
 pub const TOKEN_BYTES_MIN: usize = 16;
@@ -46,6 +47,8 @@ pub struct GatewayPorts {
     pub stop: Arc<dyn StopPort>,
     /// The way to the other nodes.
     pub neighbours: Arc<dyn Neighbours>,
+    /// Who takes WebSockets at the root, if anybody does.
+    pub web_sockets: Option<Arc<dyn WebSockets>>,
 }
 
 impl GatewayConfig {

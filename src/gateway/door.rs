@@ -11,6 +11,7 @@ use crate::config::{GatewayConfig, GatewayPorts};
 use crate::connection::BoundedListener;
 use crate::error::GatewayError;
 use crate::router::{Shared, routes};
+use crate::upgrade::From;
 
 /// How long answers under way may take once the node shuts down.
 const GRACE: Duration = Duration::from_secs(3);
@@ -60,7 +61,7 @@ impl BoundGateway {
             shutdown.await;
             closer.close();
         };
-        let app = routes(Arc::clone(&shared));
+        let app = routes(Arc::clone(&shared)).into_make_service_with_connect_info::<From>();
         let serving = axum::serve(BoundedListener::new(self.listener), app).with_graceful_shutdown(signal);
         tokio::select! {
             outcome = async { serving.await } => outcome.map_err(|source| GatewayError::Serve { source }),

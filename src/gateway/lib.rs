@@ -27,6 +27,7 @@ mod reads;
 mod router;
 mod status;
 mod stop;
+mod upgrade;
 
 pub use alarms::Alarms;
 pub use answer::Refused;
@@ -43,3 +44,4 @@ pub use status::{
     SensorCounts, Status,
 };
 pub use stop::{StopAnswer, StoppedNode};
+pub use upgrade::{ByteStream, NoWebSocket, Serve, WebSockets};

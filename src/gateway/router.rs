@@ -20,6 +20,7 @@ use crate::events::{STREAMS_MAX, follow};
 use crate::guards::{check_caller, check_token};
 use crate::hosts::Hosts;
 use crate::observations::{BODY_BYTES_MAX, note};
+use crate::upgrade::hand_over;
 use crate::{alarms, asks, evidence, page, reads, status, stop};
 
 /// What every request can see.
@@ -110,6 +111,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(Arc::clone(&shared), check_caller))
+        .layer(from_fn_with_state(Arc::clone(&shared), hand_over))
         .layer(from_fn_with_state(Arc::clone(&shared), finish))
         .with_state(shared)
 }

@@ -256,6 +256,7 @@ impl Ways {
             desk: self.desk.clone(),
             stop: Arc::new(self.latch.clone()),
             neighbours: self.mesh.clone(),
+            web_sockets: None,
         }
     }
 

@@ -116,6 +116,7 @@ pub fn ports(limits: InboxLimits) -> (GatewayPorts, SnapshotFeeder, Inboxes, Com
         desk: AnswerDesk::default(),
         stop: Arc::<Latch>::default(),
         neighbours: Arc::<Mesh>::default(),
+        web_sockets: None,
     };
     (ports, feeder, inboxes, commits)
 }

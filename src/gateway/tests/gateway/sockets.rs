@@ -1,8 +1,11 @@
 //! What only a real socket shows: the port, a connection, the way out.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use clawmesh_gateway::{GatewayConfig, GatewayError, bind};
+use axum::http::HeaderMap;
+use clawmesh_gateway::{GatewayConfig, GatewayError, GatewayPorts, NoWebSocket, Serve, WebSockets, bind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -61,4 +64,68 @@ async fn the_door_answers_over_tcp_and_shutdown_ends_an_open_stream() {
     timeout(Duration::from_secs(10), serving).await.unwrap().unwrap().unwrap();
     let mut rest = Vec::new();
     timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+}
+
+/// Takes WebSockets of whoever brings the right word, and sends back what comes.
+struct Echo;
+
+impl WebSockets for Echo {
+    fn admit(&self, headers: &HeaderMap, from: SocketAddr) -> Result<Serve, NoWebSocket> {
+        assert!(from.ip().is_loopback(), "{from}");
+        if headers.get("authorization").is_none_or(|word| word != "please") {
+            return Err(NoWebSocket { status: 403, sentence: "say please".to_owned() });
+        }
+        Ok(Box::new(|mut stream| {
+            tokio::spawn(async move {
+                let mut bytes = [0; 4];
+                while stream.read_exact(&mut bytes).await.is_ok() && stream.write_all(&bytes).await.is_ok() {}
+            });
+        }))
+    }
+}
+
+async fn upgrade(address: SocketAddr, path: &str, more: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // A name the page would not answer to, and another origin: who may come is for whoever takes them to say.
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: barn.example\r\nconnection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn head_of(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(Duration::from_secs(10), stream.read_u8()).await.unwrap().unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+#[tokio::test]
+async fn web_sockets_at_the_root_go_to_whoever_takes_them_and_to_nobody_else() {
+    let gateway = bind(any_port()).await.unwrap();
+    let address = gateway.address();
+    let (ports, _feeder, _inboxes, _commits) = ports(Default::default());
+    let ports = GatewayPorts { web_sockets: Some(Arc::new(Echo)), ..ports };
+    let (_stop, stopped) = oneshot::channel::<()>();
+    let _serving = tokio::spawn(gateway.serve(ports, async { drop(stopped.await) }));
+
+    let mut taken = upgrade(address, "/", "authorization: please\r\n").await;
+    let head = head_of(&mut taken).await;
+    // The answer to this key is the one of RFC 6455, section 1.3.
+    assert!(head.starts_with("HTTP/1.1 101 ") && head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+    taken.write_all(b"ping").await.unwrap();
+    let mut back = [0; 4];
+    timeout(Duration::from_secs(10), taken.read_exact(&mut back)).await.unwrap().unwrap();
+    assert_eq!(&back, b"ping");
+
+    let mut refused = upgrade(address, "/", "").await;
+    let head = head_of(&mut refused).await;
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+    // Elsewhere an upgrade is a request like any other, and the name it calls is not ours.
+    let mut elsewhere = upgrade(address, "/api/status", "authorization: please\r\n").await;
+    let head = head_of(&mut elsewhere).await;
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
 }

@@ -1,0 +1,104 @@
+//! WebSockets at the root: the port is shared with the edge that speaks to existing nodes, which says who may come and takes
+//! the stream. It judges origin and token by its own rules, because whoever calls has no page and no token of ours.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use axum::serve::IncomingStream;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tungstenite::handshake::derive_accept_key;
+
+use crate::answer::Fault;
+use crate::connection::BoundedListener;
+use crate::router::Shared;
+
+/// A stream of bytes that was an HTTP connection.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
+/// What becomes of a stream once it is a WebSocket.
+pub type Serve = Box<dyn FnOnce(Box<dyn ByteStream>) + Send>;
+
+/// Why somebody may not have a WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoWebSocket {
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong and what to do.
+    pub sentence: String,
+}
+
+/// Who takes WebSockets.
+pub trait WebSockets: Send + Sync {
+    /// Whether somebody who calls from `from` with these headers may have one, and what becomes of it.
+    ///
+    /// # Errors
+    /// The answer to whoever may not.
+    fn admit(&self, headers: &HeaderMap, from: SocketAddr) -> Result<Serve, NoWebSocket>;
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct From(SocketAddr);
+
+impl Connected<IncomingStream<'_, BoundedListener>> for From {
+    fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+/// Hands WebSockets over; everything else goes on to the routes.
+pub(crate) async fn hand_over(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let from = request.extensions().get::<ConnectInfo<From>>().map(|ConnectInfo(From(from))| *from);
+    let (Some(taker), Some(from)) = (&shared.ports.web_sockets, from) else {
+        return next.run(request).await;
+    };
+    let Some(key) = asked_for(&request) else { return next.run(request).await };
+    let accept = derive_accept_key(key.as_bytes());
+    match taker.admit(request.headers(), from) {
+        Ok(serve) => upgraded(request, &accept, serve),
+        Err(no) => {
+            let status = StatusCode::from_u16(no.status).unwrap_or(StatusCode::FORBIDDEN);
+            Fault::new(status, "NO_WEB_SOCKET", no.sentence).into_response()
+        }
+    }
+}
+
+/// The key of a request for a WebSocket at the root, if it is one.
+fn asked_for(request: &Request) -> Option<HeaderValue> {
+    let headers = request.headers();
+    let is_upgrade =
+        names(headers, header::CONNECTION, "upgrade") && names(headers, header::UPGRADE, "websocket");
+    let is_known = headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    let is_ours = request.method() == Method::GET && request.uri().path() == "/";
+    if is_upgrade && is_known && is_ours { headers.get(header::SEC_WEBSOCKET_KEY).cloned() } else { None }
+}
+
+/// True when a header with a list of words has this one.
+fn names(headers: &HeaderMap, header: header::HeaderName, word: &str) -> bool {
+    let texts = headers.get_all(header).iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
+}
+
+fn upgraded(request: Request, accept: &str, serve: Serve) -> Response {
+    let upgrade = hyper::upgrade::on(request);
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(stream) => serve(Box::new(TokioIo::new(stream))),
+            Err(fault) => tracing::debug!(%fault, "a connection ended before it was a WebSocket"),
+        }
+    });
+    let headers = [
+        (header::CONNECTION, "upgrade"),
+        (header::UPGRADE, "websocket"),
+        (header::SEC_WEBSOCKET_ACCEPT, accept),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
