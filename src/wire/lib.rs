@@ -28,6 +28,7 @@ pub mod log;
 pub mod mock;
 pub mod peer_news;
 pub mod peer_spec;
+pub mod query;
 pub mod sync;
 pub mod trust;
 

@@ -6,6 +6,7 @@
 //! Not here: what the parts do (`bridge`, `gateway`, `storage`, `core`), the command line (`cli`).
 
 mod faults;
+mod guests;
 mod host_sensors;
 mod mesh_to_come;
 mod node;

@@ -22,10 +22,12 @@ use clawmesh_gateway::{
 use clawmesh_plant::{Fault, PlannedFault, Plant, PlantFile};
 use clawmesh_storage::{Journal, JournalOptions, OpenJournal};
 use clawmesh_twin::rollout::Model;
-use tokio::runtime::Runtime;
+use clawmesh_wire_link::Links;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+use super::guests::{GuestDoor, GuestFacts, GuestHost};
 use super::mesh_to_come::MeshToCome;
 use super::planner::wiring::Planning;
 use super::plant::PlantDriver;
@@ -91,7 +93,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     tell_address(&options, &gateway, &start.token)?;
     // It answers from here on, `starting` until the first tick: to check what earlier runs left may take a while.
     let serving = Serving::begin(&workers, gateway, ways.gateway_ports());
-    let waited = Node::start(&options, start, journal, ways).and_then(|node| {
+    let waited = Node::start(&options, start, journal, ways, workers.handle()).and_then(|node| {
         let why = workers.block_on(signals::wait(options.stop_with_stdin, Arc::clone(&node.death)))?;
         tracing::info!("stopping: {why}");
         Ok(node)
@@ -99,7 +101,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let served = workers.block_on(serving.end());
     // Before the node is closed, because nobody of ours listens there any more; whatever comes of it, the node is closed.
     let removed = remove_durably(&options.dir.address_file());
-    let death = waited?.close();
+    let death = waited?.close(&workers);
     workers.shutdown_background();
     if let Some(sentence) = death {
         anyhow::bail!("{sentence}; the stop is latched, start the node again and look at `clawmesh status`");
@@ -223,6 +225,7 @@ struct Ways {
     desk: AnswerDesk,
     latch: StopLatch,
     mesh: Arc<MeshToCome>,
+    guests: Arc<GuestDoor>,
 }
 
 impl Ways {
@@ -244,6 +247,7 @@ impl Ways {
             desk: AnswerDesk::default(),
             latch: start.latch.clone(),
             mesh: Arc::new(MeshToCome::new(start.settings.node, start.settings.trusted.clone())),
+            guests: Arc::default(),
         }
     }
 
@@ -256,7 +260,7 @@ impl Ways {
             desk: self.desk.clone(),
             stop: Arc::new(self.latch.clone()),
             neighbours: self.mesh.clone(),
-            web_sockets: None,
+            web_sockets: Some(self.guests.clone()),
         }
     }
 
@@ -310,6 +314,7 @@ struct Node {
     planner: Option<Worker>,
     host_sensors: Option<Worker>,
     plant: Option<Worker>,
+    links: Links,
     bridge: Bridge,
     simulator: Option<Worker>,
     ticker: Ticker,
@@ -320,9 +325,16 @@ struct Node {
 }
 
 impl Node {
-    fn start(options: &Options, start: Start, journal: OpenJournal, ways: Ways) -> anyhow::Result<Self> {
+    fn start(
+        options: &Options,
+        start: Start,
+        journal: OpenJournal,
+        ways: Ways,
+        tasks: &Handle,
+    ) -> anyhow::Result<Self> {
         let bridge_ports = ways.bridge_ports(&options.dir, &start);
-        let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, snapshots, .. } = ways;
+        let facts = guest_facts(&options.config, &start);
+        let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, guests, snapshots, .. } = ways;
         let marks = marks_in(&journal.recovered.inputs);
         let stop = start.latch.why().map(|reason| InputBody::StopLatched { reason, stops: 0 });
         let restored = start.restored.as_ref().map(|record| record.at_unix_ms);
@@ -378,22 +390,35 @@ impl Node {
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
         let bridge = bridge(&options.config, start, bridge_ports, marks)?;
         mesh.came(bridge.neighbours());
+        let host = GuestHost::new(facts, bridge.trust(), snapshots.clone(), inbox.clone(), asked_here.clone());
+        let links = {
+            let _here = tasks.enter();
+            Links::start(clawmesh_wire_link::Config::default(), Arc::new(host))
+        };
+        guests.came(links.clone(), tasks.clone());
         let (configured, known) =
             (options.config.trust_configured.clone(), options.config.trusted.value.clone());
-        let trust = trust::start(options.dir.clone(), configured, known, bridge.trust(), inbox.clone())?;
+        let told = links.clone();
+        let followed = trust::Followed {
+            bridge: bridge.trust(),
+            links: Box::new(move || told.trust_changed()),
+            inbox: inbox.clone(),
+        };
+        let trust = trust::start(options.dir.clone(), configured, known, followed)?;
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
             .transpose()?;
         let wants_host = options.config.host_sensors.value;
         let host_sensors = wants_host.then(|| host_sensors::start(inbox)).transpose()?;
-        Ok(Self { planner, host_sensors, plant, bridge, simulator, ticker, drivers, rearm, trust, death })
+        Ok(Self { planner, host_sensors, plant, links, bridge, simulator, ticker, drivers, rearm, trust, death })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
-    fn close(self) -> Option<String> {
+    fn close(self, workers: &Runtime) -> Option<String> {
         drop(self.planner);
         drop(self.host_sensors);
         drop(self.trust);
+        workers.block_on(self.links.close());
         self.bridge.close();
         drop(self.simulator);
         let death = self.ticker.close();
@@ -421,6 +446,20 @@ fn hardware(
     let specs = plant::specs(&place.plan, &place.name, &plant).map_err(anyhow::Error::msg)?;
     let (edge, driver) = plant::start(plant, specs, inbox.clone())?;
     Ok((edge, driver, place))
+}
+
+/// What existing nodes are told of this one.
+fn guest_facts(config: &NodeConfig, start: &Start) -> GuestFacts {
+    GuestFacts {
+        key: start.key.clone(),
+        name: start.settings.name.clone(),
+        role: start.settings.role.clone(),
+        mesh: start.settings.mesh(),
+        has_mock: start.settings.mock_actuator,
+        is_discovering: config.discovery.value,
+        plans: config.planner.value,
+        token: start.token.clone(),
+    }
 }
 
 fn bridge(

@@ -24,12 +24,21 @@ pub fn start(
     dir: StateDir,
     configured: BTreeSet<NodeId>,
     known: BTreeSet<NodeId>,
-    bridge: Arc<Trust>,
-    inbox: InboxHandle,
+    told: Followed,
 ) -> std::io::Result<Worker> {
     let papers = Stamp::of(&dir.papers_file());
-    let follower = Follower { dir, configured, known, seen: None, papers, is_told: true, bridge, inbox };
+    let follower = Follower { dir, configured, known, seen: None, papers, is_told: true, told };
     Worker::start("trust", move |ends| follower.run(ends))
+}
+
+/// Who hears of a change.
+pub struct Followed {
+    /// The bridge to our own nodes.
+    pub bridge: Arc<Trust>,
+    /// The links to existing nodes; they ask the bridge's list again.
+    pub links: Box<dyn Fn() + Send>,
+    /// The tick.
+    pub inbox: InboxHandle,
 }
 
 struct Follower {
@@ -42,8 +51,7 @@ struct Follower {
     papers: Stamp,
     /// False while the tick has had no place for the news.
     is_told: bool,
-    bridge: Arc<Trust>,
-    inbox: InboxHandle,
+    told: Followed,
 }
 
 impl Follower {
@@ -57,7 +65,7 @@ impl Follower {
         let papers = Stamp::of(&self.dir.papers_file());
         if self.papers != papers {
             self.papers = papers;
-            self.bridge.look_at_papers();
+            self.told.bridge.look_at_papers();
         }
         let stamp = Stamp::of(&self.dir.trust_file());
         if self.seen.as_ref() != Some(&stamp) {
@@ -66,7 +74,7 @@ impl Follower {
         }
         if !self.is_told {
             let body = InputBody::TrustChanged(self.known.clone());
-            self.is_told = self.inbox.offer_own(SourceId::Runner, body, None).is_ok();
+            self.is_told = self.told.inbox.offer_own(SourceId::Runner, body, None).is_ok();
         }
     }
 
@@ -82,7 +90,8 @@ impl Follower {
             return;
         }
         tracing::info!("{} other nodes are trusted now, {} before", trusted.len(), self.known.len());
-        self.bridge.set(&trusted);
+        self.told.bridge.set(&trusted);
+        (self.told.links)();
         self.known = trusted;
         self.is_told = false;
     }
@@ -91,7 +100,7 @@ impl Follower {
         tracing::error!("{sentence}");
         let refusal = Refusal::new(Code::InvalidParams, "trust.ron", sentence);
         if let Err(refusal) =
-            self.inbox.offer_own(SourceId::Runner, InputBody::Refused { refusal, count: 1 }, None)
+            self.told.inbox.offer_own(SourceId::Runner, InputBody::Refused { refusal, count: 1 }, None)
         {
             tracing::warn!("{refusal}");
         }
@@ -156,8 +165,7 @@ mod tests {
                 known,
                 seen: None,
                 is_told: true,
-                bridge,
-                inbox,
+                told: Followed { bridge, links: Box::new(|| ()), inbox },
             },
             inboxes,
         )
@@ -178,13 +186,13 @@ mod tests {
             follower.look();
         }
         assert_eq!(told(&inboxes), [InputBody::TrustChanged(set(&[1, 2]))]);
-        assert_eq!(follower.bridge.nodes(), set(&[1, 2]));
+        assert_eq!(follower.told.bridge.nodes(), set(&[1, 2]));
         change(&state, |list| drop(list.remove(node(1), SystemTime::UNIX_EPOCH)));
         follower.look();
         assert_eq!(told(&inboxes), [InputBody::TrustChanged(set(&[2]))], "node.ron does not bring it back");
         fs::remove_file(state.trust_file()).unwrap();
         follower.look();
-        assert_eq!(follower.bridge.nodes(), set(&[1]));
+        assert_eq!(follower.told.bridge.nodes(), set(&[1]));
     }
 
     #[test]
@@ -198,7 +206,7 @@ mod tests {
         let told_of = told(&inboxes);
         let [InputBody::Refused { refusal, .. }] = &told_of[..] else { panic!("{told_of:?}") };
         assert!(refusal.sentence.contains("stay trusted"), "{refusal}");
-        assert_eq!(follower.bridge.nodes(), set(&[1]));
+        assert_eq!(follower.told.bridge.nodes(), set(&[1]));
         fs::remove_file(state.trust_file()).unwrap();
         change(&state, |list| drop(list.remove(node(1), SystemTime::UNIX_EPOCH)));
         follower.look();
@@ -212,7 +220,7 @@ mod tests {
         follower.inbox.offer_own(SourceId::Runner, InputBody::Rearmed, None).unwrap();
         change(&state, |list| drop(list.remove(node(1), SystemTime::UNIX_EPOCH)));
         follower.look();
-        assert_eq!(follower.bridge.nodes(), set(&[]));
+        assert_eq!(follower.told.bridge.nodes(), set(&[]));
         assert_eq!(told(&inboxes), [InputBody::Rearmed]);
         follower.look();
         assert_eq!(told(&inboxes), [InputBody::TrustChanged(set(&[]))]);
