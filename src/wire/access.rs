@@ -110,7 +110,9 @@ impl Method {
                 return Ok(());
             }
             (Access::Peers, Caller::Local) if self.is_read() => return Ok(()),
-            (Access::Peers, Caller::Stranger | Caller::Local) => "is for trusted nodes and operators; connect first",
+            (Access::Peers, Caller::Stranger | Caller::Local) => {
+                "is for trusted nodes and operators; connect first"
+            }
             (Access::Operators, _) => "is for operators; show the operator token",
         };
         Err(Refusal::new(Code::NotAuthorized, format!("{} {sentence}", self.as_str())))
