@@ -10,6 +10,8 @@ use crate::gate::Rights;
 pub enum Caller {
     /// Nobody has shown who they are.
     Stranger,
+    /// A program on this machine that has shown nothing: it may look, as whoever can run programs here could anyway.
+    Local,
     /// A trusted node, after its handshake, with the role it says it has.
     Peer(NodeRole),
     /// A person who has shown that they operate this node.
@@ -82,6 +84,22 @@ impl Method {
         Self::ALL.iter().copied().find(|method| method.as_str() == name).ok_or_else(unknown)
     }
 
+    /// True when a call of it only looks: it moves nothing, tells nobody, and no model works for it.
+    #[must_use]
+    pub fn is_read(self) -> bool {
+        matches!(
+            self,
+            Self::Peers
+                | Self::Status
+                | Self::Health
+                | Self::WorldQuery
+                | Self::Events
+                | Self::Trace
+                | Self::ContextSync
+                | Self::MockState
+        )
+    }
+
     /// Whether `caller` may call it.
     ///
     /// # Errors
@@ -91,7 +109,10 @@ impl Method {
             (Access::Everybody, _) | (_, Caller::Operator) | (Access::Peers, Caller::Peer(_)) => {
                 return Ok(());
             }
-            (Access::Peers, Caller::Stranger) => "is for trusted nodes and operators; connect first",
+            (Access::Peers, Caller::Local) if self.is_read() => return Ok(()),
+            (Access::Peers, Caller::Stranger | Caller::Local) => {
+                "is for trusted nodes and operators; connect first"
+            }
             (Access::Operators, _) => "is for operators; show the operator token",
         };
         Err(Refusal::new(Code::NotAuthorized, format!("{} {sentence}", self.as_str())))
@@ -103,7 +124,7 @@ impl Caller {
     #[must_use]
     pub fn rights(self) -> Rights {
         match self {
-            Self::Stranger => Rights::STRANGER,
+            Self::Stranger | Self::Local => Rights::STRANGER,
             Self::Peer(role) => Rights::of_peer(role),
             Self::Operator => Rights::OPERATOR,
         }
@@ -142,6 +163,20 @@ mod tests {
             refusal.to_string(),
             "NOT_AUTHORIZED: mesh.health is for trusted nodes and operators; connect first"
         );
+    }
+
+    #[test]
+    fn a_program_on_this_machine_may_look_and_neither_speak_nor_think() {
+        let open: Vec<Method> =
+            Method::ALL.iter().copied().filter(|method| method.open_to(Caller::Local).is_ok()).collect();
+        let everybody = |method: &Method| method.access() == Access::Everybody;
+        let (open, looks): (Vec<Method>, Vec<Method>) = open.into_iter().partition(everybody);
+        assert_eq!(open, [Method::Challenge, Method::Connect, Method::Forward]);
+        assert!(looks.iter().all(|method| method.is_read()) && looks.contains(&Method::Health), "{looks:?}");
+        for closed in [Method::LlmInfer, Method::LlmCancel, Method::ChatSubscribe, Method::ProposalApprove] {
+            assert_eq!(closed.open_to(Caller::Local).unwrap_err().code, Code::NotAuthorized, "{closed:?}");
+        }
+        assert_eq!(Caller::Local.rights(), Rights::STRANGER);
     }
 
     #[test]

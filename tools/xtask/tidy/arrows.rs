@@ -28,6 +28,8 @@ const ARROWS: &[(&str, MayUse)] = &[
     ("gateway", EDGE),
     ("drivers", EDGE),
     ("wire", MayUse::Only(&["authority"])),
+    // It knows no world: what it drives is the protocol, what it hands over goes through one trait.
+    ("wire-link", MayUse::Only(&["authority", "wire"])),
     ("telemetry", EDGE),
     ("models", EDGE),
     ("viewer", EDGE),
@@ -133,6 +135,7 @@ mod tests {
             ("clawmesh-lab", "clawmesh-bridge"),
             ("clawmesh-brain", "clawmesh-authority"),
             ("clawmesh-plant", "clawmesh-twin"),
+            ("clawmesh-wire-link", "clawmesh-core"),
             ("xtask", "clawmesh-core"),
         ];
         for (package, on) in forbidden {
@@ -156,6 +159,7 @@ mod tests {
             ("clawmesh-storage", "clawmesh-core"),
             ("clawmesh-bridge", "clawmesh-authority"),
             ("clawmesh-plant", "clawmesh-authority"),
+            ("clawmesh-wire-link", "clawmesh-wire"),
             ("clawmesh", "clawmesh-gateway"),
             ("clawmesh", "clawmesh-brain"),
         ];

@@ -1,0 +1,75 @@
+//! What a node may set: bounds, times and who may come from a browser.
+
+use std::time::Duration;
+
+use crate::limits::Rates;
+
+/// Settings of all links of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Origins of web pages that may connect, as `scheme://host[:port]`.
+    pub allowed_origins: Vec<String>,
+    /// The most connections, ours included.
+    pub connections_max: usize,
+    /// The most connections from one address beyond this machine that have not shown who they are.
+    pub unproven_per_address_max: usize,
+    /// The most nodes that are dialled, configured or discovered.
+    pub dialled_max: usize,
+    /// How much may come.
+    pub rates: Rates,
+    /// How long things take.
+    pub timing: Timing,
+}
+
+/// How long things take at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// From one ping to the next.
+    pub keepalive: Duration,
+    /// Silence after which a connection is over.
+    pub silence_max: Duration,
+    /// For the upgrade, and again for the handshake; when we dial, for everything together.
+    pub handshake_max: Duration,
+    /// For the answer of a node that others say is down.
+    pub probe_max: Duration,
+    /// For the answer to `context.sync`.
+    pub sync_max: Duration,
+    /// For the last words of a connection.
+    pub goodbye_max: Duration,
+    /// The first wait before a node is dialled again.
+    pub redial_first: Duration,
+    /// The longest wait before a node is dialled again.
+    pub redial_longest: Duration,
+    /// The wait after a node has refused us, or has not shown who it is.
+    pub redial_refused: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            allowed_origins: Vec::new(),
+            connections_max: 2_048,
+            unproven_per_address_max: 64,
+            dialled_max: 256,
+            rates: Rates::default(),
+            timing: Timing::default(),
+        }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            keepalive: seconds(10),
+            silence_max: seconds(30),
+            handshake_max: seconds(10),
+            probe_max: seconds(3),
+            sync_max: seconds(10),
+            goodbye_max: seconds(2),
+            redial_first: seconds(1),
+            redial_longest: seconds(30),
+            redial_refused: seconds(300),
+        }
+    }
+}

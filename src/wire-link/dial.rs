@@ -1,0 +1,187 @@
+//! One task for each node that we dial: it keeps a connection as long as the node has no other one with us.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clawmesh_authority::NodeId;
+use clawmesh_wire::handshake::PeerTrust;
+use clawmesh_wire::peer_spec::{PeerSpec, PeerUrl};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::client_async_with_config;
+
+use crate::backoff::{Backoff, jittered};
+use crate::connection::{Carrier, Connection, Socket, bounds};
+use crate::counts::Count;
+use crate::hub::Hub;
+use crate::link::{locked, whole_ms};
+use crate::peers::{Dialled, PeerState};
+use crate::registry::may_dial;
+use crate::requests::random_bytes;
+use crate::shake::{DialFault, shake};
+use crate::tls::{client_config, is_refused_certificate};
+
+/// Begins to dial a node, or takes a new way to one that is dialled already. False when no more nodes can be dialled.
+pub(crate) fn dial(hub: &Arc<Hub>, spec: PeerSpec, is_static: bool) -> bool {
+    let node = spec.node;
+    let mut dialled = locked(&hub.dialled);
+    if let Some(known) = dialled.get(&node) {
+        // Whoever only heard of an address does not change what a person has configured.
+        if (is_static || !known.is_static()) && known.set_spec(spec, is_static) {
+            known.poked.notify_one();
+        }
+        return true;
+    }
+    if dialled.len() >= hub.config.dialled_max || hub.is_closing() {
+        return false;
+    }
+    let peer = Arc::new(Dialled::new(spec, is_static));
+    dialled.insert(node, Arc::clone(&peer));
+    drop(dialled);
+    let hub = Arc::clone(hub);
+    tokio::spawn(async move {
+        let closing = hub.closing.notified();
+        if !hub.is_closing() {
+            tokio::select! {
+                () = closing => {}
+                () = peer.forgotten.notified() => {}
+                () = keep_connected(&hub, &peer) => {}
+            }
+        }
+    });
+    true
+}
+
+/// Begins to dial a node whose address was discovered, if it is for us to do so. False when it is not.
+pub(crate) fn dial_discovered(hub: &Arc<Hub>, spec: PeerSpec) -> bool {
+    may_dial(hub.own_id, spec.node) && hub.trust(spec.node) != PeerTrust::Unknown && dial(hub, spec, false)
+}
+
+/// Dials a node no more; a connection that it has stays.
+pub(crate) fn forget(hub: &Hub, node: NodeId) {
+    if let Some(peer) = locked(&hub.dialled).remove(&node) {
+        peer.forgotten.notify_one();
+    }
+}
+
+async fn keep_connected(hub: &Arc<Hub>, peer: &Arc<Dialled>) {
+    let timing = hub.config.timing;
+    let mut backoff = Backoff::new(timing.redial_first, timing.redial_longest);
+    loop {
+        // Two nodes that dial each other would take each other's place for ever; who finds the other one there stands down.
+        while hub.session(peer.node()).is_some() {
+            peer.set_state(PeerState::Connected);
+            peer.session_changed.notified().await;
+        }
+        let spec = peer.view().spec;
+        if let Err(way) = spec.may_dial() {
+            peer.set_state(PeerState::Refused { until_ms: None, sentence: way.to_string() });
+            poked(peer, None).await;
+            continue;
+        }
+        peer.set_state(PeerState::Connecting);
+        let reached = timeout(timing.handshake_max, reach(hub, &spec)).await;
+        let in_time = || {
+            let seconds = timing.handshake_max.as_secs();
+            Err(DialFault::Unreached(format!("no connection and handshake within {seconds} s")))
+        };
+        let wait = match reached.unwrap_or_else(|_| in_time()) {
+            Ok(connection) => {
+                backoff.reset();
+                peer.set_state(PeerState::Connected);
+                // A task of its own, so that a node which is dialled no more keeps the connection that it has.
+                let why = tokio::spawn(connection.run()).await;
+                let sentence = why.map_or_else(|fault| fault.to_string(), |why| why.to_string());
+                waiting(hub, peer, backoff.wait(random()), sentence)
+            }
+            Err(fault) => {
+                hub.counters.add(Count::DialsFailed);
+                tracing::debug!(node = %spec.node.short(), url = %spec.url, fault = fault.sentence(), "a dial failed");
+                match fault {
+                    DialFault::Unreached(sentence) => waiting(hub, peer, backoff.wait(random()), sentence),
+                    DialFault::Refused(sentence) => refused(hub, peer, sentence),
+                }
+            }
+        };
+        poked(peer, Some(wait)).await;
+    }
+}
+
+fn waiting(hub: &Hub, peer: &Dialled, wait: Duration, sentence: String) -> Duration {
+    let until_ms = hub.host.now().unix_ms.saturating_add(whole_ms(wait));
+    peer.set_state(PeerState::Waiting { until_ms, sentence });
+    wait
+}
+
+fn refused(hub: &Hub, peer: &Dialled, sentence: String) -> Duration {
+    let wait = jittered(hub.config.timing.redial_refused, random());
+    let until_ms = Some(hub.host.now().unix_ms.saturating_add(whole_ms(wait)));
+    peer.set_state(PeerState::Refused { until_ms, sentence });
+    wait
+}
+
+/// Waits, for ever or until a time, for somebody who wants the node dialled now, or for a session it has made itself.
+async fn poked(peer: &Dialled, wait: Option<Duration>) {
+    let over = async {
+        match wait {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = over => {}
+        () = peer.poked.notified() => {}
+    }
+}
+
+fn random() -> u16 {
+    // Without random bytes everybody waits equally long, and no worse follows from it.
+    random_bytes().map_or(u16::MAX / 2, u16::from_le_bytes)
+}
+
+/// Connects and shakes hands.
+async fn reach(hub: &Arc<Hub>, spec: &PeerSpec) -> Result<Connection, DialFault> {
+    if hub.trust(spec.node) == PeerTrust::Unknown {
+        let sentence = format!("node {} is not trusted here; trust it first, by its id", spec.node.short());
+        return Err(DialFault::Refused(sentence));
+    }
+    let held = hub.enter_outbound().map_err(|turned| DialFault::Unreached(turned.sentence))?;
+    let (carrier, address) = carry(spec).await?;
+    let upgraded = client_async_with_config(spec.url.to_string(), carrier, Some(bounds())).await;
+    let (mut socket, _): (Socket, _) = upgraded.map_err(|fault| {
+        DialFault::Unreached(format!("{} has not upgraded to WebSocket: {fault}", spec.url))
+    })?;
+    let admitted = shake(hub, &mut socket, spec.node).await;
+    let admitted = admitted.inspect_err(|_| hub.counters.add(Count::HandshakesRefused))?;
+    let link = hub.begin(address);
+    Ok(Connection::outbound(Arc::clone(hub), socket, admitted, spec.label.clone(), held, link))
+}
+
+async fn carry(spec: &PeerSpec) -> Result<(Box<dyn Carrier>, SocketAddr), DialFault> {
+    let PeerUrl { is_tls, host, port, .. } = &spec.url;
+    let port = port.unwrap_or(if *is_tls { 443 } else { 80 });
+    let unreached =
+        |fault: std::io::Error| DialFault::Unreached(format!("{} cannot be reached: {fault}", spec.url));
+    let tcp = TcpStream::connect((&**host, port)).await.map_err(unreached)?;
+    let address = tcp.peer_addr().map_err(unreached)?;
+    // Messages are small and somebody waits for each: they leave at once.
+    tcp.set_nodelay(true).map_err(unreached)?;
+    if !is_tls {
+        return Ok((Box::new(tcp), address));
+    }
+    let config = client_config(spec.fingerprint.as_deref())
+        .map_err(|fault| DialFault::Refused(format!("there is no TLS: {fault}")))?;
+    let name = ServerName::try_from(host.clone())
+        .map_err(|_| DialFault::Refused(format!("{} has no host that TLS can name", spec.url)))?;
+    let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(|fault| {
+        if is_refused_certificate(&fault) {
+            let sentence = "shows another certificate than the pinned one; compare its fingerprint";
+            return DialFault::Refused(format!("{} {sentence}", spec.url));
+        }
+        unreached(fault)
+    })?;
+    Ok((Box::new(tls), address))
+}

@@ -1,0 +1,308 @@
+//! What all connections of a node share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clawmesh_authority::NodeId;
+use clawmesh_wire::context::ContextFrame;
+use clawmesh_wire::frame::encode_event;
+use clawmesh_wire::gossip::Gossip;
+use clawmesh_wire::handshake::PeerTrust;
+use clawmesh_wire::peer_news::{DOWN, PeerDown};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::admission::{Admissions, Place};
+use crate::config::Config;
+use crate::counts::{Count, Counters};
+use crate::host::{Host, Session, Why};
+use crate::limits::{Class, Limits, Who};
+use crate::link::{CallFault, Link, locked};
+use crate::origin::TurnedAway;
+use crate::peers::Dialled;
+use crate::registry::{Entry, Join, Registry};
+
+/// What is shared. Its locks are held for a few lines each, never two at once but for `news`, which comes first.
+pub(crate) struct Hub {
+    pub host: Arc<dyn Host>,
+    pub own_id: NodeId,
+    pub config: Config,
+    pub counters: Counters,
+    pub dialled: Mutex<BTreeMap<NodeId, Arc<Dialled>>>,
+    pub closing: Notify,
+    begun: Instant,
+    is_closing: AtomicBool,
+    next_connection: AtomicU64,
+    limits: Mutex<Limits>,
+    admissions: Mutex<Admissions>,
+    emptied: Notify,
+    registry: Mutex<Registry<Arc<Link>>>,
+    links: Mutex<BTreeMap<u64, Arc<Link>>>,
+    followers: Mutex<BTreeMap<u64, Arc<Link>>>,
+    gossip: Mutex<Gossip>,
+    probed: Mutex<BTreeSet<NodeId>>,
+    /// Held while the host is told who came and who went, so that it hears of it in the order it happened.
+    news: Mutex<()>,
+}
+
+/// A place among the connections, given back when this is dropped.
+pub(crate) struct Held {
+    hub: Arc<Hub>,
+    place: Option<Place>,
+}
+
+impl Hub {
+    pub fn new(config: Config, host: Arc<dyn Host>) -> Self {
+        let own_id = host.key().id();
+        Self {
+            own_id,
+            counters: Counters::default(),
+            dialled: Mutex::default(),
+            closing: Notify::new(),
+            begun: Instant::now(),
+            is_closing: AtomicBool::new(false),
+            next_connection: AtomicU64::new(1),
+            limits: Mutex::new(Limits::new(config.rates)),
+            admissions: Mutex::new(Admissions::new(config.connections_max, config.unproven_per_address_max)),
+            emptied: Notify::new(),
+            registry: Mutex::default(),
+            links: Mutex::default(),
+            followers: Mutex::default(),
+            gossip: Mutex::new(Gossip::new(own_id)),
+            probed: Mutex::default(),
+            news: Mutex::default(),
+            config,
+            host,
+        }
+    }
+
+    /// The time since the beginning, on a clock that only goes forward.
+    pub fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    pub fn trust(&self, node: NodeId) -> PeerTrust {
+        // Whoever has our own key is us, or has stolen it; neither is a peer.
+        if node == self.own_id { PeerTrust::Unknown } else { self.host.trust(node) }
+    }
+
+    pub fn may(&self, who: Who, class: Class) -> bool {
+        locked(&self.limits).take(who, class, self.elapsed())
+    }
+
+    pub fn enter(self: &Arc<Self>, from: SocketAddr) -> Result<Held, TurnedAway> {
+        self.held(locked(&self.admissions).enter(from))
+    }
+
+    pub fn enter_outbound(self: &Arc<Self>) -> Result<Held, TurnedAway> {
+        self.held(locked(&self.admissions).enter_outbound())
+    }
+
+    fn held(self: &Arc<Self>, place: Result<Place, TurnedAway>) -> Result<Held, TurnedAway> {
+        if self.is_closing() {
+            let held = Held { hub: Arc::clone(self), place: place.ok() };
+            drop(held);
+            return Err(TurnedAway::new(503, "this node leaves"));
+        }
+        Ok(Held { hub: Arc::clone(self), place: Some(place?) })
+    }
+
+    pub fn connections(&self) -> usize {
+        locked(&self.admissions).connections()
+    }
+
+    /// A new connection, known from now on.
+    pub fn begin(&self, address: SocketAddr) -> Arc<Link> {
+        let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
+        let link = Arc::new(Link::new(id, address));
+        link.heard(self.elapsed());
+        self.counters.add(Count::ConnectionsBegun);
+        locked(&self.links).insert(id, Arc::clone(&link));
+        // Closing looks at the links after it has set its flag, so one of the two sees this one.
+        if self.is_closing() {
+            link.end(Why::WeLeave);
+        }
+        link
+    }
+
+    /// A session has begun; false when it stands down for another one.
+    pub fn join(&self, session: Session, link: &Arc<Link>) -> bool {
+        let node = session.node;
+        let news = locked(&self.news);
+        let join = locked(&self.registry).join(self.own_id, session.clone(), Arc::clone(link));
+        let Join::Joined { displaced } = join else { return false };
+        self.host.joined(&session);
+        drop(news);
+        self.counters.add(Count::HandshakesDone);
+        if let Some(displaced) = displaced {
+            self.counters.add(Count::Superseded);
+            displaced.end(Why::Superseded);
+        }
+        // Trust may have been withdrawn after it was asked for and before the session could be found.
+        if self.trust(node) == PeerTrust::Unknown {
+            link.end(Why::Untrusted);
+        }
+        self.wake_dialler(node);
+        true
+    }
+
+    /// A connection has ended.
+    pub fn finish(&self, link: &Arc<Link>, session: Option<(NodeId, bool)>, why: &Why) {
+        link.close();
+        locked(&self.links).remove(&link.id);
+        locked(&self.followers).remove(&link.id);
+        let Some((node, is_outbound)) = session else { return };
+        let news = locked(&self.news);
+        let was_last = locked(&self.registry).leave(node, link.id);
+        if was_last {
+            self.host.left(node, why);
+        }
+        drop(news);
+        if was_last && is_outbound && why.is_unexpected() {
+            self.tell_all(DOWN, &PeerDown::new(node, self.host.now().unix_ms));
+        }
+        self.wake_dialler(node);
+    }
+
+    fn wake_dialler(&self, node: NodeId) {
+        if let Some(dialled) = locked(&self.dialled).get(&node) {
+            dialled.session_changed.notify_one();
+        }
+    }
+
+    pub fn sessions(&self) -> Vec<Session> {
+        locked(&self.registry).iter().map(|entry| entry.session.clone()).collect()
+    }
+
+    pub fn session(&self, node: NodeId) -> Option<Entry<Arc<Link>>> {
+        locked(&self.registry).get(node).cloned()
+    }
+
+    fn peers(&self) -> Vec<(NodeId, Arc<Link>)> {
+        locked(&self.registry).iter().map(|entry| (entry.session.node, Arc::clone(&entry.link))).collect()
+    }
+
+    pub fn links(&self) -> Vec<Arc<Link>> {
+        locked(&self.links).values().cloned().collect()
+    }
+
+    /// From now on the connection hears what the user interface follows.
+    pub fn follow(&self, link: &Arc<Link>) {
+        locked(&self.followers).insert(link.id, Arc::clone(link));
+    }
+
+    pub fn followers(&self) -> Vec<Arc<Link>> {
+        locked(&self.followers).values().cloned().collect()
+    }
+
+    /// Tells every connected node; returns how many were told.
+    pub fn tell_all(&self, event: &str, payload: &impl serde::Serialize) -> usize {
+        let Ok(text) = encode_event(event, payload) else { return 0 };
+        let text = Utf8Bytes::from(text);
+        self.peers().into_iter().filter(|(_, link)| link.push(text.clone())).count()
+    }
+
+    pub fn gossip<T>(&self, ask: impl FnOnce(&mut Gossip) -> T) -> T {
+        ask(&mut locked(&self.gossip))
+    }
+
+    /// Gives `frame` to all nodes but the one on `except` and the one that has made it, and `shown`, the frame as it came,
+    /// to whoever follows; returns how many nodes get it.
+    pub fn spread(&self, frame: Option<&ContextFrame>, shown: &ContextFrame, except: Option<u64>) -> usize {
+        let mut given = 0;
+        if let Some(text) = frame.and_then(encoded) {
+            for (node, link) in self.peers() {
+                let is_source = shown.source_device_id.parse() == Ok(node);
+                if Some(link.id) != except && !is_source {
+                    self.counters.add_many(Count::FramesDropped, link.push_frame(text.clone()));
+                    given += 1;
+                }
+            }
+            self.counters.add_many(Count::FramesForwarded, given as u64);
+        }
+        let followers = self.followers();
+        if !followers.is_empty()
+            && let Some(text) = encoded(shown)
+        {
+            for link in followers {
+                self.counters.add_many(Count::FramesDropped, link.push_frame(text.clone()));
+            }
+        }
+        given
+    }
+
+    /// Asks a node that is said to be down; only who does not answer is removed.
+    pub fn probe(self: &Arc<Self>, node: NodeId) {
+        let Some(entry) = self.session(node) else { return };
+        // One question for each node at a time, so there are never more of these tasks than sessions.
+        if !locked(&self.probed).insert(node) {
+            return;
+        }
+        let hub = Arc::clone(self);
+        tokio::spawn(async move {
+            hub.probe_now(&entry.link).await;
+            locked(&hub.probed).remove(&node);
+        });
+    }
+
+    async fn probe_now(&self, link: &Link) {
+        let begun = self.elapsed();
+        link.ping();
+        let params = BTreeMap::<&str, ()>::new();
+        let replied = link.call("mesh.health", &params, self.config.timing.probe_max).await;
+        // Existing nodes answer no call on a link they have dialled. Whatever comes from them shows that they are there.
+        let is_there = matches!(replied, Ok(_) | Err(CallFault::Theirs(_))) || link.heard_at() > begun;
+        if is_there {
+            self.counters.add(Count::ProbesAnswered);
+        } else {
+            self.counters.add(Count::ProbesInVain);
+            link.end(Why::Down);
+        }
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::SeqCst)
+    }
+
+    pub fn begin_closing(&self) {
+        self.is_closing.store(true, Ordering::SeqCst);
+        self.closing.notify_waiters();
+    }
+
+    /// Waits until no connection is left.
+    pub async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.connections() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}
+
+impl Held {
+    /// The connection has shown who it is.
+    pub fn proven(&mut self) {
+        if let Some(place) = &mut self.place {
+            locked(&self.hub.admissions).proven(place);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            locked(&self.hub.admissions).leave(place);
+            self.hub.emptied.notify_waiters();
+        }
+    }
+}
+
+fn encoded(frame: &ContextFrame) -> Option<Utf8Bytes> {
+    encode_event("context.frame", frame).ok().map(Utf8Bytes::from)
+}

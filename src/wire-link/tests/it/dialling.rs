@@ -1,0 +1,128 @@
+//! Whom we dial, when, and when not.
+
+use clawmesh_wire::peer_spec::PeerSpec;
+use clawmesh_wire_link::{Count, PeerState};
+use tokio::net::TcpListener;
+
+use crate::support::{Bare, Node, PATIENCE, config, key, keys_by_id};
+
+/// Looks until the one node that is dialled stands as wanted.
+async fn state_of(node: &Node, wanted: impl Fn(&PeerState) -> bool) -> PeerState {
+    let found = async {
+        loop {
+            let state = node.links.peers().remove(0).state;
+            if wanted(&state) {
+                return state;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.expect("it comes to stand like this")
+}
+
+#[tokio::test]
+async fn a_dialler_comes_back_after_the_server_has_restarted_on_the_same_port() {
+    let (a, b) = (key(1), key(2));
+    let mut dialler = Node::open(&a, &[&b]).await;
+    let mut server = Node::open(&b, &[&a]).await;
+    let address = server.address;
+    dialler.links.dial(server.spec());
+    dialler.joined().await;
+    server.joined().await;
+    server.links.close().await;
+    dialler.left().await;
+    drop(server);
+    let state = state_of(&dialler, |state| matches!(state, PeerState::Waiting { .. })).await;
+    assert!(matches!(&state, PeerState::Waiting { sentence, .. } if !sentence.is_empty()), "{state:?}");
+    let listener = TcpListener::bind(address).await.unwrap();
+    let mut again = Node::open_at(&b, &[&a], config(), listener, None);
+    assert_eq!(again.joined().await.node, a.id());
+    assert_eq!(dialler.joined().await.node, b.id());
+    assert!(again.health_of(a.id()).await);
+}
+
+#[tokio::test]
+async fn a_node_that_refuses_us_is_left_alone_until_somebody_pokes() {
+    let (a, b) = (key(1), key(2));
+    let mut dialler = Node::open(&a, &[&b]).await;
+    let mut server = Node::open(&b, &[]).await;
+    dialler.links.dial(server.spec());
+    let state = state_of(&dialler, |state| matches!(state, PeerState::Refused { .. })).await;
+    let PeerState::Refused { until_ms: Some(until_ms), sentence } = state else { panic!("{state:?}") };
+    assert!(sentence.contains("UNTRUSTED_PEER"), "{sentence}");
+    assert!(until_ms > crate::support::NOW_MS + 200_000, "it waits for minutes");
+    server.trust(a.id());
+    dialler.links.poke(b.id());
+    assert_eq!(dialler.joined().await.node, b.id());
+    server.joined().await;
+}
+
+#[tokio::test]
+async fn a_way_that_leaves_the_site_in_clear_and_a_node_that_is_not_trusted_are_not_dialled() {
+    let server = Node::open(&key(2), &[&key(1)]).await;
+    let dialler = Node::open(&key(1), &[&key(2)]).await;
+    let spec = PeerSpec::read(&format!("{}=ws://{}||relay", server.id, server.address)).unwrap();
+    dialler.links.dial(spec);
+    let state = state_of(&dialler, |state| matches!(state, PeerState::Refused { .. })).await;
+    assert!(
+        matches!(state, PeerState::Refused { until_ms: None, ref sentence } if sentence.contains("insecure"))
+    );
+    let alone = Node::open(&key(1), &[]).await;
+    alone.links.dial(server.spec());
+    let state = state_of(&alone, |state| matches!(state, PeerState::Refused { .. })).await;
+    assert!(matches!(state, PeerState::Refused { ref sentence, .. } if sentence.contains("trust it first")));
+    assert_eq!(server.count(Count::ConnectionsBegun), 0);
+}
+
+#[tokio::test]
+async fn of_two_discovered_nodes_the_lower_id_dials_and_a_new_address_is_followed() {
+    let keys = keys_by_id(2);
+    let mut lower = Node::open(&keys[0], &[&keys[1]]).await;
+    let mut higher = Node::open(&keys[1], &[&keys[0]]).await;
+    assert!(!higher.links.discovered(lower.spec()), "the higher id does not dial");
+    let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let old = PeerSpec::read(&format!("{}=ws://{}", higher.id, nowhere.local_addr().unwrap())).unwrap();
+    drop(nowhere);
+    assert!(lower.links.discovered(old));
+    state_of(&lower, |state| matches!(state, PeerState::Waiting { .. })).await;
+    assert!(lower.links.discovered(higher.spec()));
+    assert!(lower.joined().await.is_outbound);
+    assert!(!higher.joined().await.is_outbound);
+    assert_eq!(lower.links.peers().len(), 1);
+}
+
+#[tokio::test]
+async fn a_dialler_stands_down_while_the_node_with_the_lower_id_is_connected_to_us() {
+    let keys = keys_by_id(2);
+    let mut higher = Node::open(&keys[1], &[&keys[0]]).await;
+    let mut lower = Node::open(&keys[0], &[&keys[1]]).await;
+    let inbound = Bare::open_as(&keys[0], higher.address).await;
+    higher.joined().await;
+    higher.links.dial(lower.spec());
+    state_of(&higher, |state| *state == PeerState::Connected).await;
+    assert_eq!(lower.count(Count::ConnectionsBegun), 0, "nothing was dialled");
+    drop(inbound);
+    higher.left().await;
+    assert!(higher.joined().await.is_outbound, "it dials when the other one is gone");
+    lower.joined().await;
+}
+
+#[tokio::test]
+async fn two_nodes_that_dial_each_other_end_with_one_link() {
+    let (a, b) = (key(1), key(2));
+    let one = Node::open(&a, &[&b]).await;
+    let two = Node::open(&b, &[&a]).await;
+    one.links.dial(two.spec());
+    two.links.dial(one.spec());
+    let calm = async {
+        loop {
+            let both = one.health_of(b.id()).await && two.health_of(a.id()).await;
+            if both && one.links.connections() == 1 && two.links.connections() == 1 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, calm).await.expect("they come to rest");
+    assert_eq!((one.links.sessions().len(), two.links.sessions().len()), (1, 1));
+}

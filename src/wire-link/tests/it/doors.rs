@@ -1,0 +1,74 @@
+//! Who comes in without a handshake, and what they may do.
+
+use clawmesh_wire_link::{Config, Count};
+use serde_json::json;
+
+use crate::support::{Bare, Node, TOKEN, config, key};
+
+#[tokio::test]
+async fn a_web_page_from_elsewhere_is_refused_and_an_allowed_one_is_taken() {
+    let settings = Config { allowed_origins: vec!["https://farm.example".to_owned()], ..config() };
+    let node = Node::open_with(&key(1), &[], settings).await;
+    let open = async |origin: &str| Bare::open_with(node.address, &[("origin", origin)]).await.map(|_| ());
+    assert_eq!(open("https://evil.example").await, Err(403));
+    assert_eq!(open("null").await, Err(403));
+    assert_eq!(open("https://farm.example").await, Ok(()));
+    assert_eq!(open(&format!("http://{}", node.address)).await, Ok(()));
+    let bent = [("host", "evil.example"), ("origin", "http://evil.example")];
+    assert_eq!(Bare::open_with(node.address, &bent).await.map(|_| ()), Err(403));
+    assert_eq!(node.count(Count::TurnedAway), 3);
+}
+
+#[tokio::test]
+async fn a_page_that_may_connect_is_a_stranger_until_its_handshake() {
+    let node = Node::open(&key(1), &[&key(2)]).await;
+    let origin = format!("http://{}", node.address);
+    let mut page = Bare::open_with(node.address, &[("origin", &origin)]).await.unwrap();
+    assert_eq!(page.code("mesh.health").await, "NOT_AUTHORIZED");
+    assert_eq!(page.shake(&key(2)).await["ok"], json!(true));
+    assert_eq!(page.code("mesh.health").await, "OK");
+}
+
+#[tokio::test]
+async fn a_program_on_this_machine_may_look_and_move_nothing() {
+    let node = Node::open(&key(1), &[]).await;
+    let mut bare = Bare::open(node.address).await;
+    for (method, expected) in [
+        ("mesh.health", "OK"),
+        ("mesh.peers", "OK"),
+        ("context.sync", "OK"),
+        ("mesh.message.forward", "NOT_AUTHORIZED"),
+        ("llm.infer", "NOT_AUTHORIZED"),
+        ("chat.subscribe", "NOT_AUTHORIZED"),
+        ("chat.proposal.approve", "NOT_AUTHORIZED"),
+    ] {
+        assert_eq!(bare.code(method).await, expected, "{method}");
+    }
+    bare.tell("context.frame", crate::support::frame(key(2).id(), "f")).await;
+    assert_eq!(bare.code("mesh.health").await, "OK");
+    assert_eq!(node.count(Count::FramesOfStrangers), 1);
+}
+
+#[tokio::test]
+async fn the_operator_token_opens_everything_and_a_wrong_one_nothing() {
+    let node = Node::open(&key(1), &[]).await;
+    let with = async |token: &str| Bare::open_with(node.address, &[("authorization", token)]).await;
+    let mut person = with(&format!("Bearer {TOKEN}")).await.unwrap();
+    for method in ["mesh.health", "mesh.message.forward", "chat.subscribe", "chat.proposal.approve"] {
+        assert_eq!(person.code(method).await, "OK", "{method}");
+    }
+    assert_eq!(with("Bearer wrong").await.map(|_| ()), Err(401));
+    assert_eq!(with("Basic eHh4").await.map(|_| ()), Err(400));
+}
+
+#[tokio::test]
+async fn when_all_places_are_taken_the_next_one_hears_503_and_a_place_that_is_left_is_free() {
+    let node = Node::open_with(&key(1), &[], Config { connections_max: 2, ..config() }).await;
+    let (first, mut second) = (Bare::open(node.address).await, Bare::open(node.address).await);
+    assert_eq!(Bare::open_with(node.address, &[]).await.map(|_| ()), Err(503));
+    drop(first);
+    // The place is free when the server has seen the end of the first one.
+    while Bare::open_with(node.address, &[]).await.is_err() {}
+    assert_eq!(second.code("mesh.health").await, "OK");
+    assert!(node.count(Count::TurnedAway) >= 1);
+}

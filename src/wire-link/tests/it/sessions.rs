@@ -1,0 +1,154 @@
+//! How sessions end, and what others hear of it.
+
+use std::time::Duration;
+
+use clawmesh_wire::Code;
+use clawmesh_wire_link::{CallFault, Count, Why};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::support::{Bare, Node, PATIENCE, config, key};
+
+fn down(node: clawmesh_authority::NodeId) -> serde_json::Value {
+    json!({"gen": 1, "deviceId": node, "reportedAtMs": 5})
+}
+
+#[tokio::test]
+async fn a_newer_connection_of_a_node_takes_the_place_of_the_older_and_its_calls_fail() {
+    let mut node = Node::open(&key(1), &[&key(2)]).await;
+    let mut older = Bare::open_as(&key(2), node.address).await;
+    let first = node.joined().await;
+    let (links, id) = (node.links.clone(), key(2).id());
+    let waiting = tokio::spawn(async move { links.call(id, "mesh.health", &json!({}), PATIENCE).await });
+    older.next_where(|value| value["method"] == "mesh.health").await;
+    let mut newer = Bare::open_as(&key(2), node.address).await;
+    let second = node.joined().await;
+    assert_eq!(older.closed().await, (1_000, "superseded by a newer connection".to_owned()));
+    let fault = waiting.await.unwrap().unwrap_err();
+    assert!(matches!(&fault, CallFault::Ours(refusal) if refusal.code == Code::PeerDisconnected), "{fault}");
+    assert_eq!(newer.code("mesh.health").await, "OK");
+    let connections: Vec<u64> = node.links.sessions().iter().map(|session| session.connection).collect();
+    assert!(connections == [second.connection] && first.connection != second.connection);
+    drop(newer);
+    assert_eq!(node.left().await.0, id, "told once, when none is left");
+    assert_eq!(node.count(Count::Superseded), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_a_link_after_thirty_seconds_and_an_answer_to_a_ping_is_none() {
+    use futures_util::StreamExt as _;
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let node = Node::open_at(&key(1), &[], config(), listener, None);
+    let serve = |stream| {
+        let links = node.links.clone();
+        let here = ([127, 0, 0, 1], 5_000).into();
+        tokio::spawn(async move { links.serve(stream, &clawmesh_wire_link::Head::default(), here).await })
+    };
+    let ((ours, _deaf), (ours2, theirs2)) = (tokio::io::duplex(65_536), tokio::io::duplex(65_536));
+    let begun = tokio::time::Instant::now();
+    let (silent, mut lively) = (serve(ours), serve(ours2));
+    let mut answering = WebSocketStream::from_raw_socket(theirs2, Role::Client, None).await;
+    let reading = tokio::spawn(async move { while let Some(Ok(_)) = answering.next().await {} });
+    assert_eq!(silent.await.unwrap(), Why::Silent);
+    assert!((30..=33).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    let still = tokio::time::timeout(Duration::from_secs(300), &mut lively).await;
+    assert!(still.is_err(), "who answers pings stays");
+    reading.abort();
+}
+
+#[tokio::test]
+async fn trust_that_is_withdrawn_ends_the_link_at_once() {
+    let mut node = Node::open(&key(1), &[&key(2), &key(3)]).await;
+    let mut untrusted = Bare::open_as(&key(2), node.address).await;
+    let mut trusted = Bare::open_as(&key(3), node.address).await;
+    node.trust_no_more(key(2).id());
+    node.links.trust_changed();
+    assert_eq!(untrusted.closed().await, (1_008, "the node is trusted no longer".to_owned()));
+    assert_eq!(node.left().await, (key(2).id(), Why::Untrusted));
+    assert_eq!(trusted.code("mesh.health").await, "OK");
+    assert_eq!(node.links.sessions().len(), 1);
+}
+
+#[tokio::test]
+async fn news_that_a_reachable_peer_is_down_change_nothing() {
+    let (a, b) = (key(2), key(3));
+    let node = Node::open(&key(1), &[&a, &b]).await;
+    let mut teller = Bare::open_as(&a, node.address).await;
+    let mut peer = Node::open(&b, &[&key(1)]).await;
+    peer.links.dial(node.spec());
+    peer.joined().await;
+    teller.tell("peer.down", down(b.id())).await;
+    while node.count(Count::ProbesAnswered) == 0 {
+        assert_eq!(teller.code("mesh.health").await, "OK");
+    }
+    assert_eq!(node.count(Count::ProbesInVain), 0);
+    assert!(node.health_of(b.id()).await);
+    assert_eq!(node.links.sessions().len(), 2);
+}
+
+#[tokio::test]
+async fn a_peer_that_is_said_to_be_down_and_does_not_answer_us_is_removed() {
+    let mut settings = config();
+    settings.timing.probe_max = Duration::from_millis(50);
+    let mut node = Node::open_with(&key(1), &[&key(2), &key(3)], settings).await;
+    let mut teller = Bare::open_as(&key(2), node.address).await;
+    // It reads nothing any more, so it does not even answer a ping.
+    let mut gone = Bare::open_as(&key(3), node.address).await;
+    for _ in 0..2 {
+        node.joined().await;
+    }
+    // What is on its way from it has arrived.
+    gone.code("mesh.health").await;
+    teller.tell("peer.down", down(key(3).id())).await;
+    assert_eq!(node.left().await, (key(3).id(), Why::Down));
+    assert_eq!(node.count(Count::ProbesInVain), 1);
+    assert_eq!(teller.code("mesh.health").await, "OK");
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_says_so_and_whoever_hears_it_does_not_call_it_down() {
+    let (a, b, c) = (key(1), key(2), key(3));
+    let mut one = Node::open(&a, &[&b, &c]).await;
+    let mut two = Node::open(&b, &[&a]).await;
+    let mut watching = Bare::open_as(&c, one.address).await;
+    one.links.dial(two.spec());
+    two.joined().await;
+    while one.joined().await.node != b.id() {}
+    two.links.close().await;
+    let (left, why) = one.left().await;
+    assert_eq!(left, b.id());
+    assert!(matches!(why, Why::Leaving | Why::Closed(_)), "{why:?}");
+    assert_eq!(two.links.connections(), 0);
+    assert!(Bare::open_with_refused(two.address).await, "nothing is begun any more");
+    watching.ask("mesh.health", json!({})).await;
+    let next = watching.next_where(|value| value["type"] == "res" || value["event"] == "peer.down").await;
+    assert_eq!(next["type"], json!("res"), "{next}");
+}
+
+#[tokio::test]
+async fn a_peer_that_breaks_off_is_told_to_the_others_as_down() {
+    let (a, b, c) = (key(1), key(2), key(3));
+    let mut one = Node::open(&a, &[&b, &c]).await;
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let relay = port.local_addr().unwrap();
+    let mut two = Node::open(&b, &[&a]).await;
+    let behind = two.address;
+    // A way between the two that can be cut.
+    let cut = tokio::spawn(async move {
+        let (mut left, _) = port.accept().await.unwrap();
+        let mut right = tokio::net::TcpStream::connect(behind).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut left, &mut right).await;
+    });
+    let mut watching = Bare::open_as(&c, one.address).await;
+    let spec = format!("{}=ws://{relay}", b.id());
+    one.links.dial(clawmesh_wire::peer_spec::PeerSpec::read(&spec).unwrap());
+    two.joined().await;
+    while one.joined().await.node != b.id() {}
+    cut.abort();
+    let told = watching.next_where(|value| value["event"] == "peer.down").await;
+    assert_eq!(told["payload"]["deviceId"], json!(b.id()));
+    assert!(matches!(one.left().await, (node, Why::Broken(_)) if node == b.id()));
+}
