@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clawmesh_authority::NodeId;
+use clawmesh_authority::{NodeId, PublicKey};
 use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::frame::encode_event;
 use clawmesh_wire::gossip::Gossip;
 use clawmesh_wire::handshake::PeerTrust;
 use clawmesh_wire::peer_news::{DOWN, PeerDown};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -25,6 +25,9 @@ use crate::link::{CallFault, Link, locked};
 use crate::origin::TurnedAway;
 use crate::peers::Dialled;
 use crate::registry::{Entry, Join, Registry};
+
+/// The most connections at a time that are told that there is no room.
+const TURNED_AWAY_AT_ONCE: usize = 32;
 
 /// What is shared. Its locks are held for a few lines each, never two at once but for `news`, which comes first.
 pub(crate) struct Hub {
@@ -40,6 +43,7 @@ pub(crate) struct Hub {
     limits: Mutex<Limits>,
     admissions: Mutex<Admissions>,
     emptied: Notify,
+    turning_away: Arc<Semaphore>,
     registry: Mutex<Registry<Arc<Link>>>,
     links: Mutex<BTreeMap<u64, Arc<Link>>>,
     followers: Mutex<BTreeMap<u64, Arc<Link>>>,
@@ -69,6 +73,7 @@ impl Hub {
             limits: Mutex::new(Limits::new(config.rates)),
             admissions: Mutex::new(Admissions::new(config.connections_max, config.unproven_per_address_max)),
             emptied: Notify::new(),
+            turning_away: Arc::new(Semaphore::new(TURNED_AWAY_AT_ONCE)),
             registry: Mutex::default(),
             links: Mutex::default(),
             followers: Mutex::default(),
@@ -83,6 +88,15 @@ impl Hub {
     /// The time since the beginning, on a clock that only goes forward.
     pub fn elapsed(&self) -> Duration {
         self.begun.elapsed()
+    }
+
+    /// True while `node` is trusted with `key`.
+    pub fn is_trusted(&self, node: NodeId, key: &PublicKey) -> bool {
+        match self.trust(node) {
+            PeerTrust::Unknown => false,
+            PeerTrust::Trusted => true,
+            PeerTrust::Pinned(pinned) => pinned == *key,
+        }
     }
 
     pub fn trust(&self, node: NodeId) -> PeerTrust {
@@ -115,6 +129,11 @@ impl Hub {
         locked(&self.admissions).connections()
     }
 
+    /// The right to say to one more connection that there is no room; whoever comes while all are taken is only closed.
+    pub fn turn_one_away(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turning_away).try_acquire_owned().ok()
+    }
+
     /// A new connection, known from now on.
     pub fn begin(&self, address: SocketAddr) -> Arc<Link> {
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
@@ -143,7 +162,7 @@ impl Hub {
             displaced.end(Why::Superseded);
         }
         // Trust may have been withdrawn after it was asked for and before the session could be found.
-        if self.trust(node) == PeerTrust::Unknown {
+        if !self.is_trusted(node, &session.key) {
             link.end(Why::Untrusted);
         }
         self.wake_dialler(node);
@@ -214,7 +233,11 @@ impl Hub {
     /// to whoever follows; returns how many nodes get it.
     pub fn spread(&self, frame: Option<&ContextFrame>, shown: &ContextFrame, except: Option<u64>) -> usize {
         let mut given = 0;
-        if let Some(text) = frame.and_then(encoded) {
+        let text = frame.and_then(encoded);
+        if frame.is_some() && text.is_none() {
+            self.counters.add(Count::FramesDropped);
+        }
+        if let Some(text) = text {
             for (node, link) in self.peers() {
                 let is_source = shown.source_device_id.parse() == Ok(node);
                 if Some(link.id) != except && !is_source {
@@ -250,12 +273,12 @@ impl Hub {
     }
 
     async fn probe_now(&self, link: &Link) {
-        let begun = self.elapsed();
+        let heard = link.heard_count();
         link.ping();
         let params = BTreeMap::<&str, ()>::new();
         let replied = link.call("mesh.health", &params, self.config.timing.probe_max).await;
         // Existing nodes answer no call on a link they have dialled. Whatever comes from them shows that they are there.
-        let is_there = matches!(replied, Ok(_) | Err(CallFault::Theirs(_))) || link.heard_at() > begun;
+        let is_there = matches!(replied, Ok(_) | Err(CallFault::Theirs(_))) || link.heard_count() != heard;
         if is_there {
             self.counters.add(Count::ProbesAnswered);
         } else {

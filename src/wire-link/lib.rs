@@ -29,6 +29,7 @@ mod requests;
 mod server;
 mod shake;
 mod tls;
+mod upgrade;
 
 pub use config::{Config, Timing};
 pub use counts::{Count, Counts};
@@ -40,3 +41,4 @@ pub use origin::{Head, TurnedAway};
 pub use peers::{PeerState, PeerView};
 pub use server::Ticket;
 pub use tls::{TlsFault, server_config};
+pub use upgrade::upgrade_accept;

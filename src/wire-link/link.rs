@@ -42,6 +42,7 @@ pub(crate) struct Link {
     calls: Mutex<Calls<oneshot::Sender<Replied>>>,
     next_call: AtomicU64,
     heard_ms: AtomicU64,
+    heard_count: AtomicU64,
     wants_ping: AtomicBool,
 }
 
@@ -67,6 +68,7 @@ impl Link {
             calls: Mutex::default(),
             next_call: AtomicU64::new(1),
             heard_ms: AtomicU64::new(0),
+            heard_count: AtomicU64::new(0),
             wants_ping: AtomicBool::new(false),
         }
     }
@@ -114,11 +116,17 @@ impl Link {
     /// Something came, `elapsed` after the beginning.
     pub fn heard(&self, elapsed: Duration) {
         self.heard_ms.store(whole_ms(elapsed), Ordering::Relaxed);
+        self.heard_count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// When something came last.
     pub fn heard_at(&self) -> Duration {
         Duration::from_millis(self.heard_ms.load(Ordering::Relaxed))
+    }
+
+    /// How often something came.
+    pub fn heard_count(&self) -> u64 {
+        self.heard_count.load(Ordering::Relaxed)
     }
 
     /// Calls a method of the other side.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use clawmesh_authority::NodeId;
 use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::frame::encode_event;
-use clawmesh_wire::handshake::PeerTrust;
 use clawmesh_wire::peer_news::{LEAVING, PeerLeaving};
 use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire::{Code, Refusal};
@@ -41,7 +40,9 @@ impl std::fmt::Debug for Links {
 }
 
 impl Links {
-    /// Begins, within a tokio runtime; nothing is dialled and nobody is served yet.
+    /// Begins; nothing is dialled and nobody is served yet. All that follows needs a tokio runtime around it.
+    ///
+    /// To drop it ends nothing: that is for [`Links::close`].
     #[must_use]
     pub fn start(config: Config, host: Arc<dyn Host>) -> Self {
         Self { hub: Arc::new(Hub::new(config, host)) }
@@ -185,7 +186,7 @@ impl Links {
     /// Asks the host again whom it trusts: sessions of others end, and refused nodes are dialled again.
     pub fn trust_changed(&self) {
         for session in self.hub.sessions() {
-            if self.hub.trust(session.node) == PeerTrust::Unknown
+            if !self.hub.is_trusted(session.node, &session.key)
                 && let Some(entry) = self.hub.session(session.node)
             {
                 entry.link.end(Why::Untrusted);

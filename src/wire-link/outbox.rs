@@ -9,6 +9,8 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 const SURE_MAX: usize = 1_024;
 /// The most bytes of them.
 const SURE_BYTES_MAX: usize = 4 * 1_048_576;
+/// So much waiting means that the other side does not read; nothing more is taken from it then.
+const FILLING_BYTES: usize = 262_144;
 /// The most frames that wait.
 const FRAMES_MAX: usize = 256;
 /// The most bytes of them.
@@ -70,7 +72,7 @@ impl Outbox {
 
     /// True when so much waits that no further calls should be taken from the other side.
     pub fn is_filling(&self) -> bool {
-        self.sure.texts.len() >= SURE_MAX / 2 || self.sure.bytes >= SURE_BYTES_MAX / 2
+        self.sure.texts.len() >= SURE_MAX / 2 || self.sure.bytes >= FILLING_BYTES
     }
 }
 

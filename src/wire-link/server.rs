@@ -7,7 +7,7 @@ use clawmesh_wire::access::Caller;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -20,9 +20,6 @@ use crate::counts::Count;
 use crate::host::Why;
 use crate::hub::{Held, Hub};
 use crate::origin::{Head, TurnedAway};
-
-/// The most connections at a time that are told that there is no room.
-const TURNED_AWAY_AT_ONCE: usize = 32;
 
 /// A connection that may be upgraded: it holds its place until it is dropped.
 pub struct Ticket {
@@ -95,7 +92,6 @@ async fn run(hub: &Arc<Hub>, socket: Socket, ticket: Ticket) -> Why {
 
 /// Takes connections from a port until everything is closed, over TLS if there is a configuration for it.
 pub(crate) async fn listen(hub: Arc<Hub>, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
-    let turned = Arc::new(Semaphore::new(TURNED_AWAY_AT_ONCE));
     loop {
         let closing = hub.closing.notified();
         if hub.is_closing() {
@@ -106,7 +102,7 @@ pub(crate) async fn listen(hub: Arc<Hub>, listener: TcpListener, tls: Option<Arc
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, from)) => begin(&hub, stream, from, tls.clone(), &turned),
+            Ok((stream, from)) => begin(&hub, stream, from, tls.clone()),
             Err(fault) => {
                 // Mostly too many open files; it passes when connections end.
                 tracing::warn!(%fault, "a connection could not be taken; more open files may be needed");
@@ -116,25 +112,21 @@ pub(crate) async fn listen(hub: Arc<Hub>, listener: TcpListener, tls: Option<Arc
     }
 }
 
-/// One task for a connection, if there is a place for it.
-fn begin(
-    hub: &Arc<Hub>,
-    stream: TcpStream,
-    from: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
-    turned: &Arc<Semaphore>,
-) {
-    let entered = match hub.enter(from) {
-        Ok(held) => Ok(held),
-        Err(refused) => {
-            turned_away(hub, from, &refused);
-            // Who comes while even these are taken finds the connection closed.
-            let Ok(permit) = Arc::clone(turned).try_acquire_owned() else { return };
-            Err((refused, permit))
-        }
-    };
+/// One task for a connection, if there is a place for it, or a few seconds to say that there is none.
+fn begin(hub: &Arc<Hub>, stream: TcpStream, from: SocketAddr, tls: Option<Arc<ServerConfig>>) {
+    let Some(entered) = enter(hub, from) else { return };
     let hub = Arc::clone(hub);
     tokio::spawn(async move { take(&hub, stream, from, tls, entered).await });
+}
+
+fn enter(hub: &Arc<Hub>, from: SocketAddr) -> Option<Entered> {
+    match hub.enter(from) {
+        Ok(held) => Some(Ok(held)),
+        Err(turned) => {
+            turned_away(hub, from, &turned);
+            hub.turn_one_away().map(|permit| Err((turned, permit)))
+        }
+    }
 }
 
 /// A place, or the reason why there is none and the right to say so.
@@ -164,14 +156,7 @@ pub(crate) async fn accept_tcp(
     from: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
 ) {
-    let entered = match hub.enter(from) {
-        Ok(held) => Ok(held),
-        Err(refused) => {
-            turned_away(hub, from, &refused);
-            let Ok(permit) = Arc::new(Semaphore::new(1)).try_acquire_owned() else { return };
-            Err((refused, permit))
-        }
-    };
+    let Some(entered) = enter(hub, from) else { return };
     take(hub, stream, from, tls, entered).await;
 }
 

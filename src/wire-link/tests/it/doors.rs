@@ -72,3 +72,38 @@ async fn when_all_places_are_taken_the_next_one_hears_503_and_a_place_that_is_le
     assert_eq!(second.code("mesh.health").await, "OK");
     assert!(node.count(Count::TurnedAway) >= 1);
 }
+
+#[tokio::test]
+async fn who_connects_and_asks_for_nothing_loses_the_place_in_time() {
+    use tokio::io::AsyncReadExt as _;
+
+    let mut settings = Config { connections_max: 1, ..config() };
+    settings.timing.handshake_max = std::time::Duration::from_millis(50);
+    let node = Node::open_with(&key(1), &[], settings).await;
+    let mut idle = tokio::net::TcpStream::connect(node.address).await.unwrap();
+    let ended = tokio::time::timeout(crate::support::PATIENCE, idle.read(&mut [0; 16])).await;
+    assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
+    assert_eq!((node.links.connections(), node.count(Count::UpgradesFailed)), (0, 1));
+}
+
+#[tokio::test]
+async fn a_stream_that_was_upgraded_elsewhere_is_served_or_closed_with_1013_when_there_is_no_room() {
+    use clawmesh_wire_link::Head;
+    use futures_util::StreamExt as _;
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::protocol::{Message, Role};
+
+    let node = Node::open_with(&key(1), &[], Config { connections_max: 1, ..config() }).await;
+    let from = ([127, 0, 0, 1], 5_000).into();
+    let ticket = node.links.admit(&Head::default(), from).unwrap();
+    assert_eq!(node.links.admit(&Head::default(), from).unwrap_err().status, 503);
+    let (ours, theirs) = tokio::io::duplex(65_536);
+    let links = node.links.clone();
+    let served = tokio::spawn(async move { links.serve(ours, &Head::default(), from).await });
+    let mut client = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
+    let Some(Ok(Message::Close(Some(frame)))) = client.next().await else { panic!("it is closed") };
+    assert_eq!(u16::from(frame.code), 1_013);
+    served.await.unwrap();
+    drop(ticket);
+    assert!(node.links.admit(&Head::default(), from).is_ok());
+}

@@ -90,6 +90,26 @@ async fn news_that_a_reachable_peer_is_down_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_peer_that_answers_no_calls_as_existing_nodes_do_stays_because_it_answers_pings() {
+    use futures_util::StreamExt as _;
+
+    let mut settings = config();
+    settings.timing.probe_max = Duration::from_millis(200);
+    let node = Node::open_with(&key(1), &[&key(2), &key(3)], settings).await;
+    let mut teller = Bare::open_as(&key(2), node.address).await;
+    let mut mute = Bare::open_as(&key(3), node.address).await;
+    let reading = tokio::spawn(async move { while let Some(Ok(_)) = mute.socket.next().await {} });
+    teller.tell("peer.down", down(key(3).id())).await;
+    teller.tell("peer.down", down(key(9).id())).await;
+    while node.count(Count::ProbesAnswered) == 0 {
+        assert_eq!(teller.code("mesh.health").await, "OK");
+        assert_eq!(node.count(Count::ProbesInVain), 0);
+    }
+    assert_eq!(node.links.sessions().len(), 2);
+    reading.abort();
+}
+
+#[tokio::test]
 async fn a_peer_that_is_said_to_be_down_and_does_not_answer_us_is_removed() {
     let mut settings = config();
     settings.timing.probe_max = Duration::from_millis(50);
