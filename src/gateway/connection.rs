@@ -13,8 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
-/// The most connections at once; one more waits until one of them ends.
-const CONNECTIONS_MAX: usize = 256;
+/// The most connections at once; one more waits until one of them ends. Most of them are for WebSockets, of which the edge that
+/// takes them allows 2,048.
+const CONNECTIONS_MAX: usize = 2_304;
 
 /// How long a connection may go without a byte of an answer. Event streams write more often than that.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -69,8 +69,8 @@ methods! {
     LlmInfer "llm.infer" Peers "Asks the model of this node.";
     LlmCancel "llm.cancel" Peers "Ends such a question.";
     ChatSubscribe "chat.subscribe" Operators "Follows the talk with the planner.";
-    ProposalApprove "chat.proposal.approve" Operators "Says yes to a proposal.";
-    ProposalReject "chat.proposal.reject" Operators "Says no to a proposal.";
+    ProposalApprove "chat.proposal.approve" Everybody "Asks how to say yes to a proposal; the yes itself is a signature.";
+    ProposalReject "chat.proposal.reject" Everybody "Asks how to say no to a proposal.";
 }
 
 impl Method {
@@ -135,6 +135,14 @@ impl Caller {
 mod tests {
     use super::*;
 
+    const EVERYBODYS: [Method; 5] = [
+        Method::Challenge,
+        Method::Connect,
+        Method::Forward,
+        Method::ProposalApprove,
+        Method::ProposalReject,
+    ];
+
     #[test]
     fn every_method_is_found_by_its_name_and_no_other() {
         for method in Method::ALL {
@@ -150,14 +158,14 @@ mod tests {
         let open = |caller| -> Vec<Method> {
             Method::ALL.iter().copied().filter(|method| method.open_to(caller).is_ok()).collect()
         };
-        assert_eq!(open(Caller::Stranger), [Method::Challenge, Method::Connect, Method::Forward]);
+        assert_eq!(open(Caller::Stranger), EVERYBODYS);
         assert_eq!(open(Caller::Operator), Method::ALL);
         let closed_to_peers: Vec<Method> = Method::ALL
             .iter()
             .copied()
             .filter(|method| method.open_to(Caller::Peer(NodeRole::Planner)).is_err())
             .collect();
-        assert_eq!(closed_to_peers, [Method::ChatSubscribe, Method::ProposalApprove, Method::ProposalReject]);
+        assert_eq!(closed_to_peers, [Method::ChatSubscribe]);
         let refusal = Method::Health.open_to(Caller::Stranger).unwrap_err();
         assert_eq!(
             refusal.to_string(),
@@ -171,9 +179,9 @@ mod tests {
             Method::ALL.iter().copied().filter(|method| method.open_to(Caller::Local).is_ok()).collect();
         let everybody = |method: &Method| method.access() == Access::Everybody;
         let (open, looks): (Vec<Method>, Vec<Method>) = open.into_iter().partition(everybody);
-        assert_eq!(open, [Method::Challenge, Method::Connect, Method::Forward]);
+        assert_eq!(open, EVERYBODYS);
         assert!(looks.iter().all(|method| method.is_read()) && looks.contains(&Method::Health), "{looks:?}");
-        for closed in [Method::LlmInfer, Method::LlmCancel, Method::ChatSubscribe, Method::ProposalApprove] {
+        for closed in [Method::LlmInfer, Method::LlmCancel, Method::ChatSubscribe] {
             assert_eq!(closed.open_to(Caller::Local).unwrap_err().code, Code::NotAuthorized, "{closed:?}");
         }
         assert_eq!(Caller::Local.rights(), Rights::STRANGER);

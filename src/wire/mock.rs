@@ -66,7 +66,7 @@ pub struct MockActuator {
 }
 
 /// What `clawmesh.mock.actuator.state` answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MockState {
     /// The targets, in order of their names.

@@ -1,4 +1,4 @@
-//! A node among programs that are not ours: real zenoh clients in Python, well-behaved and not.
+//! A node among programs that are not ours: real zenoh clients in Python, well-behaved and not, and a node of the wire protocol.
 //! `.ci/install-test-tools` installs what they need; without it these tests fail and say so.
 
 #[path = "../support/mod.rs"]
@@ -9,3 +9,4 @@ mod hostile;
 mod python;
 mod samples;
 mod site;
+mod wire;

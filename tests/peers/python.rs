@@ -1,4 +1,4 @@
-//! The Python interpreter with eclipse-zenoh, and the small programs of this folder.
+//! The Python interpreter with eclipse-zenoh and cryptography, and the small programs of this folder.
 #![expect(clippy::disallowed_methods, reason = "where the interpreter is, the environment tells")]
 
 use std::env;
@@ -57,10 +57,10 @@ fn interpreter() -> PathBuf {
         .unwrap_or_default();
     let python = env::var_os("CLAWMESH_TEST_PYTHON")
         .map_or_else(|| cache.join("clawmesh/venv/bin/python"), PathBuf::from);
-    let can_import = Command::new(&python).args(["-c", "import zenoh"]).output();
+    let can_import = Command::new(&python).args(["-c", "import cryptography, zenoh"]).output();
     assert!(
         can_import.is_ok_and(|output| output.status.success()),
-        "{} cannot `import zenoh`; install the tools of the tests with\n.ci/install-test-tools",
+        "{} cannot `import cryptography, zenoh`; install the tools of the tests with\n.ci/install-test-tools",
         python.display()
     );
     python

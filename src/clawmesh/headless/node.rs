@@ -15,7 +15,7 @@ use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::settings::SiteText;
 use clawmesh_core::site::DriverPort;
 use clawmesh_core::{Core, Ports, Settings};
-use clawmesh_drivers::{DriverLayer, DriverPorts, StopLatch};
+use clawmesh_drivers::{DriverLayer, DriverPorts, Orders, StopLatch};
 use clawmesh_gateway::{
     BoundGateway, GatewayConfig, GatewayPorts, SnapshotFeed, SnapshotFeeder, snapshot_feed,
 };
@@ -31,6 +31,7 @@ use super::guests::{GuestDoor, GuestFacts, GuestHost};
 use super::mesh_to_come::MeshToCome;
 use super::planner::wiring::Planning;
 use super::plant::PlantDriver;
+use super::simulator::SimulationOrders;
 use super::ticker::Ticker;
 use super::worker::Worker;
 use super::{faults, host_sensors, plant, rearm, signals, simulator, trust};
@@ -336,30 +337,8 @@ impl Node {
         let facts = guest_facts(&options.config, &start);
         let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, guests, snapshots, .. } = ways;
         let marks = marks_in(&journal.recovered.inputs);
-        let stop = start.latch.why().map(|reason| InputBody::StopLatched { reason, stops: 0 });
-        let restored = start.restored.as_ref().map(|record| record.at_unix_ms);
-        let restored = restored.map(|at_unix_ms| InputBody::Restored { at_unix_ms });
-        let recovered = journal.recovered.inputs.into_iter().map(|body| recheck(body, &start.settings));
-        for body in recovered.chain(restored).chain(stop) {
-            inbox.offer_own(SourceId::Journal, body, None).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
-        }
-        let hardware = options.plant.as_ref().map(|plant| hardware(plant, &start, &inbox)).transpose()?;
-        let (plant, drivers, simulator) = match hardware {
-            None => (None, None, None),
-            Some((plant, driver, place)) => {
-                let model = Model::new(&place.plan).map_err(anyhow::Error::msg)?;
-                let ports = DriverPorts {
-                    driver: Box::new(driver),
-                    safe_states: place.safe_states,
-                    latch: start.latch.clone(),
-                    inbox: inbox.clone(),
-                    commits: commits.clone(),
-                    lease_ms: LEASE_MS,
-                };
-                let simulator = simulator::start(model, inbox.clone())?;
-                (Some(plant), Some(DriverLayer::start(ports)?), Some(simulator))
-            }
-        };
+        feed_earlier(&inbox, journal.recovered.inputs, &start)?;
+        let (plant, drivers, simulator) = machinery(options, &start, &inbox, &commits)?;
         let (drivers, orders) = drivers.unzip();
         let (simulator, simulations) = simulator.unzip();
         let settings = Settings { tick_before: journal.last_tick, ..start.settings.clone() };
@@ -390,27 +369,28 @@ impl Node {
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
         let bridge = bridge(&options.config, start, bridge_ports, marks)?;
         mesh.came(bridge.neighbours());
-        let host = GuestHost::new(facts, bridge.trust(), snapshots.clone(), inbox.clone(), asked_here.clone());
-        let links = {
-            let _here = tasks.enter();
-            Links::start(clawmesh_wire_link::Config::default(), Arc::new(host))
-        };
-        guests.came(links.clone(), tasks.clone());
-        let (configured, known) =
-            (options.config.trust_configured.clone(), options.config.trusted.value.clone());
-        let told = links.clone();
-        let followed = trust::Followed {
-            bridge: bridge.trust(),
-            links: Box::new(move || told.trust_changed()),
-            inbox: inbox.clone(),
-        };
-        let trust = trust::start(options.dir.clone(), configured, known, followed)?;
+        let host =
+            GuestHost::new(facts, bridge.trust(), snapshots.clone(), inbox.clone(), asked_here.clone());
+        let links = link_guests(&guests, host, tasks);
+        let trust = follow_trust(options, &bridge, &links, &inbox)?;
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
             .transpose()?;
         let wants_host = options.config.host_sensors.value;
         let host_sensors = wants_host.then(|| host_sensors::start(inbox)).transpose()?;
-        Ok(Self { planner, host_sensors, plant, links, bridge, simulator, ticker, drivers, rearm, trust, death })
+        Ok(Self {
+            planner,
+            host_sensors,
+            plant,
+            links,
+            bridge,
+            simulator,
+            ticker,
+            drivers,
+            rearm,
+            trust,
+            death,
+        })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
@@ -428,6 +408,66 @@ impl Node {
         drop(self.plant);
         death
     }
+}
+
+/// Tells the tick what earlier runs left, before anything else comes.
+fn feed_earlier(inbox: &InboxHandle, recovered: Vec<InputBody>, start: &Start) -> anyhow::Result<()> {
+    let stop = start.latch.why().map(|reason| InputBody::StopLatched { reason, stops: 0 });
+    let restored = start.restored.as_ref().map(|record| record.at_unix_ms);
+    let restored = restored.map(|at_unix_ms| InputBody::Restored { at_unix_ms });
+    let recovered = recovered.into_iter().map(|body| recheck(body, &start.settings));
+    for body in recovered.chain(restored).chain(stop) {
+        inbox.offer_own(SourceId::Journal, body, None).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+    }
+    Ok(())
+}
+
+/// Opens the door to existing nodes; from here on they are served.
+fn link_guests(door: &GuestDoor, host: GuestHost, tasks: &Handle) -> Links {
+    let _here = tasks.enter();
+    let links = Links::start(clawmesh_wire_link::Config::default(), Arc::new(host));
+    door.came(links.clone(), tasks.clone());
+    links
+}
+
+fn follow_trust(
+    options: &Options,
+    bridge: &Bridge,
+    links: &Links,
+    inbox: &InboxHandle,
+) -> std::io::Result<Worker> {
+    let links = links.clone();
+    let told = trust::Followed {
+        bridge: bridge.trust(),
+        links: Box::new(move || links.trust_changed()),
+        inbox: inbox.clone(),
+    };
+    let (configured, known) = (options.config.trust_configured.clone(), options.config.trusted.value.clone());
+    trust::start(options.dir.clone(), configured, known, told)
+}
+
+/// What moves something, what drives it, and what simulates it; nothing where a node has no hardware.
+type Machinery = (Option<Worker>, Option<(DriverLayer, Orders)>, Option<(Worker, SimulationOrders)>);
+
+fn machinery(
+    options: &Options,
+    start: &Start,
+    inbox: &InboxHandle,
+    commits: &CommitWatch,
+) -> anyhow::Result<Machinery> {
+    let Some(plant) = &options.plant else { return Ok((None, None, None)) };
+    let (plant, driver, place) = hardware(plant, start, inbox)?;
+    let model = Model::new(&place.plan).map_err(anyhow::Error::msg)?;
+    let ports = DriverPorts {
+        driver: Box::new(driver),
+        safe_states: place.safe_states,
+        latch: start.latch.clone(),
+        inbox: inbox.clone(),
+        commits: commits.clone(),
+        lease_ms: LEASE_MS,
+    };
+    let simulator = simulator::start(model, inbox.clone())?;
+    Ok((Some(plant), Some(DriverLayer::start(ports)?), Some(simulator)))
 }
 
 /// The stand-in plant, its driver, and the place of this node in the site.

@@ -217,7 +217,7 @@ mod tests {
     fn a_full_inbox_is_told_later_and_the_bridge_at_once() {
         let (_dir, state) = StateDir::temporary();
         let (mut follower, inboxes) = follower(&state, 1);
-        follower.inbox.offer_own(SourceId::Runner, InputBody::Rearmed, None).unwrap();
+        follower.told.inbox.offer_own(SourceId::Runner, InputBody::Rearmed, None).unwrap();
         change(&state, |list| drop(list.remove(node(1), SystemTime::UNIX_EPOCH)));
         follower.look();
         assert_eq!(follower.told.bridge.nodes(), set(&[]));

@@ -127,8 +127,9 @@ impl GuestHost {
         let target = target_in(params)?;
         let mut state = snapshot.guests.mock().cloned().unwrap_or_default();
         if let Some(target) = target {
-            state.records.retain(|record| record.target_ref == target);
-            state.history.retain(|record| record.target_ref == target);
+            let name = gate::actuator_name(&target);
+            state.records.retain(|record| gate::actuator_name(&record.target_ref) == name);
+            state.history.retain(|record| gate::actuator_name(&record.target_ref) == name);
         }
         raw(&state)
     }
@@ -161,7 +162,8 @@ impl GuestHost {
         };
         let json = params.get().to_owned();
         let (tx, rx) = oneshot::channel();
-        let Ok(place) = self.desk.wait_for(name_of_command(&json), move |answer| drop(tx.send(answer))) else {
+        let Ok(place) = self.desk.wait_for(name_of_command(&json), move |answer| drop(tx.send(answer)))
+        else {
             return at_once(Err(Refusal::new(Code::Busy, "too many others wait for an answer; try again")));
         };
         let body = InputBody::GuestCommand { from: node, json };
@@ -177,8 +179,7 @@ impl GuestHost {
                     Err(Refusal::new(wire_code(code.as_str()), sentence))
                 }
                 Ok(Err(_)) | Err(_) => {
-                    let sentence =
-                        "the node has not answered; whether it was carried out is not known, look before you repeat it";
+                    let sentence = "the node has not answered; whether it was carried out is not known, look before you repeat it";
                     Err(Refusal::new(Code::JournalUnavailable, sentence))
                 }
             }
@@ -212,16 +213,15 @@ impl Host for GuestHost {
     }
 
     fn read(&self, _from: &Peer, method: Method, params: Option<&RawValue>) -> Option<Answer> {
-        let answer = |read: &dyn Fn(&Snapshot) -> Answer| {
-            Some(self.picture().and_then(|snapshot| read(&snapshot)))
-        };
+        let answer =
+            |read: &dyn Fn(&Snapshot) -> Answer| Some(self.picture().and_then(|snapshot| read(&snapshot)));
         match method {
             Method::Health => answer(&|snapshot| self.health(snapshot)),
             Method::Peers => answer(&|snapshot| raw(&answers::peers(snapshot))),
             Method::Status => answer(&|snapshot| raw(&answers::status(snapshot, &self.shown))),
-            Method::WorldQuery => answer(&|snapshot| {
-                raw(&answers::world(snapshot, &WorldQuery::read(params)?))
-            }),
+            Method::WorldQuery => {
+                answer(&|snapshot| raw(&answers::world(snapshot, &WorldQuery::read(params)?)))
+            }
             Method::ContextSync => answer(&|snapshot| self.sync(snapshot, params)),
             Method::MockState => answer(&|snapshot| self.mock(snapshot, params)),
             _ => None,
