@@ -209,6 +209,10 @@ impl Hub {
         locked(&self.links).values().cloned().collect()
     }
 
+    pub fn link(&self, connection: u64) -> Option<Arc<Link>> {
+        locked(&self.links).get(&connection).cloned()
+    }
+
     /// From now on the connection hears what the user interface follows.
     pub fn follow(&self, link: &Arc<Link>) {
         locked(&self.followers).insert(link.id, Arc::clone(link));

@@ -165,6 +165,12 @@ impl Links {
         Err(Refusal::new(Code::SendFailed, sentence))
     }
 
+    /// Tells one connection something that is not dropped, for example whoever has asked the model; false when it is gone.
+    pub fn tell_connection(&self, connection: u64, event: &str, payload: &impl Serialize) -> bool {
+        let Ok(text) = encode_event(event, payload) else { return false };
+        self.hub.link(connection).is_some_and(|link| link.push(text.into()))
+    }
+
     /// Tells all connected nodes something that is not dropped; returns how many.
     pub fn tell_all(&self, event: &str, payload: &impl Serialize) -> usize {
         self.hub.tell_all(event, payload)

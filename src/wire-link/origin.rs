@@ -64,6 +64,11 @@ impl Head {
         Self { host, origin, token: token.flatten().map(str::to_owned), is_unreadable }
     }
 
+    /// True when whoever asks shows a token.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Who it is before any handshake.
     ///
     /// # Errors

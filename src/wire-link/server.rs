@@ -19,6 +19,7 @@ use crate::connection::{Carrier, Connection, Socket, bounds};
 use crate::counts::Count;
 use crate::host::Why;
 use crate::hub::{Held, Hub};
+use crate::limits::{Class, Who};
 use crate::origin::{Head, TurnedAway};
 
 /// A connection that may be upgraded: it holds its place until it is dropped.
@@ -44,6 +45,10 @@ pub(crate) fn admit(hub: &Arc<Hub>, head: &Head, from: SocketAddr) -> Result<Tic
 }
 
 fn judged(hub: &Hub, head: &Head, from: SocketAddr, mut held: Held) -> Result<Ticket, TurnedAway> {
+    // To show a token is a way to show who one is, so it may be tried as often as that.
+    if head.has_token() && !hub.may(Who::at(from.ip()), Class::Handshake) {
+        return Err(TurnedAway::new(429, "too many tokens came from your address; slow down"));
+    }
     let is_token = |token: &str| hub.host.is_operator_token(token);
     let caller = head.judge(from, &hub.config.allowed_origins, is_token)?;
     if caller == Caller::Operator {

@@ -127,6 +127,10 @@ async fn who_follows_the_chat_hears_what_the_others_do_not() {
     peer.tell("context.frame", crate::support::frame(key(2).id(), "f1")).await;
     let shown = person.next_where(|value| value["event"] == "context.frame").await;
     assert_eq!(shown["payload"]["frameId"], json!("f1"));
+    let from = node.links.sessions()[0].connection;
+    assert!(node.links.tell_connection(from, "llm.chunk", &json!({"text": "a"})));
+    assert!(!node.links.tell_connection(9_999, "llm.chunk", &json!({})));
+    peer.next_where(|value| value["event"] == "llm.chunk").await;
     peer.tell("planner.proposal", json!({"taskId": "3"})).await;
     node.told(|told| matches!(told, Told::Event(event) if event == "planner.proposal").then_some(())).await;
 }

@@ -1,6 +1,6 @@
 //! Who comes in without a handshake, and what they may do.
 
-use clawmesh_wire_link::{Config, Count};
+use clawmesh_wire_link::{Config, Count, Rates};
 use serde_json::json;
 
 use crate::support::{Bare, Node, TOKEN, config, key};
@@ -59,6 +59,19 @@ async fn the_operator_token_opens_everything_and_a_wrong_one_nothing() {
     }
     assert_eq!(with("Bearer wrong").await.map(|_| ()), Err(401));
     assert_eq!(with("Basic eHh4").await.map(|_| ()), Err(400));
+}
+
+#[tokio::test]
+async fn tokens_are_not_guessed_faster_than_handshakes() {
+    let rates = Rates { handshakes: 3, ..Rates::default() };
+    let node = Node::open_with(&key(1), &[], Config { rates, ..config() }).await;
+    let mut refused = Vec::new();
+    for _ in 0..20 {
+        let guess = Bare::open_with(node.address, &[("authorization", "Bearer guess")]).await;
+        refused.push(guess.map(|_| ()).unwrap_err());
+    }
+    assert!(refused.starts_with(&[401, 401, 401]) && refused.contains(&429), "{refused:?}");
+    assert!(Bare::open_with(node.address, &[]).await.is_ok(), "whoever shows no token is not kept out");
 }
 
 #[tokio::test]
