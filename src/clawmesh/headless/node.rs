@@ -369,8 +369,14 @@ impl Node {
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
         let bridge = bridge(&options.config, start, bridge_ports, marks)?;
         mesh.came(bridge.neighbours());
-        let host =
-            GuestHost::new(facts, bridge.trust(), snapshots.clone(), inbox.clone(), asked_here.clone());
+        let host = GuestHost::new(
+            facts,
+            bridge.trust(),
+            snapshots.clone(),
+            inbox.clone(),
+            asked_here.clone(),
+            tasks,
+        );
         let links = link_guests(&guests, host, tasks);
         let trust = follow_trust(options, &bridge, &links, &inbox)?;
         let planner = planning

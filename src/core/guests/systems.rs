@@ -133,7 +133,7 @@ pub(super) fn take_commands(
             continue;
         }
         let outcome = may_command(&settings, &trust, &stop, *from)
-            .and_then(|()| carry_out(&mut bench, json, settings.node, wall_ms));
+            .and_then(|()| carry_out(&mut bench, json, settings.node, (wall.began_ms(), wall_ms)));
         let answer = match outcome {
             Ok(words) => Answer::Taken { proposal: None, words },
             Err(why) => {
@@ -161,12 +161,22 @@ fn may_command(settings: &Settings, trust: &Trust, stop: &StopState, from: NodeI
 }
 
 /// The rows of the gate again, then the mock actuator; what it did, as JSON.
-fn carry_out(bench: &mut MockBench, json: &str, own: NodeId, wall_ms: u64) -> Result<String, Refused> {
+fn carry_out(
+    bench: &mut MockBench,
+    json: &str,
+    own: NodeId,
+    (began_ms, wall_ms): (u64, u64),
+) -> Result<String, Refused> {
     let refused = |why: WireRefusal| Refused::new(code_of(why.code), "guest.gate", why.message);
     let raw: &RawValue = serde_json::from_str(json)
         .map_err(|_| Refused::new(Code::InvalidParams, "guest.gate", "the command is no JSON".to_owned()))?;
     match gate::judge(Some(raw), own, wall_ms).map_err(refused)? {
         Allowed::Actuation(forward) => {
+            // What an earlier run has carried out is not known any more.
+            if forward.command.as_ref().is_some_and(|command| command.created_at_ms < began_ms) {
+                let sentence = "the command was made before this node started, and may have been carried out then; make a new one";
+                return Err(Refused::new(Code::Duplicate, "guest.once", sentence));
+            }
             let record = bench.0.execute(&forward, wall_ms).map_err(refused)?;
             serde_json::to_string(&record)
                 .map_err(|why| Refused::new(Code::InvalidParams, "guest.gate", why.to_string()))

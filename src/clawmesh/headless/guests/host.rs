@@ -1,9 +1,9 @@
 //! What the links ask of the node, and hand over to it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use clawmesh_authority::{Answer as Decided, MeshId, NodeId, NodeKey};
+use clawmesh_authority::{Answer as Decided, Code as TickCode, MeshId, NodeId, NodeKey, Refusal as Told};
 use clawmesh_bridge::Trust;
 use clawmesh_core::guests::{GuestProfile, name_of_command};
 use clawmesh_core::intake::{InboxHandle, Input, InputBody, SourceId, StreamKey};
@@ -22,9 +22,12 @@ use clawmesh_wire_link::{Answer, Host, Later, Peer, Session, Why};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use subtle::ConstantTimeEq as _;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::answers;
+use super::budget::{BYTES_PER_SECOND, FrameBudget, Spent};
+use super::teller::Teller;
 use crate::config::identity::random_secret;
 use crate::moments::{unix_ms, up_ms};
 
@@ -62,18 +65,21 @@ pub struct GuestHost {
     snapshots: SnapshotFeed,
     inbox: InboxHandle,
     desk: AnswerDesk,
+    teller: Teller,
+    frames: Mutex<FrameBudget>,
     /// The answer to `mesh.health`, and of which tick it is: asked for often, and the same until the next picture.
     health: Mutex<Option<(u64, Box<RawValue>)>>,
 }
 
 impl GuestHost {
-    /// The node with these facts.
+    /// The node with these facts; `tasks` run what it does later.
     pub fn new(
         facts: GuestFacts,
         trust: Arc<Trust>,
         snapshots: SnapshotFeed,
         inbox: InboxHandle,
         desk: AnswerDesk,
+        tasks: &Handle,
     ) -> Self {
         let mut capabilities = Vec::new();
         if facts.has_mock {
@@ -92,8 +98,9 @@ impl GuestHost {
             plans: facts.plans,
             memory_bytes: None,
         };
-        let (about, health) = (Arc::new(about), Mutex::default());
-        Self { facts, about, shown, trust, snapshots, inbox, desk, health }
+        let teller = Teller::start(inbox.clone(), tasks);
+        let (about, frames, health) = (Arc::new(about), Mutex::default(), Mutex::default());
+        Self { facts, about, shown, trust, snapshots, inbox, desk, teller, frames, health }
     }
 
     fn picture(&self) -> Result<Arc<Snapshot>, Refusal> {
@@ -102,7 +109,7 @@ impl GuestHost {
     }
 
     fn health(&self, snapshot: &Snapshot) -> Answer {
-        let mut kept = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.health);
         if let Some((tick, answer)) = &*kept
             && *tick == snapshot.tick
         {
@@ -245,6 +252,18 @@ impl Host for GuestHost {
 
     fn frame(&self, from: NodeId, frame: ContextFrame) {
         let Ok(json) = serde_json::to_string(&frame) else { return };
+        match lock(&self.frames).spend(from, json.len() as u64, up_ms()) {
+            Spent::Taken => {}
+            Spent::LeftOut { to_tell: 0 } => return,
+            Spent::LeftOut { to_tell } => {
+                let sentence = format!(
+                    "frames of a guest were left out: more than {BYTES_PER_SECOND} bytes a second are not written down; \
+                     let it tell less"
+                );
+                let refusal = Told::new(TickCode::RateLimited, from.short(), sentence);
+                return self.teller.tell(InputBody::Refused { refusal, count: to_tell });
+            }
+        }
         // One ring for each guest: who floods loses its own oldest frames and nobody else's.
         let key = StreamKey { source: SourceId::Guests, what: from.to_string() };
         let body = InputBody::GuestFrame { from, json };
@@ -261,21 +280,17 @@ impl Host for GuestHost {
             label: session.transport_label.clone(),
             connected_ms: 0,
         };
-        self.tell(InputBody::GuestJoined { guest: session.node, profile });
+        self.teller.tell(InputBody::GuestJoined { guest: session.node, profile });
     }
 
     fn left(&self, node: NodeId, why: &Why) {
-        self.tell(InputBody::GuestLeft { guest: node, why: why.to_string() });
+        self.teller.tell(InputBody::GuestLeft { guest: node, why: why.to_string() });
+        lock(&self.frames).forget_idle(up_ms());
     }
 }
 
-impl GuestHost {
-    fn tell(&self, body: InputBody) {
-        let kind = body.kind();
-        if let Err(refusal) = self.inbox.offer_own(SourceId::Guests, body, None) {
-            tracing::warn!("{kind} did not reach the tick: {refusal}");
-        }
-    }
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn at_once(answer: Answer) -> Later {
@@ -326,9 +341,10 @@ fn target_in(params: Option<&RawValue>) -> Result<Option<String>, Refusal> {
 /// How much memory this process has resident, bytes.
 #[cfg(target_os = "linux")]
 fn memory_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * 4_096)
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1_024)
 }
 
 /// How much memory this process has resident; not known here.

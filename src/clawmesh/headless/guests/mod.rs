@@ -5,8 +5,10 @@
 //! Not here: sockets (`wire_link`), the rules (`wire`), what the tick makes of it (`core`).
 
 mod answers;
+mod budget;
 mod door;
 mod host;
+mod teller;
 
 pub use door::GuestDoor;
 pub use host::{GuestFacts, GuestHost};

@@ -144,7 +144,22 @@ fn s1_a_plain_command_of_a_trusted_guest_moves_the_mock_actuator_once_and_nobody
     let drawn = picture(&mut lab);
     let mock = drawn.mock().expect("it was drawn");
     assert_eq!((mock.records.len(), mock.history.len(), mock.refused_count), (1, 1, 1));
-    // After a restart nothing of it is left but the journal, and that replays.
+    assert_eq!(lab.replay(NODE).difference, None);
+}
+
+#[test]
+fn s12_a_command_is_not_carried_out_again_after_a_restart() {
+    let mut lab = lab();
+    let good = open(&lab, "c-1");
+    assert!(command(&mut lab, guest(), &good).is_ok());
+    lab.crash(NODE);
+    lab.run_ticks(2);
+    lab.start(NODE);
+    lab.offer(NODE, SourceId::Runner, InputBody::TrustChanged([guest()].into()));
+    lab.run_ticks(2);
+    assert_eq!(command(&mut lab, guest(), &good), Err(Code::Duplicate));
+    let new = open(&lab, "c-2");
+    assert!(command(&mut lab, guest(), &new).is_ok());
     assert_eq!(lab.replay(NODE).difference, None);
 }
 
