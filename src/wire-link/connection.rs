@@ -6,47 +6,22 @@ use std::time::Duration;
 
 use clawmesh_authority::NodeId;
 use clawmesh_wire::access::Caller;
-use clawmesh_wire::frame::MESSAGE_BYTES_MAX;
 use clawmesh_wire::handshake::{Admitted, Listener};
 use futures_util::future::{BoxFuture, poll_fn};
 use futures_util::stream::FuturesUnordered;
-use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
+use futures_util::{Sink, Stream};
 use std::future::Future as _;
 use std::pin::Pin;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep_until};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::{Bytes, Error};
 
 use crate::counts::Count;
 use crate::host::{Answer, Peer, Session, Why};
-use crate::hub::{Held, Hub};
+use crate::hub::Hub;
 use crate::link::Link;
-
-/// How much is read at once, in bytes: little, because most connections are idle most of the time.
-const READ_BYTES: usize = 4_096;
-/// How much is gathered before it is written, in bytes.
-const WRITE_BYTES: usize = 16_384;
-
-/// What carries bytes: a TCP stream, TLS over one, or what the gateway hands over.
-pub(crate) trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
-
-/// A connection after its upgrade.
-pub(crate) type Socket = WebSocketStream<Box<dyn Carrier>>;
-
-/// The bounds of a connection.
-pub(crate) fn bounds() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BYTES)
-        .write_buffer_size(WRITE_BYTES)
-        .max_write_buffer_size(4 * MESSAGE_BYTES_MAX)
-        .max_message_size(Some(MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(MESSAGE_BYTES_MAX))
-}
+use crate::places::Held;
+use crate::socket::{Socket, goodbye, why_of};
 
 /// Something that runs beside reading and writing; it may end in the answer to a call.
 pub(crate) type Work = BoxFuture<'static, Option<(String, Answer)>>;
@@ -141,7 +116,7 @@ impl Connection {
         self.over(&why);
         let goodbye_max = self.hub.config.timing.goodbye_max;
         // Whoever does not take our last words has had their time.
-        let _ = tokio::time::timeout(goodbye_max, self.goodbye(&why)).await;
+        let _ = tokio::time::timeout(goodbye_max, goodbye(&mut self.socket, &self.link, &why)).await;
         why
     }
 
@@ -288,43 +263,11 @@ impl Connection {
         let session = self.session.map(|node| (node, self.listener.is_none()));
         self.hub.finish(&self.link, session, why);
     }
-
-    async fn goodbye(&mut self, why: &Why) {
-        if !matches!(why, Why::TooSlow | Why::Broken(_) | Why::Silent) {
-            while let Some(text) = self.link.pop() {
-                if self.socket.feed(Message::Text(text)).await.is_err() {
-                    return;
-                }
-            }
-        }
-        let reason = close_reason(why);
-        let frame = CloseFrame { code: why.close_code().into(), reason: reason.into() };
-        if self.socket.close(Some(frame)).await.is_ok() {
-            // A connection that is dropped with something unread is reset, and the other side would not see the reason.
-            while let Some(Ok(_)) = self.socket.next().await {}
-        }
-    }
 }
 
 /// A task that is dropped, or whose host panics, leaves nothing behind.
 impl Drop for Connection {
     fn drop(&mut self) {
         self.over(&Why::Broken("its task was dropped".to_owned()));
-    }
-}
-
-/// The reason in a close frame has at most 123 bytes.
-fn close_reason(why: &Why) -> String {
-    let mut reason = why.to_string();
-    let end = (0..=reason.len().min(120)).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
-    reason.truncate(end);
-    reason
-}
-
-fn why_of(fault: &Error) -> Why {
-    match fault {
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => Why::TooLarge,
-        Error::ConnectionClosed | Error::AlreadyClosed => Why::Closed("without a reason".to_owned()),
-        other => Why::Broken(other.to_string()),
     }
 }

@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::client_async_with_config;
 
 use crate::backoff::{Backoff, jittered};
-use crate::connection::{Carrier, Connection, Socket, bounds};
+use crate::connection::Connection;
 use crate::counts::Count;
 use crate::hub::Hub;
 use crate::link::{locked, whole_ms};
@@ -22,6 +22,7 @@ use crate::peers::{Dialled, PeerState};
 use crate::registry::may_dial;
 use crate::requests::random_bytes;
 use crate::shake::{DialFault, shake};
+use crate::socket::{Carrier, Socket, bounds};
 use crate::tls::{client_config, is_refused_certificate};
 
 /// Begins to dial a node, or takes a new way to one that is dialled already. False when no more nodes can be dialled.

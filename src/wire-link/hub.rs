@@ -12,17 +12,16 @@ use clawmesh_wire::frame::encode_event;
 use clawmesh_wire::gossip::Gossip;
 use clawmesh_wire::handshake::PeerTrust;
 use clawmesh_wire::peer_news::{DOWN, PeerDown};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::admission::{Admissions, Place};
+use crate::admission::Admissions;
 use crate::config::Config;
 use crate::counts::{Count, Counters};
 use crate::host::{Host, Session, Why};
 use crate::limits::{Class, Limits, Who};
-use crate::link::{CallFault, Link, locked};
-use crate::origin::TurnedAway;
+use crate::link::{Link, locked};
 use crate::peers::Dialled;
 use crate::registry::{Entry, Join, Registry};
 
@@ -41,22 +40,16 @@ pub(crate) struct Hub {
     is_closing: AtomicBool,
     next_connection: AtomicU64,
     limits: Mutex<Limits>,
-    admissions: Mutex<Admissions>,
-    emptied: Notify,
-    turning_away: Arc<Semaphore>,
+    pub admissions: Mutex<Admissions>,
+    pub emptied: Notify,
+    pub turning_away: Arc<Semaphore>,
     registry: Mutex<Registry<Arc<Link>>>,
     links: Mutex<BTreeMap<u64, Arc<Link>>>,
     followers: Mutex<BTreeMap<u64, Arc<Link>>>,
     gossip: Mutex<Gossip>,
-    probed: Mutex<BTreeSet<NodeId>>,
+    pub probed: Mutex<BTreeSet<NodeId>>,
     /// Held while the host is told who came and who went, so that it hears of it in the order it happened.
     news: Mutex<()>,
-}
-
-/// A place among the connections, given back when this is dropped.
-pub(crate) struct Held {
-    hub: Arc<Hub>,
-    place: Option<Place>,
 }
 
 impl Hub {
@@ -108,30 +101,8 @@ impl Hub {
         locked(&self.limits).take(who, class, self.elapsed())
     }
 
-    pub fn enter(self: &Arc<Self>, from: SocketAddr) -> Result<Held, TurnedAway> {
-        self.held(locked(&self.admissions).enter(from))
-    }
-
-    pub fn enter_outbound(self: &Arc<Self>) -> Result<Held, TurnedAway> {
-        self.held(locked(&self.admissions).enter_outbound())
-    }
-
-    fn held(self: &Arc<Self>, place: Result<Place, TurnedAway>) -> Result<Held, TurnedAway> {
-        if self.is_closing() {
-            let held = Held { hub: Arc::clone(self), place: place.ok() };
-            drop(held);
-            return Err(TurnedAway::new(503, "this node leaves"));
-        }
-        Ok(Held { hub: Arc::clone(self), place: Some(place?) })
-    }
-
     pub fn connections(&self) -> usize {
         locked(&self.admissions).connections()
-    }
-
-    /// The right to say to one more connection that there is no room; whoever comes while all are taken is only closed.
-    pub fn turn_one_away(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.turning_away).try_acquire_owned().ok()
     }
 
     /// A new connection, known from now on.
@@ -262,35 +233,6 @@ impl Hub {
         given
     }
 
-    /// Asks a node that is said to be down; only who does not answer is removed.
-    pub fn probe(self: &Arc<Self>, node: NodeId) {
-        let Some(entry) = self.session(node) else { return };
-        // One question for each node at a time, so there are never more of these tasks than sessions.
-        if !locked(&self.probed).insert(node) {
-            return;
-        }
-        let hub = Arc::clone(self);
-        tokio::spawn(async move {
-            hub.probe_now(&entry.link).await;
-            locked(&hub.probed).remove(&node);
-        });
-    }
-
-    async fn probe_now(&self, link: &Link) {
-        let heard = link.heard_count();
-        link.ping();
-        let params = BTreeMap::<&str, ()>::new();
-        let replied = link.call("mesh.health", &params, self.config.timing.probe_max).await;
-        // Existing nodes answer no call on a link they have dialled. Whatever comes from them shows that they are there.
-        let is_there = matches!(replied, Ok(_) | Err(CallFault::Theirs(_))) || link.heard_count() != heard;
-        if is_there {
-            self.counters.add(Count::ProbesAnswered);
-        } else {
-            self.counters.add(Count::ProbesInVain);
-            link.end(Why::Down);
-        }
-    }
-
     pub fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::SeqCst)
     }
@@ -298,35 +240,6 @@ impl Hub {
     pub fn begin_closing(&self) {
         self.is_closing.store(true, Ordering::SeqCst);
         self.closing.notify_waiters();
-    }
-
-    /// Waits until no connection is left.
-    pub async fn emptied(&self) {
-        loop {
-            let emptied = self.emptied.notified();
-            if self.connections() == 0 {
-                return;
-            }
-            emptied.await;
-        }
-    }
-}
-
-impl Held {
-    /// The connection has shown who it is.
-    pub fn proven(&mut self) {
-        if let Some(place) = &mut self.place {
-            locked(&self.hub.admissions).proven(place);
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            locked(&self.hub.admissions).leave(place);
-            self.hub.emptied.notify_waiters();
-        }
     }
 }
 

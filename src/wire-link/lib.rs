@@ -7,7 +7,8 @@
 //!
 //! [`Links`] is what a node holds. `server` and `dial` make connections, `connection` is the one task that drives one,
 //! `requests` and `events` are what that task does with a message, `outbox` is what waits to be written. `registry` knows
-//! the sessions, `admission`, `origin` and `limits` who comes in and how often, `tls` the certificates.
+//! the sessions, `admission`, `places`, `origin` and `limits` who comes in and how often, `probe` who is still there, `tls` the
+//! certificates.
 
 mod admission;
 mod backoff;
@@ -24,10 +25,13 @@ mod links;
 mod origin;
 mod outbox;
 mod peers;
+mod places;
+mod probe;
 mod registry;
 mod requests;
 mod server;
 mod shake;
+mod socket;
 mod tls;
 mod upgrade;
 

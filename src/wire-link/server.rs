@@ -15,12 +15,14 @@ use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use crate::connection::{Carrier, Connection, Socket, bounds};
+use crate::connection::Connection;
 use crate::counts::Count;
 use crate::host::Why;
-use crate::hub::{Held, Hub};
+use crate::hub::Hub;
 use crate::limits::{Class, Who};
 use crate::origin::{Head, TurnedAway};
+use crate::places::Held;
+use crate::socket::{Carrier, Socket, bounds};
 
 /// A connection that may be upgraded: it holds its place until it is dropped.
 pub struct Ticket {

@@ -10,9 +10,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde::Serialize;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 
-use crate::connection::Socket;
 use crate::hub::Hub;
 use crate::requests::random_bytes;
+use crate::socket::Socket;
 
 /// The most messages that may come before the handshake is over.
 const MESSAGES_MAX: u32 = 64;

@@ -144,6 +144,8 @@ async fn a_node_that_leaves_says_so_and_whoever_hears_it_does_not_call_it_down()
     assert!(matches!(why, Why::Leaving | Why::Closed(_)), "{why:?}");
     assert_eq!(two.links.connections(), 0);
     assert!(Bare::open_with_refused(two.address).await, "nothing is begun any more");
+    let late = two.links.admit(&clawmesh_wire_link::Head::default(), ([127, 0, 0, 1], 9).into());
+    assert_eq!(late.unwrap_err().status, 503);
     watching.ask("mesh.health", json!({})).await;
     let next = watching.next_where(|value| value["type"] == "res" || value["event"] == "peer.down").await;
     assert_eq!(next["type"], json!("res"), "{next}");

@@ -301,15 +301,20 @@ impl Bare {
     }
 
     pub async fn next(&mut self) -> Came {
-        loop {
-            let next = timeout(PATIENCE, self.socket.next()).await.expect("something comes in time");
-            match next {
-                Some(Ok(Message::Text(text))) => return Came::Value(serde_json::from_str(&text).unwrap()),
-                Some(Ok(Message::Close(frame))) => return Came::Closed(frame),
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Came::Closed(None),
+        // Pings come as well, and are not what anybody here waits for.
+        let next = async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        return Came::Value(serde_json::from_str(&text).unwrap());
+                    }
+                    Some(Ok(Message::Close(frame))) => return Came::Closed(frame),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return Came::Closed(None),
+                }
             }
-        }
+        };
+        timeout(PATIENCE, next).await.expect("something comes in time")
     }
 
     /// What comes next for which this is true; calls are left without an answer.

@@ -1,0 +1,42 @@
+//! Whether a node is there that others say is down.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clawmesh_authority::NodeId;
+
+use crate::counts::Count;
+use crate::host::Why;
+use crate::hub::Hub;
+use crate::link::{CallFault, Link, locked};
+
+impl Hub {
+    /// Asks a node that is said to be down; only who does not answer is removed.
+    pub fn probe(self: &Arc<Self>, node: NodeId) {
+        let Some(entry) = self.session(node) else { return };
+        // One question for each node at a time, so there are never more of these tasks than sessions.
+        if !locked(&self.probed).insert(node) {
+            return;
+        }
+        let hub = Arc::clone(self);
+        tokio::spawn(async move {
+            hub.probe_now(&entry.link).await;
+            locked(&hub.probed).remove(&node);
+        });
+    }
+
+    async fn probe_now(&self, link: &Link) {
+        let heard = link.heard_count();
+        link.ping();
+        let params = BTreeMap::<&str, ()>::new();
+        let replied = link.call("mesh.health", &params, self.config.timing.probe_max).await;
+        // Existing nodes answer no call on a link they have dialled. Whatever comes from them shows that they are there.
+        let is_there = matches!(replied, Ok(_) | Err(CallFault::Theirs(_))) || link.heard_count() != heard;
+        if is_there {
+            self.counters.add(Count::ProbesAnswered);
+        } else {
+            self.counters.add(Count::ProbesInVain);
+            link.end(Why::Down);
+        }
+    }
+}
