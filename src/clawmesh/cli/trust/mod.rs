@@ -168,6 +168,9 @@ fn remove(dir: &StateDir, args: &RemoveArgs) -> anyhow::Result<()> {
         Ok(id) => id,
         Err(_) => Known::load(dir)?.called(&args.node)?.id,
     };
+    if identity::load(dir)?.is_some_and(|own| own.id() == id) {
+        bail!("{id} is this node itself, which trusts itself whatever a list says");
+    }
     let removed = trust_file::update(dir, |list| list.remove(id, system_time()).map_err(anyhow::Error::msg))?;
     let mut change = Change::made(dir, id, removed, None)?;
     if change.node.named_in.contains(&"node.ron") {
