@@ -8,7 +8,7 @@ use clawmesh_authority::NodeId;
 use crate::counts::Count;
 use crate::host::Why;
 use crate::hub::Hub;
-use crate::link::{CallFault, Link, locked};
+use crate::link::{Link, locked};
 
 impl Hub {
     /// Asks a node that is said to be down; only who does not answer is removed.
@@ -29,10 +29,9 @@ impl Hub {
         let heard = link.heard_count();
         link.ping();
         let params = BTreeMap::<&str, ()>::new();
-        let replied = link.call("mesh.health", &params, self.config.timing.probe_max).await;
-        // Existing nodes answer no call on a link they have dialled. Whatever comes from them shows that they are there.
-        let is_there = matches!(replied, Ok(_) | Err(CallFault::Theirs(_))) || link.heard_count() != heard;
-        if is_there {
+        // Existing nodes answer no call on a link they have dialled, but pings: whatever comes shows that they are there.
+        let _ = link.call("mesh.health", &params, self.config.timing.probe_max).await;
+        if link.heard_count() != heard {
             self.counters.add(Count::ProbesAnswered);
         } else {
             self.counters.add(Count::ProbesInVain);

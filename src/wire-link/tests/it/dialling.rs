@@ -96,10 +96,14 @@ async fn a_dialler_stands_down_while_the_node_with_the_lower_id_is_connected_to_
     let keys = keys_by_id(2);
     let mut higher = Node::open(&keys[1], &[&keys[0]]).await;
     let mut lower = Node::open(&keys[0], &[&keys[1]]).await;
-    let inbound = Bare::open_as(&keys[0], higher.address).await;
+    let mut inbound = Bare::open_as(&keys[0], higher.address).await;
     higher.joined().await;
     higher.links.dial(lower.spec());
     state_of(&higher, |state| *state == PeerState::Connected).await;
+    // Long enough for a dial that should not be.
+    for _ in 0..100 {
+        assert_eq!(inbound.code("mesh.health").await, "OK");
+    }
     assert_eq!(lower.count(Count::ConnectionsBegun), 0, "nothing was dialled");
     drop(inbound);
     higher.left().await;

@@ -83,7 +83,7 @@ async fn frames_that_were_missed_are_asked_for_by_both_sides_of_a_new_link() {
     let mut listener = Node::open(&b, &[&a]).await;
     *listener.host.synced.lock().unwrap() = json!({"frames": [frame(key(8).id(), "at b"), {"gen": 1}]});
     *dialler.host.synced.lock().unwrap() =
-        json!({"frames": [frame(key(8).id(), "at a"), frame(b.id(), "of b itself")]});
+        json!({"frames": [frame(b.id(), "of b itself"), frame(key(8).id(), "at a")]});
     dialler.links.dial(listener.spec());
     let (from, came) = dialler.frame().await;
     assert_eq!((from, came.frame_id.as_str()), (b.id(), "at b"));
