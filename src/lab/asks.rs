@@ -40,7 +40,7 @@ impl Lab {
     /// When the node does not answer within a second.
     pub fn command_of_guest(&mut self, name: &str, from: NodeId, json: String) -> Answer {
         self.await_answer(name, |live, tell| {
-            let place = live.desk.wait_for(name_of_command(&json), tell);
+            let place = live.desk.wait_for(name_of_command(from, &json), tell);
             let body = InputBody::GuestCommand { from, json };
             live.inbox.offer_own(SourceId::Guests, body, None).expect("there is room at the door");
             place.map_err(drop).expect("there is room at the desk")

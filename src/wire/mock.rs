@@ -134,6 +134,10 @@ impl MockActuator {
             let sentence = "the target of the command is no actuator; it must begin with actuator:";
             return Err(Refusal::new(Code::NotFound, sentence));
         }
+        if !is_mock(&command.target_ref) {
+            let sentence = "the target is no mock actuator (actuator:mock, actuator:mock:…); what is real moves by an approved proposal only";
+            return Err(Refusal::new(Code::NotFound, sentence));
+        }
         rows_5_to_12(true, Some(&command.trust))?;
         self.once(command, unix_ms)?;
         if self.records.len() >= TARGETS_MAX && !self.records.contains_key(&normal(&command.target_ref)) {
@@ -180,6 +184,12 @@ fn record(command: &Command, unix_ms: u64) -> MockRecord {
         command_id: command.command_id.clone(),
         at_ms: unix_ms,
     }
+}
+
+/// To say that a real one was moved would be a lie that somebody might build on.
+fn is_mock(reference: &str) -> bool {
+    let name = actuator_name(reference).unwrap_or_default().to_ascii_lowercase();
+    name == "mock" || name.starts_with("mock:")
 }
 
 /// One name for one target, however it is written.
@@ -311,7 +321,7 @@ mod tests {
         for number in 0..=TARGETS_MAX {
             let mut forward = named(&number.to_string());
             if let Some(command) = &mut forward.command {
-                command.target_ref = format!("actuator:{number}");
+                command.target_ref = format!("actuator:mock:{number}");
             }
             assert_eq!(mock.execute(&forward, NOW_MS).is_ok(), number < TARGETS_MAX, "{number}");
         }

@@ -70,7 +70,8 @@ frame = {
     "sourceDeviceId": identity.device_id,
     "timestamp": int(time.time() * 1000),
     "data": {"zone": "zone-1", "metric": "moisture", "value": 31.5},
-    "trust": {"evidence_sources": ["sensor"], "evidence_trust_tier": T2},
+    # More than anybody's frame is worth.
+    "trust": {"evidence_sources": ["sensor", "human"], "evidence_trust_tier": T3},
     "hops": 0,
 }
 node.send({"type": "event", "event": "context.frame", "payload": frame})

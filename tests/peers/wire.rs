@@ -37,6 +37,7 @@ fn c05_the_shots_of_the_canary_behave_and_a_client_written_from_the_description_
     assert_eq!(said["state"].as_array().map(Vec::len), Some(1));
     assert_eq!(said["state"][0]["status"], "active");
     assert_eq!(said["frames"][0]["data"]["value"], json!(31.5), "{said:#}");
+    assert_eq!(said["frames"][0]["trust"]["evidence_trust_tier"], "T2_operational_observation");
     assert_eq!(said["synced"].as_array().map(Vec::len), Some(1));
     assert_eq!((&said["peers"], &said["own_id"]), (&json!([guest]), &json!(guest)), "one hash rule");
     assert_eq!(said["health"]["worldModel"], json!({"entries": 1, "frameLogSize": 1}));

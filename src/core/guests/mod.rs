@@ -10,6 +10,7 @@ mod picture;
 mod systems;
 
 use bevy::prelude::*;
+use clawmesh_authority::{ContentHash, NodeId};
 
 pub use components::{Guest, GuestLog, GuestProfile, MockBench};
 pub use picture::{GuestRow, GuestsPicture};
@@ -26,8 +27,8 @@ pub const GUESTS_MAX: usize = 2_048;
 
 /// The name under which whoever brings a command of a guest waits for the answer.
 #[must_use]
-pub fn name_of_command(json: &str) -> clawmesh_authority::ContentHash {
-    clawmesh_authority::ContentHash::of("guest-command", json.as_bytes())
+pub fn name_of_command(from: NodeId, json: &str) -> ContentHash {
+    ContentHash::of("guest-command", &[&from.0, json.as_bytes()].concat())
 }
 
 /// The part of `Track` that takes what guests tell.

@@ -142,7 +142,7 @@ pub(super) fn take_commands(
             }
         };
         if let Some(desk) = &desk {
-            keeping.answer(desk.0.tickets(name_of_command(json), &answer));
+            keeping.answer(desk.0.tickets(name_of_command(*from, json), &answer));
         }
     }
 }

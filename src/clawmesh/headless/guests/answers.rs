@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use clawmesh_authority::Tier;
 use clawmesh_core::guests::GuestRow;
 use clawmesh_core::publish::{ProposalView, Snapshot};
 use clawmesh_wire::context::ContextFrame;
@@ -12,6 +11,8 @@ use serde::Serialize;
 
 /// The most pending proposals of one answer.
 const PENDING_MAX: usize = 64;
+/// The most bytes of the frames of one answer.
+const WORLD_BYTES_MAX: usize = 768 * 1_024;
 
 /// What does not follow from a picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -218,21 +219,28 @@ pub fn health(snapshot: &Snapshot, about: &About) -> Health {
 /// `mesh.world.query`
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct World<'a> {
+pub struct World {
     count: usize,
     entries: usize,
-    frames: Vec<&'a ContextFrame>,
-    by_source_device_id: BTreeMap<&'a str, usize>,
+    frames: Vec<ContextFrame>,
+    by_source_device_id: BTreeMap<String, usize>,
     by_kind: BTreeMap<&'static str, usize>,
     by_trust_tier: BTreeMap<&'static str, usize>,
     peer_timestamp: u64,
 }
 
-/// The newest frames that fit, oldest first, counted by what they are.
+/// The newest frames that fit, oldest first, counted by what they are, and each for what it is worth here. When frames are
+/// large, fewer are given: an answer fits into a message.
 #[must_use]
-pub fn world<'a>(snapshot: &'a Snapshot, query: &WorldQuery) -> World<'a> {
+pub fn world(snapshot: &Snapshot, query: &WorldQuery) -> World {
+    let mut bytes = 0;
     let newest = snapshot.guests.frames().iter().rev().filter(|frame| query.fits(frame));
-    let mut frames: Vec<&ContextFrame> = newest.take(query.limit).map(|frame| &**frame).collect();
+    let fitting = newest.take(query.limit).take_while(|frame| {
+        bytes += frame.bytes();
+        bytes <= WORLD_BYTES_MAX
+    });
+    let shown = |frame: &ContextFrame| ContextFrame { claimed_tier: frame.shown_tier(), ..frame.clone() };
+    let mut frames: Vec<ContextFrame> = fitting.map(|frame| shown(frame)).collect();
     frames.reverse();
     let mut world = World {
         count: frames.len(),
@@ -244,10 +252,9 @@ pub fn world<'a>(snapshot: &'a Snapshot, query: &WorldQuery) -> World<'a> {
         peer_timestamp: snapshot.wall_ms,
     };
     for frame in &world.frames {
-        let tier: Tier = frame.shown_tier();
-        *world.by_source_device_id.entry(&frame.source_device_id).or_default() += 1;
+        *world.by_source_device_id.entry(frame.source_device_id.clone()).or_default() += 1;
         *world.by_kind.entry(frame.kind.as_str()).or_default() += 1;
-        *world.by_trust_tier.entry(tier_text(tier)).or_default() += 1;
+        *world.by_trust_tier.entry(tier_text(frame.claimed_tier)).or_default() += 1;
     }
     world
 }

@@ -33,6 +33,10 @@ use crate::moments::{unix_ms, up_ms};
 
 /// How long a guest waits for the tick and the journal.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// The largest command, in bytes.
+const COMMAND_BYTES_MAX: usize = 8 * 1_024;
+/// The most capabilities of a guest that are shown.
+const CAPABILITIES_MAX: usize = 32;
 /// The most that a target in a question for the mock actuator may have, in bytes.
 const TARGET_BYTES_MAX: usize = 512;
 
@@ -158,6 +162,23 @@ impl GuestHost {
         }
     }
 
+    /// A command goes into the journal before anybody knows whether it does anything.
+    fn may_be_written(&self, node: NodeId, bytes: usize) -> Result<(), Refusal> {
+        if bytes > COMMAND_BYTES_MAX {
+            let sentence = format!("a command has at most {COMMAND_BYTES_MAX} bytes, this one has {bytes}");
+            return Err(Refusal::new(Code::TooLarge, sentence));
+        }
+        match lock(&self.frames).spend(node, bytes as u64, up_ms()) {
+            Spent::Taken => Ok(()),
+            Spent::LeftOut { .. } => {
+                let sentence = format!(
+                    "more than {BYTES_PER_SECOND} bytes a second of one node are not written down; ask again later"
+                );
+                Err(Refusal::new(Code::RateLimited, sentence))
+            }
+        }
+    }
+
     /// Brings a command to the tick and answers when the journal holds what became of it.
     fn command(&self, from: &Peer, forward: Forward, params: &RawValue) -> Later {
         if !self.facts.has_mock {
@@ -168,8 +189,11 @@ impl GuestHost {
             return at_once(Err(Refusal::new(Code::NotAuthorized, sentence)));
         };
         let json = params.get().to_owned();
+        if let Err(refusal) = self.may_be_written(node, json.len()) {
+            return at_once(Err(refusal));
+        }
         let (tx, rx) = oneshot::channel();
-        let Ok(place) = self.desk.wait_for(name_of_command(&json), move |answer| drop(tx.send(answer)))
+        let Ok(place) = self.desk.wait_for(name_of_command(node, &json), move |answer| drop(tx.send(answer)))
         else {
             return at_once(Err(Refusal::new(Code::Busy, "too many others wait for an answer; try again")));
         };
@@ -275,7 +299,7 @@ impl Host for GuestHost {
         let profile = GuestProfile {
             name: session.display_name.clone(),
             role: session.role.as_str().to_owned(),
-            capabilities: session.capabilities.clone(),
+            capabilities: session.capabilities.iter().take(CAPABILITIES_MAX).cloned().collect(),
             is_outbound: session.is_outbound,
             label: session.transport_label.clone(),
             connected_ms: 0,

@@ -138,12 +138,14 @@ fn s1_a_plain_command_of_a_trusted_guest_moves_the_mock_actuator_once_and_nobody
     let done = command(&mut lab, guest(), &good).expect("it is carried out");
     assert!(done.contains("actuator:mock:valve-1") && done.contains("active"), "{done}");
     assert_eq!(command(&mut lab, guest(), &good), Err(Code::Duplicate));
+    let real = opening("actuator:pump:pump-main-01", "c-3", lab.now_ms());
+    assert!(command(&mut lab, guest(), &real).is_err(), "a real one was not moved, and nobody says so");
     let mut by_model = open(&lab, "c-2");
     by_model["command"]["trust"]["evidence_sources"] = json!(["llm"]);
     assert_eq!(command(&mut lab, guest(), &by_model), Err(Code::LlmOnlyActuationBlocked));
     let drawn = picture(&mut lab);
     let mock = drawn.mock().expect("it was drawn");
-    assert_eq!((mock.records.len(), mock.history.len(), mock.refused_count), (1, 1, 1));
+    assert_eq!((mock.records.len(), mock.history.len(), mock.refused_count), (1, 1, 2));
     assert_eq!(lab.replay(NODE).difference, None);
 }
 

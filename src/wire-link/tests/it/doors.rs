@@ -40,7 +40,6 @@ async fn a_program_on_this_machine_may_look_and_move_nothing() {
         ("mesh.message.forward", "NOT_AUTHORIZED"),
         ("llm.infer", "NOT_AUTHORIZED"),
         ("chat.subscribe", "NOT_AUTHORIZED"),
-        ("chat.proposal.approve", "NOT_AUTHORIZED"),
     ] {
         assert_eq!(bare.code(method).await, expected, "{method}");
     }
