@@ -33,7 +33,6 @@ mod server;
 mod shake;
 mod socket;
 mod tls;
-mod upgrade;
 
 pub use config::{Config, Timing};
 pub use counts::{Count, Counts};
@@ -45,4 +44,3 @@ pub use origin::{Head, TurnedAway};
 pub use peers::{PeerState, PeerView};
 pub use server::Ticket;
 pub use tls::{TlsFault, server_config};
-pub use upgrade::upgrade_accept;

@@ -32,10 +32,7 @@ pub fn run(state_dir: Option<PathBuf>, args: &ReplaceArgs) -> anyhow::Result<Exi
     let dir = StateDir::find(state_dir)?;
     let new = id_in(&args.new)?;
     let known = Known::load(&dir)?;
-    let old = match args.old.trim().parse::<NodeId>() {
-        Ok(old) => old,
-        Err(_) => known.called(&args.old)?.id,
-    };
+    let old = known.meant(&args.old)?;
     let own = identity::load(&dir)?.map(|key| key.id());
     if old == new {
         bail!("{old} cannot take its own place; the second id is that of the new node");

@@ -14,7 +14,7 @@ use super::replace::Replaced;
 use crate::cli::terminal::{say, say_json};
 use crate::cli::trust::{Exported, command_for, is_plain};
 use crate::config::backup::{Backup, EPOCH, ITSELF, JOURNAL, LISTS, SETTINGS, is_empty};
-use crate::config::durable_file::create_folder;
+use crate::config::durable_file::{create_folder, sync_folder_of};
 use crate::config::error::ConfigError;
 use crate::config::node_file::NodeFile;
 use crate::config::operator_key::public_key_text;
@@ -193,9 +193,7 @@ fn forget_people(state: &StateDir) -> anyhow::Result<Vec<Person>> {
 
 fn put_in_place(staged: &Path, target: &Path) -> Result<(), ConfigError> {
     fs::rename(staged, target).map_err(ConfigError::io("put the restored state dir in place", target))?;
-    let parent = target.parent().unwrap_or(Path::new("/"));
-    let synced = fs::File::open(parent).and_then(|folder| folder.sync_all());
-    synced.map_err(ConfigError::io("make the folder durable", parent))
+    sync_folder_of(target)
 }
 
 /// `program` is how commands on the new state dir begin.

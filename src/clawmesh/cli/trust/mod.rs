@@ -89,8 +89,13 @@ impl Known {
         self.rows.get(id).is_some_and(|row| !row.is_trusted)
     }
 
+    /// The node that somebody means. A whole id says all, also of one that no file names.
+    pub fn meant(&self, wanted: &str) -> anyhow::Result<NodeId> {
+        wanted.trim().parse().or_else(|_| self.called(wanted).map(|row| row.id))
+    }
+
     /// The one node that is called so.
-    pub fn called(&self, wanted: &str) -> anyhow::Result<&Row> {
+    fn called(&self, wanted: &str) -> anyhow::Result<&Row> {
         let is_meant = |row: &&Row| names_node(wanted.trim(), row.name.as_deref(), row.id);
         let found: Vec<&Row> = self.rows.values().filter(is_meant).collect();
         match found[..] {
@@ -163,11 +168,7 @@ fn add(dir: &StateDir, args: &AddArgs) -> anyhow::Result<()> {
 }
 
 fn remove(dir: &StateDir, args: &RemoveArgs) -> anyhow::Result<()> {
-    // A whole id says all, also of a node that only the command line of a running one names.
-    let id = match args.node.trim().parse() {
-        Ok(id) => id,
-        Err(_) => Known::load(dir)?.called(&args.node)?.id,
-    };
+    let id = Known::load(dir)?.meant(&args.node)?;
     if identity::load(dir)?.is_some_and(|own| own.id() == id) {
         bail!("{id} is this node itself, which trusts itself whatever a list says");
     }
