@@ -37,11 +37,11 @@ pub use error::GatewayError;
 pub use evidence::{Evidence, SENSORS_MAX, SignedReading};
 pub use feed::{SnapshotFeed, SnapshotFeeder, snapshot_feed};
 pub use observations::{BODY_BYTES_MAX, Noted};
-pub use reads::{PeerDetail, Peers, Proposals, World};
+pub use reads::{GuestView, PeerDetail, Peers, Proposals, World};
 pub use router::router;
 pub use status::{
-    AlarmCounts, GatewayCounts, Health, HealthState, JournalView, NodeState, PeerCounts, STALLED_AFTER_MS,
-    SensorCounts, Status,
+    AlarmCounts, GatewayCounts, GuestCounts, Health, HealthState, JournalView, NodeState, PeerCounts,
+    STALLED_AFTER_MS, SensorCounts, Status,
 };
 pub use stop::{StopAnswer, StoppedNode};
-pub use upgrade::{ByteStream, NoWebSocket, Serve, WebSockets};
+pub use upgrade::{ByteStream, DialledView, LinksView, NoWebSocket, Serve, WebSockets};

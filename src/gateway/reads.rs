@@ -6,12 +6,15 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use clawmesh_authority::NodeId;
+use clawmesh_core::guests::{GuestProfile, GuestRow};
 use clawmesh_core::publish::{ActuatorView, BeliefView, NodeView, PeerView, ProposalView, SensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Fault;
 use crate::feed::Published;
 use crate::router::Shared;
+use crate::upgrade::DialledView;
 
 /// What `/api/peers` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +27,26 @@ pub struct Peers {
     pub snapshot_age_ms: u64,
     /// Other nodes, by id.
     pub peers: Vec<PeerView>,
+    /// Existing ClawMesh nodes that are connected, by id.
+    pub guests: Vec<GuestView>,
+    /// Existing ClawMesh nodes that this one dials, by id.
+    pub dialled: Vec<DialledView>,
+}
+
+/// An existing ClawMesh node that is connected. Only its id is proven; the rest it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestView {
+    /// Its id.
+    pub id: NodeId,
+    /// What it says of itself.
+    #[serde(flatten)]
+    pub profile: GuestProfile,
+}
+
+impl GuestView {
+    fn of(row: &GuestRow) -> Self {
+        Self { id: row.id, profile: row.profile.clone() }
+    }
 }
 
 /// What `/api/peers/{id}` answers.
@@ -87,6 +110,8 @@ pub(crate) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Peer
         wall_ms: newest.snapshot.wall_ms,
         snapshot_age_ms: newest.age_ms(),
         peers: newest.snapshot.peers.clone(),
+        guests: newest.snapshot.guests.guests().iter().map(GuestView::of).collect(),
+        dialled: shared.links_view().dialled,
     }))
 }
 

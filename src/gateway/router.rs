@@ -20,7 +20,7 @@ use crate::events::{STREAMS_MAX, follow};
 use crate::guards::{check_caller, check_token};
 use crate::hosts::Hosts;
 use crate::observations::{BODY_BYTES_MAX, note};
-use crate::upgrade::hand_over;
+use crate::upgrade::{LinksView, hand_over};
 use crate::{alarms, asks, evidence, page, reads, status, stop};
 
 /// What every request can see.
@@ -48,6 +48,11 @@ impl Shared {
             started: Instant::now(),
             closing: watch::Sender::new(false),
         }
+    }
+
+    /// How the links to existing nodes stand; nothing where nobody takes WebSockets.
+    pub(crate) fn links_view(&self) -> LinksView {
+        self.ports.web_sockets.as_ref().map(|taker| taker.view()).unwrap_or_default()
     }
 
     pub(crate) fn uptime_ms(&self) -> u64 {

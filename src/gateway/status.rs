@@ -124,6 +124,21 @@ pub struct GatewayCounts {
     pub refused: BTreeMap<String, u64>,
 }
 
+/// How the links to existing ClawMesh nodes stand.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GuestCounts {
+    /// Connections, also of programs that have not shown who they are.
+    pub connections: usize,
+    /// Nodes that have shown who they are.
+    pub nodes: usize,
+    /// Context frames that are remembered.
+    pub frames: usize,
+    /// Things about which the newest frame is remembered.
+    pub things: usize,
+    /// What was taken, dropped and refused since the start, by name; docs/guests.md says what each is.
+    pub counts: BTreeMap<String, u64>,
+}
+
 /// What `/api/status` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -165,6 +180,8 @@ pub struct Status {
     pub digest: Option<DigestView>,
     /// The door itself.
     pub gateway: GatewayCounts,
+    /// Existing ClawMesh nodes.
+    pub guests: GuestCounts,
 }
 
 pub(crate) async fn health(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<Health>) {
@@ -205,11 +222,17 @@ fn status_of(shared: &Shared) -> Status {
             streams: STREAMS_MAX - shared.streams.available_permits(),
             refused: shared.refused.by_code(),
         },
+        guests: guests_of(shared),
     };
     match shared.ports.snapshots.newest() {
         Some(newest) => with_snapshot(starting, &newest.snapshot, newest.age_ms()),
         None => starting,
     }
+}
+
+fn guests_of(shared: &Shared) -> GuestCounts {
+    let view = shared.links_view();
+    GuestCounts { connections: view.connections, counts: view.counts, ..GuestCounts::default() }
 }
 
 fn with_snapshot(starting: Status, snapshot: &Snapshot, age_ms: u64) -> Status {
@@ -237,6 +260,12 @@ fn with_snapshot(starting: Status, snapshot: &Snapshot, age_ms: u64) -> Status {
         refused_total: snapshot.refusals.iter().map(|refusal| refusal.count).sum(),
         alarms: AlarmCounts::of(&snapshot.alarms),
         digest: snapshot.digest.clone(),
+        guests: GuestCounts {
+            nodes: snapshot.guests.guests().len(),
+            frames: snapshot.guests.frames().len(),
+            things: snapshot.guests.entries().len(),
+            ..starting.guests
+        },
         ..starting
     }
 }

@@ -1,6 +1,7 @@
 //! WebSockets at the root: the port is shared with the edge that speaks to existing nodes, which says who may come and takes
 //! the stream. It judges origin and token by its own rules, because whoever calls has no page and no token of ours.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,7 +11,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::serve::IncomingStream;
+use clawmesh_authority::NodeId;
 use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tungstenite::handshake::derive_accept_key;
 
@@ -42,6 +45,41 @@ pub trait WebSockets: Send + Sync {
     /// # Errors
     /// The answer to whoever may not.
     fn admit(&self, headers: &HeaderMap, from: SocketAddr) -> Result<Serve, NoWebSocket>;
+
+    /// How the connections stand.
+    fn view(&self) -> LinksView;
+}
+
+/// How all connections to existing nodes stand.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LinksView {
+    /// How many there are.
+    pub connections: usize,
+    /// What was taken, dropped and refused since the start, by name.
+    pub counts: BTreeMap<String, u64>,
+    /// The nodes we dial.
+    pub dialled: Vec<DialledView>,
+}
+
+/// An existing node that we dial, and how that goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DialledView {
+    /// Whom we expect there.
+    pub id: NodeId,
+    /// Where.
+    pub url: String,
+    /// What people call the way.
+    pub label: Option<String>,
+    /// `insecure`, `tls-unpinned` or `tls-pinned`.
+    pub posture: String,
+    /// True when somebody has configured it, false when it was discovered.
+    pub is_static: bool,
+    /// `connecting`, `connected`, `waiting` or `refused`.
+    pub state: String,
+    /// When we try again, Unix milliseconds.
+    pub until_ms: Option<u64>,
+    /// What went wrong and what to do.
+    pub sentence: Option<String>,
 }
 
 /// Where a request comes from.

@@ -15,10 +15,13 @@ pub(crate) struct Admissions {
     unproven: BTreeMap<Who, usize>,
 }
 
+/// Of all connections, this part is for programs of this machine that show nothing; the rest is left to nodes.
+const LOCAL_PART: usize = 2;
+
 /// A place that was given, and by which name it has to be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The address, while it has shown nothing and comes from beyond this machine.
+    /// The address, while it has shown nothing; `None` for a connection that we make ourselves.
     unproven_at: Option<Who>,
 }
 
@@ -33,21 +36,19 @@ impl Admissions {
     /// # Errors
     /// 503 when there is none.
     pub fn enter(&mut self, from: SocketAddr) -> Result<Place, TurnedAway> {
-        if self.connections >= self.connections_max {
-            let sentence = format!("all {} connections of this node are taken", self.connections_max);
+        let who = Who::at(from.ip());
+        let unproven_max = match is_loopback(from) {
+            true => (self.connections_max / LOCAL_PART).max(self.unproven_per_address_max),
+            false => self.unproven_per_address_max,
+        };
+        let held = self.unproven.get(&who).copied().unwrap_or(0);
+        if held >= unproven_max {
+            let sentence = format!("{held} connections from your address have shown nothing yet");
             return Err(TurnedAway::new(503, sentence));
         }
-        let unproven_at = (!is_loopback(from)).then(|| Who::at(from.ip()));
-        if let Some(who) = unproven_at {
-            let held = self.unproven.entry(who).or_default();
-            if *held >= self.unproven_per_address_max {
-                let sentence = format!("{held} connections from your address have shown nothing yet");
-                return Err(TurnedAway::new(503, sentence));
-            }
-            *held += 1;
-        }
-        self.connections += 1;
-        Ok(Place { unproven_at })
+        self.take_place()?;
+        self.unproven.insert(who, held + 1);
+        Ok(Place { unproven_at: Some(who) })
     }
 
     /// Gives a place to a connection that we make ourselves.
@@ -55,7 +56,17 @@ impl Admissions {
     /// # Errors
     /// 503 when there is none.
     pub fn enter_outbound(&mut self) -> Result<Place, TurnedAway> {
-        self.enter(SocketAddr::from(([127, 0, 0, 1], 0)))
+        self.take_place()?;
+        Ok(Place { unproven_at: None })
+    }
+
+    fn take_place(&mut self) -> Result<(), TurnedAway> {
+        if self.connections >= self.connections_max {
+            let sentence = format!("all {} connections of this node are taken", self.connections_max);
+            return Err(TurnedAway::new(503, sentence));
+        }
+        self.connections += 1;
+        Ok(())
     }
 
     /// The connection has shown who it is.
@@ -106,15 +117,26 @@ mod tests {
     }
 
     #[test]
-    fn all_places_together_are_bounded_also_for_this_machine() {
-        let mut admissions = Admissions::new(3, 1);
+    fn programs_of_this_machine_leave_half_of_the_places_to_nodes() {
+        let mut admissions = Admissions::new(6, 1);
         let here = SocketAddr::from(([127, 0, 0, 1], 9));
-        let places = [admissions.enter(here), admissions.enter(here), admissions.enter_outbound()];
+        let mut local: Vec<Place> = (0..3).map(|_| admissions.enter(here).unwrap()).collect();
         assert_eq!(admissions.enter(here).unwrap_err().status, 503);
+        admissions.enter(from(1)).unwrap();
+        admissions.proven(&mut local[0]);
+        admissions.enter(here).unwrap();
+        assert_eq!((admissions.connections(), admissions.unproven.len()), (5, 2));
+    }
+
+    #[test]
+    fn all_places_together_are_bounded_also_for_our_own_calls() {
+        let mut admissions = Admissions::new(3, 1);
+        let places = [admissions.enter(from(1)), admissions.enter(from(2)), admissions.enter_outbound()];
+        assert_eq!(admissions.enter(from(3)).unwrap_err().status, 503);
         assert_eq!(admissions.enter_outbound().unwrap_err().status, 503);
         for place in places {
             admissions.leave(place.unwrap());
         }
-        assert_eq!(admissions.connections(), 0);
+        assert_eq!((admissions.connections(), admissions.unproven.len()), (0, 0));
     }
 }

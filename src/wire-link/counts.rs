@@ -41,6 +41,8 @@ counts! {
     AnswersToNothing "answers_to_nothing" "Answers that nobody waited for.";
     FramesTaken "frames_taken" "Context frames that were new.";
     FramesSeen "frames_seen" "Context frames that were here before, or that claim to be ours.";
+    FramesWithoutRoom "frames_without_room" "Context frames for which the host had no room.";
+    FramesSecondHand "frames_second_hand" "Context frames relayed although their source is connected to us itself.";
     FramesBad "frames_bad" "Context frames that lack something.";
     FramesLimited "frames_limited" "Context frames dropped because there were too many.";
     FramesOfStrangers "frames_of_strangers" "Events dropped because their sender has not shown who it is.";
@@ -81,7 +83,13 @@ impl Counters {
 
     pub fn read(&self) -> Counts {
         let pairs = Count::ALL.iter().zip(&self.0);
-        Counts(pairs.map(|(count, counter)| (*count, counter.load(Ordering::Relaxed))).collect())
+        pairs.map(|(count, counter)| (*count, counter.load(Ordering::Relaxed))).collect()
+    }
+}
+
+impl FromIterator<(Count, u64)> for Counts {
+    fn from_iter<I: IntoIterator<Item = (Count, u64)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
     }
 }
 

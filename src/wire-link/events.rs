@@ -62,6 +62,9 @@ impl Connection {
                 return;
             }
         };
+        if !may_take(&self.hub, node, &frame) {
+            return;
+        }
         match self.hub.gossip(|gossip| gossip.hear(&frame)) {
             Heard::Seen | Heard::Own => self.hub.counters.add(Count::FramesSeen),
             Heard::New { forward } => {
@@ -73,10 +76,26 @@ impl Connection {
     }
 }
 
+/// Whether a frame that `from` tells is to be taken: it is new, `from` may speak for its source, and there is room for it.
+/// What is not taken is counted, and not remembered.
+fn may_take(hub: &Hub, from: NodeId, frame: &ContextFrame) -> bool {
+    let why_not = if !hub.gossip(|gossip| gossip.is_new(frame)) {
+        Count::FramesSeen
+    } else if hub.speaks_for_itself(frame, from) {
+        Count::FramesSecondHand
+    } else if !hub.host.has_room(from, frame.bytes()) {
+        Count::FramesWithoutRoom
+    } else {
+        return true;
+    };
+    hub.counters.add(why_not);
+    false
+}
+
 /// Asks a node that has just connected for the frames we have missed, whichever side has dialled.
 pub(crate) fn sync(hub: Arc<Hub>, link: Arc<Link>, node: NodeId) -> Work {
     Box::pin(async move {
-        let asked = question(hub.host.newest_frame_ms(), hub.host.now().unix_ms);
+        let asked = question(hub.host.newest_frame_ms(node), hub.host.now().unix_ms);
         // Existing nodes do not answer calls on a link they have dialled, so silence is nothing unusual.
         let Ok(payload) = link.call("context.sync", &asked, hub.config.timing.sync_max).await else {
             hub.counters.add(Count::SyncFailed);
@@ -88,9 +107,8 @@ pub(crate) fn sync(hub: Arc<Hub>, link: Arc<Link>, node: NodeId) -> Work {
         };
         hub.counters.add_many(Count::FramesBad, synced.refused.len() as u64);
         for frame in synced.frames {
-            let is_new = hub.gossip(|gossip| gossip.note(&frame) && !gossip.is_own(&frame));
-            hub.counters.add(if is_new { Count::FramesTaken } else { Count::FramesSeen });
-            if is_new {
+            if may_take(&hub, node, &frame) && hub.gossip(|gossip| gossip.note(&frame)) {
+                hub.counters.add(Count::FramesTaken);
                 hub.host.frame(node, frame);
             }
         }

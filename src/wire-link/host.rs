@@ -38,8 +38,8 @@ pub trait Host: Send + Sync + 'static {
     /// Now, on both clocks.
     fn now(&self) -> Moment;
 
-    /// When the newest frame we know was made, Unix milliseconds; `None` when we know none.
-    fn newest_frame_ms(&self) -> Option<u64>;
+    /// When the newest frame that `told_by` has told us was made, Unix milliseconds; `None` when it has told none.
+    fn newest_frame_ms(&self, told_by: NodeId) -> Option<u64>;
 
     /// Answers at once, where that needs no waiting: what comes often, such as `mesh.health`. `None` leads to
     /// [`Host::call`].
@@ -52,11 +52,20 @@ pub trait Host: Send + Sync + 'static {
     /// The future is dropped when the connection ends: what must not be left half done belongs to a task of the host.
     fn call(&self, from: &Peer, method: Method, params: Option<Box<RawValue>>) -> Later;
 
+    /// Whether a frame of so many bytes may come from `from` now. It is asked for each frame that is new, before anybody else
+    /// is told of it: what is not taken is not remembered either, so it may come again, or another way.
+    fn has_room(&self, _from: NodeId, _bytes: usize) -> bool {
+        true
+    }
+
     /// Takes a frame that gossip, or the answer to `context.sync`, says is new. It is well-formed, and nobody has signed it.
     fn frame(&self, from: NodeId, frame: ContextFrame);
 
     /// Takes an event of a connected node that this crate does nothing with, for example `planner.proposal`.
     fn event(&self, _from: &Peer, _event: &str, _payload: Option<&RawValue>) {}
+
+    /// Somebody at `address` has tried to show who they are and was refused.
+    fn refused_handshake(&self, _address: SocketAddr, _refusal: &Refusal) {}
 
     /// A session has begun. It may take the place of an earlier one of the same node, whose end is then not told.
     fn joined(&self, session: &Session);

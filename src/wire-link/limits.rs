@@ -20,6 +20,8 @@ pub struct Rates {
     pub handshakes: u32,
     /// Calls that only look, and challenges.
     pub reads: u32,
+    /// Calls that look through everything that is known.
+    pub queries: u32,
     /// Messages, commands, answers to proposals, questions to the model.
     pub messages: u32,
     /// Context frames and other events.
@@ -28,7 +30,7 @@ pub struct Rates {
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { handshakes: 20, reads: 50_000, messages: 50, frames: 2_000 }
+        Self { handshakes: 20, reads: 50_000, queries: 20, messages: 50, frames: 2_000 }
     }
 }
 
@@ -60,18 +62,20 @@ impl Who {
 pub(crate) enum Class {
     Handshake,
     Read,
+    Query,
     Message,
     Frame,
 }
 
 impl Class {
-    const COUNT: usize = 4;
+    const COUNT: usize = 5;
 
     /// What a call costs.
     pub fn of(method: Method) -> Self {
         match method {
             Method::Connect => Self::Handshake,
             Method::Challenge => Self::Read,
+            Method::WorldQuery | Method::ContextSync | Method::Events | Method::Trace => Self::Query,
             method if method.is_read() => Self::Read,
             _ => Self::Message,
         }
@@ -81,6 +85,7 @@ impl Class {
         u64::from(match self {
             Self::Handshake => rates.handshakes,
             Self::Read => rates.reads,
+            Self::Query => rates.queries,
             Self::Message => rates.messages,
             Self::Frame => rates.frames,
         })
@@ -141,7 +146,8 @@ impl Limits {
     }
 }
 
-const CLASSES: [Class; Class::COUNT] = [Class::Handshake, Class::Read, Class::Message, Class::Frame];
+const CLASSES: [Class; Class::COUNT] =
+    [Class::Handshake, Class::Read, Class::Query, Class::Message, Class::Frame];
 
 fn full(rates: &Rates, now_ns: u64) -> Set {
     CLASSES.map(|class| Bucket { level: class.rate(rates) * TOKEN, filled_at_ns: now_ns })
@@ -159,7 +165,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const RATES: Rates = Rates { handshakes: 2, reads: 10, messages: 5, frames: 7 };
+    const RATES: Rates = Rates { handshakes: 2, reads: 10, queries: 3, messages: 5, frames: 7 };
 
     fn at(n: u32) -> Who {
         Who::at(IpAddr::from(n.to_be_bytes()))
@@ -174,7 +180,7 @@ mod tests {
         let mut limits = Limits::new(RATES);
         for who in [at(1), at(2), Who::Node(NodeId([1; 32])), Who::Operators] {
             let found = CLASSES.map(|class| takes(&mut limits, who, class, 0));
-            assert_eq!(found, [2, 10, 5, 7], "{who:?}");
+            assert_eq!(found, [2, 10, 3, 5, 7], "{who:?}");
         }
         assert_eq!(takes(&mut limits, at(1), Class::Read, 500), 5);
         assert_eq!(takes(&mut limits, at(1), Class::Read, 60_000), 10, "no more than a second's worth");
@@ -191,8 +197,11 @@ mod tests {
     #[test]
     fn every_method_has_its_class() {
         assert_eq!(Class::of(Method::Connect), Class::Handshake);
-        for read in [Method::Challenge, Method::Health, Method::ContextSync, Method::WorldQuery] {
+        for read in [Method::Challenge, Method::Health, Method::Peers] {
             assert_eq!(Class::of(read), Class::Read, "{read:?}");
+        }
+        for query in [Method::ContextSync, Method::WorldQuery, Method::Events, Method::Trace] {
+            assert_eq!(Class::of(query), Class::Query, "{query:?}");
         }
         for message in [Method::Forward, Method::ProposalApprove, Method::LlmInfer, Method::ChatSubscribe] {
             assert_eq!(Class::of(message), Class::Message, "{message:?}");

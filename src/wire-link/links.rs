@@ -176,11 +176,11 @@ impl Links {
         self.hub.tell_all(event, payload)
     }
 
-    /// Tells all who have called `chat.subscribe`; returns how many.
-    pub fn tell_followers(&self, event: &str, payload: &impl Serialize) -> usize {
+    /// Tells all connected nodes and all who have called `chat.subscribe`, each connection once; returns how many.
+    pub fn announce(&self, event: &str, payload: &impl Serialize) -> usize {
         let Ok(text) = encode_event(event, payload) else { return 0 };
         let text = Utf8Bytes::from(text);
-        self.hub.followers().into_iter().filter(|link| link.push(text.clone())).count()
+        self.hub.audience().into_values().filter(|link| link.push(text.clone())).count()
     }
 
     /// Gives a frame of our own to all connected nodes; returns how many. The host has it already.

@@ -125,8 +125,9 @@ impl Connection {
         let about = host.about();
         let ours = Ourselves { key: host.key(), about: &about };
         let judged = listener.connect(request.params, ours, &|node| hub.trust(node), host.now());
-        let (admitted, answer) = judged.inspect_err(|_| {
+        let (admitted, answer) = judged.inspect_err(|refusal| {
             hub.counters.add(Count::HandshakesRefused);
+            hub.host.refused_handshake(self.link.address, refusal);
             if self.attempts >= ATTEMPTS_MAX {
                 let sentence = format!("{ATTEMPTS_MAX} attempts at a handshake failed; look at the refusals");
                 self.link.end(Why::NoHandshake(sentence));

@@ -82,6 +82,12 @@ impl Gossip {
         Self { own_id: own_id.to_string(), seen: SeenSet::default() }
     }
 
+    /// True for a frame that was not here before and does not claim to be from us; it is not remembered.
+    #[must_use]
+    pub fn is_new(&self, frame: &ContextFrame) -> bool {
+        !self.seen.contains(&frame.frame_id) && !self.is_own(frame)
+    }
+
     /// Judges a frame that came from a peer.
     pub fn hear(&mut self, frame: &ContextFrame) -> Heard {
         if !self.seen.insert(&frame.frame_id) {
@@ -121,6 +127,7 @@ mod tests {
     fn a_frame_is_new_once_and_goes_on_with_one_hop_more() {
         let mut gossip = gossip();
         let first = frame("s", "f", "m", NOW_MS);
+        assert!(gossip.is_new(&first) && gossip.is_new(&first), "to ask marks nothing");
         let Heard::New { forward: Some(copy) } = gossip.hear(&first) else { panic!() };
         assert_eq!((copy.hops, copy.data.get()), (1, first.data.get()));
         assert!(matches!(gossip.hear(&copy), Heard::Seen));
@@ -148,6 +155,7 @@ mod tests {
         for (id, own) in
             [("a", NodeId([0xa7; 32]).to_string()), ("b", NodeId([0xa7; 32]).to_string().to_uppercase())]
         {
+            assert!(!gossip.is_new(&frame(&own, id, "m", NOW_MS)), "{own}");
             assert!(matches!(gossip.hear(&frame(&own, id, "m", NOW_MS)), Heard::Own), "{own}");
         }
         assert!(matches!(gossip.hear(&frame("s", "a", "m", NOW_MS)), Heard::Seen), "it was marked");

@@ -26,10 +26,13 @@ pub mod gossip;
 pub mod handshake;
 pub mod log;
 pub mod mock;
+pub mod own_frames;
 pub mod peer_news;
 pub mod peer_spec;
 pub mod query;
 pub mod sync;
+pub mod system_events;
+pub mod trace;
 pub mod trust;
 
 pub use code::{Code, Refusal};

@@ -1,10 +1,13 @@
 //! What is known from frames: the newest ones, and the newest one about each thing.
 //!
 //! Frames come in any order: live, fetched, restored. What is known afterwards depends on the frames and not on the order,
-//! because frames are compared by when they were made and by whom.
+//! because frames are compared by when they were made and by whom. When there is no room left, whoever has told the most
+//! loses its own oldest, so that no flood and no clock that is ahead takes the place of what others have told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use clawmesh_authority::{ContentHash, NodeId};
 
 use crate::context::{ContextFrame, Stamp};
 
@@ -15,11 +18,38 @@ pub const ENTRIES_MAX: usize = 2_000;
 /// The most memory for frames, and the most for entries, in bytes.
 pub const BYTES_MAX: usize = 16 * 1_048_576;
 
+/// A frame, and who has told it.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The frame.
+    pub frame: ContextFrame,
+    /// The node that has told us, which need not be the one that has made it.
+    pub from: NodeId,
+    /// What the frame says, in one number.
+    pub content: ContentHash,
+}
+
+impl Told {
+    /// A frame that `from` has told.
+    #[must_use]
+    pub fn new(frame: ContextFrame, from: NodeId) -> Self {
+        // What was read can be written; were it not so, the name would still tell frames apart.
+        let text = serde_json::to_string(&frame).unwrap_or_else(|_| frame.frame_id.clone());
+        Self { content: ContentHash::of("context-frame", text.as_bytes()), frame, from }
+    }
+
+    /// True when the node that has made the frame told us itself.
+    #[must_use]
+    pub fn is_first_hand(&self) -> bool {
+        self.frame.source_device_id.parse() == Ok(self.from)
+    }
+}
+
 /// The newest frame about one thing.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The frame.
-    pub frame: Arc<ContextFrame>,
+    pub told: Arc<Told>,
     /// When it came, Unix milliseconds by our clock. How fresh it is follows from the frame, not from this.
     pub received_ms: u64,
     /// How many frames there were about it.
@@ -40,36 +70,36 @@ pub enum Taken {
 /// The newest frames and entries.
 #[derive(Debug, Clone, Default)]
 pub struct WorldLog {
-    frames: BTreeMap<Stamp, Arc<ContextFrame>>,
-    frame_bytes: usize,
+    frames: BTreeMap<Stamp, Arc<Told>>,
     ids: BTreeSet<String>,
+    frame_shares: Shares<Stamp>,
     entries: BTreeMap<String, Entry>,
-    entry_bytes: usize,
-    /// Entries by the frames they hold, oldest first.
-    by_age: BTreeMap<Stamp, String>,
+    /// Entries by the frames they hold and by their keys.
+    entry_shares: Shares<(Stamp, String)>,
 }
 
 impl WorldLog {
-    /// Takes a frame that came at `received_ms`, Unix milliseconds by our clock.
-    pub fn take(&mut self, frame: ContextFrame, received_ms: u64) -> Taken {
+    /// Takes a frame that `from` has told at `received_ms`, Unix milliseconds by our clock.
+    pub fn take(&mut self, frame: ContextFrame, from: NodeId, received_ms: u64) -> Taken {
         if self.ids.contains(&frame.frame_id) {
             return Taken::Known;
         }
-        let frame = Arc::new(frame);
-        let taken = self.update(&frame, received_ms);
-        self.ids.insert(frame.frame_id.clone());
-        self.frame_bytes += frame.bytes();
-        self.frames.insert(frame.stamp(), frame);
-        while self.frames.len() > FRAMES_MAX || self.frame_bytes > BYTES_MAX {
-            let Some((_, oldest)) = self.frames.pop_first() else { break };
-            self.frame_bytes = self.frame_bytes.saturating_sub(oldest.bytes());
-            self.ids.remove(&oldest.frame_id);
+        let told = Arc::new(Told::new(frame, from));
+        let taken = self.update(&told, received_ms);
+        let stamp = told.frame.stamp();
+        self.ids.insert(told.frame.frame_id.clone());
+        self.frame_shares.add(from, stamp.clone(), told.frame.bytes());
+        self.frames.insert(stamp, told);
+        while let Some(stamp) = self.frame_shares.make_room(FRAMES_MAX) {
+            if let Some(oldest) = self.frames.remove(&stamp) {
+                self.ids.remove(&oldest.frame.frame_id);
+            }
         }
         taken
     }
 
     /// The frames, oldest first, by when they were made.
-    pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Arc<ContextFrame>> + ExactSizeIterator {
+    pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Arc<Told>> + ExactSizeIterator {
         self.frames.values()
     }
 
@@ -84,53 +114,90 @@ impl WorldLog {
         self.entries.get(key)
     }
 
-    /// When the newest frame was made, Unix milliseconds by the clock of its source.
-    #[must_use]
-    pub fn newest_ms(&self) -> Option<u64> {
-        self.frames.last_key_value().map(|(stamp, _)| stamp.timestamp_ms)
-    }
-
-    fn update(&mut self, frame: &Arc<ContextFrame>, received_ms: u64) -> Taken {
-        let key = frame.key();
+    fn update(&mut self, told: &Arc<Told>, received_ms: u64) -> Taken {
+        let (key, stamp) = (told.frame.key(), told.frame.stamp());
         let mut update_count = 1;
         if let Some(entry) = self.entries.get_mut(&key) {
-            let held = entry.frame.stamp();
+            let held = entry.told.frame.stamp();
             // A frame whose name the log has forgotten may come again.
-            if held == frame.stamp() {
+            if held == stamp {
                 return Taken::Known;
             }
             entry.update_count = entry.update_count.saturating_add(1);
-            if frame.stamp() < held {
+            if stamp < held {
                 return Taken::Older;
             }
             update_count = entry.update_count;
-            self.drop_entry(&key, &held);
+            self.entry_shares.remove(entry.told.from, &(held, key.clone()));
         }
-        self.entry_bytes += bytes(&key, frame);
-        self.by_age.insert(frame.stamp(), key.clone());
-        self.entries.insert(key, Entry { frame: Arc::clone(frame), received_ms, update_count });
-        self.make_room();
-        if self.by_age.contains_key(&frame.stamp()) { Taken::Newest } else { Taken::Older }
-    }
-
-    fn make_room(&mut self) {
-        while self.entries.len() > ENTRIES_MAX || self.entry_bytes > BYTES_MAX {
-            let Some((stamp, key)) = self.by_age.first_key_value() else { break };
-            let (stamp, key) = (stamp.clone(), key.clone());
-            self.drop_entry(&key, &stamp);
+        let bytes = 2 * key.len() + told.frame.bytes();
+        self.entry_shares.add(told.from, (stamp, key.clone()), bytes);
+        self.entries.insert(key.clone(), Entry { told: Arc::clone(told), received_ms, update_count });
+        while let Some((_, oldest)) = self.entry_shares.make_room(ENTRIES_MAX) {
+            self.entries.remove(&oldest);
         }
-    }
-
-    fn drop_entry(&mut self, key: &str, stamp: &Stamp) {
-        self.by_age.remove(stamp);
-        if let Some(entry) = self.entries.remove(key) {
-            self.entry_bytes = self.entry_bytes.saturating_sub(bytes(key, &entry.frame));
-        }
+        if self.entries.contains_key(&key) { Taken::Newest } else { Taken::Older }
     }
 }
 
-fn bytes(key: &str, frame: &ContextFrame) -> usize {
-    2 * key.len() + frame.bytes()
+/// Who holds how much, each in the order in which it has to go.
+#[derive(Debug, Clone)]
+struct Shares<K> {
+    held: BTreeMap<NodeId, Share<K>>,
+    count: usize,
+    bytes: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Share<K> {
+    bytes_of: BTreeMap<K, usize>,
+    bytes: usize,
+}
+
+impl<K> Default for Shares<K> {
+    fn default() -> Self {
+        Self { held: BTreeMap::new(), count: 0, bytes: 0 }
+    }
+}
+
+impl<K: Ord + Clone> Shares<K> {
+    fn add(&mut self, whose: NodeId, key: K, bytes: usize) {
+        self.remove(whose, &key);
+        let share = self.held.entry(whose).or_insert_with(|| Share { bytes_of: BTreeMap::new(), bytes: 0 });
+        share.bytes_of.insert(key, bytes);
+        share.bytes += bytes;
+        self.count += 1;
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, whose: NodeId, key: &K) {
+        let Some(share) = self.held.get_mut(&whose) else { return };
+        let Some(bytes) = share.bytes_of.remove(key) else { return };
+        share.bytes -= bytes;
+        self.count -= 1;
+        self.bytes -= bytes;
+        if share.bytes_of.is_empty() {
+            self.held.remove(&whose);
+        }
+    }
+
+    /// Gives up the oldest of whoever holds the most, when there are more than `count_max` or too many bytes.
+    fn make_room(&mut self, count_max: usize) -> Option<K> {
+        let whose = if self.count > count_max {
+            self.most(|share| share.bytes_of.len())
+        } else if self.bytes > BYTES_MAX {
+            self.most(|share| share.bytes)
+        } else {
+            None
+        }?;
+        let oldest = self.held.get(&whose)?.bytes_of.first_key_value()?.0.clone();
+        self.remove(whose, &oldest);
+        Some(oldest)
+    }
+
+    fn most(&self, measure: impl Fn(&Share<K>) -> usize) -> Option<NodeId> {
+        self.held.iter().max_by_key(|(_, share)| measure(share)).map(|(node, _)| *node)
+    }
 }
 
 #[cfg(test)]
@@ -139,24 +206,26 @@ mod tests {
     use crate::context::tests::{NOW_MS, frame};
     use proptest::prelude::*;
 
+    const A: NodeId = NodeId([0xa; 32]);
+    const B: NodeId = NodeId([0xb; 32]);
+
     fn known(log: &WorldLog) -> Vec<(String, String)> {
-        log.entries().map(|(key, entry)| (key.to_owned(), entry.frame.frame_id.clone())).collect()
+        log.entries().map(|(key, entry)| (key.to_owned(), entry.told.frame.frame_id.clone())).collect()
     }
 
     fn kept(log: &WorldLog) -> Vec<String> {
-        log.frames().map(|frame| frame.frame_id.clone()).collect()
+        log.frames().map(|told| told.frame.frame_id.clone()).collect()
     }
 
     #[test]
     fn the_newest_wins_and_not_what_came_last() {
         let mut log = WorldLog::default();
-        assert_eq!(log.take(frame("s", "new", "m", NOW_MS), 9), Taken::Newest);
-        assert_eq!(log.take(frame("s", "old", "m", NOW_MS - 1), 10), Taken::Older);
-        assert_eq!(log.take(frame("s", "new", "m", NOW_MS + 5), 11), Taken::Known);
+        assert_eq!(log.take(frame("s", "new", "m", NOW_MS), A, 9), Taken::Newest);
+        assert_eq!(log.take(frame("s", "old", "m", NOW_MS - 1), A, 10), Taken::Older);
+        assert_eq!(log.take(frame("s", "new", "m", NOW_MS + 5), A, 11), Taken::Known);
         let entry = log.entry("s:observation:z:m").unwrap();
-        assert_eq!((&*entry.frame.frame_id, entry.received_ms, entry.update_count), ("new", 9, 2));
+        assert_eq!((&*entry.told.frame.frame_id, entry.received_ms, entry.update_count), ("new", 9, 2));
         assert_eq!(kept(&log), ["old", "new"]);
-        assert_eq!(log.newest_ms(), Some(NOW_MS));
     }
 
     #[test]
@@ -165,23 +234,23 @@ mod tests {
             [frame("s", "a", "m", NOW_MS), frame("s", "b", "m", NOW_MS), frame("r", "c", "m", NOW_MS)];
         let mut logs = [WorldLog::default(), WorldLog::default()];
         for (one, other) in frames.iter().zip(frames.iter().rev()) {
-            logs[0].take(one.clone(), 1);
-            logs[1].take(other.clone(), 1);
+            logs[0].take(one.clone(), A, 1);
+            logs[1].take(other.clone(), A, 1);
         }
         assert_eq!(known(&logs[0]), known(&logs[1]));
-        assert_eq!(logs[0].entry("s:observation:z:m").unwrap().frame.frame_id, "b");
+        assert_eq!(logs[0].entry("s:observation:z:m").unwrap().told.frame.frame_id, "b");
     }
 
     #[test]
     fn the_newest_thousand_frames_and_two_thousand_entries_stay() {
         let mut log = WorldLog::default();
         for number in 0..=ENTRIES_MAX as u64 {
-            log.take(frame("s", &number.to_string(), &number.to_string(), NOW_MS - number), 0);
+            log.take(frame("s", &number.to_string(), &number.to_string(), NOW_MS - number), A, 0);
         }
         assert_eq!((log.frames().len(), log.entries().len()), (FRAMES_MAX, ENTRIES_MAX));
         assert!(log.entry("s:observation:z:0").is_some() && log.entry("s:observation:z:2000").is_none());
         assert_eq!(kept(&log)[0], "999", "the oldest that is kept, though it came early");
-        assert_eq!((log.ids.len(), log.by_age.len()), (FRAMES_MAX, ENTRIES_MAX));
+        assert_eq!((log.ids.len(), log.entry_shares.count), (FRAMES_MAX, ENTRIES_MAX));
     }
 
     #[test]
@@ -195,14 +264,74 @@ mod tests {
                 metric: Some(number.to_string()),
                 ..frame("s", &number.to_string(), "m", NOW_MS + number)
             };
-            log.take(large, 0);
+            log.take(large, A, 0);
         }
-        assert!(log.frame_bytes <= BYTES_MAX && log.entry_bytes <= BYTES_MAX);
+        assert!(log.frame_shares.bytes <= BYTES_MAX && log.entry_shares.bytes <= BYTES_MAX);
         assert!((30..34).contains(&log.frames().len()) && (30..34).contains(&log.entries().len()));
         assert!(log.entry("s:observation:z:99").is_some());
     }
 
+    #[test]
+    fn who_tells_too_much_loses_its_own_frames_whatever_its_clock_says() {
+        let mut log = WorldLog::default();
+        log.take(frame("a", "first", "m", NOW_MS), A, 1);
+        for number in 0..3 * ENTRIES_MAX as u64 {
+            let text = number.to_string();
+            log.take(frame("b", &text, &text, NOW_MS + 300_000 + number), B, 2);
+        }
+        assert_eq!((log.frames().len(), log.entries().len()), (FRAMES_MAX, ENTRIES_MAX));
+        assert_eq!(kept(&log)[0], "first");
+        assert_eq!(log.entry("a:observation:z:m").unwrap().told.from, A);
+    }
+
+    #[test]
+    fn frames_about_two_things_with_the_same_stamp_are_both_given_up_in_time() {
+        let mut log = WorldLog::default();
+        log.take(frame("a", "twice", "one", NOW_MS), A, 1);
+        for number in 0..FRAMES_MAX as u64 {
+            log.take(frame("a", &number.to_string(), "other", NOW_MS + 1 + number), A, 1);
+        }
+        assert_eq!(
+            log.take(frame("a", "twice", "two", NOW_MS), A, 1),
+            Taken::Newest,
+            "its name is forgotten"
+        );
+        for number in 0..ENTRIES_MAX as u64 {
+            let text = format!("n{number}");
+            log.take(frame("a", &text, &text, NOW_MS + 10_000 + number), A, 1);
+        }
+        assert_eq!(log.entries().len(), ENTRIES_MAX);
+        for gone in ["a:observation:z:one", "a:observation:z:two", "a:observation:z:other"] {
+            assert!(log.entry(gone).is_none(), "{gone}");
+        }
+    }
+
+    #[test]
+    fn what_a_node_says_of_itself_is_told_from_what_others_say_of_it() {
+        let own = frame(&A.to_string(), "f", "m", NOW_MS);
+        assert!(Told::new(own.clone(), A).is_first_hand() && !Told::new(own.clone(), B).is_first_hand());
+        let relayed = ContextFrame { hops: 1, ..own.clone() };
+        assert_eq!(Told::new(own.clone(), A).content, Told::new(own.clone(), B).content);
+        assert_ne!(Told::new(own, A).content, Told::new(relayed, A).content);
+    }
+
     proptest! {
+        #[test]
+        fn shares_add_up_and_what_goes_is_of_whoever_holds_the_most(
+            steps in prop::collection::vec((0_u8..4, 0_u32..60, 1_usize..2_000_000), 1..200),
+        ) {
+            let mut shares = Shares::default();
+            for (whose, key, bytes) in steps {
+                shares.add(NodeId([whose; 32]), key, bytes);
+                while let Some(_key) = shares.make_room(20) {}
+                prop_assert!(shares.count <= 20 && shares.bytes <= BYTES_MAX);
+                let held: usize = shares.held.values().map(|share| share.bytes_of.len()).sum();
+                let bytes: usize = shares.held.values().flat_map(|share| share.bytes_of.values()).sum();
+                prop_assert_eq!((held, bytes), (shares.count, shares.bytes));
+                prop_assert_eq!(bytes, shares.held.values().map(|share| share.bytes).sum::<usize>());
+            }
+        }
+
         #[test]
         fn what_is_known_does_not_depend_on_the_order(
             said in prop::collection::vec((0_u8..3, 0_u8..4, 0_u64..6), 1..40),
@@ -213,12 +342,12 @@ mod tests {
             }).collect();
             let (mut live, mut restored) = (WorldLog::default(), WorldLog::default());
             for frame in &frames {
-                live.take(frame.clone(), 1);
+                live.take(frame.clone(), A, 1);
             }
             let from = order.index(frames.len());
             for frame in frames[from..].iter().rev().chain(&frames[..from]) {
-                restored.take(frame.clone(), 2);
-                restored.take(frame.clone(), 3);
+                restored.take(frame.clone(), A, 2);
+                restored.take(frame.clone(), B, 3);
             }
             prop_assert_eq!(known(&live), known(&restored));
             prop_assert_eq!(kept(&live), kept(&restored));

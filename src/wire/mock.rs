@@ -15,7 +15,7 @@ use crate::gate::{Forward, actuator_name, is_actuator, rows_5_to_12};
 /// The most things that were done and are remembered.
 pub const HISTORY_MAX: usize = 100;
 /// The most ids of commands that are remembered.
-pub const COMMANDS_MAX: usize = 1_000;
+pub const COMMANDS_MAX: u16 = 256;
 /// The most targets that have a state.
 pub const TARGETS_MAX: usize = 256;
 /// The longest state that a command may set, in bytes.
@@ -61,8 +61,17 @@ pub struct MockActuator {
     history: VecDeque<MockRecord>,
     refused_count: u64,
     last_refusal: Option<MockRefusal>,
-    /// Ids of commands with the time until which they would count.
-    done: BTreeMap<String, u64>,
+    /// What was carried out and would count again, by place.
+    done: BTreeMap<u16, Done>,
+}
+
+/// A command that was carried out, as it has to be remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Its id.
+    pub command_id: String,
+    /// Until when it would count if it came again, Unix milliseconds.
+    pub counts_until_ms: u64,
 }
 
 /// What `clawmesh.mock.actuator.state` answers.
@@ -116,9 +125,22 @@ impl MockActuator {
         }
     }
 
-    /// The ids of commands that would be refused as known, with the time until which, Unix milliseconds.
-    pub fn remembered(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
-        self.done.iter().map(|(id, until_ms)| (id.as_str(), *until_ms))
+    /// What would be refused as known, by place. Whoever wants it refused after a restart keeps it, and gives it back to
+    /// [`MockActuator::recall`].
+    pub fn remembered(&self) -> impl ExactSizeIterator<Item = (u16, &Done)> {
+        self.done.iter().map(|(place, done)| (*place, done))
+    }
+
+    /// The place of a command that was carried out, and what is remembered of it.
+    #[must_use]
+    pub fn carried_out(&self, command_id: &str) -> Option<(u16, &Done)> {
+        self.remembered().find(|(_, done)| done.command_id == command_id)
+    }
+
+    /// Remembers what an earlier run has carried out; false for a place that is taken, or that there is not.
+    pub fn recall(&mut self, place: u16, done: Done) -> bool {
+        let is_free = place < COMMANDS_MAX && !self.done.contains_key(&place);
+        is_free && self.done.insert(place, done).is_none()
     }
 
     fn judge<'a>(&mut self, forward: &'a Forward, unix_ms: u64) -> Result<&'a Command, Refusal> {
@@ -150,12 +172,12 @@ impl MockActuator {
 
     /// An id may be forgotten only when its command is too old to count, or a flood of others would make it new again.
     fn once(&mut self, command: &Command, unix_ms: u64) -> Result<(), Refusal> {
-        self.done.retain(|_, counts_until_ms| *counts_until_ms >= unix_ms);
-        if self.done.contains_key(&command.command_id) {
+        self.done.retain(|_, done| done.counts_until_ms >= unix_ms);
+        if self.carried_out(&command.command_id).is_some() {
             let sentence = "this command was carried out before; give a new one another commandId";
             return Err(Refusal::new(Code::Duplicate, sentence));
         }
-        if self.done.len() >= COMMANDS_MAX {
+        if self.free_place().is_none() {
             let sentence =
                 format!("{COMMANDS_MAX} commands were carried out in the last minutes; wait a little");
             return Err(Refusal::new(Code::Busy, sentence));
@@ -163,10 +185,14 @@ impl MockActuator {
         Ok(())
     }
 
+    fn free_place(&self) -> Option<u16> {
+        (0..COMMANDS_MAX).find(|place| !self.done.contains_key(place))
+    }
+
     fn note(&mut self, record: &MockRecord, command: Option<&Command>) {
-        if let Some(command) = command {
+        if let (Some(command), Some(place)) = (command, self.free_place()) {
             let counts_until_ms = command.created_at_ms.saturating_add(COMMAND_AGE_MS_MAX);
-            self.done.insert(command.command_id.clone(), counts_until_ms);
+            self.done.insert(place, Done { command_id: command.command_id.clone(), counts_until_ms });
         }
         self.records.insert(record.target_ref.clone(), record.clone());
         if self.history.len() >= HISTORY_MAX {
@@ -293,6 +319,24 @@ mod tests {
         let later = NOW_MS + COMMAND_AGE_MS_MAX + 1;
         assert!(mock.execute(&named("one more"), later).is_ok(), "none of the others counts any longer");
         assert_eq!(mock.done.len(), 1);
+    }
+
+    #[test]
+    fn what_was_kept_of_an_earlier_run_is_carried_out_no_more() {
+        let mut before = MockActuator::default();
+        for id in ["a", "b"] {
+            before.execute(&named(id), NOW_MS).unwrap();
+        }
+        let mut after = MockActuator::default();
+        for (place, done) in before.remembered() {
+            assert!(after.recall(place, done.clone()) && !after.recall(place, done.clone()));
+        }
+        assert_eq!(after.execute(&named("b"), NOW_MS).unwrap_err().code, Code::Duplicate);
+        after.execute(&named("c"), NOW_MS).unwrap();
+        let place = |mock: &MockActuator, id: &str| mock.carried_out(id).map(|(place, _)| place);
+        assert_eq!((place(&before, "b"), place(&after, "c"), place(&after, "d")), (Some(1), Some(2), None));
+        let (_, done) = before.remembered().next().unwrap();
+        assert!(!after.recall(COMMANDS_MAX, done.clone()), "there is no such place");
     }
 
     #[test]

@@ -131,12 +131,14 @@ fn written_bytes(frame: &ContextFrame) -> usize {
     serde_json::to_string(frame).map_or(usize::MAX / 2, |text| text.len() + 1)
 }
 
-/// What to ask a node we have just connected to; `newest_ms` is when the newest frame we know was made.
+/// What to ask a node we have just connected to; `newest_ms` is when the newest frame it has told us was made. What it
+/// has told others does not count, and a stamp from the future counts as now, so that no wrong clock hides what we missed.
 #[must_use]
 pub fn question(newest_ms: Option<u64>, unix_ms: u64) -> SyncQuestion {
     let an_hour_ago = unix_ms.saturating_sub(LOOK_BACK_MS_MAX);
-    let since = newest_ms.map_or(an_hour_ago, |newest| newest.saturating_sub(OVERLAP_MS).max(an_hour_ago));
-    SyncQuestion { since: since.min(unix_ms), limit: ASKED_LIMIT }
+    let since = newest_ms
+        .map_or(an_hour_ago, |newest| newest.min(unix_ms).saturating_sub(OVERLAP_MS).max(an_hour_ago));
+    SyncQuestion { since, limit: ASKED_LIMIT }
 }
 
 /// Reads an answer to [`question`]; `unix_ms` is now. A frame that is no good spoils no other.
@@ -234,7 +236,7 @@ mod tests {
         assert_eq!(since(None), LOOK_BACK_MS_MAX);
         assert_eq!(since(Some(NOW_MS)), OVERLAP_MS);
         assert_eq!(since(Some(NOW_MS - 86_400_000)), LOOK_BACK_MS_MAX);
-        assert_eq!(since(Some(NOW_MS + 600_000)), 0, "a time to come hides nothing that is to come");
+        assert_eq!(since(Some(NOW_MS + 600_000)), OVERLAP_MS, "a stamp from the future hides nothing");
         assert_eq!(question(None, 5).since, 0);
     }
 

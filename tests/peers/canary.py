@@ -87,6 +87,12 @@ def until(ask):
     return None
 
 
+def synced_with_own():
+    """Our frame, and the first that the node tells of itself."""
+    frames = node.call("context.sync", {"since": 0})["frames"]
+    return frames if len(frames) > 1 else None
+
+
 print(
     json.dumps(
         {
@@ -96,7 +102,7 @@ print(
             "moved_before": len(before["records"]),
             "state": until(lambda: node.call("clawmesh.mock.actuator.state")["records"]),
             "frames": until(lambda: node.call("mesh.world.query", {"kind": "observation"})["frames"]),
-            "synced": node.call("context.sync", {"since": 0})["frames"],
+            "synced": until(synced_with_own),
             "peers": [peer["deviceId"] for peer in node.call("mesh.peers")["peers"]],
             "health": node.call("mesh.health"),
             "status": node.call("mesh.status"),

@@ -2,8 +2,11 @@
 #![expect(clippy::disallowed_methods, reason = "where the interpreter is, the environment tells")]
 
 use std::env;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
 
 /// Runs a program of this folder to its end; it must succeed.
 pub fn run(program: &str, args: &[&str]) -> String {
@@ -35,6 +38,31 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// A program that answers each line with a line of JSON, until it is dropped.
+pub struct Talk {
+    running: Running,
+    said: BufReader<ChildStdout>,
+}
+
+/// Starts a program of this folder to talk with.
+pub fn talk(program: &str, args: &[&str]) -> Talk {
+    let mut command = command(&path(&format!("tests/peers/{program}")), args);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python was checked");
+    let said = BufReader::new(child.stdout.take().expect("it is piped"));
+    Talk { running: Running(child), said }
+}
+
+impl Talk {
+    /// The answer to a line.
+    pub fn ask(&mut self, line: &str) -> Value {
+        let stdin = self.running.0.stdin.as_mut().expect("it is piped");
+        writeln!(stdin, "{line}").expect("it reads");
+        let mut answer = String::new();
+        self.said.read_line(&mut answer).expect("it prints UTF-8");
+        serde_json::from_str(&answer).unwrap_or_else(|why| panic!("{line}: {why}: {answer:?}"))
     }
 }
 

@@ -1,6 +1,8 @@
 //! A node of the wire protocol that was written from its description alone, in Python.
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 use clawmesh_authority::NodeKey;
 use serde_json::{Value, json};
@@ -8,21 +10,37 @@ use serde_json::{Value, json};
 use crate::python;
 use crate::support::cli::{id_of, json_on};
 use crate::support::node::Node;
+use crate::support::wait::until;
 
+/// Generous: a build may run beside us.
+const PATIENCE: Duration = Duration::from_secs(30);
 const SEED: [u8; 32] = [7; 32];
+
+fn seed() -> String {
+    SEED.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn guest() -> String {
+    NodeKey::from_secret(&SEED).id().to_string()
+}
+
+/// Where a running node serves.
+fn address(dir: &Path) -> String {
+    fs::read_to_string(dir.join("gateway.address")).expect("a running node has one").trim().to_owned()
+}
 
 #[test]
 fn c05_the_shots_of_the_canary_behave_and_a_client_written_from_the_description_is_at_home() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let dir = folder.path().join("field");
     let own = id_of(&dir);
-    let guest = NodeKey::from_secret(&SEED).id().to_string();
+    let guest = guest();
     json_on(&dir, &["trust", "add", &guest, "--name", "old node"]);
     let mut node = Node::start(&dir, &["--mock-actuator", "--name", "barn"]);
     node.endpoint();
-    let address = fs::read_to_string(dir.join("gateway.address")).expect("a running node has one");
-    let seed: String = SEED.iter().map(|byte| format!("{byte:02x}")).collect();
-    let said = python::run("canary.py", &[address.trim(), &seed, "default", &own]);
+    let address = address(&dir);
+    let seed = seed();
+    let said = python::run("canary.py", &[&address, &seed, "default", &own]);
     let said: Value = serde_json::from_str(&said).expect("it prints JSON");
 
     let shots = json!({
@@ -38,9 +56,12 @@ fn c05_the_shots_of_the_canary_behave_and_a_client_written_from_the_description_
     assert_eq!(said["state"][0]["status"], "active");
     assert_eq!(said["frames"][0]["data"]["value"], json!(31.5), "{said:#}");
     assert_eq!(said["frames"][0]["trust"]["evidence_trust_tier"], "T2_operational_observation");
-    assert_eq!(said["synced"].as_array().map(Vec::len), Some(1));
+    let synced: Vec<&Value> =
+        said["synced"].as_array().into_iter().flatten().map(|frame| &frame["kind"]).collect();
+    assert_eq!(synced.len(), 2, "what a node told, and what ours can do: {synced:?}");
+    assert!(synced.contains(&&json!("observation")) && synced.contains(&&json!("capability_update")));
     assert_eq!((&said["peers"], &said["own_id"]), (&json!([guest]), &json!(guest)), "one hash rule");
-    assert_eq!(said["health"]["worldModel"], json!({"entries": 1, "frameLogSize": 1}));
+    assert_eq!(said["health"]["worldModel"], json!({"entries": 2, "frameLogSize": 2}));
     assert_eq!(
         (&said["health"]["displayName"], &said["status"]["localDeviceId"]),
         (&json!("barn"), &json!(own))
@@ -49,4 +70,103 @@ fn c05_the_shots_of_the_canary_behave_and_a_client_written_from_the_description_
     node.stop();
     let replay = json_on(&dir, &["replay", dir.to_str().expect("UTF-8"), "--verify"]);
     assert_eq!(replay["verified"], json!(true), "what guests do replays");
+}
+
+#[test]
+fn an_existing_node_hears_of_us_in_time_and_loses_its_link_with_our_trust() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let dir = folder.path().join("field");
+    let own = id_of(&dir);
+    let guest = guest();
+    json_on(&dir, &["trust", "add", &guest]);
+    let mut node = Node::start(&dir, &["--mock-actuator", "--name", "barn"]);
+    node.endpoint();
+    let address = address(&dir);
+    let seed = seed();
+    let (binary, state) = (env!("CARGO_BIN_EXE_clawmesh"), dir.to_str().expect("UTF-8"));
+    let said = python::run("guest_life.py", &[&address, &seed, "default", binary, state]);
+    let said: Value = serde_json::from_str(&said).expect("it prints JSON");
+
+    assert_eq!(said["names"], json!(["context.frame", "context.frame"]), "{said:#}");
+    let silences = said["silences_s"].as_array().expect("there are some");
+    assert!(silences.iter().all(|silence| silence.as_f64().is_some_and(|s| s < 45.0)), "{said:#}");
+    let frame = &said["heard"][0];
+    assert_eq!((&frame["sourceDeviceId"], &frame["sourceDisplayName"]), (&json!(own), &json!("barn")));
+    assert_eq!(frame["data"], json!({"capabilities": ["channel:clawmesh", "actuator:mock"]}));
+    assert!(said["closed"].as_str().is_some_and(|why| why.contains("trusted no longer")), "{said:#}");
+    assert!(said["closed_after_s"].as_f64().is_some_and(|seconds| seconds < 10.0), "{said:#}");
+    assert_eq!(said["refused"]["error"]["code"], "UNTRUSTED_PEER");
+    assert_eq!(said["peers"], json!([guest]), "whoever gets through is a node at once");
+    let events: Vec<&str> =
+        said["events"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for kind in ["startup", "peer.connect", "peer.disconnect", "error"] {
+        assert!(events.contains(&kind), "{kind} in {events:?}");
+    }
+    assert_eq!(said["trace"]["chain"]["steps"][0]["stage"], "sensor.ingest");
+
+    let status = json_on(&dir, &["status"]);
+    assert!(status["guests"]["counts"]["handshakes_refused"].as_u64().is_some_and(|many| many >= 1));
+    let refusals = status["refusals"].as_array().expect("they are listed");
+    let row = refusals.iter().find(|row| row["code"] == "UNTRUSTED_PEER").expect("the refusal is seen");
+    assert!(row["sentence"].as_str().is_some_and(|text| text.contains("127.0.0.1")), "{row}");
+    node.stop();
+    let replay = json_on(&dir, &["replay", dir.to_str().expect("UTF-8"), "--verify"]);
+    assert_eq!(replay["verified"], json!(true), "what guests do replays");
+}
+
+#[test]
+fn c06_what_a_node_tells_at_one_end_of_three_of_ours_is_known_at_the_other_also_after_it_was_killed() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let dirs = ["one", "two", "three"].map(|name| folder.path().join(name));
+    let ids = dirs.each_ref().map(|dir| id_of(dir));
+    for (at, trusted) in [(0, &guest()), (0, &ids[1]), (1, &ids[0]), (1, &ids[2]), (2, &ids[1])] {
+        json_on(&dirs[at], &["trust", "add", trusted]);
+    }
+    let mut one = Node::start(&dirs[0], &["--mock-actuator"]);
+    one.endpoint();
+    let to_one = format!("{}=ws://{}||lan", ids[0], address(&dirs[0]));
+    let mut two = Node::start(&dirs[1], &["--peer", &to_one]);
+    two.endpoint();
+    let to_two = format!("{}=ws://{}||lan", ids[1], address(&dirs[1]));
+    let mut three = Node::start(&dirs[2], &["--peer", &to_two]);
+    three.endpoint();
+    let last = dirs[2].join("gateway.address");
+    let mut end =
+        python::talk("chain.py", &[&address(&dirs[0]), last.to_str().expect("UTF-8"), &seed(), "default"]);
+    for (dir, id) in [(&dirs[1], &ids[0]), (&dirs[2], &ids[1])] {
+        until("the link is there", PATIENCE, || {
+            let peers = json_on(dir, &["peers"]);
+            (peers["guests"][0]["id"] == json!(id)).then_some(())
+        });
+        let peers = json_on(dir, &["peers"]);
+        let dialled = &peers["dialled"][0];
+        assert_eq!((&dialled["state"], &dialled["posture"]), (&json!("connected"), &json!("insecure")));
+        assert_eq!(peers["guests"][0]["is_outbound"], json!(true));
+    }
+
+    for n in 1..=3 {
+        end.ask(&format!("tell live-{n} {n}.5"));
+        let known = end.ask(&format!("know live-{n}"));
+        assert_eq!(known["frameId"], json!(format!("live-{n}")), "{known}");
+        assert_eq!(known["hops"], json!(2), "over two of ours");
+        assert_eq!(known["trust"]["evidence_trust_tier"], "T2_operational_observation");
+        assert_eq!(
+            (&known["sourceDeviceId"], &known["data"]["value"]),
+            (&json!(guest()), &json!(n as f64 + 0.5))
+        );
+    }
+    // The last one is killed; what it missed it asks for when it is back.
+    drop(three);
+    end.ask("tell missed 9.5");
+    let mut three = Node::start(&dirs[2], &["--peer", &to_two]);
+    three.endpoint();
+    for name in ["missed", "live-1", "live-3"] {
+        assert_eq!(end.ask(&format!("know {name}"))["frameId"], json!(name));
+    }
+
+    for (node, dir) in [(one, &dirs[0]), (two, &dirs[1]), (three, &dirs[2])] {
+        node.stop();
+        let replay = json_on(dir, &["replay", dir.to_str().expect("UTF-8"), "--verify"]);
+        assert_eq!(replay["verified"], json!(true), "{}", dir.display());
+    }
 }

@@ -237,6 +237,10 @@ pub struct SettingArgs {
     /// node.ron (may be repeated)
     #[arg(long, value_name = "ENDPOINT")]
     pub connect: Vec<String>,
+    /// Dial an existing ClawMesh node, `<deviceId>=<url>[|<fingerprint>[|<label>]]`, for example
+    /// `<deviceId>=ws://192.0.2.7:18789`, in addition to `peers` of node.ron; trust it as well (may be repeated)
+    #[arg(long, value_name = "SPEC")]
+    pub peer: Vec<String>,
     /// Listen for other nodes here, for example `tls/0.0.0.0:7447` or, in clear, `tcp/127.0.0.1:0`, and no longer where
     /// `listen` of node.ron says (may be repeated)
     #[arg(long, value_name = "ENDPOINT")]
@@ -308,6 +312,7 @@ impl SettingArgs {
             mock_actuator: self.mock_actuator.then_some(true),
             connect: listed(self.connect),
             listen: listed(self.listen),
+            peers: listed(self.peer),
             trusted: listed(self.trust),
             ..NodeFile::default()
         }

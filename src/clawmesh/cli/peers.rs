@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clawmesh_core::publish::PeerView;
-use clawmesh_gateway::{PeerDetail, Peers};
+use clawmesh_gateway::{DialledView, GuestView, PeerDetail, Peers};
 
 use super::args::PeersArgs;
 use super::client::{Client, block_on};
@@ -28,12 +28,62 @@ fn show_all(client: &Client, json: bool) -> anyhow::Result<()> {
     if json {
         return say_json(&answer);
     }
-    if answer.peers.is_empty() {
-        say("no other nodes yet; connect to one with `clawmesh start --connect tcp/HOST:7447`");
-        return Ok(());
-    }
-    say(&peer_table(&answer.peers, answer.snapshot_age_ms));
+    say(&page(&answer));
     Ok(())
+}
+
+/// Our own nodes, then existing ClawMesh nodes; each table only when it has rows.
+fn page(answer: &Peers) -> String {
+    let mut tables = Vec::new();
+    if !answer.peers.is_empty() {
+        tables.push(peer_table(&answer.peers, answer.snapshot_age_ms));
+    }
+    if !answer.guests.is_empty() {
+        tables.push(guest_table(&answer.guests, answer.wall_ms.saturating_add(answer.snapshot_age_ms)));
+    }
+    if !answer.dialled.is_empty() {
+        tables.push(dialled_table(&answer.dialled, answer.wall_ms.saturating_add(answer.snapshot_age_ms)));
+    }
+    if tables.is_empty() {
+        return "no other nodes yet; connect to one with `clawmesh start --connect tcp/HOST:7447`".to_owned();
+    }
+    tables.join("\n\n")
+}
+
+fn guest_table(guests: &[GuestView], now_ms: u64) -> String {
+    let rows: Vec<Vec<String>> = guests.iter().map(|guest| guest_row(guest, now_ms)).collect();
+    table(&["existing node", "id", "role", "link", "connected", "capabilities"], &rows)
+}
+
+fn dialled_table(dialled: &[DialledView], now_ms: u64) -> String {
+    let rows: Vec<Vec<String>> = dialled.iter().map(|peer| dialled_row(peer, now_ms)).collect();
+    table(&["dialled", "at", "way", "state", "why, and what to do"], &rows)
+}
+
+fn dialled_row(peer: &DialledView, now_ms: u64) -> Vec<String> {
+    let way = peer.label.as_ref().map_or(peer.posture.clone(), |label| format!("{label}, {}", peer.posture));
+    let again = peer.until_ms.map(|until_ms| format!(", again in {}", age(until_ms.saturating_sub(now_ms))));
+    vec![
+        peer.id.short(),
+        plain(&peer.url),
+        plain(&way),
+        format!("{}{}", peer.state, again.unwrap_or_default()),
+        plain(peer.sentence.as_deref().unwrap_or("-")),
+    ]
+}
+
+fn guest_row(guest: &GuestView, now_ms: u64) -> Vec<String> {
+    let profile = &guest.profile;
+    let way = if profile.is_outbound { "dialled" } else { "came" };
+    let link = profile.label.as_ref().map_or(way.to_owned(), |label| format!("{way}, {label}"));
+    vec![
+        plain(profile.name.as_deref().unwrap_or("-")),
+        guest.id.short(),
+        plain(&profile.role),
+        plain(&link),
+        format!("{} ago", age(now_ms.saturating_sub(profile.connected_ms))),
+        plain(&profile.capabilities.join(" ")),
+    ]
 }
 
 fn peer_table(peers: &[PeerView], snapshot_age_ms: u64) -> String {
@@ -75,6 +125,30 @@ fn show_one(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn existing_nodes_have_a_table_of_their_own_and_no_text_of_theirs_moves_the_cursor() {
+        let guest = serde_json::json!({
+            "id": "cd".repeat(32), "name": "old\u{1b}[2Jnode", "role": "field", "capabilities": ["channel:clawmesh"],
+            "is_outbound": false, "label": "mdns", "connected_ms": 10_000,
+        });
+        let answer: Peers = serde_json::from_value(serde_json::json!({
+            "tick": 7, "wall_ms": 12_000, "snapshot_age_ms": 500, "peers": [], "guests": [guest],
+            "dialled": [{
+                "id": "ef".repeat(32), "url": "ws://192.0.2.7:18789", "label": null, "posture": "insecure",
+                "is_static": true, "state": "waiting", "until_ms": 14_500, "sentence": "it cannot be reached",
+            }],
+        }))
+        .unwrap();
+        let page = page(&answer);
+        assert!(
+            page.contains("  came, mdns  2.5 s ago  channel:clawmesh") && !page.contains('\u{1b}'),
+            "{page}"
+        );
+        assert!(page.contains("  insecure  waiting, again in 2.0 s  it cannot be reached"), "{page}");
+        let nobody = Peers { guests: Vec::new(), dialled: Vec::new(), ..answer };
+        assert!(super::page(&nobody).contains("no other nodes yet"));
+    }
 
     #[test]
     fn how_long_ago_a_peer_was_heard_is_as_of_now_not_as_of_the_snapshot() {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clawmesh_authority::Role;
 use clawmesh_core::intake::LinkState;
-use clawmesh_gateway::{AlarmCounts, GatewayCounts, Status};
+use clawmesh_gateway::{AlarmCounts, GatewayCounts, GuestCounts, Status};
 
 use super::args::Target;
 use super::client::{Client, block_on};
@@ -36,6 +36,7 @@ fn page(status: &Status) -> String {
         format!("link      {}", link(&status.link)),
         format!("tick      {} at {} Hz, up {}", status.tick, node.hz, age(status.uptime_ms)),
         format!("peers     {} known, {} alive, {} trusted", peers.known, peers.alive, peers.trusted),
+        format!("guests    {}", guests(&status.guests)),
         format!("sensors   {} known, {} flagged", sensors.known, sensors.flagged),
         format!("beliefs   {}", status.beliefs),
         format!("alarms    {}", alarms(&status.alarms)),
@@ -108,6 +109,12 @@ fn gateway(counts: &GatewayCounts) -> String {
     let refused: Vec<String> =
         counts.refused.iter().map(|(code, times)| format!("{times} × {code}")).collect();
     format!("{} event streams, requests refused: {}", counts.streams, refused.join(", "))
+}
+
+/// Existing ClawMesh nodes; what was refused at their door stands among the refusals.
+fn guests(guests: &GuestCounts) -> String {
+    let GuestCounts { nodes, connections, frames, things, .. } = guests;
+    format!("{nodes} existing nodes on {connections} connections, {frames} frames about {things} things")
 }
 
 fn refusals(status: &Status) -> String {

@@ -33,6 +33,8 @@ pub struct NodeFile {
     pub listen: Option<Vec<String>>,
     /// Endpoints of other nodes, or of a router.
     pub connect: Option<Vec<String>>,
+    /// Existing ClawMesh nodes to dial, as `<deviceId>=<url>[|<fingerprint>[|<label>]]`.
+    pub peers: Option<Vec<String>>,
     /// Ids of the nodes whose statements count.
     pub trusted: Option<Vec<String>>,
     /// Ticks per second.
@@ -63,6 +65,7 @@ fn hint(key: &str) -> Option<&'static str> {
         "port" => "a port from 0 to 65535",
         "discovery" | "host_sensors" | "mock_actuator" | "planner" => "true or false",
         "listen" | "connect" => "a list of endpoints, for example [\"tcp/10.0.0.7:7447\"]",
+        "peers" => "a list of nodes to dial, for example [\"<device id>=ws://10.0.0.7:18789\"]",
         "trusted" => "a list of node ids in quotes",
         "hz" => "a whole number from 1 to 200",
         "digest_every_ticks" | "limits.envelopes_per_second_max" => "a whole number from 1 on",
@@ -106,7 +109,7 @@ mod tests {
         assert_eq!(
             read("(\n    hz: 50,\n    nmae: \"barn\",\n)").unwrap_err(),
             "node.ron:3:5: unknown key `nmae`, known keys are name, role, host, port, mesh_name, discovery, \
-             host_sensors, mock_actuator, planner, listen, connect, trusted, hz, digest_every_ticks, limits; did you mean `name`?"
+             host_sensors, mock_actuator, planner, listen, connect, peers, trusted, hz, digest_every_ticks, limits; did you mean `name`?"
         );
         assert_eq!(
             read("(limits: (\n envelope_per_second_max: 1))").unwrap_err(),

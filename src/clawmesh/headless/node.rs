@@ -22,12 +22,14 @@ use clawmesh_gateway::{
 use clawmesh_plant::{Fault, PlannedFault, Plant, PlantFile};
 use clawmesh_storage::{Journal, JournalOptions, OpenJournal};
 use clawmesh_twin::rollout::Model;
-use clawmesh_wire_link::Links;
+use clawmesh_wire::diagnostics::{DiagnosticCode, DiagnosticLevel, StartSettings, diagnose};
+use clawmesh_wire::peer_spec::PeerSpec;
+use clawmesh_wire_link::{Host, Links};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use super::guests::{GuestDoor, GuestFacts, GuestHost};
+use super::guests::{GuestDoor, GuestFacts, GuestHost, Herald};
 use super::mesh_to_come::MeshToCome;
 use super::planner::wiring::Planning;
 use super::plant::PlantDriver;
@@ -156,6 +158,7 @@ impl Start {
             None => site_file::create_missing(dir)?,
         }
         let site = site_file::load(dir)?;
+        tell_ways(config, identity.key.id())?;
         let restored = restored_file::load(dir)?;
         if restored.is_some() {
             only_the_list_counts(dir, config)?;
@@ -194,6 +197,27 @@ impl Start {
             node: NodeView::of(&self.settings),
         }
     }
+}
+
+/// What is wrong, or worth knowing, about the port and the nodes to dial. That nobody is named is worth a word only where
+/// nobody else can be found either.
+fn tell_ways(config: &NodeConfig, own: NodeId) -> anyhow::Result<()> {
+    let named = [&config.connect.value[..], &config.peers.value[..]].concat();
+    let found = diagnose(&StartSettings {
+        own_id: Some(own),
+        port: config.port.value.into(),
+        is_discovering: config.discovery.value,
+        peers: &config.peers.value,
+    });
+    for finding in found {
+        match finding.code.level() {
+            DiagnosticLevel::Error => anyhow::bail!("{finding}"),
+            DiagnosticLevel::Warn if finding.code == DiagnosticCode::IsolatedNode && !named.is_empty() => {}
+            DiagnosticLevel::Warn => tracing::warn!("{finding}"),
+            DiagnosticLevel::Info => tracing::debug!("{finding}"),
+        }
+    }
+    Ok(())
 }
 
 /// A flag or a file may name a node that was removed after the backup was made, and only the lost list knew of that.
@@ -315,6 +339,7 @@ struct Node {
     planner: Option<Worker>,
     host_sensors: Option<Worker>,
     plant: Option<Worker>,
+    herald: Herald,
     links: Links,
     bridge: Bridge,
     simulator: Option<Worker>,
@@ -377,7 +402,7 @@ impl Node {
             asked_here.clone(),
             tasks,
         );
-        let links = link_guests(&guests, host, tasks);
+        let (links, herald) = link_guests(&guests, host, tasks);
         let trust = follow_trust(options, &bridge, &links, &inbox)?;
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
@@ -388,6 +413,7 @@ impl Node {
             planner,
             host_sensors,
             plant,
+            herald,
             links,
             bridge,
             simulator,
@@ -404,6 +430,7 @@ impl Node {
         drop(self.planner);
         drop(self.host_sensors);
         drop(self.trust);
+        drop(self.herald);
         workers.block_on(self.links.close());
         self.bridge.close();
         drop(self.simulator);
@@ -428,12 +455,17 @@ fn feed_earlier(inbox: &InboxHandle, recovered: Vec<InputBody>, start: &Start) -
     Ok(())
 }
 
-/// Opens the door to existing nodes; from here on they are served.
-fn link_guests(door: &GuestDoor, host: GuestHost, tasks: &Handle) -> Links {
+/// Opens the door to existing nodes; from here on they are served, dialled, and told what is new.
+fn link_guests(door: &GuestDoor, host: GuestHost, tasks: &Handle) -> (Links, Herald) {
     let _here = tasks.enter();
-    let links = Links::start(clawmesh_wire_link::Config::default(), Arc::new(host));
+    let host = Arc::new(host);
+    let links = Links::start(clawmesh_wire_link::Config::default(), Arc::clone(&host) as Arc<dyn Host>);
     door.came(links.clone(), tasks.clone());
-    links
+    for peer in host.peers() {
+        links.dial(peer.clone());
+    }
+    let herald = Herald::start(host, links.clone(), tasks);
+    (links, herald)
 }
 
 fn follow_trust(
@@ -504,6 +536,7 @@ fn guest_facts(config: &NodeConfig, start: &Start) -> GuestFacts {
         has_mock: start.settings.mock_actuator,
         is_discovering: config.discovery.value,
         plans: config.planner.value,
+        peers: config.peers.value.iter().filter_map(|text| PeerSpec::read(text).ok()).collect(),
         token: start.token.clone(),
     }
 }

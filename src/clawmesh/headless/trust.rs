@@ -19,7 +19,8 @@ use crate::config::trust_file;
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 
 /// Starts following. `configured` are the nodes that `node.ron` and the command line name, and `known` those that are trusted
-/// now. The bridge hears of a change first, so that nothing of a node that was removed comes in after the tick knows of it.
+/// now. Of a node that was removed the bridge hears first, so that nothing of it comes in after the tick knows of it; of one
+/// that was added the tick, so that nothing of it comes in before.
 pub fn start(
     dir: StateDir,
     configured: BTreeSet<NodeId>,
@@ -75,6 +76,9 @@ impl Follower {
         if !self.is_told {
             let body = InputBody::TrustChanged(self.known.clone());
             self.is_told = self.told.inbox.offer_own(SourceId::Runner, body, None).is_ok();
+            if self.is_told {
+                self.tell_edges(&self.known);
+            }
         }
     }
 
@@ -90,10 +94,16 @@ impl Follower {
             return;
         }
         tracing::info!("{} other nodes are trusted now, {} before", trusted.len(), self.known.len());
-        self.told.bridge.set(&trusted);
-        (self.told.links)();
+        self.tell_edges(&trusted.intersection(&self.known).copied().collect());
         self.known = trusted;
         self.is_told = false;
+    }
+
+    fn tell_edges(&self, trusted: &BTreeSet<NodeId>) {
+        if self.told.bridge.nodes() != *trusted {
+            self.told.bridge.set(trusted);
+            (self.told.links)();
+        }
     }
 
     fn refuse(&self, sentence: &str) {
@@ -154,6 +164,10 @@ mod tests {
 
     /// Follows from a node that `node.ron` names, with room for so many news.
     fn follower(state: &StateDir, room: usize) -> (Follower, Inboxes) {
+        followed_by(state, room, Box::new(|| ()))
+    }
+
+    fn followed_by(state: &StateDir, room: usize, links: Box<dyn Fn() + Send>) -> (Follower, Inboxes) {
         let (inbox, inboxes) = doors(InboxLimits { state_inputs_max: room, ..InboxLimits::default() });
         let bridge = Arc::new(Trust::of(node(9), &set(&[1])));
         let (dir, configured, known) = (state.clone(), set(&[1]), set(&[1]));
@@ -165,7 +179,7 @@ mod tests {
                 known,
                 seen: None,
                 is_told: true,
-                told: Followed { bridge, links: Box::new(|| ()), inbox },
+                told: Followed { bridge, links, inbox },
             },
             inboxes,
         )
@@ -211,6 +225,29 @@ mod tests {
         change(&state, |list| drop(list.remove(node(1), SystemTime::UNIX_EPOCH)));
         follower.look();
         assert_eq!(told(&inboxes), [InputBody::TrustChanged(set(&[]))]);
+    }
+
+    #[test]
+    fn who_is_added_comes_in_when_the_tick_knows_and_who_is_removed_is_shut_out_before() {
+        let (_dir, state) = StateDir::temporary();
+        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (mut follower, inboxes) = followed_by(&state, 1, Box::new(|| ()));
+        let (bridge, notes) = (Arc::clone(&follower.told.bridge), Arc::clone(&heard));
+        follower.told.links = Box::new(move || notes.lock().unwrap().push(bridge.nodes()));
+        // There is no place for news now.
+        follower.told.inbox.offer_own(SourceId::Runner, InputBody::Rearmed, None).unwrap();
+        change(&state, |list| {
+            drop(list.remove(node(1), SystemTime::UNIX_EPOCH));
+            drop(list.add(node(2), None, SystemTime::UNIX_EPOCH));
+        });
+        follower.look();
+        assert_eq!(*heard.lock().unwrap(), [set(&[])], "the links ask again and find nobody");
+        assert_eq!(told(&inboxes), [InputBody::Rearmed]);
+        follower.look();
+        assert_eq!(told(&inboxes), [InputBody::TrustChanged(set(&[2]))]);
+        assert_eq!(*heard.lock().unwrap(), [set(&[]), set(&[2])]);
+        follower.look();
+        assert_eq!(heard.lock().unwrap().len(), 2, "each change once");
     }
 
     #[test]

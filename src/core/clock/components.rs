@@ -62,12 +62,6 @@ impl WallClock {
         }
     }
 
-    /// Wall time of the first sample of the run, Unix milliseconds; 0 until there is one.
-    #[must_use]
-    pub fn began_ms(&self) -> u64 {
-        self.first_unix_ms
-    }
-
     /// How long the machine has been up, milliseconds: no setting of the clock moves it, and it goes on while ticks are late or
     /// the machine sleeps.
     #[must_use]

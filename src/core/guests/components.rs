@@ -48,18 +48,17 @@ impl<C> Encode<C> for GuestLog {
         e: &mut Encoder<W>,
         _: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        let json = |frame: &clawmesh_wire::context::ContextFrame| {
-            serde_json::to_string(frame).map_err(minicbor::encode::Error::message)
-        };
+        // What a frame says was hashed once, when it came: a digest does not read megabytes again.
         e.array(2)?.array(self.0.frames().len() as u64)?;
-        for frame in self.0.frames() {
-            e.str(&json(frame)?)?;
+        for told in self.0.frames() {
+            e.array(2)?.bytes(&told.content.0)?.bytes(&told.from.0)?;
         }
         e.array(self.0.entries().len() as u64)?;
         for (key, entry) in self.0.entries() {
-            e.array(4)?
+            e.array(5)?
                 .str(key)?
-                .str(&json(&entry.frame)?)?
+                .bytes(&entry.told.content.0)?
+                .bytes(&entry.told.from.0)?
                 .u64(entry.received_ms)?
                 .u64(entry.update_count)?;
         }
@@ -79,8 +78,8 @@ impl<C> Encode<C> for MockBench {
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
         let state = serde_json::to_string(&self.0.state(None)).map_err(minicbor::encode::Error::message)?;
         e.array(2)?.str(&state)?.map(self.0.remembered().len() as u64)?;
-        for (command, until_ms) in self.0.remembered() {
-            e.str(command)?.u64(until_ms)?;
+        for (place, done) in self.0.remembered() {
+            e.u16(place)?.array(2)?.str(&done.command_id)?.u64(done.counts_until_ms)?;
         }
         Ok(())
     }

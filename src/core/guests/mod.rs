@@ -6,6 +6,7 @@
 //! Not here: sockets and the handshake (`wire_link`), the rows of the gate (`wire`), our own nodes (`mesh`).
 
 mod components;
+mod kept;
 mod picture;
 mod systems;
 
@@ -54,7 +55,7 @@ impl Plugin for GuestsPlugin {
             .exclude_from_digest::<GuestsPicture>("a picture of the others, for readers")
             .add_systems(
                 FixedUpdate,
-                (systems::follow_guests, systems::take_frames)
+                (systems::recall_commands, systems::follow_guests, systems::take_frames)
                     .chain()
                     .in_set(GuestSystems)
                     .after(MeshSystems)

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bevy::prelude::Resource;
 use clawmesh_authority::NodeId;
-use clawmesh_wire::context::ContextFrame;
-use clawmesh_wire::log::Entry;
+use clawmesh_wire::log::{Entry, Told};
 use clawmesh_wire::mock::MockState;
 
 use super::components::{GuestLog, GuestProfile, MockBench};
@@ -26,7 +25,7 @@ pub struct GuestsPicture(Arc<Drawn>);
 #[derive(Debug, Default)]
 struct Drawn {
     guests: Vec<GuestRow>,
-    frames: Vec<Arc<ContextFrame>>,
+    frames: Vec<Arc<Told>>,
     entries: Vec<(String, Entry)>,
     mock: Option<MockState>,
 }
@@ -40,7 +39,7 @@ impl GuestsPicture {
 
     /// What was told, oldest first by when it was made.
     #[must_use]
-    pub fn frames(&self) -> &[Arc<ContextFrame>] {
+    pub fn frames(&self) -> &[Arc<Told>] {
         &self.0.frames
     }
 

@@ -4,10 +4,12 @@ use bevy::prelude::*;
 use clawmesh_authority::{Answer, Code, NodeId, Refused};
 use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::gate::{self, Allowed};
+use clawmesh_wire::mock::MockActuator;
 use clawmesh_wire::{Code as WireCode, Refusal as WireRefusal};
 use serde_json::value::RawValue;
 
 use super::components::{Guest, GuestLog, GuestProfile, MockBench};
+use super::kept;
 use super::picture::{GuestRow, GuestsPicture};
 use super::{GUESTS_MAX, name_of_command};
 use crate::clock::{Tick, WallClock};
@@ -98,7 +100,7 @@ pub(super) fn take_frames(
         match read {
             // What is known already, or older than what is known, is no fault.
             Ok(frame) => {
-                let _ = log.0.take(frame, wall_ms);
+                let _ = log.0.take(frame, *from, wall_ms);
             }
             Err((code, sentence)) => {
                 refused.write(safety::Refused::once(code, from.short(), sentence));
@@ -133,7 +135,7 @@ pub(super) fn take_commands(
             continue;
         }
         let outcome = may_command(&settings, &trust, &stop, *from)
-            .and_then(|()| carry_out(&mut bench, json, settings.node, (wall.began_ms(), wall_ms)));
+            .and_then(|()| carry_out(&mut bench, &mut keeping, json, settings.node, wall_ms));
         let answer = match outcome {
             Ok(words) => Answer::Taken { proposal: None, words },
             Err(why) => {
@@ -163,21 +165,18 @@ fn may_command(settings: &Settings, trust: &Trust, stop: &StopState, from: NodeI
 /// The rows of the gate again, then the mock actuator; what it did, as JSON.
 fn carry_out(
     bench: &mut MockBench,
+    keeping: &mut Keeping,
     json: &str,
     own: NodeId,
-    (began_ms, wall_ms): (u64, u64),
+    wall_ms: u64,
 ) -> Result<String, Refused> {
     let refused = |why: WireRefusal| Refused::new(code_of(why.code), "guest.gate", why.message);
     let raw: &RawValue = serde_json::from_str(json)
         .map_err(|_| Refused::new(Code::InvalidParams, "guest.gate", "the command is no JSON".to_owned()))?;
     match gate::judge(Some(raw), own, wall_ms).map_err(refused)? {
         Allowed::Actuation(forward) => {
-            // What an earlier run has carried out is not known any more.
-            if forward.command.as_ref().is_some_and(|command| command.created_at_ms < began_ms) {
-                let sentence = "the command was made before this node started, and may have been carried out then; make a new one";
-                return Err(Refused::new(Code::Duplicate, "guest.once", sentence));
-            }
             let record = bench.0.execute(&forward, wall_ms).map_err(refused)?;
+            keep(&bench.0, &record.command_id, keeping);
             serde_json::to_string(&record)
                 .map_err(|why| Refused::new(Code::InvalidParams, "guest.gate", why.to_string()))
         }
@@ -185,6 +184,38 @@ fn carry_out(
             let sentence = "a message that is no actuation moves nothing";
             Err(Refused::new(Code::InvalidParams, "guest.gate", sentence))
         }
+    }
+}
+
+/// The next run knows of it as well.
+fn keep(mock: &MockActuator, command_id: &str, keeping: &mut Keeping) {
+    if let Some((place, done)) = mock.carried_out(command_id) {
+        keeping.keep(kept::subject_of(place), kept::encode(done));
+    }
+}
+
+/// What earlier runs have carried out.
+pub(super) fn recall_commands(
+    batch: Res<TickBatch>,
+    mut bench: ResMut<MockBench>,
+    mut refused: MessageWriter<safety::Refused>,
+) {
+    for stamped in batch.iter() {
+        let InputBody::Recalled { subject, bytes } = &stamped.input.body else { continue };
+        let Some(read) = kept::read(subject, bytes) else { continue };
+        let (code, sentence) = match read {
+            Ok(_) if stamped.input.source != SourceId::Journal => {
+                (Code::NotAuthorized, format!("only the journal of this node recalls {subject}"))
+            }
+            Ok((place, done)) => {
+                if bench.0.recall(place, done) {
+                    continue;
+                }
+                (Code::Duplicate, format!("{subject} is known already"))
+            }
+            Err(sentence) => (Code::MalformedEnvelope, sentence),
+        };
+        refused.write(safety::Refused::once(code, stamped.input.source, sentence));
     }
 }
 

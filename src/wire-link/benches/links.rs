@@ -67,7 +67,7 @@ impl Host for BenchHost {
     fn now(&self) -> Moment {
         Moment { unix_ms: NOW_MS, elapsed: self.begun.elapsed() }
     }
-    fn newest_frame_ms(&self) -> Option<u64> {
+    fn newest_frame_ms(&self, _: NodeId) -> Option<u64> {
         None
     }
     fn read(&self, _: &Peer, method: Method, _: Option<&RawValue>) -> Option<Answer> {
@@ -151,7 +151,7 @@ fn p(mut times: Vec<Duration>, percent: usize) -> f64 {
     times[at.min(times.len() - 1)].as_secs_f64() * 1_000.0
 }
 
-async fn handshakes(address: SocketAddr) -> (Vec<Duration>, Vec<Duration>) {
+async fn c07_handshakes(address: SocketAddr) -> (Vec<Duration>, Vec<Duration>) {
     let (mut whole, mut shakes) = (Vec::new(), Vec::new());
     for _ in 0..HANDSHAKES {
         let begun = Instant::now();
@@ -298,7 +298,7 @@ async fn measure() -> Vec<String> {
     idle_server.close().await;
 
     let (_server, address) = node(0).await;
-    let (whole, shakes) = handshakes(address).await;
+    let (whole, shakes) = c07_handshakes(address).await;
     println!("  with TCP and upgrade: p50 {:.3} ms, p99 {:.3} ms", p(whole.clone(), 50), p(whole, 99));
     let (p50, p99) = (p(shakes.clone(), 50), p(shakes, 99));
     bound(

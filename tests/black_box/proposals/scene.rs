@@ -171,6 +171,7 @@ pub fn status(site_hash: Option<&str>) -> Value {
         "peers": {"known": 1, "alive": 1, "trusted": 1}, "sensors": {"known": 0, "flagged": 0}, "beliefs": 0,
         "journal": {"committed": 9, "failure": null}, "refusals": [], "refused_total": 0, "digest": null,
         "gateway": {"streams": 0, "refused": {}},
+        "guests": {"connections": 0, "nodes": 0, "frames": 0, "things": 0, "counts": {}},
     })
 }
 

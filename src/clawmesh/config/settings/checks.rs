@@ -6,10 +6,11 @@ use std::ops::RangeInclusive;
 
 use clawmesh_authority::NodeId;
 use clawmesh_core::settings::HZ_RANGE;
+use clawmesh_wire::peer_spec::PeerSpec;
 
 /// The longest name, role or mesh name, in characters: what a node may also say of itself when it is paired.
 pub const NAME_CHARACTERS_MAX: usize = clawmesh_authority::pairing::NAME_CHARACTERS_MAX;
-/// The most entries of `listen`, `connect` or `trusted`.
+/// The most entries of `listen`, `connect`, `peers` or `trusted`.
 pub const LIST_ENTRIES_MAX: usize = 1_024;
 /// Ticks between two digests.
 pub const DIGEST_EVERY_TICKS_RANGE: RangeInclusive<u64> = 1..=1_000_000;
@@ -80,6 +81,25 @@ pub fn envelopes_per_second(key: &str, value: &u32) -> Result<u32, Fault> {
 /// Endpoints such as `tcp/10.0.0.7:7447`, each once.
 pub fn endpoints(key: &str, texts: &[String]) -> Result<Vec<String>, Fault> {
     list(key, texts, |text| endpoint_fault(text).map_or_else(|| Ok(text.to_owned()), Err))
+}
+
+/// Existing nodes to dial, each once, over a way that may be dialled: one that leaves the site needs TLS and a pin.
+pub fn peers(key: &str, texts: &[String]) -> Result<Vec<String>, Fault> {
+    let specs = list(key, texts, |text| {
+        let spec = PeerSpec::read(text).map_err(|fault| format!("and {fault}"))?;
+        spec.may_dial().map_err(|way| way.to_string())?;
+        Ok(ByNode(spec, text.to_owned()))
+    })?;
+    Ok(specs.into_iter().map(|ByNode(_, text)| text).collect())
+}
+
+/// Two ways to one node are one too many.
+struct ByNode(PeerSpec, String);
+
+impl PartialEq for ByNode {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.node == other.0.node
+    }
 }
 
 /// Node ids, each once.

@@ -96,6 +96,8 @@ pub struct NodeConfig {
     pub listen: Setting<Vec<String>>,
     /// Endpoints of other nodes, or of a router.
     pub connect: Setting<Vec<String>>,
+    /// Existing ClawMesh nodes to dial, as people write them.
+    pub peers: Setting<Vec<String>>,
     /// The nodes whose statements count.
     pub trusted: Setting<BTreeSet<NodeId>>,
     /// Those that `node.ron` and the command line name, whatever `trust.ron` says of them.
@@ -166,6 +168,7 @@ impl NodeConfig {
             planner: layers.pick("planner", plans, |l| l.planner.as_ref(), checks::any)?,
             listen: layers.pick("listen", default_listen, |l| l.listen.as_deref(), checks::endpoints)?,
             connect: layers.gather("connect", |l| l.connect.as_deref(), checks::endpoints, with_new)?,
+            peers: layers.gather("peers", |l| l.peers.as_deref(), checks::peers, with_new)?,
             trust_configured: trusted.value.clone(),
             trusted,
             hz: layers.pick("hz", 50, |l| l.hz.as_ref(), checks::hz)?,
@@ -264,6 +267,7 @@ fn with_new(mut list: Vec<String>, other: Vec<String>) -> Vec<String> {
 fn fault_of_flag(key: &str, fault: Fault) -> ConfigError {
     let flag = match key {
         "trusted" => "--trust".to_owned(),
+        "peers" => "--peer".to_owned(),
         key => format!("--{}", key.replace('_', "-")),
     };
     ConfigError::Refused { place: Place::Flag(flag), sentence: fault.sentence }

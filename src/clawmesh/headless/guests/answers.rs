@@ -1,11 +1,15 @@
 //! What a node answers over the wire protocol, out of one picture of the world.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use clawmesh_core::guests::GuestRow;
 use clawmesh_core::publish::{ProposalView, Snapshot};
-use clawmesh_wire::context::ContextFrame;
+use clawmesh_wire::context::{ContextFrame, GENERATION};
+use clawmesh_wire::log::Told;
+use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire::query::WorldQuery;
+use clawmesh_wire::trace::{CREATED, Chain, INGEST, Step};
 use clawmesh_wire::trust::tier_text;
 use serde::Serialize;
 
@@ -25,8 +29,33 @@ pub struct About {
     pub is_discovering: bool,
     /// Whether it plans.
     pub plans: bool,
+    /// The nodes that somebody has configured to be dialled.
+    pub configured: Vec<Configured>,
     /// How much memory it takes, bytes; `None` where the system does not tell.
     pub memory_bytes: Option<u64>,
+}
+
+/// A node that somebody has configured to be dialled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Configured {
+    device_id: String,
+    url: String,
+    transport_label: Option<String>,
+    security_posture: &'static str,
+}
+
+impl Configured {
+    /// As it is shown to others.
+    #[must_use]
+    pub fn of(spec: &PeerSpec) -> Self {
+        Self {
+            device_id: spec.node.to_string(),
+            url: spec.url.to_string(),
+            transport_label: spec.label.clone(),
+            security_posture: spec.posture().as_str(),
+        }
+    }
 }
 
 /// A connected node.
@@ -101,6 +130,68 @@ impl Pending {
     }
 }
 
+/// What is told when a proposal is new, or at its end.
+#[derive(Debug, Serialize)]
+pub struct ProposalEvent {
+    #[serde(rename = "gen")]
+    generation: u64,
+    proposal: Pending,
+    timestamp: u64,
+}
+
+impl ProposalEvent {
+    /// What has happened, for people.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!("{}: {}", self.proposal.status, self.proposal.summary)
+    }
+}
+
+/// What to tell of a proposal; nothing for one that is not shown any more.
+#[must_use]
+pub fn proposal_event(snapshot: &Snapshot, task_id: &str) -> Option<ProposalEvent> {
+    let view = snapshot.proposals.iter().find(|view| view.report.id.to_string() == task_id)?;
+    Some(ProposalEvent { generation: GENERATION, proposal: Pending::of(view), timestamp: snapshot.wall_ms })
+}
+
+/// The frames of guests and our own, oldest first by when they were made.
+#[must_use]
+pub fn merged<'a>(snapshot: &'a Snapshot, own: &'a [Arc<Told>]) -> Vec<&'a Told> {
+    let mut all: Vec<&Told> = snapshot.guests.frames().iter().chain(own).map(|told| &**told).collect();
+    all.sort_by_key(|told| told.frame.timestamp_ms);
+    all
+}
+
+/// What followed from each frame and each proposal.
+pub fn chains<'a>(snapshot: &'a Snapshot, own: &'a [Arc<Told>]) -> impl Iterator<Item = Chain> + 'a {
+    let of_frame = |told: &Told| Chain {
+        frame_id: told.frame.frame_id.clone(),
+        steps: vec![Step {
+            stage: INGEST.to_owned(),
+            timestamp: told.frame.timestamp_ms,
+            device_id: told.frame.source_device_id.clone(),
+            note: format!("{} told by {}", told.frame.kind.as_str(), told.from),
+        }],
+    };
+    let frames = merged(snapshot, own).into_iter().map(of_frame);
+    frames.chain(snapshot.proposals.iter().map(chain_of_proposal))
+}
+
+fn chain_of_proposal(view: &ProposalView) -> Chain {
+    let report = &view.report;
+    let home = view.home.to_string();
+    let step = |stage: String, timestamp: u64, note: &str| Step {
+        stage,
+        timestamp,
+        device_id: home.clone(),
+        note: note.to_owned(),
+    };
+    let mut steps = vec![step(CREATED.to_owned(), report.made.wall_ms, &report.reason)];
+    let story = report.story.iter();
+    steps.extend(story.map(|entry| step(format!("proposal.{}", entry.state), entry.at_ms, &entry.words)));
+    Chain { frame_id: report.id.to_string(), steps }
+}
+
 fn activity(about: &About) -> &'static str {
     if about.plans { "active" } else { "ineligible" }
 }
@@ -114,6 +205,7 @@ pub struct Status {
     peers: Vec<Peer>,
     planner_activity: &'static str,
     discovery_enabled: bool,
+    configured_static_peers: Vec<Configured>,
     pending_proposals: Vec<Pending>,
 }
 
@@ -128,6 +220,7 @@ pub fn status(snapshot: &Snapshot, about: &About) -> Status {
         peers,
         planner_activity: activity(about),
         discovery_enabled: about.is_discovering,
+        configured_static_peers: about.configured.clone(),
         pending_proposals: open.take(PENDING_MAX).map(Pending::of).collect(),
     }
 }
@@ -174,6 +267,7 @@ pub struct Health {
     capabilities: HealthCapabilities,
     planner_activity: &'static str,
     discovery_enabled: bool,
+    configured_static_peers: Vec<Configured>,
     #[serde(rename = "memoryUsageMB")]
     memory_usage_mb: Option<u64>,
     metrics: Vec<Metric>,
@@ -183,7 +277,7 @@ pub struct Health {
 
 /// How well the node is: degraded while it is stopped, its journal is not asked here, or nobody is there and it can do nothing.
 #[must_use]
-pub fn health(snapshot: &Snapshot, about: &About) -> Health {
+pub fn health(snapshot: &Snapshot, own_frames: usize, about: &About) -> Health {
     let peers = peers_in(snapshot);
     let is_alone = peers.is_empty() && about.capabilities.is_empty();
     let mut all: Vec<&String> = peers.iter().flat_map(|peer| &peer.capabilities).collect();
@@ -199,13 +293,14 @@ pub fn health(snapshot: &Snapshot, about: &About) -> Health {
         uptime_ms: snapshot.wall_ms.saturating_sub(about.started_ms),
         started_at: about.started_ms,
         world_model: HealthWorld {
-            entries: snapshot.guests.entries().len(),
-            frame_log_size: snapshot.guests.frames().len(),
+            entries: snapshot.guests.entries().len() + own_frames,
+            frame_log_size: snapshot.guests.frames().len() + own_frames,
         },
         capabilities: HealthCapabilities { local: about.capabilities.clone(), mesh_total: all.len() },
         peers: HealthPeers { connected: peers.len(), details: peers },
         planner_activity: activity(about),
         discovery_enabled: about.is_discovering,
+        configured_static_peers: about.configured.clone(),
         memory_usage_mb: about.memory_bytes.map(|bytes| bytes / 1_000_000),
         metrics: vec![
             Metric { name: "ticks", kind: "counter", value: snapshot.tick },
@@ -232,19 +327,20 @@ pub struct World {
 /// The newest frames that fit, oldest first, counted by what they are, and each for what it is worth here. When frames are
 /// large, fewer are given: an answer fits into a message.
 #[must_use]
-pub fn world(snapshot: &Snapshot, query: &WorldQuery) -> World {
+pub fn world(snapshot: &Snapshot, own: &[Arc<Told>], query: &WorldQuery) -> World {
     let mut bytes = 0;
-    let newest = snapshot.guests.frames().iter().rev().filter(|frame| query.fits(frame));
+    let all = merged(snapshot, own);
+    let newest = all.into_iter().rev().map(|told| &told.frame).filter(|frame| query.fits(frame));
     let fitting = newest.take(query.limit).take_while(|frame| {
         bytes += frame.bytes();
         bytes <= WORLD_BYTES_MAX
     });
     let shown = |frame: &ContextFrame| ContextFrame { claimed_tier: frame.shown_tier(), ..frame.clone() };
-    let mut frames: Vec<ContextFrame> = fitting.map(|frame| shown(frame)).collect();
+    let mut frames: Vec<ContextFrame> = fitting.map(shown).collect();
     frames.reverse();
     let mut world = World {
         count: frames.len(),
-        entries: snapshot.guests.entries().len(),
+        entries: snapshot.guests.entries().len() + own.len(),
         frames,
         by_source_device_id: BTreeMap::new(),
         by_kind: BTreeMap::new(),

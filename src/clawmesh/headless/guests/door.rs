@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use axum::http::HeaderMap;
-use clawmesh_gateway::{NoWebSocket, Serve, WebSockets};
-use clawmesh_wire_link::{Head, Links};
+use clawmesh_gateway::{DialledView, LinksView, NoWebSocket, Serve, WebSockets};
+use clawmesh_wire::peer_spec::PeerSpec;
+use clawmesh_wire_link::{Head, Links, PeerState, PeerView};
 use tokio::runtime::Handle;
 
 /// Hands WebSockets to the links once they are there.
@@ -37,4 +38,26 @@ impl WebSockets for GuestDoor {
             });
         }))
     }
+
+    fn view(&self) -> LinksView {
+        let Some((links, _)) = self.0.get() else { return LinksView::default() };
+        LinksView {
+            connections: links.connections(),
+            counts: links.counts().iter().map(|(name, many)| (name.to_owned(), many)).collect(),
+            dialled: links.peers().into_iter().map(dialled).collect(),
+        }
+    }
+}
+
+fn dialled(view: PeerView) -> DialledView {
+    let (state, until_ms, sentence) = match view.state {
+        PeerState::Connecting => ("connecting", None, None),
+        PeerState::Connected => ("connected", None, None),
+        PeerState::Waiting { until_ms, sentence } => ("waiting", Some(until_ms), Some(sentence)),
+        PeerState::Refused { until_ms, sentence } => ("refused", until_ms, Some(sentence)),
+    };
+    let posture = view.spec.posture().as_str().to_owned();
+    let PeerSpec { node, url, label, .. } = view.spec;
+    let (url, state) = (url.to_string(), state.to_owned());
+    DialledView { id: node, url, label, posture, is_static: view.is_static, state, until_ms, sentence }
 }

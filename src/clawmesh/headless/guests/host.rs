@@ -1,11 +1,12 @@
 //! What the links ask of the node, and hand over to it.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use clawmesh_authority::{Answer as Decided, Code as TickCode, MeshId, NodeId, NodeKey, Refusal as Told};
+use clawmesh_authority::{Code as TickCode, MeshId, NodeId, NodeKey, Refusal as Told};
 use clawmesh_bridge::Trust;
-use clawmesh_core::guests::{GuestProfile, name_of_command};
+use clawmesh_core::guests::GuestProfile;
 use clawmesh_core::intake::{InboxHandle, Input, InputBody, SourceId, StreamKey};
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::Snapshot;
@@ -13,28 +14,32 @@ use clawmesh_gateway::SnapshotFeed;
 use clawmesh_wire::access::Method;
 use clawmesh_wire::connect::About;
 use clawmesh_wire::context::ContextFrame;
-use clawmesh_wire::gate::{self, Allowed, Delivered, Forward};
+use clawmesh_wire::gate;
 use clawmesh_wire::handshake::{Moment, PeerTrust};
+use clawmesh_wire::log::Told as ToldFrame;
+use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire::query::WorldQuery;
 use clawmesh_wire::sync::{self, SyncParams};
+use clawmesh_wire::system_events::{EventKind, EventLog, EventsQuery, SystemEvent};
+use clawmesh_wire::trace::{self, TraceQuery};
 use clawmesh_wire::{Code, Refusal};
 use clawmesh_wire_link::{Answer, Host, Later, Peer, Session, Why};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use subtle::ConstantTimeEq as _;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::Semaphore;
 
 use super::answers;
-use super::budget::{BYTES_PER_SECOND, FrameBudget, Spent};
+use super::budget::{EACH, FrameBudget, Spent};
+use super::commands::{Commands, no_mock};
+use super::own::OwnFrames;
 use super::teller::Teller;
 use crate::config::identity::random_secret;
 use crate::moments::{unix_ms, up_ms};
 
-/// How long a guest waits for the tick and the journal.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// The largest command, in bytes.
-const COMMAND_BYTES_MAX: usize = 8 * 1_024;
+/// How many answers that look through everything known are made at a time; the others wait.
+const LOOKING_THROUGH_MAX: usize = 2;
 /// The most capabilities of a guest that are shown.
 const CAPABILITIES_MAX: usize = 32;
 /// The most that a target in a question for the mock actuator may have, in bytes.
@@ -56,6 +61,8 @@ pub struct GuestFacts {
     pub is_discovering: bool,
     /// Whether it plans.
     pub plans: bool,
+    /// The nodes that somebody has configured to be dialled.
+    pub peers: Vec<PeerSpec>,
     /// The token of the gateway: whoever has it operates this node.
     pub token: String,
 }
@@ -68,9 +75,17 @@ pub struct GuestHost {
     trust: Arc<Trust>,
     snapshots: SnapshotFeed,
     inbox: InboxHandle,
-    desk: AnswerDesk,
     teller: Teller,
-    frames: Mutex<FrameBudget>,
+    commands: Commands,
+    budget: Arc<Mutex<FrameBudget>>,
+    /// Our own readings and abilities, as they were told last.
+    own: Mutex<OwnFrames>,
+    /// What has happened since this node started.
+    events: Mutex<EventLog>,
+    /// How many handshakes were refused since that was told, and the last of them.
+    refused: Mutex<Option<(Told, u64)>>,
+    /// Who may look through everything now.
+    turns: Arc<Semaphore>,
     /// The answer to `mesh.health`, and of which tick it is: asked for often, and the same until the next picture.
     health: Mutex<Option<(u64, Box<RawValue>)>>,
 }
@@ -100,16 +115,66 @@ impl GuestHost {
             started_ms: unix_ms(),
             is_discovering: facts.is_discovering,
             plans: facts.plans,
+            configured: facts.peers.iter().map(answers::Configured::of).collect(),
             memory_bytes: None,
         };
+        let budget: Arc<Mutex<FrameBudget>> = Arc::default();
+        let (own, has_mock) = (facts.key.id(), facts.has_mock);
+        let commands = Commands { own, has_mock, inbox: inbox.clone(), desk, budget: Arc::clone(&budget) };
         let teller = Teller::start(inbox.clone(), tasks);
-        let (about, frames, health) = (Arc::new(about), Mutex::default(), Mutex::default());
-        Self { facts, about, shown, trust, snapshots, inbox, desk, teller, frames, health }
+        let host = Self {
+            facts,
+            about: Arc::new(about),
+            shown,
+            trust,
+            snapshots,
+            inbox,
+            teller,
+            commands,
+            budget,
+            own: Mutex::default(),
+            events: Mutex::default(),
+            refused: Mutex::default(),
+            turns: Arc::new(Semaphore::new(LOOKING_THROUGH_MAX)),
+            health: Mutex::default(),
+        };
+        host.note(EventKind::Startup, "this node has started".to_owned(), None, None);
+        host
+    }
+
+    /// The nodes that somebody has configured to be dialled.
+    pub fn peers(&self) -> &[PeerSpec] {
+        &self.facts.peers
+    }
+
+    /// The newest picture of the world, if there is one yet.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.snapshots.look().map(|(snapshot, _)| snapshot)
+    }
+
+    /// Remembers what has happened.
+    pub fn note(&self, kind: EventKind, message: String, node: Option<NodeId>, task: Option<String>) {
+        lock(&self.events).push(SystemEvent { kind, at_ms: unix_ms(), message, node, task });
+    }
+
+    /// Tells the tick something of guests, soon.
+    pub fn tell_tick(&self, body: InputBody) {
+        self.teller.tell(body);
+    }
+
+    /// The refused handshakes that were not told yet, and how many they are.
+    pub fn take_refused_handshakes(&self) -> Option<(Told, u64)> {
+        lock(&self.refused).take()
+    }
+
+    /// Makes the frames that are due about this node itself.
+    pub fn renew_own(&self, snapshot: &Snapshot) -> Vec<ContextFrame> {
+        lock(&self.own).renew(snapshot, &self.about.capabilities, random_bytes)
     }
 
     fn picture(&self) -> Result<Arc<Snapshot>, Refusal> {
         let starting = || Refusal::new(Code::Busy, "the node is starting; ask again in a moment");
-        self.snapshots.look().map(|(snapshot, _)| snapshot).ok_or_else(starting)
+        self.snapshot().ok_or_else(starting)
     }
 
     fn health(&self, snapshot: &Snapshot) -> Answer {
@@ -120,15 +185,28 @@ impl GuestHost {
             return Ok(answer.clone());
         }
         let shown = answers::About { memory_bytes: memory_bytes(), ..self.shown.clone() };
-        let answer = raw(&answers::health(snapshot, &shown))?;
+        let answer = raw(&answers::health(snapshot, lock(&self.own).all().len(), &shown))?;
         *kept = Some((snapshot.tick, answer.clone()));
         Ok(answer)
     }
 
-    fn sync(&self, snapshot: &Snapshot, params: Option<&RawValue>) -> Answer {
-        let params = SyncParams::read(params)?;
-        let frames = snapshot.guests.frames().iter().map(|frame| &**frame);
-        raw(&sync::answer(&params, frames, unix_ms()))
+    /// Answers what looks through everything that is known, two at a time and away from the tasks of connections.
+    fn look_through(&self, method: Method, params: Option<Box<RawValue>>) -> Later {
+        let snapshot = match self.picture() {
+            Ok(snapshot) => snapshot,
+            Err(refusal) => return at_once(Err(refusal)),
+        };
+        let own: Vec<Arc<ToldFrame>> = lock(&self.own).all().cloned().collect();
+        let turns = Arc::clone(&self.turns);
+        Box::pin(async move {
+            let gone = || Refusal::new(Code::InternalError, "this node ends");
+            let turn = turns.acquire_owned().await.map_err(|_| gone())?;
+            let looked = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                looked_up(method, params.as_deref(), &snapshot, &own)
+            });
+            looked.await.map_err(|_| gone())?
+        })
     }
 
     fn mock(&self, snapshot: &Snapshot, params: Option<&RawValue>) -> Answer {
@@ -143,78 +221,6 @@ impl GuestHost {
             state.history.retain(|record| gate::actuator_name(&record.target_ref) == name);
         }
         raw(&state)
-    }
-
-    fn forward(&self, from: &Peer, params: Option<Box<RawValue>>) -> Later {
-        let judged = gate::judge(params.as_deref(), self.facts.key.id(), unix_ms())
-            .and_then(|allowed| gate::authorize(allowed, from.caller.rights()));
-        match (judged, params) {
-            (Err(refusal), _) => at_once(Err(refusal)),
-            (Ok(Allowed::Actuation(forward)), Some(params)) => self.command(from, forward, &params),
-            (Ok(Allowed::Message(forward)), _) => {
-                let sentence = format!("nobody listens on the channel {:?} here", forward.channel);
-                at_once(Err(Refusal::new(Code::DeliveryFailed, sentence)))
-            }
-            (Ok(_), _) => {
-                let sentence = "the planner of this node takes no words; propose with `clawmesh propose`";
-                at_once(Err(Refusal::new(Code::NoPlanner, sentence)))
-            }
-        }
-    }
-
-    /// A command goes into the journal before anybody knows whether it does anything.
-    fn may_be_written(&self, node: NodeId, bytes: usize) -> Result<(), Refusal> {
-        if bytes > COMMAND_BYTES_MAX {
-            let sentence = format!("a command has at most {COMMAND_BYTES_MAX} bytes, this one has {bytes}");
-            return Err(Refusal::new(Code::TooLarge, sentence));
-        }
-        match lock(&self.frames).spend(node, bytes as u64, up_ms()) {
-            Spent::Taken => Ok(()),
-            Spent::LeftOut { .. } => {
-                let sentence = format!(
-                    "more than {BYTES_PER_SECOND} bytes a second of one node are not written down; ask again later"
-                );
-                Err(Refusal::new(Code::RateLimited, sentence))
-            }
-        }
-    }
-
-    /// Brings a command to the tick and answers when the journal holds what became of it.
-    fn command(&self, from: &Peer, forward: Forward, params: &RawValue) -> Later {
-        if !self.facts.has_mock {
-            return at_once(Err(no_mock()));
-        }
-        let Some(node) = from.node else {
-            let sentence = "a command comes from a node; connect as one first";
-            return at_once(Err(Refusal::new(Code::NotAuthorized, sentence)));
-        };
-        let json = params.get().to_owned();
-        if let Err(refusal) = self.may_be_written(node, json.len()) {
-            return at_once(Err(refusal));
-        }
-        let (tx, rx) = oneshot::channel();
-        let Ok(place) = self.desk.wait_for(name_of_command(node, &json), move |answer| drop(tx.send(answer)))
-        else {
-            return at_once(Err(Refusal::new(Code::Busy, "too many others wait for an answer; try again")));
-        };
-        let body = InputBody::GuestCommand { from: node, json };
-        if let Err(full) = self.inbox.offer_own(SourceId::Guests, body, None) {
-            return at_once(Err(Refusal::new(Code::Busy, full.sentence)));
-        }
-        Box::pin(async move {
-            // Held as long as somebody waits here.
-            let _place = place;
-            match tokio::time::timeout(ANSWER_WITHIN, rx).await {
-                Ok(Ok(Decided::Taken { .. })) => delivered(&forward),
-                Ok(Ok(Decided::Refused { code, sentence, .. })) => {
-                    Err(Refusal::new(wire_code(code.as_str()), sentence))
-                }
-                Ok(Err(_)) | Err(_) => {
-                    let sentence = "the node has not answered; whether it was carried out is not known, look before you repeat it";
-                    Err(Refusal::new(Code::JournalUnavailable, sentence))
-                }
-            }
-        })
     }
 }
 
@@ -239,8 +245,27 @@ impl Host for GuestHost {
         Moment { unix_ms: unix_ms(), elapsed: Duration::from_millis(up_ms()) }
     }
 
-    fn newest_frame_ms(&self) -> Option<u64> {
-        self.picture().ok()?.guests.frames().last().map(|frame| frame.timestamp_ms)
+    fn newest_frame_ms(&self, told_by: NodeId) -> Option<u64> {
+        let snapshot = self.snapshot()?;
+        let told = snapshot.guests.frames().iter().filter(|told| told.from == told_by);
+        told.map(|told| told.frame.timestamp_ms).max()
+    }
+
+    fn has_room(&self, from: NodeId, bytes: usize) -> bool {
+        let to_tell = match lock(&self.budget).spend(from, bytes as u64, up_ms()) {
+            Spent::Taken => return true,
+            Spent::LeftOut { to_tell } => to_tell,
+        };
+        if to_tell > 0 {
+            let sentence = format!(
+                "frames of a guest were left out: more than {} bytes a second, or too much of all guests together, is not \
+                 written down; let it tell less",
+                EACH.bytes_per_second
+            );
+            let refusal = Told::new(TickCode::RateLimited, from.short(), sentence);
+            self.teller.tell(InputBody::Refused { refusal, count: to_tell });
+        }
+        false
     }
 
     fn read(&self, _from: &Peer, method: Method, params: Option<&RawValue>) -> Option<Answer> {
@@ -250,10 +275,10 @@ impl Host for GuestHost {
             Method::Health => answer(&|snapshot| self.health(snapshot)),
             Method::Peers => answer(&|snapshot| raw(&answers::peers(snapshot))),
             Method::Status => answer(&|snapshot| raw(&answers::status(snapshot, &self.shown))),
-            Method::WorldQuery => {
-                answer(&|snapshot| raw(&answers::world(snapshot, &WorldQuery::read(params)?)))
-            }
-            Method::ContextSync => answer(&|snapshot| self.sync(snapshot, params)),
+            Method::Events => Some(
+                EventsQuery::read(params)
+                    .and_then(|query| raw(&lock(&self.events).answer(&query, unix_ms()))),
+            ),
             Method::MockState => answer(&|snapshot| self.mock(snapshot, params)),
             _ => None,
         }
@@ -261,7 +286,8 @@ impl Host for GuestHost {
 
     fn call(&self, from: &Peer, method: Method, params: Option<Box<RawValue>>) -> Later {
         match method {
-            Method::Forward => self.forward(from, params),
+            Method::Forward => self.commands.forward(from, params),
+            Method::WorldQuery | Method::ContextSync | Method::Trace => self.look_through(method, params),
             Method::ProposalApprove | Method::ProposalReject => {
                 let sentence = "a proposal is answered with a signature, and no program has the key: a person runs \
                                 `clawmesh approve ID` or `clawmesh reject ID`";
@@ -276,18 +302,6 @@ impl Host for GuestHost {
 
     fn frame(&self, from: NodeId, frame: ContextFrame) {
         let Ok(json) = serde_json::to_string(&frame) else { return };
-        match lock(&self.frames).spend(from, json.len() as u64, up_ms()) {
-            Spent::Taken => {}
-            Spent::LeftOut { to_tell: 0 } => return,
-            Spent::LeftOut { to_tell } => {
-                let sentence = format!(
-                    "frames of a guest were left out: more than {BYTES_PER_SECOND} bytes a second are not written down; \
-                     let it tell less"
-                );
-                let refusal = Told::new(TickCode::RateLimited, from.short(), sentence);
-                return self.teller.tell(InputBody::Refused { refusal, count: to_tell });
-            }
-        }
         // One ring for each guest: who floods loses its own oldest frames and nobody else's.
         let key = StreamKey { source: SourceId::Guests, what: from.to_string() };
         let body = InputBody::GuestFrame { from, json };
@@ -295,7 +309,18 @@ impl Host for GuestHost {
         self.inbox.offer_stream(key, Input { source: SourceId::Guests, sequence, body });
     }
 
+    fn refused_handshake(&self, address: SocketAddr, refusal: &Refusal) {
+        let same = TickCode::ALL.iter().copied().find(|code| code.as_str() == refusal.code.as_str());
+        let sentence = format!("no handshake with {}: {}", address.ip(), refusal.message);
+        let told = Told::new(same.unwrap_or(TickCode::UntrustedPeer), "existing nodes", sentence);
+        let mut refused = lock(&self.refused);
+        let many = refused.take().map_or(0, |(_, many)| many) + 1;
+        *refused = Some((told, many));
+    }
+
     fn joined(&self, session: &Session) {
+        let words = format!("{} has connected", session.display_name.as_deref().unwrap_or("a node"));
+        self.note(EventKind::PeerConnect, words, Some(session.node), None);
         let profile = GuestProfile {
             name: session.display_name.clone(),
             role: session.role.as_str().to_owned(),
@@ -308,40 +333,54 @@ impl Host for GuestHost {
     }
 
     fn left(&self, node: NodeId, why: &Why) {
+        self.note(EventKind::PeerDisconnect, why.to_string(), Some(node), None);
         self.teller.tell(InputBody::GuestLeft { guest: node, why: why.to_string() });
-        lock(&self.frames).forget_idle(up_ms());
+        lock(&self.budget).forget_idle(up_ms());
     }
 }
 
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+/// What is held under a lock here is in order whoever panicked: nothing panics half-way.
+pub fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn at_once(answer: Answer) -> Later {
+/// The answer to a question that looks through everything known.
+fn looked_up(
+    method: Method,
+    params: Option<&RawValue>,
+    snapshot: &Snapshot,
+    own: &[Arc<ToldFrame>],
+) -> Answer {
+    match method {
+        Method::WorldQuery => raw(&answers::world(snapshot, own, &WorldQuery::read(params)?)),
+        Method::ContextSync => {
+            let frames = answers::merged(snapshot, own);
+            raw(&sync::answer(
+                &SyncParams::read(params)?,
+                frames.into_iter().map(|told| &told.frame),
+                unix_ms(),
+            ))
+        }
+        _ => raw(&trace::answer(&TraceQuery::read(params)?, answers::chains(snapshot, own))?),
+    }
+}
+
+/// Bytes for a name; nothing when the system has none, which is told where they are missing.
+pub fn random_bytes() -> Option<[u8; 16]> {
+    let secret = random_secret("name of a frame").ok()?;
+    let mut random = [0; 16];
+    random.copy_from_slice(&secret[..16]);
+    Some(random)
+}
+
+/// An answer that waits for nothing.
+pub fn at_once(answer: Answer) -> Later {
     Box::pin(async { answer })
 }
 
-fn raw(answer: &impl Serialize) -> Answer {
+/// An answer as JSON.
+pub fn raw(answer: &impl Serialize) -> Answer {
     serde_json::value::to_raw_value(answer).map_err(|why| Refusal::new(Code::InternalError, why.to_string()))
-}
-
-fn no_mock() -> Refusal {
-    let sentence = "there is no mock actuator here, and plain commands reach nothing else; what is real moves by an approved \
-                    proposal only";
-    Refusal::new(Code::NotFound, sentence)
-}
-
-fn delivered(forward: &Forward) -> Answer {
-    let secret = random_secret("name of a message")
-        .map_err(|why| Refusal::new(Code::InternalError, why.to_string()))?;
-    let mut random = [0; 16];
-    random.copy_from_slice(&secret[..16]);
-    raw(&Delivered::new(forward, &random))
-}
-
-/// The code of the wire that says the same; what has none there is something that is not there.
-fn wire_code(text: &str) -> Code {
-    Code::ALL.iter().copied().find(|code| code.as_str() == text).unwrap_or(Code::NotFound)
 }
 
 fn target_in(params: Option<&RawValue>) -> Result<Option<String>, Refusal> {

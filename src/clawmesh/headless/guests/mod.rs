@@ -6,9 +6,16 @@
 
 mod answers;
 mod budget;
+mod commands;
 mod door;
+mod herald;
 mod host;
+#[cfg(test)]
+mod host_tests;
+mod own;
+mod refusals;
 mod teller;
 
 pub use door::GuestDoor;
+pub use herald::Herald;
 pub use host::{GuestFacts, GuestHost};

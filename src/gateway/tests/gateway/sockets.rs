@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use clawmesh_gateway::{GatewayConfig, GatewayError, GatewayPorts, NoWebSocket, Serve, WebSockets, bind};
+use clawmesh_gateway::{
+    GatewayConfig, GatewayError, GatewayPorts, LinksView, NoWebSocket, Serve, WebSockets, bind,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -81,6 +83,10 @@ impl WebSockets for Echo {
                 while stream.read_exact(&mut bytes).await.is_ok() && stream.write_all(&bytes).await.is_ok() {}
             });
         }))
+    }
+
+    fn view(&self) -> LinksView {
+        LinksView::default()
     }
 }
 

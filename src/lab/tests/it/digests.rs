@@ -28,6 +28,7 @@ use clawmesh_core::world::{Belief, BeliefKey, Latest, MountedOn, Profile, Qualit
 use clawmesh_lab::START_MS;
 use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::gate::{self, Allowed, Forward};
+use clawmesh_wire::mock::Done;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -180,14 +181,23 @@ fn alter_guests(world: &mut World) -> BTreeSet<TypeId> {
         every_alteration_shows::<GuestProfile>(world),
         changing_shows(world, |log: &GuestLog| {
             let mut other = log.clone();
-            other.0.take(told("f-2", 12.0), START_MS + 1);
+            other.0.take(told("f-2", 12.0), NodeId([7; 32]), START_MS + 1);
             other
         }),
         changing_shows(world, |log: &GuestLog| {
             // The same frames, received at another time.
             let mut other = GuestLog::default();
-            for frame in log.0.frames() {
-                let _ = other.0.take((**frame).clone(), 7);
+            for told in log.0.frames() {
+                let _ = other.0.take(told.frame.clone(), told.from, 7);
+            }
+            other
+        }),
+        changing_shows(world, |log: &GuestLog| {
+            // The same frames at the same time, told by somebody else.
+            let mut other = GuestLog::default();
+            for told in log.0.frames() {
+                let received_ms = log.0.entry(&told.frame.key()).map_or(0, |entry| entry.received_ms);
+                let _ = other.0.take(told.frame.clone(), NodeId([8; 32]), received_ms);
             }
             other
         }),
@@ -199,6 +209,12 @@ fn alter_guests(world: &mut World) -> BTreeSet<TypeId> {
         changing_shows(world, |bench: &MockBench| {
             let mut other = bench.clone();
             other.0.execute(&asked("c-1"), START_MS).expect_err("it is known, or refused twice");
+            other
+        }),
+        changing_shows(world, |bench: &MockBench| {
+            // An earlier run has carried out something more.
+            let mut other = bench.clone();
+            assert!(other.0.recall(99, Done { command_id: "c-0".to_owned(), counts_until_ms: 5 }));
             other
         }),
     ])

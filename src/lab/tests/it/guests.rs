@@ -117,8 +117,8 @@ fn what_guests_tell_is_shown_for_t2_at_most_by_when_it_was_made_and_supports_not
     let drawn = picture(&mut lab);
     assert_eq!(drawn.frames().len(), 2, "what comes again is the same");
     let [(key, entry)] = drawn.entries() else { panic!("one thing is told of: {:?}", drawn.entries()) };
-    assert!(key.ends_with(":observation:zone-1:moisture") && entry.frame.frame_id == "new", "{key}");
-    assert_eq!(entry.frame.shown_tier(), Tier::T2);
+    assert!(key.ends_with(":observation:zone-1:moisture") && entry.told.frame.frame_id == "new", "{key}");
+    assert_eq!(entry.told.frame.shown_tier(), Tier::T2);
     let snapshot = lab.snapshot(NODE);
     assert!(snapshot.sensors.is_empty() && snapshot.beliefs.is_empty(), "it is no reading and no belief");
     for wrong in [json!({"gen": 1}), json!(null), frame(&lab, &"x".repeat(200), 1.0, 0)] {
@@ -150,18 +150,30 @@ fn s1_a_plain_command_of_a_trusted_guest_moves_the_mock_actuator_once_and_nobody
 }
 
 #[test]
-fn s12_a_command_is_not_carried_out_again_after_a_restart() {
+fn s12_a_command_is_not_carried_out_again_after_a_restart_whatever_the_clock_of_its_sender() {
     let mut lab = lab();
+    // One whose sender is right, one whose sender is ahead, and one that does not come before the restart.
+    let ahead = opening("actuator:mock:valve-1", "c-2", lab.now_ms() + 60_000);
+    let late = opening("actuator:mock:valve-1", "c-3", lab.now_ms() - 60_000);
     let good = open(&lab, "c-1");
-    assert!(command(&mut lab, guest(), &good).is_ok());
-    lab.crash(NODE);
-    lab.run_ticks(2);
-    lab.start(NODE);
-    lab.offer(NODE, SourceId::Runner, InputBody::TrustChanged([guest()].into()));
-    lab.run_ticks(2);
-    assert_eq!(command(&mut lab, guest(), &good), Err(Code::Duplicate));
-    let new = open(&lab, "c-2");
-    assert!(command(&mut lab, guest(), &new).is_ok());
+    for carried_out in [&good, &ahead] {
+        assert!(command(&mut lab, guest(), carried_out).is_ok());
+    }
+    for _ in 0..2 {
+        lab.crash(NODE);
+        lab.run_ticks(2);
+        lab.start(NODE);
+        lab.offer(NODE, SourceId::Runner, InputBody::TrustChanged([guest()].into()));
+        lab.run_ticks(2);
+        for known in [&good, &ahead] {
+            assert_eq!(command(&mut lab, guest(), known), Err(Code::Duplicate));
+        }
+    }
+    assert!(command(&mut lab, guest(), &late).is_ok(), "nobody has carried it out, whenever it was made");
+    let recalled = InputBody::Recalled { subject: "guest-command/7".to_owned(), bytes: Vec::new() };
+    lab.offer(NODE, SourceId::Gateway, recalled);
+    lab.run_ticks(10);
+    assert!(lab.snapshot(NODE).refusals.iter().any(|row| row.sentence.contains("guest-command/7")));
     assert_eq!(lab.replay(NODE).difference, None);
 }
 

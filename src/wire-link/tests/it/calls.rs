@@ -116,12 +116,14 @@ async fn who_follows_the_chat_hears_what_the_others_do_not() {
     let mut node = Node::open(&key(1), &[&key(2)]).await;
     let bearer = format!("Bearer {TOKEN}");
     let mut person = Bare::open_with(node.address, &[("authorization", &bearer)]).await.unwrap();
-    assert_eq!(node.links.tell_followers("planner.proposal", &json!({"taskId": "1"})), 0);
+    assert_eq!(node.links.announce("planner.proposal", &json!({"taskId": "1"})), 0);
     let answer = person.call("chat.subscribe", json!({})).await;
     assert_eq!(answer["payload"], json!({"subscribed": true}));
     let mut peer = Bare::open_as(&key(2), node.address).await;
     node.joined().await;
-    assert_eq!(node.links.tell_followers("planner.proposal", &json!({"taskId": "2"})), 1);
+    assert_eq!(node.links.announce("planner.proposal", &json!({"taskId": "2"})), 2);
+    let heard = peer.next_where(|value| value["type"] == "event").await;
+    assert_eq!((&heard["event"], &heard["payload"]["taskId"]), (&json!("planner.proposal"), &json!("2")));
     let told = person.next_where(|value| value["type"] == "event").await;
     assert_eq!(told["payload"]["taskId"], json!("2"));
     peer.tell("context.frame", crate::support::frame(key(2).id(), "f1")).await;

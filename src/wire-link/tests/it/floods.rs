@@ -9,7 +9,7 @@ use crate::support::{Bare, Came, Node, config, frame, key};
 
 #[tokio::test]
 async fn a_flood_of_one_node_is_answered_rate_limited_and_the_others_are_served() {
-    let rates = Rates { reads: 50, handshakes: 1_000, messages: 5, frames: 10 };
+    let rates = Rates { reads: 50, queries: 3, handshakes: 1_000, messages: 5, frames: 10 };
     let node = Node::open_with(&key(1), &[&key(2), &key(3)], Config { rates, ..config() }).await;
     let mut flood = Bare::open_as(&key(2), node.address).await;
     let mut calm = Bare::open_as(&key(3), node.address).await;
@@ -36,6 +36,20 @@ async fn a_flood_of_one_node_is_answered_rate_limited_and_the_others_are_served(
     assert!(served >= 48 && limited > 100, "{served} served, {limited} limited");
     assert_eq!(node.count(Count::RateLimited), limited);
     assert_eq!(calm.code("mesh.message.forward").await, "OK", "messages have their own bucket");
+}
+
+#[tokio::test]
+async fn what_looks_through_everything_has_a_rate_of_its_own() {
+    let rates = Rates { queries: 3, handshakes: 1_000, ..Rates::default() };
+    let node = Node::open_with(&key(1), &[&key(2)], Config { rates, ..config() }).await;
+    let mut bare = Bare::open_as(&key(2), node.address).await;
+    let mut codes = Vec::new();
+    for _ in 0..100 {
+        codes.push(bare.code("context.sync").await);
+    }
+    assert_eq!(codes[..3], ["OK"; 3]);
+    assert!(codes.iter().filter(|code| *code == "RATE_LIMITED").count() > 50, "{codes:?}");
+    assert_eq!(bare.code("mesh.health").await, "OK", "to look at one thing costs nothing of it");
 }
 
 #[tokio::test]

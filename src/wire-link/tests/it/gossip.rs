@@ -93,3 +93,44 @@ async fn frames_that_were_missed_are_asked_for_by_both_sides_of_a_new_link() {
     assert!(dialler.health_of(b.id()).await && listener.health_of(a.id()).await);
     assert_eq!(listener.count(Count::FramesForwarded), 0, "what was asked for is not passed on");
 }
+
+#[tokio::test]
+async fn a_frame_without_room_is_not_passed_on_and_may_come_again_another_way() {
+    let mut node = Node::open(&key(1), &[&key(2), &key(3), &key(4)]).await;
+    let mut flooder = Bare::open_as(&key(2), node.address).await;
+    let mut other = Bare::open_as(&key(3), node.address).await;
+    let mut reader = Bare::open_as(&key(4), node.address).await;
+    for _ in 0..3 {
+        node.joined().await;
+    }
+    node.host.silenced.lock().unwrap().insert(key(2).id());
+    flooder.tell("context.frame", frame(key(9).id(), "once")).await;
+    assert_eq!(flooder.code("mesh.health").await, "OK");
+    assert_eq!((node.count(Count::FramesWithoutRoom), node.count(Count::FramesForwarded)), (1, 0));
+    other.tell("context.frame", frame(key(9).id(), "once")).await;
+    let (from, came) = node.frame().await;
+    assert_eq!((from, came.frame_id.as_str()), (key(3).id(), "once"));
+    let heard = reader.next_where(|value| value["event"] == "context.frame").await;
+    assert_eq!(heard["payload"]["frameId"], "once");
+}
+
+#[tokio::test]
+async fn nobody_speaks_in_the_name_of_a_node_that_is_connected_itself() {
+    let mut node = Node::open(&key(1), &[&key(2), &key(3)]).await;
+    let mut source = Bare::open_as(&key(2), node.address).await;
+    let mut relay = Bare::open_as(&key(3), node.address).await;
+    for _ in 0..2 {
+        node.joined().await;
+    }
+    relay.tell("context.frame", frame(key(2).id(), "told before by a relay")).await;
+    assert_eq!(relay.code("mesh.health").await, "OK");
+    assert_eq!((node.count(Count::FramesSecondHand), node.count(Count::FramesTaken)), (1, 0));
+    source.tell("context.frame", frame(key(2).id(), "told before by a relay")).await;
+    let (from, came) = node.frame().await;
+    assert_eq!((from, came.frame_id.as_str()), (key(2).id(), "told before by a relay"), "it was not marked");
+    // When it is gone, others may tell what it said.
+    source.tell("peer.leaving", json!({"gen": 1, "deviceId": key(2).id(), "timestamp": 1})).await;
+    node.left().await;
+    relay.tell("context.frame", frame(key(2).id(), "told later")).await;
+    assert_eq!(node.frame().await.0, key(3).id());
+}

@@ -44,6 +44,8 @@ pub struct TestHost {
     trusted: Mutex<BTreeSet<NodeId>>,
     told: mpsc::Sender<Told>,
     begun: Instant,
+    /// Of whom nothing more is written down.
+    pub silenced: Mutex<BTreeSet<NodeId>>,
     /// What `context.sync` answers.
     pub synced: Mutex<Value>,
 }
@@ -85,8 +87,12 @@ impl Host for TestHost {
         Moment { unix_ms: NOW_MS + elapsed.as_millis() as u64, elapsed }
     }
 
-    fn newest_frame_ms(&self) -> Option<u64> {
+    fn newest_frame_ms(&self, _: NodeId) -> Option<u64> {
         None
+    }
+
+    fn has_room(&self, from: NodeId, _: usize) -> bool {
+        !self.silenced.lock().unwrap().contains(&from)
     }
 
     fn read(&self, _: &Peer, method: Method, _: Option<&RawValue>) -> Option<Answer> {
@@ -137,7 +143,7 @@ pub struct Node {
 }
 
 pub fn config() -> Config {
-    let rates = Rates { handshakes: 1_000, ..Rates::default() };
+    let rates = Rates { handshakes: 1_000, queries: 1_000, ..Rates::default() };
     let redial = Duration::from_millis(20);
     let timing = Timing { redial_first: redial, redial_longest: redial * 4, ..Timing::default() };
     Config { rates, timing, ..Config::default() }
@@ -174,6 +180,7 @@ impl Node {
             trusted: Mutex::new(trusted.iter().map(|key| key.id()).collect()),
             told: told_tx,
             begun: Instant::now(),
+            silenced: Mutex::default(),
             synced: Mutex::new(json!({"frames": []})),
         });
         let links = Links::start(config, Arc::clone(&host) as Arc<dyn Host>);

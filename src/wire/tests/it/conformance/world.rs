@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::{NOW_MS, raw};
 
+const TELLER: NodeId = NodeId([7; 32]);
+
 fn moisture(id: &str, zone: &str, value: f64, timestamp_ms: u64) -> Value {
     json!({
         "gen": 1, "kind": "observation", "frameId": id, "sourceDeviceId": "jetson", "timestamp": timestamp_ms,
@@ -39,20 +41,20 @@ fn c19_freshness_has_the_classes_of_the_protocol() {
 #[test]
 fn c19_what_was_fetched_late_is_as_old_as_it_is() {
     let mut log = WorldLog::default();
-    log.take(frame("f", "z", 20.0, NOW_MS - 330_000), NOW_MS);
+    log.take(frame("f", "z", 20.0, NOW_MS - 330_000), TELLER, NOW_MS);
     let entry = log.entry("jetson:observation:z:moisture").unwrap();
-    assert_eq!(freshness(entry.frame.timestamp_ms, NOW_MS, INTERVAL_MS), Freshness::Stale);
+    assert_eq!(freshness(entry.told.frame.timestamp_ms, NOW_MS, INTERVAL_MS), Freshness::Stale);
 }
 
 #[test]
 fn c20_the_newest_value_stands_whatever_comes_last() {
     let mut log = WorldLog::default();
     for (id, value, age_ms) in [("new", 30.0, 0), ("old", 10.0, 9_000), ("middle", 20.0, 5_000)] {
-        log.take(frame(id, "z", value, NOW_MS - age_ms), NOW_MS);
+        log.take(frame(id, "z", value, NOW_MS - age_ms), TELLER, NOW_MS);
     }
     let entry = log.entry("jetson:observation:z:moisture").unwrap();
-    assert_eq!((&*entry.frame.frame_id, entry.update_count), ("new", 3));
-    assert_eq!(log.take(frame("new", "z", 99.0, NOW_MS), NOW_MS), Taken::Known);
+    assert_eq!((&*entry.told.frame.frame_id, entry.update_count), ("new", 3));
+    assert_eq!(log.take(frame("new", "z", 99.0, NOW_MS), TELLER, NOW_MS), Taken::Known);
 }
 
 #[test]
@@ -62,13 +64,13 @@ fn c20_a_snapshot_restored_in_either_direction_is_the_same_world() {
         .collect();
     let (mut forwards, mut backwards) = (WorldLog::default(), WorldLog::default());
     for frame in &snapshot {
-        forwards.take(frame.clone(), NOW_MS);
+        forwards.take(frame.clone(), TELLER, NOW_MS);
     }
     for frame in snapshot.iter().rev() {
-        backwards.take(frame.clone(), NOW_MS);
+        backwards.take(frame.clone(), TELLER, NOW_MS);
     }
     for (log, name) in [(&forwards, "forwards"), (&backwards, "backwards")] {
-        let newest: Vec<&str> = log.entries().map(|(_, entry)| &*entry.frame.frame_id).collect();
+        let newest: Vec<&str> = log.entries().map(|(_, entry)| &*entry.told.frame.frame_id).collect();
         assert_eq!(newest, ["98", "99"], "{name}");
         assert_eq!(log.frames().len(), 100, "{name}");
     }
@@ -78,29 +80,30 @@ fn c20_a_snapshot_restored_in_either_direction_is_the_same_world() {
 fn c20_the_log_keeps_the_newest_thousand() {
     let mut log = WorldLog::default();
     for n in 0..1_500_u64 {
-        log.take(frame(&n.to_string(), "z", 1.0, NOW_MS - 2_000 + n), NOW_MS);
+        log.take(frame(&n.to_string(), "z", 1.0, NOW_MS - 2_000 + n), TELLER, NOW_MS);
     }
     assert_eq!(log.frames().len(), FRAMES_MAX);
-    assert_eq!(log.frames().next().unwrap().frame_id, "500");
+    assert_eq!(log.frames().next().unwrap().frame.frame_id, "500");
 }
 
 #[test]
 fn c20_who_comes_late_catches_up_and_spreads_nothing_twice() {
     let mut log = WorldLog::default();
     for n in 0..200_u64 {
-        log.take(frame(&n.to_string(), "z", 1.0, NOW_MS - 60_000 + n), NOW_MS);
+        log.take(frame(&n.to_string(), "z", 1.0, NOW_MS - 60_000 + n), TELLER, NOW_MS);
     }
     let asked = raw(&question(None, NOW_MS));
     let params = SyncParams::read(Some(&asked)).unwrap();
-    let given = answer(&params, log.frames().map(|frame| &**frame), NOW_MS);
+    let given = answer(&params, log.frames().map(|told| &told.frame), NOW_MS);
     assert_eq!((given.frames.len(), given.total_available), (50, 200));
     let synced = read_answer(Some(&raw(&given)), NOW_MS).unwrap();
     let (mut late, mut gossip) = (WorldLog::default(), Gossip::new(NodeId([9; 32])));
     for frame in synced.frames {
         assert!(gossip.note(&frame));
-        late.take(frame, NOW_MS);
+        late.take(frame, TELLER, NOW_MS);
     }
-    assert_eq!(late.newest_ms(), log.newest_ms());
+    let newest = |log: &WorldLog| log.frames().next_back().map(|told| told.frame.timestamp_ms);
+    assert_eq!(newest(&late), newest(&log));
     assert!(matches!(gossip.hear(&frame("199", "z", 1.0, NOW_MS)), Heard::Seen));
 }
 

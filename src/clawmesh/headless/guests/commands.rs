@@ -1,0 +1,131 @@
+//! Messages and commands of guests: judged at the door, carried out in the tick, answered when the journal holds it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clawmesh_authority::{Answer as Decided, NodeId};
+use clawmesh_core::guests::name_of_command;
+use clawmesh_core::intake::{InboxHandle, InputBody, SourceId};
+use clawmesh_core::proposals::AnswerDesk;
+use clawmesh_wire::gate::{self, Allowed, Delivered, Forward};
+use clawmesh_wire::{Code, Refusal};
+use clawmesh_wire_link::{Answer, Later, Peer};
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+
+use super::budget::{EACH, FrameBudget, Spent};
+use super::host::{at_once, lock, random_bytes, raw};
+use crate::moments::{unix_ms, up_ms};
+
+/// How long a guest waits for the tick and the journal.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// The largest command, in bytes.
+const COMMAND_BYTES_MAX: usize = 8 * 1_024;
+
+/// The way of a command from the door to the tick.
+pub struct Commands {
+    /// Our own id: who says it is them is refused.
+    pub own: NodeId,
+    /// Whether there is a mock actuator; plain commands reach nothing else.
+    pub has_mock: bool,
+    /// The way into the tick.
+    pub inbox: InboxHandle,
+    /// Where whoever has asked waits.
+    pub desk: AnswerDesk,
+    /// What guests may have written down.
+    pub budget: Arc<Mutex<FrameBudget>>,
+}
+
+impl Commands {
+    /// Judges a message for somebody, and brings a command to the tick.
+    pub fn forward(&self, from: &Peer, params: Option<Box<RawValue>>) -> Later {
+        let judged = gate::judge(params.as_deref(), self.own, unix_ms())
+            .and_then(|allowed| gate::authorize(allowed, from.caller.rights()));
+        match (judged, params) {
+            (Err(refusal), _) => at_once(Err(refusal)),
+            (Ok(Allowed::Actuation(forward)), Some(params)) => self.command(from, forward, &params),
+            (Ok(Allowed::Message(forward)), _) => {
+                let sentence = format!("nobody listens on the channel {:?} here", forward.channel);
+                at_once(Err(Refusal::new(Code::DeliveryFailed, sentence)))
+            }
+            (Ok(_), _) => {
+                let sentence = "the planner of this node takes no words; propose with `clawmesh propose`";
+                at_once(Err(Refusal::new(Code::NoPlanner, sentence)))
+            }
+        }
+    }
+
+    /// A command goes into the journal before anybody knows whether it does anything.
+    fn may_be_written(&self, node: NodeId, bytes: usize) -> Result<(), Refusal> {
+        if bytes > COMMAND_BYTES_MAX {
+            let sentence = format!("a command has at most {COMMAND_BYTES_MAX} bytes, this one has {bytes}");
+            return Err(Refusal::new(Code::TooLarge, sentence));
+        }
+        match lock(&self.budget).spend(node, bytes as u64, up_ms()) {
+            Spent::Taken => Ok(()),
+            Spent::LeftOut { .. } => {
+                let sentence = format!(
+                    "more than {} bytes a second of one node are not written down; ask again later",
+                    EACH.bytes_per_second
+                );
+                Err(Refusal::new(Code::RateLimited, sentence))
+            }
+        }
+    }
+
+    /// Brings a command to the tick and answers when the journal holds what became of it.
+    fn command(&self, from: &Peer, forward: Forward, params: &RawValue) -> Later {
+        if !self.has_mock {
+            return at_once(Err(no_mock()));
+        }
+        let Some(node) = from.node else {
+            let sentence = "a command comes from a node; connect as one first";
+            return at_once(Err(Refusal::new(Code::NotAuthorized, sentence)));
+        };
+        let json = params.get().to_owned();
+        if let Err(refusal) = self.may_be_written(node, json.len()) {
+            return at_once(Err(refusal));
+        }
+        let (tx, rx) = oneshot::channel();
+        let Ok(place) = self.desk.wait_for(name_of_command(node, &json), move |answer| drop(tx.send(answer)))
+        else {
+            return at_once(Err(Refusal::new(Code::Busy, "too many others wait for an answer; try again")));
+        };
+        let body = InputBody::GuestCommand { from: node, json };
+        if let Err(full) = self.inbox.offer_own(SourceId::Guests, body, None) {
+            return at_once(Err(Refusal::new(Code::Busy, full.sentence)));
+        }
+        Box::pin(async move {
+            // Held as long as somebody waits here.
+            let _place = place;
+            match tokio::time::timeout(ANSWER_WITHIN, rx).await {
+                Ok(Ok(Decided::Taken { .. })) => delivered(&forward),
+                Ok(Ok(Decided::Refused { code, sentence, .. })) => {
+                    Err(Refusal::new(wire_code(code.as_str()), sentence))
+                }
+                Ok(Err(_)) | Err(_) => {
+                    let sentence = "the node has not answered; whether it was carried out is not known, look before you repeat it";
+                    Err(Refusal::new(Code::JournalUnavailable, sentence))
+                }
+            }
+        })
+    }
+}
+
+/// Nobody says that something moved that cannot.
+pub fn no_mock() -> Refusal {
+    let sentence = "there is no mock actuator here, and plain commands reach nothing else; what is real moves by an approved \
+                    proposal only";
+    Refusal::new(Code::NotFound, sentence)
+}
+
+fn delivered(forward: &Forward) -> Answer {
+    let none = || Refusal::new(Code::InternalError, "the system gives no random bytes; try again");
+    let random = random_bytes().ok_or_else(none)?;
+    raw(&Delivered::new(forward, &random))
+}
+
+/// The code of the wire that says the same; what has none there is something that is not there.
+fn wire_code(text: &str) -> Code {
+    Code::ALL.iter().copied().find(|code| code.as_str() == text).unwrap_or(Code::NotFound)
+}

@@ -1,0 +1,101 @@
+//! Tells existing nodes what is new here, and the tick what was refused at their door: one look a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clawmesh_core::intake::InputBody;
+use clawmesh_core::publish::Snapshot;
+use clawmesh_wire::own_frames::TOLD_EVERY_MS;
+use clawmesh_wire::system_events::EventKind;
+use clawmesh_wire_link::Links;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::answers;
+use super::host::GuestHost;
+use super::own::{News, ProposalNews};
+use super::refusals::Refusals;
+use crate::moments::up_ms;
+
+/// From one look to the next.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The event that says that something is proposed, and the one that says how it ended.
+const PROPOSED: &str = "planner.proposal";
+const RESOLVED: &str = "planner.proposal.resolved";
+
+/// The herald at work; it ends when this is dropped.
+pub struct Herald(AbortHandle);
+
+impl Drop for Herald {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Herald {
+    /// Begins, on these tasks.
+    pub fn start(host: Arc<GuestHost>, links: Links, tasks: &Handle) -> Self {
+        let mut rounds = Rounds {
+            refusals: Refusals::after(links.counts()),
+            news: ProposalNews::default(),
+            told_ms: None,
+            host,
+            links,
+        };
+        let task = tasks.spawn(async move {
+            let mut looks = interval(LOOK_EVERY);
+            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                looks.tick().await;
+                rounds.look();
+            }
+        });
+        Self(task.abort_handle())
+    }
+}
+
+struct Rounds {
+    host: Arc<GuestHost>,
+    links: Links,
+    refusals: Refusals,
+    news: ProposalNews,
+    /// When our own frames were told last.
+    told_ms: Option<u64>,
+}
+
+impl Rounds {
+    fn look(&mut self) {
+        self.tell_refusals();
+        let Some(snapshot) = self.host.snapshot() else { return };
+        self.tell_proposals(&snapshot);
+        let now_ms = up_ms();
+        if self.told_ms.is_none_or(|told_ms| now_ms.saturating_sub(told_ms) >= TOLD_EVERY_MS) {
+            self.told_ms = Some(now_ms);
+            for frame in self.host.renew_own(&snapshot) {
+                self.links.publish(&frame);
+            }
+        }
+    }
+
+    fn tell_refusals(&mut self) {
+        let mut due = self.refusals.due(self.links.counts());
+        due.extend(self.host.take_refused_handshakes());
+        for (refusal, count) in due {
+            self.host.note(EventKind::Error, refusal.to_string(), None, None);
+            self.host.tell_tick(InputBody::Refused { refusal, count });
+        }
+    }
+
+    fn tell_proposals(&mut self, snapshot: &Snapshot) {
+        for news in self.news.look(snapshot) {
+            let (id, event, kind) = match &news {
+                News::Proposed(id) => (id, PROPOSED, EventKind::ProposalCreated),
+                News::Resolved(id) => (id, RESOLVED, EventKind::ProposalResolved),
+            };
+            let Some(payload) = answers::proposal_event(snapshot, id) else { continue };
+            self.host.note(kind, payload.words(), None, Some(id.clone()));
+            self.links.announce(event, &payload);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The host by itself: over an inbox that nobody empties, and pictures that nobody draws.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clawmesh_authority::{Code as TickCode, MeshId, NodeId, NodeKey, NodeRole};
+use clawmesh_bridge::Trust;
+use clawmesh_core::intake::{InboxLimits, Inboxes, Input, InputBody, doors};
+use clawmesh_core::proposals::AnswerDesk;
+use clawmesh_gateway::{SnapshotFeeder, snapshot_feed};
+use clawmesh_wire::access::{Caller, Method};
+use clawmesh_wire::context::ContextFrame;
+use clawmesh_wire::handshake::PeerTrust;
+use clawmesh_wire::{Code, Refusal};
+use clawmesh_wire_link::{Host as _, Peer, Why};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+
+use super::budget::EACH;
+use super::host::{GuestFacts, GuestHost};
+use crate::moments::unix_ms;
+
+fn key(n: u8) -> NodeKey {
+    NodeKey::from_secret(&[n; 32])
+}
+
+/// A host that trusts node 2, with nothing around it.
+fn host(has_mock: bool) -> (GuestHost, Inboxes, SnapshotFeeder) {
+    let (inbox, inboxes) = doors(InboxLimits::default());
+    let (feeder, snapshots) = snapshot_feed();
+    let facts = GuestFacts {
+        key: key(1),
+        name: "barn".to_owned(),
+        role: "field".to_owned(),
+        mesh: MeshId::of_name("m"),
+        has_mock,
+        is_discovering: false,
+        plans: false,
+        peers: Vec::new(),
+        token: "a token that is long enough".to_owned(),
+    };
+    let trust = Arc::new(Trust::of(key(1).id(), &[key(2).id()].into()));
+    let desk = AnswerDesk::default();
+    (GuestHost::new(facts, trust, snapshots, inbox, desk, &Handle::current()), inboxes, feeder)
+}
+
+fn peer(caller: Caller) -> Peer {
+    Peer { connection: 1, caller, node: Some(key(2).id()), address: ([127, 0, 0, 1], 9).into() }
+}
+
+fn node() -> Peer {
+    peer(Caller::Peer(NodeRole::of_name("field")))
+}
+
+fn boxed(value: &Value) -> Option<Box<RawValue>> {
+    serde_json::value::to_raw_value(value).ok()
+}
+
+fn frame(id: &str) -> ContextFrame {
+    let json = json!({
+        "gen": 1, "kind": "observation", "frameId": id, "sourceDeviceId": key(2).id(), "timestamp": unix_ms(),
+        "data": {"zone": "z", "metric": "m", "value": 1},
+        "trust": {"evidence_sources": ["sensor"], "evidence_trust_tier": "T2_operational_observation"},
+    });
+    ContextFrame::read(boxed(&json).as_deref(), unix_ms()).unwrap()
+}
+
+fn opening(id: &str, note: &str) -> Value {
+    json!({
+        "channel": "clawmesh", "to": "actuator:mock:valve-1", "originGatewayId": key(2).id(),
+        "command": {
+            "version": 1, "kind": "clawmesh.command", "commandId": id, "createdAtMs": unix_ms(), "note": note,
+            "target": {"kind": "capability", "ref": "actuator:mock:valve-1"}, "operation": {"name": "open"},
+            "trust": {
+                "action_type": "actuation", "evidence_trust_tier": "T3_verified_action_evidence",
+                "minimum_trust_tier": "T2_operational_observation", "verification_required": "human",
+                "verification_satisfied": true, "evidence_sources": ["sensor", "human"],
+                "approved_by": ["operator:local-cli"],
+            },
+        },
+    })
+}
+
+/// What the tick is told, once the teller has brought it.
+async fn told(inboxes: &Inboxes) -> Vec<InputBody> {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    inboxes.take_state(99).into_iter().map(|(input, _)| input.body).collect()
+}
+
+async fn code_of(host: &GuestHost, from: Peer, method: Method, params: &Value) -> Code {
+    host.call(&from, method, boxed(params)).await.expect_err("it is refused").code
+}
+
+#[tokio::test]
+async fn before_the_first_picture_everything_that_reads_is_busy() {
+    let (host, ..) = host(true);
+    for method in [Method::Health, Method::Peers, Method::Status, Method::MockState] {
+        let answer = host.read(&node(), method, None).expect("it is answered at once");
+        assert_eq!(answer.unwrap_err().code, Code::Busy, "{method:?}");
+    }
+    for method in [Method::WorldQuery, Method::ContextSync, Method::Trace] {
+        assert!(host.read(&node(), method, None).is_none(), "{method:?} is made elsewhere");
+        assert_eq!(code_of(&host, node(), method, &json!({})).await, Code::Busy, "{method:?}");
+    }
+    assert!(host.newest_frame_ms(key(2).id()).is_none());
+}
+
+#[tokio::test]
+async fn events_are_remembered_from_the_start() {
+    let (host, ..) = host(false);
+    host.left(key(2).id(), &Why::Silent);
+    let answer = host.read(&node(), Method::Events, None).expect("it is answered at once").unwrap();
+    let answer: Value = serde_json::from_str(answer.get()).unwrap();
+    let kinds: Vec<&str> =
+        answer["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["startup", "peer.disconnect"]);
+    let wrong = boxed(&json!({"type": "peer.hello"}));
+    let refused = host.read(&node(), Method::Events, wrong.as_deref()).expect("it is answered at once");
+    assert_eq!(refused.unwrap_err().code, Code::InvalidParams);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_without_mock_without_name_too_large_or_unanswered_says_so() {
+    let (without, ..) = host(false);
+    assert_eq!(
+        code_of(&without, node(), Method::Forward, &opening("c", "")).await,
+        Code::NotFound,
+        "there is no mock actuator"
+    );
+    let (host, inboxes, _feeder) = host(true);
+    let stranger = code_of(&host, peer(Caller::Stranger), Method::Forward, &opening("c", "")).await;
+    assert_eq!(stranger, Code::NotAuthorized);
+    let nameless = Peer { node: None, ..peer(Caller::Operator) };
+    assert_eq!(code_of(&host, nameless, Method::Forward, &opening("c", "")).await, Code::NotAuthorized);
+    let large = opening("c", &"x".repeat(4_096));
+    let mut larger = large.clone();
+    larger["message"] = json!("x".repeat(8_192));
+    assert_eq!(code_of(&host, node(), Method::Forward, &larger).await, Code::TooLarge);
+    assert_eq!(told(&inboxes).await, [], "none of these came to the tick");
+    // Nobody ticks here, so nobody answers: that it is unknown is what is said.
+    let unanswered = code_of(&host, node(), Method::Forward, &opening("c", "")).await;
+    assert_eq!(unanswered, Code::JournalUnavailable);
+    assert!(matches!(&told(&inboxes).await[..], [InputBody::GuestCommand { .. }]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_too_much_has_no_room_and_the_tick_hears_of_it_by_name() {
+    let (host, inboxes, _feeder) = host(true);
+    let guest = key(2).id();
+    assert!(host.has_room(guest, EACH.bytes_at_once as usize));
+    for _ in 0..3 {
+        assert!(!host.has_room(guest, EACH.bytes_at_once as usize));
+    }
+    assert!(host.has_room(key(3).id(), 300), "the others have theirs");
+    let told_of = told(&inboxes).await;
+    let [InputBody::Refused { refusal, count: 1 }] = &told_of[..] else { panic!("{told_of:?}") };
+    assert_eq!((refusal.code, refusal.from.clone()), (TickCode::RateLimited, guest.short()));
+    let command = code_of(&host, node(), Method::Forward, &opening("c", "")).await;
+    assert!(command == Code::RateLimited || command == Code::JournalUnavailable, "{command:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_handshakes_are_counted_with_the_reason_of_the_last() {
+    let (host, ..) = host(true);
+    assert!(host.take_refused_handshakes().is_none());
+    for sentence in ["the first", "the last"] {
+        let refusal = Refusal::new(Code::UntrustedPeer, sentence);
+        host.refused_handshake(([192, 0, 2, 7], 5).into(), &refusal);
+    }
+    let (refusal, many) = host.take_refused_handshakes().unwrap();
+    assert_eq!((refusal.code, many), (TickCode::UntrustedPeer, 2));
+    assert!(refusal.sentence.contains("192.0.2.7") && refusal.sentence.contains("the last"), "{refusal}");
+    assert!(host.take_refused_handshakes().is_none());
+}
+
+#[tokio::test]
+async fn frames_of_one_guest_push_out_its_own_and_nobody_elses() {
+    let (host, inboxes, _feeder) = host(true);
+    host.frame(key(3).id(), frame("calm"));
+    for n in 0..10_000 {
+        host.frame(key(2).id(), frame(&n.to_string()));
+    }
+    let (streams, _dropped) = inboxes.take_stream();
+    let of = |node: NodeId| {
+        let is_of =
+            |input: &&Input| matches!(&input.body, InputBody::GuestFrame { from, .. } if *from == node);
+        streams.iter().filter(is_of).count()
+    };
+    assert_eq!(of(key(3).id()), 1);
+    assert!((1..10_000).contains(&of(key(2).id())));
+}
+
+#[tokio::test]
+async fn proposals_are_answered_by_how_to_sign_and_the_token_is_compared_whole() {
+    let (host, ..) = host(true);
+    for method in [Method::ProposalApprove, Method::ProposalReject] {
+        assert_eq!(code_of(&host, node(), method, &json!({"taskId": "x"})).await, Code::ApprovalRequired);
+    }
+    assert_eq!(code_of(&host, node(), Method::LlmInfer, &json!({})).await, Code::UnknownMethod);
+    assert!(host.is_operator_token("a token that is long enough"));
+    assert!(!host.is_operator_token("a token that is long") && !host.is_operator_token(""));
+    assert_eq!(host.trust(key(2).id()), PeerTrust::Trusted);
+    assert_eq!(host.trust(key(3).id()), PeerTrust::Unknown);
+}

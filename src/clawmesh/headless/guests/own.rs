@@ -1,0 +1,201 @@
+//! What this node tells existing nodes of its own accord: its newest readings and what it can do. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clawmesh_core::publish::{SensorView, Snapshot};
+use clawmesh_wire::context::ContextFrame;
+use clawmesh_wire::log::Told;
+use clawmesh_wire::own_frames::{Observed, Teller};
+
+/// The most sensors that are told of; a node with more shows them on its own surfaces.
+const SENSORS_MAX: usize = 64;
+
+/// The newest frame about each of our own things: given to whoever asks what is known, as existing nodes do with theirs.
+#[derive(Debug, Default)]
+pub struct OwnFrames(BTreeMap<String, Arc<Told>>);
+
+impl OwnFrames {
+    /// All of them.
+    pub fn all(&self) -> impl ExactSizeIterator<Item = &Arc<Told>> {
+        self.0.values()
+    }
+
+    /// Makes the frames that are due: every reading that is newer than what was told of it, and what we can do, which
+    /// also says that we are there. `random` names each of them; a frame it has no name for is left out.
+    pub fn renew(
+        &mut self,
+        snapshot: &Snapshot,
+        capabilities: &[String],
+        mut random: impl FnMut() -> Option<[u8; 16]>,
+    ) -> Vec<ContextFrame> {
+        let own = &snapshot.node;
+        let teller = Teller { node: own.id, display_name: &own.name, unix_ms: snapshot.wall_ms };
+        let mine = snapshot.sensors.iter().filter(|sensor| sensor.node == own.id);
+        let observed = mine.filter_map(|sensor| observed(sensor, own.name.as_str()));
+        let readings =
+            observed.take(SENSORS_MAX).map(|observed| teller.observation(&observed, &random()?).ok());
+        let mut frames: Vec<ContextFrame> = readings.flatten().filter(|frame| self.is_news(frame)).collect();
+        frames.extend(random().and_then(|random| teller.abilities(capabilities, &random).ok()));
+        for frame in &frames {
+            self.0.insert(frame.key(), Arc::new(Told::new(frame.clone(), own.id)));
+        }
+        frames
+    }
+
+    fn is_news(&self, frame: &ContextFrame) -> bool {
+        self.0.get(&frame.key()).is_none_or(|told| told.frame.timestamp_ms < frame.timestamp_ms)
+    }
+}
+
+/// A sensor as existing nodes see it; nothing for one that shows nothing, or whose time is not to be believed.
+fn observed(sensor: &SensorView, place: &str) -> Option<Observed> {
+    let is_dated = !sensor.flags.iter().any(|flag| flag == "future");
+    let mut parts = sensor.sensor.splitn(3, ':').skip(1);
+    let metric = parts.next()?.to_owned();
+    Some(Observed {
+        zone: parts.next().unwrap_or(place).to_owned(),
+        metric,
+        value: sensor.value.filter(|_| is_dated)?,
+        unit: sensor.unit.map(|unit| unit.to_string()),
+        sensor: sensor.sensor.clone(),
+        measured_ms: sensor.origin_ms?,
+        tier: sensor.tier?,
+    })
+}
+
+/// What has become of the proposals since they were looked at last.
+#[derive(Debug, Default)]
+pub struct ProposalNews {
+    /// Each that is known, and whether it has come to its end; nothing before the first look.
+    known: Option<BTreeMap<String, bool>>,
+}
+
+/// One piece of news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// It is new.
+    Proposed(String),
+    /// It has come to its end.
+    Resolved(String),
+}
+
+impl ProposalNews {
+    /// What is new. What was there when this node started is no news.
+    pub fn look(&mut self, snapshot: &Snapshot) -> Vec<News> {
+        let reports = snapshot.proposals.iter().map(|view| &view.report);
+        self.follow(reports.map(|report| (report.id.to_string(), report.state.is_final())).collect())
+    }
+
+    fn follow(&mut self, now: BTreeMap<String, bool>) -> Vec<News> {
+        let before = self.known.replace(now);
+        let (Some(before), Some(now)) = (before, &self.known) else { return Vec::new() };
+        let mut news = Vec::new();
+        for (id, is_final) in now {
+            match (before.get(id), is_final) {
+                (None, false) => news.push(News::Proposed(id.clone())),
+                (None | Some(false), true) => news.push(News::Resolved(id.clone())),
+                _ => {}
+            }
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sensor(
+        node: &str,
+        name: &str,
+        value: Option<f64>,
+        origin_ms: u64,
+        flags: &[&str],
+    ) -> serde_json::Value {
+        json!({
+            "node": node, "node_name": "barn", "sensor": name, "quantity": null, "value": value, "unit": "L/min",
+            "tier": "T2", "origin_ms": origin_ms, "age_ms": 0, "period_ms": 1_000, "samples": 1, "flags": flags,
+        })
+    }
+
+    fn snapshot(sensors: &[serde_json::Value]) -> Snapshot {
+        serde_json::from_value(json!({
+            "tick": 5, "wall_ms": 9_000, "stop": null, "link": {"state": "connecting"}, "peers": [], "sensors": sensors,
+            "node": {
+                "id": "ab".repeat(32), "name": "barn", "role": "field", "mesh": "m", "version": "0", "epoch": 1,
+                "hz": 50,
+            },
+            "site": null, "people": [], "actuators": [], "proposals": [], "beliefs": [], "refusals": [],
+            "digest": null, "alarms": [],
+        }))
+        .unwrap()
+    }
+
+    /// Names by counting, so that each is another.
+    fn names() -> impl FnMut() -> Option<[u8; 16]> {
+        let mut next = 0;
+        move || {
+            next += 1;
+            Some([next; 16])
+        }
+    }
+
+    fn data(frames: &[ContextFrame]) -> Vec<&str> {
+        frames.iter().map(|frame| frame.data.get()).collect()
+    }
+
+    #[test]
+    fn our_own_readings_are_told_once_each_and_what_we_can_do_each_time() {
+        let (own, other) = ("ab".repeat(32), "cd".repeat(32));
+        let mut sensors = vec![
+            sensor(&own, "sensor:flow:pipe:2", Some(1.5), 8_000, &[]),
+            sensor(&own, "sensor:uptime", Some(7.0), 8_000, &["stale"]),
+            sensor(&own, "sensor:level:tank", None, 8_000, &[]),
+            sensor(&own, "sensor:level:pond", Some(2.0), 8_000, &["future"]),
+            sensor(&other, "sensor:flow:pipe", Some(9.0), 8_000, &[]),
+        ];
+        let can = ["actuator:mock".to_owned()];
+        let (mut frames, mut random) = (OwnFrames::default(), names());
+        let first = frames.renew(&snapshot(&sensors), &can, &mut random);
+        assert_eq!(
+            data(&first),
+            [
+                r#"{"zone":"pipe:2","metric":"flow","value":1.5,"unit":"L/min","sensor":"sensor:flow:pipe:2"}"#,
+                r#"{"zone":"barn","metric":"uptime","value":7.0,"unit":"L/min","sensor":"sensor:uptime"}"#,
+                r#"{"capabilities":["actuator:mock"]}"#,
+            ]
+        );
+        assert_eq!(first[0].timestamp_ms, 8_000, "as old as the reading");
+        assert_eq!(data(&frames.renew(&snapshot(&sensors), &can, &mut random)), [data(&first)[2]]);
+        sensors[0] = sensor(&own, "sensor:flow:pipe:2", Some(1.6), 8_500, &[]);
+        assert_eq!(frames.renew(&snapshot(&sensors), &can, &mut random).len(), 2);
+        assert_eq!(frames.all().len(), 3, "the newest about each thing");
+    }
+
+    #[test]
+    fn many_sensors_and_a_system_without_random_bytes_are_no_trouble() {
+        let own = "ab".repeat(32);
+        let sensors: Vec<_> =
+            (0..500).map(|n| sensor(&own, &format!("sensor:level:t{n}"), Some(1.0), 8_000, &[])).collect();
+        let mut frames = OwnFrames::default();
+        assert!(frames.renew(&snapshot(&sensors), &[], || None).is_empty());
+        assert_eq!(frames.renew(&snapshot(&sensors), &[], names()).len(), SENSORS_MAX + 1);
+    }
+
+    fn all(proposals: &[(&str, bool)]) -> BTreeMap<String, bool> {
+        proposals.iter().map(|(id, is_final)| ((*id).to_owned(), *is_final)).collect()
+    }
+
+    #[test]
+    fn a_proposal_is_news_when_it_comes_and_when_it_ends() {
+        let mut news = ProposalNews::default();
+        assert_eq!(news.follow(all(&[("old", false)])), [], "what was there at the start");
+        assert_eq!(news.follow(all(&[("old", false), ("new", false)])), [News::Proposed("new".to_owned())]);
+        assert_eq!(news.follow(all(&[("old", true), ("new", false)])), [News::Resolved("old".to_owned())]);
+        assert_eq!(news.follow(all(&[("old", true), ("quick", true)])), [News::Resolved("quick".to_owned())]);
+        assert_eq!(news.follow(all(&[("quick", true)])), []);
+    }
+}
