@@ -44,4 +44,4 @@ pub use status::{
     STALLED_AFTER_MS, SensorCounts, Status,
 };
 pub use stop::{StopAnswer, StoppedNode};
-pub use upgrade::{ByteStream, DialledView, LinksView, NoWebSocket, Serve, WebSockets};
+pub use upgrade::{ByteStream, DialledView, LinksView, NearbyView, NoWebSocket, Serve, WebSockets};

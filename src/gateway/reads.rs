@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Fault;
 use crate::feed::Published;
 use crate::router::Shared;
-use crate::upgrade::DialledView;
+use crate::upgrade::{DialledView, NearbyView};
 
 /// What `/api/peers` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Peers {
     pub guests: Vec<GuestView>,
     /// Existing ClawMesh nodes that this one dials, by id.
     pub dialled: Vec<DialledView>,
+    /// Existing ClawMesh nodes that were found in the local network, by id.
+    pub nearby: Vec<NearbyView>,
 }
 
 /// An existing ClawMesh node that is connected. Only its id is proven; the rest it says of itself.
@@ -105,13 +107,15 @@ pub(crate) async fn identity(State(shared): State<Arc<Shared>>) -> Json<NodeView
 
 pub(crate) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Peers>, Fault> {
     let newest = newest(&shared)?;
+    let links = shared.links_view();
     Ok(Json(Peers {
         tick: newest.snapshot.tick,
         wall_ms: newest.snapshot.wall_ms,
         snapshot_age_ms: newest.age_ms(),
         peers: newest.snapshot.peers.clone(),
         guests: newest.snapshot.guests.guests().iter().map(GuestView::of).collect(),
-        dialled: shared.links_view().dialled,
+        dialled: links.dialled,
+        nearby: links.nearby,
     }))
 }
 

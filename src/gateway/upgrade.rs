@@ -59,6 +59,21 @@ pub struct LinksView {
     pub counts: BTreeMap<String, u64>,
     /// The nodes we dial.
     pub dialled: Vec<DialledView>,
+    /// The nodes that were found in the local network.
+    pub nearby: Vec<NearbyView>,
+}
+
+/// An existing node that was found in the local network. Anybody there can say it; only a handshake shows who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NearbyView {
+    /// The id it gives.
+    pub id: NodeId,
+    /// The name it gives.
+    pub name: String,
+    /// Where it listens.
+    pub url: String,
+    /// True when its statements are taken here.
+    pub trusted: bool,
 }
 
 /// An existing node that we dial, and how that goes.

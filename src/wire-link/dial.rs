@@ -68,6 +68,14 @@ pub(crate) fn forget(hub: &Hub, node: NodeId) {
     }
 }
 
+/// A node whose address was discovered is not there any more. One that somebody has configured is dialled on.
+pub(crate) fn lost(hub: &Hub, node: NodeId) {
+    let is_discovered = locked(&hub.dialled).get(&node).is_some_and(|peer| !peer.is_static());
+    if is_discovered {
+        forget(hub, node);
+    }
+}
+
 async fn keep_connected(hub: &Arc<Hub>, peer: &Arc<Dialled>) {
     let timing = hub.config.timing;
     let mut backoff = Backoff::new(timing.redial_first, timing.redial_longest);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clawmesh_authority::NodeId;
 use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::frame::encode_event;
+use clawmesh_wire::handshake::PeerTrust;
 use clawmesh_wire::peer_news::{LEAVING, PeerLeaving};
 use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire::{Code, Refusal};
@@ -91,6 +92,18 @@ impl Links {
     /// higher than ours. False when it is not dialled.
     pub fn discovered(&self, spec: PeerSpec) -> bool {
         dial::dial_discovered(&self.hub, spec)
+    }
+
+    /// A node whose address was discovered has gone: it is dialled no more, until it is discovered again. A connection that
+    /// it has stays, and so does a node that somebody has configured.
+    pub fn lost(&self, node: NodeId) {
+        dial::lost(&self.hub, node);
+    }
+
+    /// True while statements of this node are taken.
+    #[must_use]
+    pub fn trusts(&self, node: NodeId) -> bool {
+        self.hub.trust(node) != PeerTrust::Unknown
     }
 
     /// Dials a node no more; a connection that it has stays.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clawmesh_core::publish::PeerView;
-use clawmesh_gateway::{DialledView, GuestView, PeerDetail, Peers};
+use clawmesh_gateway::{DialledView, GuestView, NearbyView, PeerDetail, Peers};
 
 use super::args::PeersArgs;
 use super::client::{Client, block_on};
@@ -44,6 +44,9 @@ fn page(answer: &Peers) -> String {
     if !answer.dialled.is_empty() {
         tables.push(dialled_table(&answer.dialled, answer.wall_ms.saturating_add(answer.snapshot_age_ms)));
     }
+    if !answer.nearby.is_empty() {
+        tables.push(nearby_table(&answer.nearby));
+    }
     if tables.is_empty() {
         return "no other nodes yet; connect to one with `clawmesh start --connect tcp/HOST:7447`".to_owned();
     }
@@ -58,6 +61,18 @@ fn guest_table(guests: &[GuestView], now_ms: u64) -> String {
 fn dialled_table(dialled: &[DialledView], now_ms: u64) -> String {
     let rows: Vec<Vec<String>> = dialled.iter().map(|peer| dialled_row(peer, now_ms)).collect();
     table(&["dialled", "at", "way", "state", "why, and what to do"], &rows)
+}
+
+fn nearby_table(nearby: &[NearbyView]) -> String {
+    let row = |found: &NearbyView| {
+        let trusted = if found.trusted {
+            "yes".to_owned()
+        } else {
+            format!("no; if it is yours, `clawmesh trust add {}`", found.id)
+        };
+        vec![plain(&found.name), plain(&found.url), trusted]
+    };
+    table(&["nearby", "at", "trusted"], &nearby.iter().map(row).collect::<Vec<_>>())
 }
 
 fn dialled_row(peer: &DialledView, now_ms: u64) -> Vec<String> {
@@ -138,6 +153,9 @@ mod tests {
                 "id": "ef".repeat(32), "url": "ws://192.0.2.7:18789", "label": null, "posture": "insecure",
                 "is_static": true, "state": "waiting", "until_ms": 14_500, "sentence": "it cannot be reached",
             }],
+            "nearby": [{
+                "id": "ab".repeat(32), "name": "new pump", "url": "ws://192.0.2.8:18789", "trusted": false,
+            }],
         }))
         .unwrap();
         let page = page(&answer);
@@ -146,7 +164,11 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("  insecure  waiting, again in 2.0 s  it cannot be reached"), "{page}");
-        let nobody = Peers { guests: Vec::new(), dialled: Vec::new(), ..answer };
+        assert!(
+            page.contains("ws://192.0.2.8:18789  no; if it is yours, `clawmesh trust add abab"),
+            "{page}"
+        );
+        let nobody = Peers { guests: Vec::new(), dialled: Vec::new(), nearby: Vec::new(), ..answer };
         assert!(super::page(&nobody).contains("no other nodes yet"));
     }
 

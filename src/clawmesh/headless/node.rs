@@ -29,6 +29,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+use super::guests::discovery::{self, OwnRecord};
 use super::guests::{GuestDoor, GuestFacts, GuestHost, Herald};
 use super::mesh_to_come::MeshToCome;
 use super::planner::wiring::Planning;
@@ -92,7 +93,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let start = Start::read(&options)?;
     let gateway = workers.block_on(clawmesh_gateway::bind(start.gateway_config(&options.config)))?;
     let journal = Journal::open(&options.dir.journal_file(), JournalOptions::default())?;
-    let ways = Ways::open(&journal, &start);
+    let ways = Ways::open(&journal, &start, gateway.address());
     tell_address(&options, &gateway, &start.token)?;
     // It answers from here on, `starting` until the first tick: to check what earlier runs left may take a while.
     let serving = Serving::begin(&workers, gateway, ways.gateway_ports());
@@ -251,11 +252,13 @@ struct Ways {
     latch: StopLatch,
     mesh: Arc<MeshToCome>,
     guests: Arc<GuestDoor>,
+    /// Where the gateway listens.
+    gateway: SocketAddr,
 }
 
 impl Ways {
     /// All of what earlier runs left has a place at the door, beside what comes in the meantime.
-    fn open(journal: &OpenJournal, start: &Start) -> Self {
+    fn open(journal: &OpenJournal, start: &Start, gateway: SocketAddr) -> Self {
         let usual = InboxLimits::default();
         let state_inputs_max = usual.state_inputs_max + journal.recovered.inputs.len();
         let (inbox, inboxes) = doors(InboxLimits { state_inputs_max, ..usual });
@@ -273,6 +276,7 @@ impl Ways {
             latch: start.latch.clone(),
             mesh: Arc::new(MeshToCome::new(start.settings.node, start.settings.trusted.clone())),
             guests: Arc::default(),
+            gateway,
         }
     }
 
@@ -339,6 +343,7 @@ struct Node {
     planner: Option<Worker>,
     host_sensors: Option<Worker>,
     plant: Option<Worker>,
+    discovery: Option<Worker>,
     herald: Herald,
     links: Links,
     bridge: Bridge,
@@ -360,7 +365,9 @@ impl Node {
     ) -> anyhow::Result<Self> {
         let bridge_ports = ways.bridge_ports(&options.dir, &start);
         let facts = guest_facts(&options.config, &start);
-        let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, guests, snapshots, .. } = ways;
+        let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, guests, snapshots, gateway, .. } =
+            ways;
+        let own = OwnRecord { node: facts.key.id(), name: facts.name.clone(), address: gateway };
         let marks = marks_in(&journal.recovered.inputs);
         feed_earlier(&inbox, journal.recovered.inputs, &start)?;
         let (plant, drivers, simulator) = machinery(options, &start, &inbox, &commits)?;
@@ -404,6 +411,13 @@ impl Node {
         );
         let (links, herald) = link_guests(&guests, host, tasks);
         let trust = follow_trust(options, &bridge, &links, &inbox)?;
+        let _tasks = tasks.enter();
+        let discovery = options
+            .config
+            .discovery
+            .value
+            .then(|| discovery::start(own, links.clone(), guests.nearby.clone()))
+            .transpose()?;
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
             .transpose()?;
@@ -413,6 +427,7 @@ impl Node {
             planner,
             host_sensors,
             plant,
+            discovery,
             herald,
             links,
             bridge,
@@ -430,6 +445,7 @@ impl Node {
         drop(self.planner);
         drop(self.host_sensors);
         drop(self.trust);
+        drop(self.discovery);
         drop(self.herald);
         workers.block_on(self.links.close());
         self.bridge.close();

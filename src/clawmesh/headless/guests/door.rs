@@ -4,25 +4,31 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use axum::http::HeaderMap;
-use clawmesh_gateway::{DialledView, LinksView, NoWebSocket, Serve, WebSockets};
+use clawmesh_gateway::{DialledView, LinksView, NearbyView, NoWebSocket, Serve, WebSockets};
 use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire_link::{Head, Links, PeerState, PeerView};
 use tokio::runtime::Handle;
 
+use super::discovery::{Found, Nearby};
+
 /// Hands WebSockets to the links once they are there.
 #[derive(Default)]
-pub struct GuestDoor(OnceLock<(Links, Handle)>);
+pub struct GuestDoor {
+    links: OnceLock<(Links, Handle)>,
+    /// Who was found in the local network.
+    pub nearby: Nearby,
+}
 
 impl GuestDoor {
     /// The links are there, and `tasks` runs what they serve. A node has them once in its life.
     pub fn came(&self, links: Links, tasks: Handle) {
-        let _ = self.0.set((links, tasks));
+        let _ = self.links.set((links, tasks));
     }
 }
 
 impl WebSockets for GuestDoor {
     fn admit(&self, headers: &HeaderMap, from: SocketAddr) -> Result<Serve, NoWebSocket> {
-        let Some((links, tasks)) = self.0.get().cloned() else {
+        let Some((links, tasks)) = self.links.get().cloned() else {
             let sentence = "this node is starting; connect again in a moment".to_owned();
             return Err(NoWebSocket { status: 503, sentence });
         };
@@ -40,13 +46,18 @@ impl WebSockets for GuestDoor {
     }
 
     fn view(&self) -> LinksView {
-        let Some((links, _)) = self.0.get() else { return LinksView::default() };
+        let Some((links, _)) = self.links.get() else { return LinksView::default() };
         LinksView {
             connections: links.connections(),
             counts: links.counts().iter().map(|(name, many)| (name.to_owned(), many)).collect(),
             dialled: links.peers().into_iter().map(dialled).collect(),
+            nearby: self.nearby.all().into_iter().map(|found| nearby(found, links)).collect(),
         }
     }
+}
+
+fn nearby(Found { name, spec, .. }: Found, links: &Links) -> NearbyView {
+    NearbyView { id: spec.node, name, url: spec.url.to_string(), trusted: links.trusts(spec.node) }
 }
 
 fn dialled(view: PeerView) -> DialledView {

@@ -7,6 +7,7 @@
 mod answers;
 mod budget;
 mod commands;
+pub mod discovery;
 mod door;
 mod herald;
 mod host;

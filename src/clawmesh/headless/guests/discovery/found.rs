@@ -1,0 +1,185 @@
+//! The nodes that were found in the local network, and how each can be reached. Pure.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use clawmesh_authority::NodeId;
+use clawmesh_wire::peer_spec::{PeerSpec, PeerUrl};
+
+/// The most nodes that are remembered; whoever says more of them takes the place of nobody.
+pub const FOUND_MAX: usize = 256;
+/// The longest name that is remembered, in characters.
+const NAME_CHARACTERS_MAX: usize = 64;
+/// The label of ways that were found.
+const LABEL: &str = "mdns";
+
+/// What a record says, before anybody believes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The whole name of the record.
+    pub full_name: String,
+    /// The id in its text, if it has one.
+    pub device_id: Option<String>,
+    /// Where the node listens.
+    pub addresses: Vec<IpAddr>,
+    /// On which port.
+    pub port: u16,
+}
+
+/// A node that was found. Anybody in the network can say it: only the handshake shows who is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What it calls itself.
+    pub name: String,
+    /// The way to it.
+    pub spec: PeerSpec,
+    full_name: String,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct FoundNodes {
+    own: NodeId,
+    nodes: BTreeMap<NodeId, Found>,
+}
+
+impl FoundNodes {
+    /// None yet, looked for by the node `own`.
+    pub fn new(own: NodeId) -> Self {
+        Self { own, nodes: BTreeMap::new() }
+    }
+
+    /// Takes a record; the node it tells of, if it is another one that can be reached.
+    pub fn take(&mut self, record: &Record) -> Option<NodeId> {
+        let node: NodeId = record.device_id.as_ref()?.parse().ok()?;
+        let host = best(&record.addresses)?;
+        let is_known = self.nodes.contains_key(&node);
+        if node == self.own || record.port == 0 || (!is_known && self.nodes.len() >= FOUND_MAX) {
+            return None;
+        }
+        let url =
+            PeerUrl { is_tls: false, host: host.to_string(), port: Some(record.port), path: String::new() };
+        let spec = PeerSpec { node, url, fingerprint: None, label: Some(LABEL.to_owned()) };
+        let name = instance(&record.full_name);
+        self.nodes.insert(node, Found { name, spec, full_name: record.full_name.clone() });
+        Some(node)
+    }
+
+    /// A record is gone: a node that says goodbye, or that nobody has heard of for long.
+    pub fn lose(&mut self, full_name: &str) -> Option<NodeId> {
+        let node = *self.nodes.iter().find(|(_, found)| found.full_name == full_name)?.0;
+        self.nodes.remove(&node).map(|_| node)
+    }
+
+    /// Everybody who was found and not lost.
+    pub fn iter(&self) -> impl Iterator<Item = &Found> {
+        self.nodes.values()
+    }
+}
+
+/// The address to dial: IPv4 before IPv6, and none that is known only together with an interface; of several the lowest, so
+/// that the same record always gives the same way.
+fn best(addresses: &[IpAddr]) -> Option<IpAddr> {
+    let is_plain = |address: &&IpAddr| match address {
+        IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_multicast(),
+        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast() && !v6.is_unicast_link_local(),
+    };
+    // Addresses of this machine lead to the other node only when that is here too.
+    let rank = |address: &&IpAddr| (address.is_ipv6(), address.is_loopback(), **address);
+    addresses.iter().filter(is_plain).min_by_key(rank).copied()
+}
+
+/// What stands before the type of the service.
+fn instance(full_name: &str) -> String {
+    let name = full_name.split("._clawmesh.").next().unwrap_or_default();
+    name.chars().filter(|c| !c.is_control() && *c != '\\').take(NAME_CHARACTERS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const OWN: NodeId = NodeId([1; 32]);
+
+    fn record(node: u8, addresses: &[&str]) -> Record {
+        Record {
+            full_name: format!("pump {node}._clawmesh._tcp.local."),
+            device_id: Some(NodeId([node; 32]).to_string()),
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            port: 18_789,
+        }
+    }
+
+    fn url(addresses: &[&str]) -> Option<String> {
+        let mut found = FoundNodes::new(OWN);
+        found.take(&record(2, addresses))?;
+        found.iter().next().map(|found| found.spec.url.to_string())
+    }
+
+    #[test]
+    fn ipv4_comes_first_and_ipv6_has_its_brackets() {
+        for (addresses, expected) in [
+            (&["fd00::2", "10.0.0.9", "10.0.0.7"][..], Some("ws://10.0.0.7:18789")),
+            (&["fd00::2", "fe80::1"], Some("ws://[fd00::2]:18789")),
+            (&["127.0.0.1", "10.0.0.7"], Some("ws://10.0.0.7:18789")),
+            (&["127.0.0.1"], Some("ws://127.0.0.1:18789")),
+            (&["fe80::1"], None),
+            (&["0.0.0.0", "224.0.0.251"], None),
+            (&[], None),
+        ] {
+            assert_eq!(
+                url(addresses).as_deref().map(|url| url.trim_end_matches('/')),
+                expected,
+                "{addresses:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_new_address_takes_the_place_of_the_old_one_and_a_goodbye_removes_it() {
+        let mut found = FoundNodes::new(OWN);
+        let node = NodeId([2; 32]);
+        assert_eq!(found.take(&record(2, &["10.0.0.7"])), Some(node));
+        assert_eq!(found.take(&record(2, &["10.0.0.8"])), Some(node));
+        let all: Vec<&Found> = found.iter().collect();
+        assert!(all.len() == 1 && all[0].spec.url.host == "10.0.0.8" && all[0].name == "pump 2");
+        assert_eq!(all[0].spec.label.as_deref(), Some("mdns"));
+        assert_eq!(found.lose("nobody._clawmesh._tcp.local."), None);
+        assert_eq!(found.lose("pump 2._clawmesh._tcp.local."), Some(node));
+        assert_eq!(found.iter().count(), 0);
+    }
+
+    #[test]
+    fn what_is_nobody_or_ourselves_is_not_found() {
+        let mut found = FoundNodes::new(OWN);
+        let good = record(2, &["10.0.0.7"]);
+        for bad in [
+            record(1, &["10.0.0.7"]),
+            Record { device_id: None, ..good.clone() },
+            Record { device_id: Some("pump".to_owned()), ..good.clone() },
+            Record { port: 0, ..good.clone() },
+        ] {
+            assert_eq!(found.take(&bad), None, "{bad:?}");
+        }
+        for n in 0..=u16::MAX {
+            let mut id = [9; 32];
+            id[..2].copy_from_slice(&n.to_be_bytes());
+            let device_id = Some(NodeId(id).to_string());
+            found.take(&Record { device_id, ..good.clone() });
+        }
+        assert_eq!(found.iter().count(), FOUND_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn no_record_panics_and_no_name_moves_a_cursor(name in ".{0,200}", id in ".{0,80}", port: u16, address: [u8; 4]) {
+            let mut found = FoundNodes::new(OWN);
+            let addresses = vec![IpAddr::from(address)];
+            found.take(&Record { full_name: name.clone(), device_id: Some(id), addresses: addresses.clone(), port });
+            let device_id = Some(NodeId([2; 32]).to_string());
+            found.take(&Record { full_name: name, device_id, addresses, port });
+            prop_assert!(found.iter().all(|found| !found.name.chars().any(char::is_control)));
+        }
+    }
+}
