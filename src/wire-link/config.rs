@@ -40,8 +40,10 @@ pub struct Timing {
     pub redial_first: Duration,
     /// The longest wait before a node is dialled again.
     pub redial_longest: Duration,
-    /// The wait after a node has refused us, or has not shown who it is.
-    pub redial_refused: Duration,
+    /// The first wait after a node has refused us, or has not shown who it is: somebody may be about to trust us.
+    pub refused_first: Duration,
+    /// The longest wait after that.
+    pub refused_longest: Duration,
 }
 
 impl Default for Config {
@@ -69,7 +71,8 @@ impl Default for Timing {
             goodbye_max: seconds(2),
             redial_first: seconds(1),
             redial_longest: seconds(30),
-            redial_refused: seconds(300),
+            refused_first: seconds(5),
+            refused_longest: seconds(300),
         }
     }
 }

@@ -42,7 +42,6 @@ counts! {
     FramesTaken "frames_taken" "Context frames that were new.";
     FramesSeen "frames_seen" "Context frames that were here before, or that claim to be ours.";
     FramesWithoutRoom "frames_without_room" "Context frames for which the host had no room.";
-    FramesSecondHand "frames_second_hand" "Context frames relayed although their source is connected to us itself.";
     FramesBad "frames_bad" "Context frames that lack something.";
     FramesLimited "frames_limited" "Context frames dropped because there were too many.";
     FramesOfStrangers "frames_of_strangers" "Events dropped because their sender has not shown who it is.";

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::client_async_with_config;
 
-use crate::backoff::{Backoff, jittered};
+use crate::backoff::Backoff;
 use crate::connection::Connection;
 use crate::counts::Count;
 use crate::hub::Hub;
@@ -79,6 +79,7 @@ pub(crate) fn lost(hub: &Hub, node: NodeId) {
 async fn keep_connected(hub: &Arc<Hub>, peer: &Arc<Dialled>) {
     let timing = hub.config.timing;
     let mut backoff = Backoff::new(timing.redial_first, timing.redial_longest);
+    let mut refusals = Backoff::new(timing.refused_first, timing.refused_longest);
     loop {
         // Two nodes that dial each other would take each other's place for ever; who finds the other one there stands down.
         while hub.session(peer.node()).is_some() {
@@ -100,6 +101,7 @@ async fn keep_connected(hub: &Arc<Hub>, peer: &Arc<Dialled>) {
         let wait = match reached.unwrap_or_else(|_| in_time()) {
             Ok(connection) => {
                 backoff.reset();
+                refusals.reset();
                 peer.set_state(PeerState::Connected);
                 // A task of its own, so that a node which is dialled no more keeps the connection that it has.
                 let why = tokio::spawn(connection.run()).await;
@@ -111,7 +113,7 @@ async fn keep_connected(hub: &Arc<Hub>, peer: &Arc<Dialled>) {
                 tracing::debug!(node = %spec.node.short(), url = %spec.url, fault = fault.sentence(), "a dial failed");
                 match fault {
                     DialFault::Unreached(sentence) => waiting(hub, peer, backoff.wait(random()), sentence),
-                    DialFault::Refused(sentence) => refused(hub, peer, sentence),
+                    DialFault::Refused(sentence) => refused(hub, peer, refusals.wait(random()), sentence),
                 }
             }
         };
@@ -125,8 +127,7 @@ fn waiting(hub: &Hub, peer: &Dialled, wait: Duration, sentence: String) -> Durat
     wait
 }
 
-fn refused(hub: &Hub, peer: &Dialled, sentence: String) -> Duration {
-    let wait = jittered(hub.config.timing.redial_refused, random());
+fn refused(hub: &Hub, peer: &Dialled, wait: Duration, sentence: String) -> Duration {
     let until_ms = Some(hub.host.now().unix_ms.saturating_add(whole_ms(wait)));
     peer.set_state(PeerState::Refused { until_ms, sentence });
     wait

@@ -76,14 +76,12 @@ impl Connection {
     }
 }
 
-/// Whether a frame that `from` tells is to be taken: it is new, `from` may speak for its source, and there is room for it.
+/// Whether a frame that `from` tells is to be taken: it is new, and there is room for it.
 /// What is not taken is counted, and not remembered.
 fn may_take(hub: &Hub, from: NodeId, frame: &ContextFrame) -> bool {
     let why_not = if !hub.gossip(|gossip| gossip.is_new(frame)) {
         Count::FramesSeen
-    } else if hub.speaks_for_itself(frame, from) {
-        Count::FramesSecondHand
-    } else if !hub.host.has_room(from, frame.bytes()) {
+    } else if !hub.host.has_room(from, frame.written_bytes()) {
         Count::FramesWithoutRoom
     } else {
         return true;

@@ -38,7 +38,8 @@ pub trait Host: Send + Sync + 'static {
     /// Now, on both clocks.
     fn now(&self) -> Moment;
 
-    /// When the newest frame that `told_by` has told us was made, Unix milliseconds; `None` when it has told none.
+    /// When the newest frame that `told_by` has told us was made, as far as that can be believed, Unix milliseconds; `None`
+    /// when it has told none.
     fn newest_frame_ms(&self, told_by: NodeId) -> Option<u64>;
 
     /// Answers at once, where that needs no waiting: what comes often, such as `mesh.health`. `None` leads to
@@ -52,7 +53,7 @@ pub trait Host: Send + Sync + 'static {
     /// The future is dropped when the connection ends: what must not be left half done belongs to a task of the host.
     fn call(&self, from: &Peer, method: Method, params: Option<Box<RawValue>>) -> Later;
 
-    /// Whether a frame of so many bytes may come from `from` now. It is asked for each frame that is new, before anybody else
+    /// Whether a frame of so many bytes, as it is written, may come from `from` now. It is asked for each frame that is new, before anybody else
     /// is told of it: what is not taken is not remembered either, so it may come again, or another way.
     fn has_room(&self, _from: NodeId, _bytes: usize) -> bool {
         true
@@ -64,8 +65,8 @@ pub trait Host: Send + Sync + 'static {
     /// Takes an event of a connected node that this crate does nothing with, for example `planner.proposal`.
     fn event(&self, _from: &Peer, _event: &str, _payload: Option<&RawValue>) {}
 
-    /// Somebody at `address` has tried to show who they are and was refused.
-    fn refused_handshake(&self, _address: SocketAddr, _refusal: &Refusal) {}
+    /// Somebody has tried to show who they are and was refused.
+    fn refused_handshake(&self, _from: &Peer, _refusal: &Refusal) {}
 
     /// A session has begun. It may take the place of an earlier one of the same node, whose end is then not told.
     fn joined(&self, session: &Session);

@@ -172,13 +172,6 @@ impl Hub {
         locked(&self.registry).get(node).cloned()
     }
 
-    /// True when a frame is relayed whose source is connected to us: it tells us itself what it has to say, and nobody says
-    /// it in its name.
-    pub fn speaks_for_itself(&self, frame: &ContextFrame, from: NodeId) -> bool {
-        let Ok(source) = frame.source_device_id.parse::<NodeId>() else { return false };
-        source != from && locked(&self.registry).get(source).is_some()
-    }
-
     fn peers(&self) -> Vec<(NodeId, Arc<Link>)> {
         locked(&self.registry).iter().map(|entry| (entry.session.node, Arc::clone(&entry.link))).collect()
     }

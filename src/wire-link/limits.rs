@@ -1,7 +1,7 @@
 //! How much may come from whom: token buckets for each identity and each kind of message, in bounded memory.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use clawmesh_authority::NodeId;
@@ -20,7 +20,7 @@ pub struct Rates {
     pub handshakes: u32,
     /// Calls that only look, and challenges.
     pub reads: u32,
-    /// Calls that look through everything that is known.
+    /// Calls whose answers are long, or look through everything that is known.
     pub queries: u32,
     /// Messages, commands, answers to proposals, questions to the model.
     pub messages: u32,
@@ -30,7 +30,7 @@ pub struct Rates {
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { handshakes: 20, reads: 50_000, queries: 20, messages: 50, frames: 2_000 }
+        Self { handshakes: 20, reads: 50_000, queries: 50, messages: 50, frames: 2_000 }
     }
 }
 
@@ -46,13 +46,14 @@ pub(crate) enum Who {
 }
 
 impl Who {
-    /// An address; of IPv6 the half that somebody was given, since the other half is theirs to choose.
+    /// An address; of IPv6 the half that somebody was given, since the other half is theirs to choose, and one name for all
+    /// addresses of this machine, which are anybody's here to choose.
     pub fn at(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V6(v6) if !v6.is_loopback() => {
-                Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into()
-            }
-            other => other,
+        let address = address.to_canonical();
+        Self::Address(match address {
+            local if local.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+            v4 @ IpAddr::V4(_) => v4,
         })
     }
 }
@@ -75,7 +76,13 @@ impl Class {
         match method {
             Method::Connect => Self::Handshake,
             Method::Challenge => Self::Read,
-            Method::WorldQuery | Method::ContextSync | Method::Events | Method::Trace => Self::Query,
+            Method::WorldQuery
+            | Method::ContextSync
+            | Method::Events
+            | Method::Trace
+            | Method::Peers
+            | Method::Status
+            | Method::MockState => Self::Query,
             method if method.is_read() => Self::Read,
             _ => Self::Message,
         }
@@ -192,15 +199,19 @@ mod tests {
         assert_eq!(who("2001:db8::1"), who("2001:db8::ffff"));
         assert_ne!(who("2001:db8::1"), who("2001:db8:0:1::1"));
         assert_eq!(who("::ffff:10.0.0.1"), who("10.0.0.1"));
+        for local in ["127.0.0.2", "127.255.0.1", "::1", "::ffff:127.0.0.9"] {
+            assert_eq!(who(local), who("127.0.0.1"), "{local}");
+        }
     }
 
     #[test]
     fn every_method_has_its_class() {
         assert_eq!(Class::of(Method::Connect), Class::Handshake);
-        for read in [Method::Challenge, Method::Health, Method::Peers] {
+        for read in [Method::Challenge, Method::Health] {
             assert_eq!(Class::of(read), Class::Read, "{read:?}");
         }
-        for query in [Method::ContextSync, Method::WorldQuery, Method::Events, Method::Trace] {
+        for query in [Method::ContextSync, Method::WorldQuery, Method::Events, Method::Trace, Method::Status]
+        {
             assert_eq!(Class::of(query), Class::Query, "{query:?}");
         }
         for message in [Method::Forward, Method::ProposalApprove, Method::LlmInfer, Method::ChatSubscribe] {

@@ -127,7 +127,7 @@ impl Connection {
         let judged = listener.connect(request.params, ours, &|node| hub.trust(node), host.now());
         let (admitted, answer) = judged.inspect_err(|refusal| {
             hub.counters.add(Count::HandshakesRefused);
-            hub.host.refused_handshake(self.link.address, refusal);
+            hub.host.refused_handshake(&self.peer, refusal);
             if self.attempts >= ATTEMPTS_MAX {
                 let sentence = format!("{ATTEMPTS_MAX} attempts at a handshake failed; look at the refusals");
                 self.link.end(Why::NoHandshake(sentence));

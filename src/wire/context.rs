@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use clawmesh_authority::Tier;
+use clawmesh_authority::{ContentHash, Tier};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -167,6 +167,21 @@ impl ContextFrame {
             source: self.source_device_id.clone(),
             frame_id: self.frame_id.clone(),
         }
+    }
+
+    /// What it says, in one number: the same however often it was relayed, and another one as soon as anything in it is.
+    #[must_use]
+    pub fn content(&self) -> ContentHash {
+        let told = Self { hops: 0, ..self.clone() };
+        // What was read can be written; were it not so, its stamp would still tell it apart.
+        let text = serde_json::to_string(&told).unwrap_or_else(|_| format!("{:?}", self.stamp()));
+        ContentHash::of("context-frame", text.as_bytes())
+    }
+
+    /// How many bytes it has when it is written.
+    #[must_use]
+    pub fn written_bytes(&self) -> usize {
+        serde_json::to_string(self).map_or(usize::MAX / 2, |text| text.len() + 1)
     }
 
     /// What it is about: frames with the same key follow each other, and the newest one counts.

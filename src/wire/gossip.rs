@@ -1,32 +1,35 @@
 //! Which frames are new here, and which are passed on.
+//!
+//! Frames are told apart by what they say and not by the name somebody gave them: whoever takes the name of another frame
+//! keeps nobody from being heard.
 
 use std::collections::{BTreeSet, VecDeque};
 
-use clawmesh_authority::NodeId;
+use clawmesh_authority::{ContentHash, NodeId};
 
 use crate::context::ContextFrame;
 
-/// The most ids of frames that are remembered.
+/// The most frames that are remembered.
 pub const SEEN_MAX: usize = 5_000;
 /// How many of them stay when there are more.
 pub const SEEN_KEPT: usize = 3_750;
 /// A frame that was relayed this often is passed on no more.
 pub const HOPS_MAX: u64 = 3;
 
-/// The newest ids that were seen.
+/// What was seen last.
 #[derive(Debug, Default)]
 pub struct SeenSet {
-    ids: BTreeSet<String>,
-    order: VecDeque<String>,
+    ids: BTreeSet<ContentHash>,
+    order: VecDeque<ContentHash>,
 }
 
 impl SeenSet {
-    /// Notes an id; false when it was there.
-    pub fn insert(&mut self, id: &str) -> bool {
-        if !self.ids.insert(id.to_owned()) {
+    /// Notes something; false when it was there.
+    pub fn insert(&mut self, id: ContentHash) -> bool {
+        if !self.ids.insert(id) {
             return false;
         }
-        self.order.push_back(id.to_owned());
+        self.order.push_back(id);
         if self.order.len() > SEEN_MAX {
             for old in self.order.drain(..self.order.len() - SEEN_KEPT) {
                 self.ids.remove(&old);
@@ -35,10 +38,10 @@ impl SeenSet {
         true
     }
 
-    /// True when the id was seen and is not forgotten.
+    /// True when it was seen and is not forgotten.
     #[must_use]
-    pub fn contains(&self, id: &str) -> bool {
-        self.ids.contains(id)
+    pub fn contains(&self, id: ContentHash) -> bool {
+        self.ids.contains(&id)
     }
 
     /// How many are remembered.
@@ -85,12 +88,12 @@ impl Gossip {
     /// True for a frame that was not here before and does not claim to be from us; it is not remembered.
     #[must_use]
     pub fn is_new(&self, frame: &ContextFrame) -> bool {
-        !self.seen.contains(&frame.frame_id) && !self.is_own(frame)
+        !self.seen.contains(frame.content()) && !self.is_own(frame)
     }
 
     /// Judges a frame that came from a peer.
     pub fn hear(&mut self, frame: &ContextFrame) -> Heard {
-        if !self.seen.insert(&frame.frame_id) {
+        if !self.seen.insert(frame.content()) {
             return Heard::Seen;
         }
         if frame.source_device_id.eq_ignore_ascii_case(&self.own_id) {
@@ -103,7 +106,7 @@ impl Gossip {
     /// Notes a frame that is not passed on: one of our own, or one that came as an answer to `context.sync`. False when it
     /// was here before.
     pub fn note(&mut self, frame: &ContextFrame) -> bool {
-        self.seen.insert(&frame.frame_id)
+        self.seen.insert(frame.content())
     }
 
     /// True for a frame that claims to be from us.
@@ -158,7 +161,18 @@ mod tests {
             assert!(!gossip.is_new(&frame(&own, id, "m", NOW_MS)), "{own}");
             assert!(matches!(gossip.hear(&frame(&own, id, "m", NOW_MS)), Heard::Own), "{own}");
         }
-        assert!(matches!(gossip.hear(&frame("s", "a", "m", NOW_MS)), Heard::Seen), "it was marked");
+        let own = NodeId([0xa7; 32]).to_string();
+        assert!(matches!(gossip.hear(&frame(&own, "a", "m", NOW_MS)), Heard::Seen), "it was marked");
+    }
+
+    #[test]
+    fn whoever_takes_the_name_of_a_frame_keeps_nobody_from_being_heard() {
+        let mut gossip = gossip();
+        let (theirs, true_one) = (frame("h", "f", "m", NOW_MS), frame("s", "f", "m", NOW_MS));
+        assert!(matches!(gossip.hear(&theirs), Heard::New { .. }));
+        assert!(matches!(gossip.hear(&true_one), Heard::New { .. }));
+        let relayed = ContextFrame { hops: 2, ..true_one };
+        assert!(matches!(gossip.hear(&relayed), Heard::Seen), "another way, the same words");
     }
 
     #[test]
@@ -172,15 +186,16 @@ mod tests {
     #[test]
     fn the_newest_three_quarters_stay_when_there_are_too_many() {
         let mut seen = SeenSet::default();
+        let hash = |number: usize| ContentHash::of("test", &number.to_le_bytes());
         for number in 0..SEEN_MAX {
-            assert!(seen.insert(&number.to_string()));
+            assert!(seen.insert(hash(number)));
         }
         assert_eq!(seen.len(), SEEN_MAX);
-        seen.insert("one more");
+        seen.insert(hash(SEEN_MAX));
         assert_eq!(seen.len(), SEEN_KEPT);
-        assert!(seen.contains("one more") && seen.contains("4999") && !seen.contains("0"));
-        assert!(seen.contains(&(SEEN_MAX + 1 - SEEN_KEPT).to_string()));
-        assert!(!seen.contains(&(SEEN_MAX - SEEN_KEPT).to_string()));
+        assert!(seen.contains(hash(SEEN_MAX)) && seen.contains(hash(4_999)) && !seen.contains(hash(0)));
+        assert!(seen.contains(hash(SEEN_MAX + 1 - SEEN_KEPT)));
+        assert!(!seen.contains(hash(SEEN_MAX - SEEN_KEPT)));
     }
 
     proptest! {
@@ -190,7 +205,7 @@ mod tests {
         fn memory_stays_bounded(ids in prop::collection::vec(0_u32..20_000, 0..12_000)) {
             let mut seen = SeenSet::default();
             for id in ids {
-                seen.insert(&id.to_string());
+                seen.insert(ContentHash::of("test", &id.to_le_bytes()));
                 prop_assert!(seen.len() <= SEEN_MAX && seen.order.len() == seen.ids.len());
             }
         }

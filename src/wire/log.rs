@@ -27,15 +27,24 @@ pub struct Told {
     pub from: NodeId,
     /// What the frame says, in one number.
     pub content: ContentHash,
+    /// When it came, Unix milliseconds by our clock. How fresh it is follows from the frame, not from this.
+    pub received_ms: u64,
 }
 
+/// How long what a node has said itself stands against what others say in its name, milliseconds.
+const OWN_WORD_MS: u64 = 60_000;
+
 impl Told {
-    /// A frame that `from` has told.
+    /// A frame that `from` has told at `received_ms`, Unix milliseconds by our clock.
     #[must_use]
-    pub fn new(frame: ContextFrame, from: NodeId) -> Self {
-        // What was read can be written; were it not so, the name would still tell frames apart.
-        let text = serde_json::to_string(&frame).unwrap_or_else(|_| frame.frame_id.clone());
-        Self { content: ContentHash::of("context-frame", text.as_bytes()), frame, from }
+    pub fn new(frame: ContextFrame, from: NodeId, received_ms: u64) -> Self {
+        Self { content: frame.content(), frame, from, received_ms }
+    }
+
+    /// When it was made as far as that can be believed, Unix milliseconds: nothing comes before it is made.
+    #[must_use]
+    pub fn made_ms(&self) -> u64 {
+        self.frame.timestamp_ms.min(self.received_ms)
     }
 
     /// True when the node that has made the frame told us itself.
@@ -50,8 +59,6 @@ impl Told {
 pub struct Entry {
     /// The frame.
     pub told: Arc<Told>,
-    /// When it came, Unix milliseconds by our clock. How fresh it is follows from the frame, not from this.
-    pub received_ms: u64,
     /// How many frames there were about it.
     pub update_count: u64,
 }
@@ -63,37 +70,39 @@ pub enum Taken {
     Newest,
     /// It is kept, but something newer is known.
     Older,
-    /// A frame of this name is there.
+    /// The same frame is there.
     Known,
 }
+
+/// Where a frame stands among others. Two frames with one stamp say different things.
+type Place = (Stamp, ContentHash);
 
 /// The newest frames and entries.
 #[derive(Debug, Clone, Default)]
 pub struct WorldLog {
-    frames: BTreeMap<Stamp, Arc<Told>>,
-    ids: BTreeSet<String>,
-    frame_shares: Shares<Stamp>,
+    frames: BTreeMap<Place, Arc<Told>>,
+    known: BTreeSet<ContentHash>,
+    frame_shares: Shares<Place>,
     entries: BTreeMap<String, Entry>,
     /// Entries by the frames they hold and by their keys.
-    entry_shares: Shares<(Stamp, String)>,
+    entry_shares: Shares<(Place, String)>,
 }
 
 impl WorldLog {
     /// Takes a frame that `from` has told at `received_ms`, Unix milliseconds by our clock.
     pub fn take(&mut self, frame: ContextFrame, from: NodeId, received_ms: u64) -> Taken {
-        if self.ids.contains(&frame.frame_id) {
+        let told = Arc::new(Told::new(frame, from, received_ms));
+        if self.known.contains(&told.content) {
             return Taken::Known;
         }
-        let told = Arc::new(Told::new(frame, from));
-        let taken = self.update(&told, received_ms);
-        let stamp = told.frame.stamp();
-        self.ids.insert(told.frame.frame_id.clone());
-        self.frame_shares.add(from, stamp.clone(), told.frame.bytes());
-        self.frames.insert(stamp, told);
-        while let Some(stamp) = self.frame_shares.make_room(FRAMES_MAX) {
-            if let Some(oldest) = self.frames.remove(&stamp) {
-                self.ids.remove(&oldest.frame.frame_id);
-            }
+        let taken = self.update(&told);
+        let place = place(&told);
+        self.known.insert(told.content);
+        self.frame_shares.add(from, place.clone(), told.frame.bytes());
+        self.frames.insert(place, told);
+        while let Some(place) = self.frame_shares.make_room(FRAMES_MAX) {
+            self.known.remove(&place.1);
+            self.frames.remove(&place);
         }
         taken
     }
@@ -114,30 +123,67 @@ impl WorldLog {
         self.entries.get(key)
     }
 
-    fn update(&mut self, told: &Arc<Told>, received_ms: u64) -> Taken {
-        let (key, stamp) = (told.frame.key(), told.frame.stamp());
+    fn update(&mut self, told: &Arc<Told>) -> Taken {
+        let key = told.frame.key();
         let mut update_count = 1;
         if let Some(entry) = self.entries.get_mut(&key) {
-            let held = entry.told.frame.stamp();
-            // A frame whose name the log has forgotten may come again.
-            if held == stamp {
+            // A frame that the log has forgotten may come again.
+            if entry.told.content == told.content {
                 return Taken::Known;
             }
             entry.update_count = entry.update_count.saturating_add(1);
-            if stamp < held {
+            if !follows(told, &entry.told) {
                 return Taken::Older;
             }
             update_count = entry.update_count;
-            self.entry_shares.remove(entry.told.from, &(held, key.clone()));
+            let held = (place(&entry.told), key.clone());
+            self.entry_shares.remove(entry.told.from, &held);
         }
         let bytes = 2 * key.len() + told.frame.bytes();
-        self.entry_shares.add(told.from, (stamp, key.clone()), bytes);
-        self.entries.insert(key.clone(), Entry { told: Arc::clone(told), received_ms, update_count });
+        self.entry_shares.add(told.from, (place(told), key.clone()), bytes);
+        self.entries.insert(key.clone(), Entry { told: Arc::clone(told), update_count });
         while let Some((_, oldest)) = self.entry_shares.make_room(ENTRIES_MAX) {
             self.entries.remove(&oldest);
         }
         if self.entries.contains_key(&key) { Taken::Newest } else { Taken::Older }
     }
+}
+
+fn place(told: &Told) -> Place {
+    (told.frame.stamp(), told.content)
+}
+
+/// True when `new` is to stand in the place of `held`: it was made later. What a node has said itself stands for a while against
+/// what others say in its name, and they give way to it at once.
+fn follows(new: &Told, held: &Told) -> bool {
+    match (new.is_first_hand(), held.is_first_hand()) {
+        (false, true) => new.made_ms() > held.made_ms().saturating_add(OWN_WORD_MS),
+        (true, false) => new.made_ms().saturating_add(OWN_WORD_MS) >= held.made_ms(),
+        _ => place(new) > place(held),
+    }
+}
+
+/// The newest `limit` of these frames, oldest first: of each teller in turns, so that nobody who tells a lot, or whose clock is
+/// ahead, hides what others told.
+#[must_use]
+pub fn newest_in_turns<'a>(frames: impl Iterator<Item = &'a Told>, limit: usize) -> Vec<&'a Told> {
+    let mut by_teller: BTreeMap<NodeId, Vec<&Told>> = BTreeMap::new();
+    for told in frames {
+        by_teller.entry(told.from).or_default().push(told);
+    }
+    for told in by_teller.values_mut() {
+        told.sort_by_key(|told| (told.made_ms(), place(told)));
+    }
+    let mut chosen = Vec::new();
+    while chosen.len() < limit && !by_teller.is_empty() {
+        for told in by_teller.values_mut() {
+            chosen.extend(told.pop());
+        }
+        by_teller.retain(|_, told| !told.is_empty());
+    }
+    chosen.truncate(limit);
+    chosen.sort_by_key(|told| (told.made_ms(), place(told)));
+    chosen
 }
 
 /// Who holds how much, each in the order in which it has to go.
@@ -222,9 +268,9 @@ mod tests {
         let mut log = WorldLog::default();
         assert_eq!(log.take(frame("s", "new", "m", NOW_MS), A, 9), Taken::Newest);
         assert_eq!(log.take(frame("s", "old", "m", NOW_MS - 1), A, 10), Taken::Older);
-        assert_eq!(log.take(frame("s", "new", "m", NOW_MS + 5), A, 11), Taken::Known);
+        assert_eq!(log.take(frame("s", "new", "m", NOW_MS), B, 11), Taken::Known);
         let entry = log.entry("s:observation:z:m").unwrap();
-        assert_eq!((&*entry.told.frame.frame_id, entry.received_ms, entry.update_count), ("new", 9, 2));
+        assert_eq!((&*entry.told.frame.frame_id, entry.told.received_ms, entry.update_count), ("new", 9, 2));
         assert_eq!(kept(&log), ["old", "new"]);
     }
 
@@ -250,7 +296,7 @@ mod tests {
         assert_eq!((log.frames().len(), log.entries().len()), (FRAMES_MAX, ENTRIES_MAX));
         assert!(log.entry("s:observation:z:0").is_some() && log.entry("s:observation:z:2000").is_none());
         assert_eq!(kept(&log)[0], "999", "the oldest that is kept, though it came early");
-        assert_eq!((log.ids.len(), log.entry_shares.count), (FRAMES_MAX, ENTRIES_MAX));
+        assert_eq!((log.known.len(), log.entry_shares.count), (FRAMES_MAX, ENTRIES_MAX));
     }
 
     #[test]
@@ -309,10 +355,43 @@ mod tests {
     #[test]
     fn what_a_node_says_of_itself_is_told_from_what_others_say_of_it() {
         let own = frame(&A.to_string(), "f", "m", NOW_MS);
-        assert!(Told::new(own.clone(), A).is_first_hand() && !Told::new(own.clone(), B).is_first_hand());
+        assert!(
+            Told::new(own.clone(), A, 1).is_first_hand() && !Told::new(own.clone(), B, 2).is_first_hand()
+        );
         let relayed = ContextFrame { hops: 1, ..own.clone() };
-        assert_eq!(Told::new(own.clone(), A).content, Told::new(own.clone(), B).content);
-        assert_ne!(Told::new(own, A).content, Told::new(relayed, A).content);
+        let other = ContextFrame { note: Some("so".to_owned()), ..own.clone() };
+        assert_eq!(Told::new(own.clone(), A, 1).content, Told::new(own.clone(), B, 2).content);
+        assert_eq!(own.content(), relayed.content());
+        assert_ne!(own.content(), other.content());
+    }
+
+    #[test]
+    fn what_a_node_says_itself_stands_against_what_others_say_in_its_name() {
+        let name = A.to_string();
+        let key = format!("{name}:observation:z:m");
+        let held = |log: &WorldLog| log.entry(&key).unwrap().told.frame.frame_id.clone();
+        let mut log = WorldLog::default();
+        log.take(frame(&name, "own", "m", NOW_MS), A, NOW_MS);
+        log.take(frame(&name, "forged", "m", NOW_MS + 200_000), B, NOW_MS + 1_000);
+        assert_eq!(held(&log), "own", "a stamp ahead of time helps nobody");
+        log.take(frame(&name, "late", "m", NOW_MS + 61_000), B, NOW_MS + 61_000);
+        assert_eq!(held(&log), "late", "after a while of silence others may tell how it is");
+        log.take(frame(&name, "back", "m", NOW_MS + 30_000), A, NOW_MS + 62_000);
+        assert_eq!(held(&log), "back", "and give way at once");
+    }
+
+    #[test]
+    fn whoever_tells_a_lot_or_from_the_future_hides_nothing_in_an_answer() {
+        let mut log = WorldLog::default();
+        log.take(frame("a", "calm", "m", NOW_MS), A, NOW_MS);
+        for number in 0..400_u64 {
+            log.take(frame("b", &number.to_string(), "m", NOW_MS + 290_000 + number), B, NOW_MS + number);
+        }
+        let chosen = newest_in_turns(log.frames().map(|told| &**told), 5);
+        let names: Vec<&str> = chosen.iter().map(|told| &*told.frame.frame_id).collect();
+        assert_eq!(names, ["calm", "396", "397", "398", "399"]);
+        assert!(newest_in_turns(log.frames().map(|told| &**told), 0).is_empty());
+        assert_eq!(newest_in_turns(log.frames().map(|told| &**told), 9_999).len(), 401);
     }
 
     proptest! {

@@ -6,10 +6,9 @@ use serde_json::value::RawValue;
 use crate::code::{Code, Refusal, quoted};
 use crate::context::{ContextFrame, FrameKind, NAME_BYTES_MAX};
 use crate::fields::Fields;
+use crate::log::{Told, newest_in_turns};
 use crate::trust::Word as _;
 
-/// The newest frames that are looked at for an answer.
-pub const LOOK_BACK_FRAMES: usize = 500;
 /// How many frames an answer has when nothing else is asked for.
 pub const LIMIT_DEFAULT: u64 = 100;
 /// The most frames of an answer.
@@ -102,37 +101,39 @@ impl Default for SyncParams {
     }
 }
 
-/// Answers a question from `frames`, which come oldest first; `unix_ms` is now.
+/// Answers a question from all `frames` there are; `unix_ms` is now.
 ///
-/// The answer always fits into a message: when frames are large, fewer are given, and the newest.
+/// The answer always fits into a message: when frames are large, fewer are given, and the newest, of each teller in turns.
 pub fn answer<'a>(
     params: &SyncParams,
-    frames: impl DoubleEndedIterator<Item = &'a ContextFrame>,
+    frames: impl Iterator<Item = &'a Told>,
     unix_ms: u64,
 ) -> SyncAnswer<'a> {
-    let fitting: Vec<&ContextFrame> =
-        frames.rev().take(LOOK_BACK_FRAMES).filter(|frame| params.fits(frame)).collect();
+    let fitting: Vec<&Told> = frames.filter(|told| params.fits(&told.frame)).collect();
     let total_available = fitting.len();
     let limit = usize::try_from(params.limit).unwrap_or(usize::MAX);
+    let frames = within(newest_in_turns(fitting.into_iter(), limit), ANSWER_BYTES_MAX);
+    SyncAnswer { frames, peer_timestamp: unix_ms, total_available }
+}
+
+/// The newest of these frames, which come oldest first, that fit into so many bytes; oldest first.
+#[must_use]
+pub fn within(chosen: Vec<&Told>, bytes_max: usize) -> Vec<&ContextFrame> {
     let mut bytes = 0;
-    let mut given: Vec<&ContextFrame> = fitting
-        .into_iter()
-        .take(limit)
-        .take_while(|frame| {
-            bytes += written_bytes(frame);
-            bytes <= ANSWER_BYTES_MAX
-        })
-        .collect();
+    let fits = |frame: &&ContextFrame| {
+        let with_it = bytes + frame.written_bytes();
+        let fits = with_it <= bytes_max;
+        bytes = if fits { with_it } else { bytes };
+        fits
+    };
+    let mut given: Vec<&ContextFrame> =
+        chosen.into_iter().rev().map(|told| &told.frame).filter(fits).collect();
     given.reverse();
-    SyncAnswer { frames: given, peer_timestamp: unix_ms, total_available }
+    given
 }
 
-fn written_bytes(frame: &ContextFrame) -> usize {
-    serde_json::to_string(frame).map_or(usize::MAX / 2, |text| text.len() + 1)
-}
-
-/// What to ask a node we have just connected to; `newest_ms` is when the newest frame it has told us was made. What it
-/// has told others does not count, and a stamp from the future counts as now, so that no wrong clock hides what we missed.
+/// What to ask a node we have just connected to; `newest_ms` is when the newest frame it has told us was made, as far
+/// as that can be believed ([`Told::made_ms`]): what others told, and stamps from the future, hide nothing that we missed.
 #[must_use]
 pub fn question(newest_ms: Option<u64>, unix_ms: u64) -> SyncQuestion {
     let an_hour_ago = unix_ms.saturating_sub(LOOK_BACK_MS_MAX);
@@ -153,7 +154,7 @@ pub fn read_answer(payload: Option<&RawValue>, unix_ms: u64) -> Result<Synced, R
     let mut synced =
         Synced { frames: Vec::new(), refused: Vec::new(), peer_ms: fields.whole_number("peerTimestamp")? };
     // Somebody who sends more than was asked for is not listened to any longer than that.
-    for raw in list.into_iter().take(usize::try_from(LIMIT_MAX).unwrap_or(usize::MAX)) {
+    for raw in list.into_iter().take(usize::try_from(ASKED_LIMIT).unwrap_or(usize::MAX)) {
         match ContextFrame::read(Some(raw), unix_ms) {
             Ok(frame) => synced.frames.push(frame),
             Err(refusal) => synced.refused.push(refusal),
@@ -167,11 +168,21 @@ mod tests {
     use super::*;
     use crate::context::tests::{NOW_MS, frame, good};
     use crate::frame::{MESSAGE_BYTES_MAX, encode_response};
+    use clawmesh_authority::NodeId;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
     fn read(value: &Value) -> Result<SyncParams, Refusal> {
         SyncParams::read(Some(&serde_json::value::to_raw_value(value).unwrap()))
+    }
+
+    /// Frames that one node has told when they were made.
+    fn told(frames: Vec<ContextFrame>) -> Vec<Told> {
+        let of = |frame: ContextFrame| {
+            let received_ms = frame.timestamp_ms;
+            Told::new(frame, NodeId([7; 32]), received_ms)
+        };
+        frames.into_iter().map(of).collect()
     }
 
     fn ids(answer: &SyncAnswer<'_>) -> Vec<String> {
@@ -200,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_newest_frames_after_the_time_are_given_oldest_first() {
-        let frames: Vec<_> = (0..10).map(|n| frame("s", &n.to_string(), "m", NOW_MS + n)).collect();
+        let frames = told((0..10).map(|n| frame("s", &n.to_string(), "m", NOW_MS + n)).collect());
         let params = SyncParams { since_ms: NOW_MS + 2, limit: 3, ..SyncParams::default() };
         let given = answer(&params, frames.iter(), NOW_MS);
         assert_eq!((ids(&given), given.total_available), (vec!["7".into(), "8".into(), "9".into()], 7));
@@ -213,10 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_five_hundred_frames_are_looked_at() {
-        let frames: Vec<_> = (0..600).map(|n| frame("s", &n.to_string(), "m", NOW_MS + n)).collect();
+    fn no_answer_has_more_than_five_hundred_frames_and_no_node_is_believed_to_have_more_than_we_asked_for() {
+        let frames = told((0..600).map(|n| frame("s", &n.to_string(), "m", NOW_MS + n)).collect());
         let given = answer(&SyncParams { limit: LIMIT_MAX, ..SyncParams::default() }, frames.iter(), NOW_MS);
-        assert_eq!((given.frames.len(), given.total_available, &*ids(&given)[0]), (500, 500, "100"));
+        assert_eq!((given.frames.len(), given.total_available, &*ids(&given)[0]), (500, 600, "100"));
+        let raw = serde_json::value::to_raw_value(&given).unwrap();
+        assert_eq!(read_answer(Some(&raw), NOW_MS).unwrap().frames.len() as u64, ASKED_LIMIT);
     }
 
     #[test]
@@ -224,7 +237,7 @@ mod tests {
         let data = RawValue::from_string(format!(r#"{{"x":"{}"}}"#, "x".repeat(300_000))).unwrap();
         let large =
             |n: u64| ContextFrame { data: data.clone(), ..frame("s", &n.to_string(), "m", NOW_MS + n) };
-        let frames: Vec<_> = (0..9).map(large).collect();
+        let frames = told((0..9).map(large).collect());
         let given = answer(&SyncParams::default(), frames.iter(), NOW_MS);
         assert_eq!((ids(&given), given.total_available), (vec!["7".into(), "8".into()], 9));
         assert!(encode_response("1", &given).unwrap().len() <= MESSAGE_BYTES_MAX);

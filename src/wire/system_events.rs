@@ -168,10 +168,15 @@ pub struct EventsAnswer<'a> {
 pub struct EventLog(VecDeque<SystemEvent>);
 
 impl EventLog {
-    /// Remembers an event; the oldest makes room.
+    /// Remembers an event. The oldest of the kind of which there are most makes room, so that whoever causes a lot of one
+    /// kind hides none of the others.
     pub fn push(&mut self, event: SystemEvent) {
         if self.0.len() >= EVENTS_MAX {
-            self.0.pop_front();
+            let mut many: BTreeMap<EventKind, usize> = BTreeMap::new();
+            self.0.iter().for_each(|event| *many.entry(event.kind).or_default() += 1);
+            let most = many.into_iter().max_by_key(|(_, many)| *many).map(|(kind, _)| kind);
+            let oldest = self.0.iter().position(|event| Some(event.kind) == most);
+            oldest.map(|oldest| self.0.remove(oldest));
         }
         self.0.push_back(event);
     }
@@ -245,13 +250,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn what_is_remembered_is_bounded_and_no_kind_hides_another() {
         let mut log = EventLog::default();
+        log.push(event(EventKind::Startup, NOW_MS - 20_000));
         for n in 0..2 * EVENTS_MAX as u64 {
             log.push(event(EventKind::PeerConnect, NOW_MS - 10_000 + n));
         }
         let answer = log.answer(&read(&json!({"limit": 10_000})).unwrap(), NOW_MS);
         assert_eq!((answer.total, answer.events.len()), (EVENTS_MAX, LIMIT_MAX));
+        assert_eq!(ages(&log, &json!({"type": "startup"})), [20_000]);
     }
 
     #[test]

@@ -51,15 +51,18 @@ impl<C> Encode<C> for GuestLog {
         // What a frame says was hashed once, when it came: a digest does not read megabytes again.
         e.array(2)?.array(self.0.frames().len() as u64)?;
         for told in self.0.frames() {
-            e.array(2)?.bytes(&told.content.0)?.bytes(&told.from.0)?;
+            e.array(4)?.bytes(&told.content.0)?.bytes(&told.from.0)?;
+            // How often it was relayed is not part of what it says.
+            e.u64(told.frame.hops)?.u64(told.received_ms)?;
         }
         e.array(self.0.entries().len() as u64)?;
         for (key, entry) in self.0.entries() {
-            e.array(5)?
+            e.array(6)?
                 .str(key)?
                 .bytes(&entry.told.content.0)?
                 .bytes(&entry.told.from.0)?
-                .u64(entry.received_ms)?
+                .u64(entry.told.frame.hops)?
+                .u64(entry.told.received_ms)?
                 .u64(entry.update_count)?;
         }
         Ok(())
@@ -68,7 +71,12 @@ impl<C> Encode<C> for GuestLog {
 
 /// The mock actuator, if this node has one.
 #[derive(Resource, Debug, Clone, Default)]
-pub struct MockBench(pub MockActuator);
+pub struct MockBench {
+    /// The actuator.
+    pub actuator: MockActuator,
+    /// When this node came from a backup, if it did, Unix milliseconds: what was carried out since the backup nobody knows.
+    pub restored_ms: Option<u64>,
+}
 
 impl<C> Encode<C> for MockBench {
     fn encode<W: Write>(
@@ -76,9 +84,10 @@ impl<C> Encode<C> for MockBench {
         e: &mut Encoder<W>,
         _: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        let state = serde_json::to_string(&self.0.state(None)).map_err(minicbor::encode::Error::message)?;
-        e.array(2)?.str(&state)?.map(self.0.remembered().len() as u64)?;
-        for (place, done) in self.0.remembered() {
+        let state =
+            serde_json::to_string(&self.actuator.state(None)).map_err(minicbor::encode::Error::message)?;
+        e.array(3)?.str(&state)?.encode(self.restored_ms)?.map(self.actuator.remembered().len() as u64)?;
+        for (place, done) in self.actuator.remembered() {
             e.u16(place)?.array(2)?.str(&done.command_id)?.u64(done.counts_until_ms)?;
         }
         Ok(())

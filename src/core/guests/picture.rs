@@ -69,6 +69,6 @@ impl GuestsPicture {
         guests.sort_by_key(|row| row.id);
         let entries = log.0.entries().map(|(key, entry)| (key.to_owned(), entry.clone())).collect();
         let frames = log.0.frames().cloned().collect();
-        Self(Arc::new(Drawn { guests, frames, entries, mock: Some(bench.0.state(None)) }))
+        Self(Arc::new(Drawn { guests, frames, entries, mock: Some(bench.actuator.state(None)) }))
     }
 }

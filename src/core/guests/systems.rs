@@ -2,6 +2,7 @@
 
 use bevy::prelude::*;
 use clawmesh_authority::{Answer, Code, NodeId, Refused};
+use clawmesh_wire::command::COMMAND_AGE_MS_MAX;
 use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::gate::{self, Allowed};
 use clawmesh_wire::mock::MockActuator;
@@ -135,6 +136,7 @@ pub(super) fn take_commands(
             continue;
         }
         let outcome = may_command(&settings, &trust, &stop, *from)
+            .and_then(|()| since_restore(&bench, wall_ms))
             .and_then(|()| carry_out(&mut bench, &mut keeping, json, settings.node, wall_ms));
         let answer = match outcome {
             Ok(words) => Answer::Taken { proposal: None, words },
@@ -162,6 +164,20 @@ fn may_command(settings: &Settings, trust: &Trust, stop: &StopState, from: NodeI
     Ok(())
 }
 
+/// A command counts for minutes, and one that was carried out after the backup is not known here.
+fn since_restore(bench: &MockBench, wall_ms: u64) -> Result<(), Refused> {
+    // As long again, for a sender whose clock is ahead.
+    let until_ms = bench.restored_ms.map_or(0, |at_ms| at_ms.saturating_add(2 * COMMAND_AGE_MS_MAX));
+    if wall_ms >= until_ms {
+        return Ok(());
+    }
+    let wait_s = (until_ms - wall_ms).div_ceil(1_000);
+    let sentence = format!(
+        "this node was restored from a backup, and what it has carried out since then is not known; send a new command in {wait_s} s"
+    );
+    Err(Refused::new(Code::Replayed, "guest.restored", sentence))
+}
+
 /// The rows of the gate again, then the mock actuator; what it did, as JSON.
 fn carry_out(
     bench: &mut MockBench,
@@ -175,8 +191,8 @@ fn carry_out(
         .map_err(|_| Refused::new(Code::InvalidParams, "guest.gate", "the command is no JSON".to_owned()))?;
     match gate::judge(Some(raw), own, wall_ms).map_err(refused)? {
         Allowed::Actuation(forward) => {
-            let record = bench.0.execute(&forward, wall_ms).map_err(refused)?;
-            keep(&bench.0, &record.command_id, keeping);
+            let record = bench.actuator.execute(&forward, wall_ms).map_err(refused)?;
+            keep(&bench.actuator, &record.command_id, keeping);
             serde_json::to_string(&record)
                 .map_err(|why| Refused::new(Code::InvalidParams, "guest.gate", why.to_string()))
         }
@@ -194,13 +210,18 @@ fn keep(mock: &MockActuator, command_id: &str, keeping: &mut Keeping) {
     }
 }
 
-/// What earlier runs have carried out.
+/// What earlier runs have carried out, and whether that is all.
 pub(super) fn recall_commands(
     batch: Res<TickBatch>,
     mut bench: ResMut<MockBench>,
     mut refused: MessageWriter<safety::Refused>,
 ) {
     for stamped in batch.iter() {
+        if let InputBody::Restored { at_unix_ms } = stamped.input.body
+            && stamped.input.source == SourceId::Journal
+        {
+            bench.restored_ms = bench.restored_ms.max(Some(at_unix_ms));
+        }
         let InputBody::Recalled { subject, bytes } = &stamped.input.body else { continue };
         let Some(read) = kept::read(subject, bytes) else { continue };
         let (code, sentence) = match read {
@@ -208,7 +229,7 @@ pub(super) fn recall_commands(
                 (Code::NotAuthorized, format!("only the journal of this node recalls {subject}"))
             }
             Ok((place, done)) => {
-                if bench.0.recall(place, done) {
+                if bench.actuator.recall(place, done) {
                     continue;
                 }
                 (Code::Duplicate, format!("{subject} is known already"))

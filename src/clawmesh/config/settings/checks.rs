@@ -10,7 +10,9 @@ use clawmesh_wire::peer_spec::PeerSpec;
 
 /// The longest name, role or mesh name, in characters: what a node may also say of itself when it is paired.
 pub const NAME_CHARACTERS_MAX: usize = clawmesh_authority::pairing::NAME_CHARACTERS_MAX;
-/// The most entries of `listen`, `connect`, `peers` or `trusted`.
+/// The most existing nodes that are dialled.
+pub const PEERS_MAX: usize = 128;
+/// The most entries of `listen`, `connect` or `trusted`.
 pub const LIST_ENTRIES_MAX: usize = 1_024;
 /// Ticks between two digests.
 pub const DIGEST_EVERY_TICKS_RANGE: RangeInclusive<u64> = 1..=1_000_000;
@@ -85,6 +87,10 @@ pub fn endpoints(key: &str, texts: &[String]) -> Result<Vec<String>, Fault> {
 
 /// Existing nodes to dial, each once, over a way that may be dialled: one that leaves the site needs TLS and a pin.
 pub fn peers(key: &str, texts: &[String]) -> Result<Vec<String>, Fault> {
+    if texts.len() > PEERS_MAX {
+        let rule = format!("at most {PEERS_MAX} are dialled");
+        return Err(Fault::new(key, &format!("a list of {} entries", texts.len()), &rule));
+    }
     let specs = list(key, texts, |text| {
         let spec = PeerSpec::read(text).map_err(|fault| format!("and {fault}"))?;
         spec.may_dial().map_err(|way| way.to_string())?;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clawmesh_authority::{MeshId, NodeId};
 use clawmesh_bridge::BridgeLimits;
+use clawmesh_wire::peer_spec::PeerSpec;
 
 use crate::config::durable_file::read_bounded;
 use crate::config::error::{ConfigError, Place};
@@ -168,7 +169,7 @@ impl NodeConfig {
             planner: layers.pick("planner", plans, |l| l.planner.as_ref(), checks::any)?,
             listen: layers.pick("listen", default_listen, |l| l.listen.as_deref(), checks::endpoints)?,
             connect: layers.gather("connect", |l| l.connect.as_deref(), checks::endpoints, with_new)?,
-            peers: layers.gather("peers", |l| l.peers.as_deref(), checks::peers, with_new)?,
+            peers: layers.gather("peers", |l| l.peers.as_deref(), checks::peers, other_ways)?,
             trust_configured: trusted.value.clone(),
             trusted,
             hz: layers.pick("hz", 50, |l| l.hz.as_ref(), checks::hz)?,
@@ -264,6 +265,14 @@ fn with_new(mut list: Vec<String>, other: Vec<String>) -> Vec<String> {
     list
 }
 
+/// The nodes of a list and of another one; where both name a node, the other one says how it is reached.
+fn other_ways(mut list: Vec<String>, other: Vec<String>) -> Vec<String> {
+    let node = |text: &str| PeerSpec::read(text).ok().map(|spec| spec.node);
+    list.retain(|entry| !other.iter().any(|new| node(new) == node(entry)));
+    list.extend(other);
+    list
+}
+
 fn fault_of_flag(key: &str, fault: Fault) -> ConfigError {
     let flag = match key {
         "trusted" => "--trust".to_owned(),
@@ -286,6 +295,26 @@ mod tests {
     fn resolve(text: Option<&str>, command_line: NodeFile) -> Result<NodeConfig, String> {
         NodeConfig::resolve(Path::new("node.ron"), text, command_line, "barn")
             .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_node_to_dial_has_one_way_which_may_be_dialled() {
+        let [one, two] = [1, 2].map(|n| NodeId([n; 32]));
+        let given = |peers: &[String]| NodeFile { peers: Some(peers.to_vec()), ..NodeFile::default() };
+        let text = format!("(peers: [\"{one}=ws://10.0.0.1:1\", \"{two}=ws://10.0.0.2:1\"])");
+        let elsewhere = format!("{one}=ws://10.0.0.9:1");
+        let config = resolve(Some(&text), given(std::slice::from_ref(&elsewhere))).unwrap();
+        assert_eq!(config.peers.value, [format!("{two}=ws://10.0.0.2:1"), elsewhere]);
+        for (bad, why) in [
+            (vec![format!("{one}=ws://a:1"), format!("{one}=ws://b:1")], "has already"),
+            (vec![format!("{one}=ws://a:1||relay")], "insecure"),
+            (vec![format!("{one}=wss://a:1||vpn")], "unpinned"),
+            (vec!["barn".to_owned()], "<deviceId>=<url>"),
+            (vec![format!("{one}=ftp://a")], "ws://host:port"),
+        ] {
+            let sentence = resolve(None, given(&bad)).unwrap_err();
+            assert!(sentence.contains("--peer") && sentence.contains(why), "{bad:?}: {sentence}");
+        }
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use clawmesh_core::guests::GuestRow;
 use clawmesh_core::publish::{ProposalView, Snapshot};
 use clawmesh_wire::context::{ContextFrame, GENERATION};
-use clawmesh_wire::log::Told;
+use clawmesh_wire::log::{Told, newest_in_turns};
 use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire::query::WorldQuery;
+use clawmesh_wire::sync::within;
 use clawmesh_wire::trace::{CREATED, Chain, INGEST, Step};
 use clawmesh_wire::trust::tier_text;
 use serde::Serialize;
@@ -154,12 +155,9 @@ pub fn proposal_event(snapshot: &Snapshot, task_id: &str) -> Option<ProposalEven
     Some(ProposalEvent { generation: GENERATION, proposal: Pending::of(view), timestamp: snapshot.wall_ms })
 }
 
-/// The frames of guests and our own, oldest first by when they were made.
-#[must_use]
-pub fn merged<'a>(snapshot: &'a Snapshot, own: &'a [Arc<Told>]) -> Vec<&'a Told> {
-    let mut all: Vec<&Told> = snapshot.guests.frames().iter().chain(own).map(|told| &**told).collect();
-    all.sort_by_key(|told| told.frame.timestamp_ms);
-    all
+/// The frames of guests and our own.
+pub fn all<'a>(snapshot: &'a Snapshot, own: &'a [Arc<Told>]) -> impl Iterator<Item = &'a Told> {
+    snapshot.guests.frames().iter().chain(own).map(|told| &**told)
 }
 
 /// What followed from each frame and each proposal.
@@ -173,8 +171,8 @@ pub fn chains<'a>(snapshot: &'a Snapshot, own: &'a [Arc<Told>]) -> impl Iterator
             note: format!("{} told by {}", told.frame.kind.as_str(), told.from),
         }],
     };
-    let frames = merged(snapshot, own).into_iter().map(of_frame);
-    frames.chain(snapshot.proposals.iter().map(chain_of_proposal))
+    // Anybody can give a frame the name of a proposal, and nobody a proposal that of a frame.
+    snapshot.proposals.iter().map(chain_of_proposal).chain(all(snapshot, own).map(of_frame))
 }
 
 fn chain_of_proposal(view: &ProposalView) -> Chain {
@@ -324,20 +322,13 @@ pub struct World {
     peer_timestamp: u64,
 }
 
-/// The newest frames that fit, oldest first, counted by what they are, and each for what it is worth here. When frames are
-/// large, fewer are given: an answer fits into a message.
+/// The newest frames that fit, of each teller in turns, oldest first, counted by what they are, and each for what it is worth
+/// here. When frames are large, fewer are given: an answer fits into a message.
 #[must_use]
 pub fn world(snapshot: &Snapshot, own: &[Arc<Told>], query: &WorldQuery) -> World {
-    let mut bytes = 0;
-    let all = merged(snapshot, own);
-    let newest = all.into_iter().rev().map(|told| &told.frame).filter(|frame| query.fits(frame));
-    let fitting = newest.take(query.limit).take_while(|frame| {
-        bytes += frame.bytes();
-        bytes <= WORLD_BYTES_MAX
-    });
+    let chosen = newest_in_turns(all(snapshot, own).filter(|told| query.fits(&told.frame)), query.limit);
     let shown = |frame: &ContextFrame| ContextFrame { claimed_tier: frame.shown_tier(), ..frame.clone() };
-    let mut frames: Vec<ContextFrame> = fitting.map(shown).collect();
-    frames.reverse();
+    let frames: Vec<ContextFrame> = within(chosen, WORLD_BYTES_MAX).into_iter().map(shown).collect();
     let mut world = World {
         count: frames.len(),
         entries: snapshot.guests.entries().len() + own.len(),

@@ -17,8 +17,10 @@ pub struct Allowance {
 pub const EACH: Allowance = Allowance { bytes_per_second: 8 * 1_024, bytes_at_once: 1_048_576 };
 /// Of all guests together: 1.4 GB a day.
 pub const ALL: Allowance = Allowance { bytes_per_second: 16 * 1_024, bytes_at_once: 16 * 1_048_576 };
-/// How often what was left out is told, milliseconds.
-const TOLD_EVERY_MS: u64 = 1_000;
+/// The part of everybody's allowance that is left to those who have told little lately.
+const LEFT_TO_THE_QUIET: u64 = ALL.bytes_at_once / 4;
+/// Who has this much of their own allowance has told little lately.
+const QUIET_BYTES: u64 = EACH.bytes_at_once / 2;
 
 impl Allowance {
     /// How long it takes until everything is there again, milliseconds.
@@ -39,21 +41,14 @@ impl Purse {
         Self { bytes: allowance.bytes_at_once, filled_ms: now_ms }
     }
 
-    fn fill(&mut self, allowance: Allowance, now_ms: u64) {
+    fn fill(&mut self, bytes_per_second: u64, bytes_max: u64, now_ms: u64) {
         let passed_ms = now_ms.saturating_sub(self.filled_ms);
-        let earned = passed_ms.saturating_mul(allowance.bytes_per_second) / 1_000;
+        let earned = passed_ms.saturating_mul(bytes_per_second) / 1_000;
         if earned > 0 {
-            self.bytes = self.bytes.saturating_add(earned).min(allowance.bytes_at_once);
+            self.bytes = self.bytes.saturating_add(earned).min(bytes_max);
             self.filled_ms = now_ms;
         }
     }
-}
-
-#[derive(Debug)]
-struct Guest {
-    purse: Purse,
-    left_out: u64,
-    told_ms: Option<u64>,
 }
 
 /// What may still be written down.
@@ -61,47 +56,33 @@ struct Guest {
 pub struct FrameBudget {
     /// Nothing until somebody tells something.
     all: Option<Purse>,
-    guests: BTreeMap<NodeId, Guest>,
-}
-
-/// What becomes of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spent {
-    /// It is written down.
-    Taken,
-    /// It is left out. It is time to tell that so many were, since that was told last.
-    LeftOut {
-        /// How many; 0 while it was told a moment ago.
-        to_tell: u64,
-    },
+    guests: BTreeMap<NodeId, Purse>,
 }
 
 impl FrameBudget {
-    /// Takes `bytes` from what a guest, and all of them, may still tell; `now_ms` is of a clock that only goes forward.
-    pub fn spend(&mut self, guest: NodeId, bytes: u64, now_ms: u64) -> Spent {
-        let full = || Guest { purse: Purse::full(EACH, now_ms), left_out: 0, told_ms: None };
-        let guest = self.guests.entry(guest).or_insert_with(full);
+    /// Takes `bytes` from what a guest, and all of them, may still tell; false when there is not enough left. `now_ms` is of a
+    /// clock that only goes forward.
+    pub fn spend(&mut self, guest: NodeId, bytes: u64, now_ms: u64) -> bool {
+        // What all may tell is shared by those who tell.
+        let telling = self.guests.len().max(1) as u64;
+        let rate = EACH.bytes_per_second.min(ALL.bytes_per_second / telling);
+        let own = self.guests.entry(guest).or_insert_with(|| Purse::full(EACH, now_ms));
         let all = self.all.get_or_insert_with(|| Purse::full(ALL, now_ms));
-        guest.purse.fill(EACH, now_ms);
-        all.fill(ALL, now_ms);
-        if let (Some(own), Some(shared)) =
-            (guest.purse.bytes.checked_sub(bytes), all.bytes.checked_sub(bytes))
-        {
-            (guest.purse.bytes, all.bytes) = (own, shared);
-            return Spent::Taken;
+        all.fill(ALL.bytes_per_second, ALL.bytes_at_once, now_ms);
+        own.fill(rate, EACH.bytes_at_once, now_ms);
+        // Whoever tells all the time leaves the last part to the others.
+        let left_to_others = if own.bytes >= QUIET_BYTES { 0 } else { LEFT_TO_THE_QUIET };
+        let is_enough = own.bytes >= bytes && all.bytes >= bytes.saturating_add(left_to_others);
+        if is_enough {
+            own.bytes -= bytes;
+            all.bytes -= bytes;
         }
-        guest.left_out += 1;
-        let is_due = guest.told_ms.is_none_or(|told_ms| now_ms.saturating_sub(told_ms) >= TOLD_EVERY_MS);
-        if !is_due {
-            return Spent::LeftOut { to_tell: 0 };
-        }
-        guest.told_ms = Some(now_ms);
-        Spent::LeftOut { to_tell: std::mem::take(&mut guest.left_out) }
+        is_enough
     }
 
     /// Forgets guests whose purse is full again, so that memory follows who is there and not who ever was.
     pub fn forget_idle(&mut self, now_ms: u64) {
-        self.guests.retain(|_, guest| now_ms.saturating_sub(guest.purse.filled_ms) < EACH.refill_ms());
+        self.guests.retain(|_, own| now_ms.saturating_sub(own.filled_ms) < EACH.refill_ms());
     }
 }
 
@@ -116,20 +97,10 @@ mod tests {
     #[test]
     fn a_guest_that_tells_too_much_is_left_out_and_the_others_are_heard() {
         let mut budget = FrameBudget::default();
-        assert_eq!(budget.spend(A, EACH.bytes_at_once, 0), Spent::Taken);
-        assert_eq!(budget.spend(A, 1, 0), Spent::LeftOut { to_tell: 1 });
-        assert_eq!(budget.spend(A, 1, 0), Spent::LeftOut { to_tell: 0 });
-        assert_eq!(budget.spend(B, 300, 0), Spent::Taken);
-        assert_eq!(
-            budget.spend(A, EACH.bytes_per_second, 1_000),
-            Spent::Taken,
-            "a second later it may again"
-        );
-        assert_eq!(
-            budget.spend(A, EACH.bytes_per_second, 1_001),
-            Spent::LeftOut { to_tell: 2 },
-            "all are counted"
-        );
+        assert!(budget.spend(A, EACH.bytes_at_once, 0) && !budget.spend(A, 1, 0));
+        assert!(budget.spend(B, 300, 0));
+        assert!(budget.spend(A, EACH.bytes_per_second, 1_000), "a second later it may again");
+        assert!(!budget.spend(A, EACH.bytes_per_second, 1_001));
     }
 
     #[test]
@@ -139,20 +110,21 @@ mod tests {
         budget.spend(B, 1, 100_000);
         budget.forget_idle(EACH.refill_ms());
         assert_eq!(budget.guests.keys().copied().collect::<Vec<_>>(), [B]);
-        assert_eq!(budget.spend(A, EACH.bytes_at_once, EACH.refill_ms()), Spent::Taken);
+        assert!(budget.spend(A, EACH.bytes_at_once, EACH.refill_ms()));
     }
 
     #[test]
-    fn many_guests_together_have_a_bound_and_whoever_comes_too_late_loses_nothing_of_its_own() {
+    fn guests_who_tell_all_the_time_have_a_bound_together_and_leave_room_to_those_who_do_not() {
         let mut budget = FrameBudget::default();
-        let guests = ALL.bytes_at_once / EACH.bytes_at_once;
-        for guest in 0..guests {
-            assert_eq!(budget.spend(NodeId([guest as u8; 32]), EACH.bytes_at_once, 0), Spent::Taken);
+        let loud: Vec<NodeId> = (0..20).map(|n| NodeId([n; 32])).collect();
+        let (mut told, quiet) = (0, NodeId([0xff; 32]));
+        for now_ms in (0..100_000).step_by(10) {
+            told += loud.iter().filter(|guest| budget.spend(**guest, 1_000, now_ms)).count() as u64 * 1_000;
+            if now_ms % 10_000 == 0 {
+                assert!(budget.spend(quiet, 5_000, now_ms), "at {now_ms}");
+            }
         }
-        let late = NodeId([0xff; 32]);
-        assert_eq!(budget.spend(late, 1_000, 0), Spent::LeftOut { to_tell: 1 });
-        assert_eq!(budget.spend(late, ALL.bytes_per_second, 1_000), Spent::Taken);
-        assert_eq!(budget.spend(late, 1, 1_000), Spent::LeftOut { to_tell: 1 });
+        assert!(told <= ALL.bytes_at_once + 100 * ALL.bytes_per_second, "{told}");
     }
 
     proptest! {
@@ -161,7 +133,7 @@ mod tests {
             let (mut budget, mut now_ms, mut taken) = (FrameBudget::default(), 0, [0; 4]);
             for (at, (wait_ms, bytes)) in frames.into_iter().enumerate() {
                 now_ms += wait_ms;
-                if budget.spend(NodeId([(at % 4) as u8; 32]), bytes, now_ms) == Spent::Taken {
+                if budget.spend(NodeId([(at % 4) as u8; 32]), bytes, now_ms) {
                     taken[at % 4] += bytes;
                 }
             }

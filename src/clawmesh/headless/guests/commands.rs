@@ -13,12 +13,15 @@ use clawmesh_wire_link::{Answer, Later, Peer};
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use super::budget::{EACH, FrameBudget, Spent};
+use super::budget::FrameBudget;
 use super::host::{at_once, lock, random_bytes, raw};
+use super::refusals::{self, Refusals};
 use crate::moments::{unix_ms, up_ms};
 
 /// How long a guest waits for the tick and the journal.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// What whoever has told too much is answered.
+pub const TOO_MUCH: &str = "one node may have 8 KiB a second written down, and all existing nodes together 16 KiB; tell less, or later";
 /// The largest command, in bytes.
 const COMMAND_BYTES_MAX: usize = 8 * 1_024;
 
@@ -34,23 +37,30 @@ pub struct Commands {
     pub desk: AnswerDesk,
     /// What guests may have written down.
     pub budget: Arc<Mutex<FrameBudget>>,
+    /// What was refused here.
+    pub refusals: Arc<Mutex<Refusals>>,
 }
 
 impl Commands {
-    /// Judges a message for somebody, and brings a command to the tick.
+    /// Judges a message for somebody, and brings a command to the tick. What is refused here is told, too.
     pub fn forward(&self, from: &Peer, params: Option<Box<RawValue>>) -> Later {
-        let judged = gate::judge(params.as_deref(), self.own, unix_ms())
-            .and_then(|allowed| gate::authorize(allowed, from.caller.rights()));
-        match (judged, params) {
-            (Err(refusal), _) => at_once(Err(refusal)),
-            (Ok(Allowed::Actuation(forward)), Some(params)) => self.command(from, forward, &params),
-            (Ok(Allowed::Message(forward)), _) => {
+        self.judged(from, params).unwrap_or_else(|refusal| {
+            lock(&self.refusals).add(refusals::of_wire(from, &refusal), 1);
+            at_once(Err(refusal))
+        })
+    }
+
+    fn judged(&self, from: &Peer, params: Option<Box<RawValue>>) -> Result<Later, Refusal> {
+        let allowed = gate::judge(params.as_deref(), self.own, unix_ms())?;
+        match (gate::authorize(allowed, from.caller.rights())?, params) {
+            (Allowed::Actuation(forward), Some(params)) => self.command(from, forward, &params),
+            (Allowed::Message(forward), _) => {
                 let sentence = format!("nobody listens on the channel {:?} here", forward.channel);
-                at_once(Err(Refusal::new(Code::DeliveryFailed, sentence)))
+                Err(Refusal::new(Code::DeliveryFailed, sentence))
             }
-            (Ok(_), _) => {
+            _ => {
                 let sentence = "the planner of this node takes no words; propose with `clawmesh propose`";
-                at_once(Err(Refusal::new(Code::NoPlanner, sentence)))
+                Err(Refusal::new(Code::NoPlanner, sentence))
             }
         }
     }
@@ -61,41 +71,33 @@ impl Commands {
             let sentence = format!("a command has at most {COMMAND_BYTES_MAX} bytes, this one has {bytes}");
             return Err(Refusal::new(Code::TooLarge, sentence));
         }
-        match lock(&self.budget).spend(node, bytes as u64, up_ms()) {
-            Spent::Taken => Ok(()),
-            Spent::LeftOut { .. } => {
-                let sentence = format!(
-                    "more than {} bytes a second of one node are not written down; ask again later",
-                    EACH.bytes_per_second
-                );
-                Err(Refusal::new(Code::RateLimited, sentence))
-            }
+        if lock(&self.budget).spend(node, bytes as u64, up_ms()) {
+            return Ok(());
         }
+        Err(Refusal::new(Code::RateLimited, TOO_MUCH))
     }
 
     /// Brings a command to the tick and answers when the journal holds what became of it.
-    fn command(&self, from: &Peer, forward: Forward, params: &RawValue) -> Later {
+    fn command(&self, from: &Peer, forward: Forward, params: &RawValue) -> Result<Later, Refusal> {
         if !self.has_mock {
-            return at_once(Err(no_mock()));
+            return Err(no_mock());
         }
         let Some(node) = from.node else {
             let sentence = "a command comes from a node; connect as one first";
-            return at_once(Err(Refusal::new(Code::NotAuthorized, sentence)));
+            return Err(Refusal::new(Code::NotAuthorized, sentence));
         };
         let json = params.get().to_owned();
-        if let Err(refusal) = self.may_be_written(node, json.len()) {
-            return at_once(Err(refusal));
-        }
+        self.may_be_written(node, json.len())?;
         let (tx, rx) = oneshot::channel();
         let Ok(place) = self.desk.wait_for(name_of_command(node, &json), move |answer| drop(tx.send(answer)))
         else {
-            return at_once(Err(Refusal::new(Code::Busy, "too many others wait for an answer; try again")));
+            return Err(Refusal::new(Code::Busy, "too many others wait for an answer; try again"));
         };
         let body = InputBody::GuestCommand { from: node, json };
         if let Err(full) = self.inbox.offer_own(SourceId::Guests, body, None) {
-            return at_once(Err(Refusal::new(Code::Busy, full.sentence)));
+            return Err(Refusal::new(Code::Busy, full.sentence));
         }
-        Box::pin(async move {
+        Ok(Box::pin(async move {
             // Held as long as somebody waits here.
             let _place = place;
             match tokio::time::timeout(ANSWER_WITHIN, rx).await {
@@ -108,7 +110,7 @@ impl Commands {
                     Err(Refusal::new(Code::JournalUnavailable, sentence))
                 }
             }
-        })
+        }))
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clawmesh_core::intake::InputBody;
 use clawmesh_core::publish::Snapshot;
 use clawmesh_wire::own_frames::TOLD_EVERY_MS;
 use clawmesh_wire::system_events::EventKind;
@@ -15,7 +14,6 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::answers;
 use super::host::GuestHost;
 use super::own::{News, ProposalNews};
-use super::refusals::Refusals;
 use crate::moments::up_ms;
 
 /// From one look to the next.
@@ -36,13 +34,7 @@ impl Drop for Herald {
 impl Herald {
     /// Begins, on these tasks.
     pub fn start(host: Arc<GuestHost>, links: Links, tasks: &Handle) -> Self {
-        let mut rounds = Rounds {
-            refusals: Refusals::after(links.counts()),
-            news: ProposalNews::default(),
-            told_ms: None,
-            host,
-            links,
-        };
+        let mut rounds = Rounds { news: ProposalNews::default(), told_ms: None, host, links };
         let task = tasks.spawn(async move {
             let mut looks = interval(LOOK_EVERY);
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -58,7 +50,6 @@ impl Herald {
 struct Rounds {
     host: Arc<GuestHost>,
     links: Links,
-    refusals: Refusals,
     news: ProposalNews,
     /// When our own frames were told last.
     told_ms: Option<u64>,
@@ -66,7 +57,7 @@ struct Rounds {
 
 impl Rounds {
     fn look(&mut self) {
-        self.tell_refusals();
+        self.host.tell_refusals(self.links.counts());
         let Some(snapshot) = self.host.snapshot() else { return };
         self.tell_proposals(&snapshot);
         let now_ms = up_ms();
@@ -75,15 +66,6 @@ impl Rounds {
             for frame in self.host.renew_own(&snapshot) {
                 self.links.publish(&frame);
             }
-        }
-    }
-
-    fn tell_refusals(&mut self) {
-        let mut due = self.refusals.due(self.links.counts());
-        due.extend(self.host.take_refused_handshakes());
-        for (refusal, count) in due {
-            self.host.note(EventKind::Error, refusal.to_string(), None, None);
-            self.host.tell_tick(InputBody::Refused { refusal, count });
         }
     }
 

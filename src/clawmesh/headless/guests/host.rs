@@ -1,6 +1,5 @@
 //! What the links ask of the node, and hand over to it.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use clawmesh_wire::sync::{self, SyncParams};
 use clawmesh_wire::system_events::{EventKind, EventLog, EventsQuery, SystemEvent};
 use clawmesh_wire::trace::{self, TraceQuery};
 use clawmesh_wire::{Code, Refusal};
-use clawmesh_wire_link::{Answer, Host, Later, Peer, Session, Why};
+use clawmesh_wire_link::{Answer, Counts, Host, Later, Peer, Session, Why};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use subtle::ConstantTimeEq as _;
@@ -31,17 +30,18 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::answers;
-use super::budget::{EACH, FrameBudget, Spent};
-use super::commands::{Commands, no_mock};
+use super::budget::FrameBudget;
+use super::commands::{Commands, TOO_MUCH, no_mock};
 use super::own::OwnFrames;
+use super::refusals::{self, Refusals};
 use super::teller::Teller;
 use crate::config::identity::random_secret;
 use crate::moments::{unix_ms, up_ms};
 
 /// How many answers that look through everything known are made at a time; the others wait.
 const LOOKING_THROUGH_MAX: usize = 2;
-/// The most capabilities of a guest that are shown.
-const CAPABILITIES_MAX: usize = 32;
+/// The most bytes of a guest's capabilities that are written down each time it connects, and shown.
+const CAPABILITIES_BYTES_MAX: usize = 512;
 /// The most that a target in a question for the mock actuator may have, in bytes.
 const TARGET_BYTES_MAX: usize = 512;
 
@@ -82,8 +82,8 @@ pub struct GuestHost {
     own: Mutex<OwnFrames>,
     /// What has happened since this node started.
     events: Mutex<EventLog>,
-    /// How many handshakes were refused since that was told, and the last of them.
-    refused: Mutex<Option<(Told, u64)>>,
+    /// What was refused at the door and is to be told.
+    refusals: Arc<Mutex<Refusals>>,
     /// Who may look through everything now.
     turns: Arc<Semaphore>,
     /// The answer to `mesh.health`, and of which tick it is: asked for often, and the same until the next picture.
@@ -120,7 +120,15 @@ impl GuestHost {
         };
         let budget: Arc<Mutex<FrameBudget>> = Arc::default();
         let (own, has_mock) = (facts.key.id(), facts.has_mock);
-        let commands = Commands { own, has_mock, inbox: inbox.clone(), desk, budget: Arc::clone(&budget) };
+        let refusals: Arc<Mutex<Refusals>> = Arc::default();
+        let commands = Commands {
+            own,
+            has_mock,
+            inbox: inbox.clone(),
+            desk,
+            budget: Arc::clone(&budget),
+            refusals: Arc::clone(&refusals),
+        };
         let teller = Teller::start(inbox.clone(), tasks);
         let host = Self {
             facts,
@@ -134,7 +142,7 @@ impl GuestHost {
             budget,
             own: Mutex::default(),
             events: Mutex::default(),
-            refused: Mutex::default(),
+            refusals,
             turns: Arc::new(Semaphore::new(LOOKING_THROUGH_MAX)),
             health: Mutex::default(),
         };
@@ -157,23 +165,24 @@ impl GuestHost {
         lock(&self.events).push(SystemEvent { kind, at_ms: unix_ms(), message, node, task });
     }
 
-    /// Tells the tick something of guests, soon.
-    pub fn tell_tick(&self, body: InputBody) {
-        self.teller.tell(body);
-    }
-
-    /// The refused handshakes that were not told yet, and how many they are.
-    pub fn take_refused_handshakes(&self) -> Option<(Told, u64)> {
-        lock(&self.refused).take()
+    /// Tells the tick what was refused, also what the links have counted.
+    pub fn tell_refusals(&self, counts: Counts) {
+        let mut refusals = lock(&self.refusals);
+        refusals.count(counts);
+        let due = refusals.due(up_ms());
+        drop(refusals);
+        for (refusal, count) in due {
+            self.note(EventKind::Error, refusal.to_string(), None, None);
+            self.teller.tell(InputBody::Refused { refusal, count });
+        }
     }
 
     /// Makes the frames that are due about this node itself.
     pub fn renew_own(&self, snapshot: &Snapshot) -> Vec<ContextFrame> {
-        lock(&self.own).renew(snapshot, &self.about.capabilities, random_bytes)
+        lock(&self.own).renew(snapshot, &self.about.capabilities, unix_ms(), random_bytes)
     }
 
     fn picture(&self) -> Result<Arc<Snapshot>, Refusal> {
-        let starting = || Refusal::new(Code::Busy, "the node is starting; ask again in a moment");
         self.snapshot().ok_or_else(starting)
     }
 
@@ -192,15 +201,14 @@ impl GuestHost {
 
     /// Answers what looks through everything that is known, two at a time and away from the tasks of connections.
     fn look_through(&self, method: Method, params: Option<Box<RawValue>>) -> Later {
-        let snapshot = match self.picture() {
-            Ok(snapshot) => snapshot,
-            Err(refusal) => return at_once(Err(refusal)),
-        };
+        let snapshots = self.snapshots.clone();
         let own: Vec<Arc<ToldFrame>> = lock(&self.own).all().cloned().collect();
         let turns = Arc::clone(&self.turns);
         Box::pin(async move {
             let gone = || Refusal::new(Code::InternalError, "this node ends");
             let turn = turns.acquire_owned().await.map_err(|_| gone())?;
+            // Whoever waits for a turn holds no picture meanwhile.
+            let (snapshot, _) = snapshots.look().ok_or_else(starting)?;
             let looked = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
                 looked_up(method, params.as_deref(), &snapshot, &own)
@@ -248,24 +256,15 @@ impl Host for GuestHost {
     fn newest_frame_ms(&self, told_by: NodeId) -> Option<u64> {
         let snapshot = self.snapshot()?;
         let told = snapshot.guests.frames().iter().filter(|told| told.from == told_by);
-        told.map(|told| told.frame.timestamp_ms).max()
+        told.map(|told| told.made_ms()).max()
     }
 
     fn has_room(&self, from: NodeId, bytes: usize) -> bool {
-        let to_tell = match lock(&self.budget).spend(from, bytes as u64, up_ms()) {
-            Spent::Taken => return true,
-            Spent::LeftOut { to_tell } => to_tell,
-        };
-        if to_tell > 0 {
-            let sentence = format!(
-                "frames of a guest were left out: more than {} bytes a second, or too much of all guests together, is not \
-                 written down; let it tell less",
-                EACH.bytes_per_second
-            );
-            let refusal = Told::new(TickCode::RateLimited, from.short(), sentence);
-            self.teller.tell(InputBody::Refused { refusal, count: to_tell });
+        let has_room = lock(&self.budget).spend(from, bytes as u64, up_ms());
+        if !has_room {
+            lock(&self.refusals).add(Told::new(TickCode::RateLimited, from.short(), TOO_MUCH), 1);
         }
-        false
+        has_room
     }
 
     fn read(&self, _from: &Peer, method: Method, params: Option<&RawValue>) -> Option<Answer> {
@@ -309,13 +308,10 @@ impl Host for GuestHost {
         self.inbox.offer_stream(key, Input { source: SourceId::Guests, sequence, body });
     }
 
-    fn refused_handshake(&self, address: SocketAddr, refusal: &Refusal) {
-        let same = TickCode::ALL.iter().copied().find(|code| code.as_str() == refusal.code.as_str());
-        let sentence = format!("no handshake with {}: {}", address.ip(), refusal.message);
-        let told = Told::new(same.unwrap_or(TickCode::UntrustedPeer), "existing nodes", sentence);
-        let mut refused = lock(&self.refused);
-        let many = refused.take().map_or(0, |(_, many)| many) + 1;
-        *refused = Some((told, many));
+    fn refused_handshake(&self, from: &Peer, refusal: &Refusal) {
+        let told = refusals::of_wire(from, refusal);
+        let sentence = format!("no handshake with {}: {}", from.address.ip(), told.sentence);
+        lock(&self.refusals).add(Told::new(told.code, "existing nodes/handshake", sentence), 1);
     }
 
     fn joined(&self, session: &Session) {
@@ -324,7 +320,7 @@ impl Host for GuestHost {
         let profile = GuestProfile {
             name: session.display_name.clone(),
             role: session.role.as_str().to_owned(),
-            capabilities: session.capabilities.iter().take(CAPABILITIES_MAX).cloned().collect(),
+            capabilities: shown(&session.capabilities),
             is_outbound: session.is_outbound,
             label: session.transport_label.clone(),
             connected_ms: 0,
@@ -337,6 +333,20 @@ impl Host for GuestHost {
         self.teller.tell(InputBody::GuestLeft { guest: node, why: why.to_string() });
         lock(&self.budget).forget_idle(up_ms());
     }
+}
+
+fn starting() -> Refusal {
+    Refusal::new(Code::Busy, "the node is starting; ask again in a moment")
+}
+
+/// As many capabilities as have room.
+fn shown(capabilities: &[String]) -> Vec<String> {
+    let mut bytes = 0;
+    let fits = |capability: &&String| {
+        bytes += capability.len();
+        bytes <= CAPABILITIES_BYTES_MAX
+    };
+    capabilities.iter().take_while(fits).cloned().collect()
 }
 
 /// What is held under a lock here is in order whoever panicked: nothing panics half-way.
@@ -354,12 +364,7 @@ fn looked_up(
     match method {
         Method::WorldQuery => raw(&answers::world(snapshot, own, &WorldQuery::read(params)?)),
         Method::ContextSync => {
-            let frames = answers::merged(snapshot, own);
-            raw(&sync::answer(
-                &SyncParams::read(params)?,
-                frames.into_iter().map(|told| &told.frame),
-                unix_ms(),
-            ))
+            raw(&sync::answer(&SyncParams::read(params)?, answers::all(snapshot, own), unix_ms()))
         }
         _ => raw(&trace::answer(&TraceQuery::read(params)?, answers::chains(snapshot, own))?),
     }

@@ -153,25 +153,54 @@ async fn who_says_too_much_has_no_room_and_the_tick_hears_of_it_by_name() {
         assert!(!host.has_room(guest, EACH.bytes_at_once as usize));
     }
     assert!(host.has_room(key(3).id(), 300), "the others have theirs");
+    host.tell_refusals([].into_iter().collect());
     let told_of = told(&inboxes).await;
-    let [InputBody::Refused { refusal, count: 1 }] = &told_of[..] else { panic!("{told_of:?}") };
+    let [InputBody::Refused { refusal, count: 3 }] = &told_of[..] else { panic!("{told_of:?}") };
     assert_eq!((refusal.code, refusal.from.clone()), (TickCode::RateLimited, guest.short()));
-    let command = code_of(&host, node(), Method::Forward, &opening("c", "")).await;
-    assert!(command == Code::RateLimited || command == Code::JournalUnavailable, "{command:?}");
+    // Commands share the purse; more than what half a second gives back is refused.
+    let large = opening("c", &"x".repeat(4_000));
+    assert_eq!(code_of(&host, node(), Method::Forward, &large).await, Code::RateLimited);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_gate_refuses_at_the_door_is_told_with_whose_it_was() {
+    let (host, inboxes, _feeder) = host(true);
+    let mut by_model = opening("c", "");
+    by_model["command"]["trust"]["evidence_sources"] = json!(["llm"]);
+    for _ in 0..2 {
+        assert_eq!(code_of(&host, node(), Method::Forward, &by_model).await, Code::LlmOnlyActuationBlocked);
+    }
+    let stranger = Peer { node: None, ..peer(Caller::Stranger) };
+    assert_eq!(code_of(&host, stranger, Method::Forward, &opening("c", "")).await, Code::NotAuthorized);
+    host.tell_refusals([].into_iter().collect());
+    let told_of: Vec<(TickCode, String, u64)> = told(&inboxes)
+        .await
+        .into_iter()
+        .filter_map(|body| match body {
+            InputBody::Refused { refusal, count } => Some((refusal.code, refusal.from, count)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told_of.len(), 2, "{told_of:?}");
+    assert!(told_of.contains(&(TickCode::LlmOnlyActuationBlocked, key(2).id().short(), 2)));
+    assert!(told_of.contains(&(TickCode::NotAuthorized, "127.0.0.1".to_owned(), 1)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn refused_handshakes_are_counted_with_the_reason_of_the_last() {
-    let (host, ..) = host(true);
-    assert!(host.take_refused_handshakes().is_none());
+    let (host, inboxes, _feeder) = host(true);
     for sentence in ["the first", "the last"] {
         let refusal = Refusal::new(Code::UntrustedPeer, sentence);
-        host.refused_handshake(([192, 0, 2, 7], 5).into(), &refusal);
+        let from = Peer { node: None, address: ([192, 0, 2, 7], 5).into(), ..peer(Caller::Stranger) };
+        host.refused_handshake(&from, &refusal);
     }
-    let (refusal, many) = host.take_refused_handshakes().unwrap();
-    assert_eq!((refusal.code, many), (TickCode::UntrustedPeer, 2));
+    host.tell_refusals([].into_iter().collect());
+    let told_of = told(&inboxes).await;
+    let [InputBody::Refused { refusal, count: 2 }] = &told_of[..] else { panic!("{told_of:?}") };
+    assert_eq!(refusal.code, TickCode::UntrustedPeer);
     assert!(refusal.sentence.contains("192.0.2.7") && refusal.sentence.contains("the last"), "{refusal}");
-    assert!(host.take_refused_handshakes().is_none());
+    host.tell_refusals([].into_iter().collect());
+    assert_eq!(told(&inboxes).await, [], "once");
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use clawmesh_core::publish::{SensorView, Snapshot};
 use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::log::Told;
-use clawmesh_wire::own_frames::{Observed, Teller};
+use clawmesh_wire::own_frames::{Observed, READINGS_MAX, Teller};
 
-/// The most sensors that are told of; a node with more shows them on its own surfaces.
-const SENSORS_MAX: usize = 64;
+/// The most sensors that are told of, some at a time; a node with more shows them on its own surfaces.
+const SENSORS_MAX: usize = 128;
 
 /// The newest frame about each of our own things: given to whoever asks what is known, as existing nodes do with theirs.
 #[derive(Debug, Default)]
@@ -21,30 +21,39 @@ impl OwnFrames {
         self.0.values()
     }
 
-    /// Makes the frames that are due: every reading that is newer than what was told of it, and what we can do, which
-    /// also says that we are there. `random` names each of them; a frame it has no name for is left out.
+    /// Makes the frames that are due: what we can do, which also says that we are there, and of the readings that differ from
+    /// what was told of them those that were told longest ago, as many as are told at a time. `random` names each of them; a
+    /// frame it has no name for is left out.
     pub fn renew(
         &mut self,
         snapshot: &Snapshot,
         capabilities: &[String],
+        unix_ms: u64,
         mut random: impl FnMut() -> Option<[u8; 16]>,
     ) -> Vec<ContextFrame> {
         let own = &snapshot.node;
         let teller = Teller { node: own.id, display_name: &own.name, unix_ms: snapshot.wall_ms };
-        let mine = snapshot.sensors.iter().filter(|sensor| sensor.node == own.id);
+        let mut frames: Vec<ContextFrame> =
+            random().and_then(|random| teller.abilities(capabilities, &random).ok()).into_iter().collect();
+        let mine = snapshot.sensors.iter().filter(|sensor| sensor.node == own.id).take(SENSORS_MAX);
         let observed = mine.filter_map(|sensor| observed(sensor, own.name.as_str()));
-        let readings =
-            observed.take(SENSORS_MAX).map(|observed| teller.observation(&observed, &random()?).ok());
-        let mut frames: Vec<ContextFrame> = readings.flatten().filter(|frame| self.is_news(frame)).collect();
-        frames.extend(random().and_then(|random| teller.abilities(capabilities, &random).ok()));
+        let readings = observed.filter_map(|observed| teller.observation(&observed, &random()?).ok());
+        let mut news: Vec<(Option<u64>, ContextFrame)> =
+            readings.filter_map(|frame| Some((self.told_before(&frame)?, frame))).collect();
+        news.sort_by_key(|(told_ms, _)| *told_ms);
+        frames.extend(news.into_iter().take(READINGS_MAX).map(|(_, frame)| frame));
         for frame in &frames {
-            self.0.insert(frame.key(), Arc::new(Told::new(frame.clone(), own.id)));
+            self.0.insert(frame.key(), Arc::new(Told::new(frame.clone(), own.id, unix_ms)));
         }
         frames
     }
 
-    fn is_news(&self, frame: &ContextFrame) -> bool {
-        self.0.get(&frame.key()).is_none_or(|told| told.frame.timestamp_ms < frame.timestamp_ms)
+    /// When something was told of its thing, if ever; nothing for a frame that would say the same again.
+    fn told_before(&self, frame: &ContextFrame) -> Option<Option<u64>> {
+        let Some(told) = self.0.get(&frame.key()) else { return Some(None) };
+        let is_same =
+            told.frame.timestamp_ms == frame.timestamp_ms && told.frame.data.get() == frame.data.get();
+        (!is_same).then_some(Some(told.received_ms))
     }
 }
 
@@ -83,7 +92,8 @@ pub enum News {
 impl ProposalNews {
     /// What is new. What was there when this node started is no news.
     pub fn look(&mut self, snapshot: &Snapshot) -> Vec<News> {
-        let reports = snapshot.proposals.iter().map(|view| &view.report);
+        // What another node is the home of that node tells, or guests of both would hear it twice.
+        let reports = snapshot.proposals.iter().filter(|view| view.is_own).map(|view| &view.report);
         self.follow(reports.map(|report| (report.id.to_string(), report.state.is_final())).collect())
     }
 
@@ -136,10 +146,10 @@ mod tests {
 
     /// Names by counting, so that each is another.
     fn names() -> impl FnMut() -> Option<[u8; 16]> {
-        let mut next = 0;
+        let mut next = 0_u128;
         move || {
             next += 1;
-            Some([next; 16])
+            Some(next.to_be_bytes())
         }
     }
 
@@ -159,19 +169,22 @@ mod tests {
         ];
         let can = ["actuator:mock".to_owned()];
         let (mut frames, mut random) = (OwnFrames::default(), names());
-        let first = frames.renew(&snapshot(&sensors), &can, &mut random);
+        let first = frames.renew(&snapshot(&sensors), &can, 1, &mut random);
         assert_eq!(
             data(&first),
             [
+                r#"{"capabilities":["actuator:mock"]}"#,
                 r#"{"zone":"pipe:2","metric":"flow","value":1.5,"unit":"L/min","sensor":"sensor:flow:pipe:2"}"#,
                 r#"{"zone":"barn","metric":"uptime","value":7.0,"unit":"L/min","sensor":"sensor:uptime"}"#,
-                r#"{"capabilities":["actuator:mock"]}"#,
             ]
         );
-        assert_eq!(first[0].timestamp_ms, 8_000, "as old as the reading");
-        assert_eq!(data(&frames.renew(&snapshot(&sensors), &can, &mut random)), [data(&first)[2]]);
+        assert_eq!(first[1].timestamp_ms, 8_000, "as old as the reading");
+        assert_eq!(data(&frames.renew(&snapshot(&sensors), &can, 2, &mut random)), [data(&first)[0]]);
         sensors[0] = sensor(&own, "sensor:flow:pipe:2", Some(1.6), 8_500, &[]);
-        assert_eq!(frames.renew(&snapshot(&sensors), &can, &mut random).len(), 2);
+        assert_eq!(frames.renew(&snapshot(&sensors), &can, 3, &mut random).len(), 2);
+        // A clock that was ahead and is set back keeps nothing from being told.
+        sensors[0] = sensor(&own, "sensor:flow:pipe:2", Some(1.7), 100, &[]);
+        assert_eq!(frames.renew(&snapshot(&sensors), &can, 4, &mut random).len(), 2);
         assert_eq!(frames.all().len(), 3, "the newest about each thing");
     }
 
@@ -181,8 +194,15 @@ mod tests {
         let sensors: Vec<_> =
             (0..500).map(|n| sensor(&own, &format!("sensor:level:t{n}"), Some(1.0), 8_000, &[])).collect();
         let mut frames = OwnFrames::default();
-        assert!(frames.renew(&snapshot(&sensors), &[], || None).is_empty());
-        assert_eq!(frames.renew(&snapshot(&sensors), &[], names()).len(), SENSORS_MAX + 1);
+        assert!(frames.renew(&snapshot(&sensors), &[], 1, || None).is_empty());
+        let mut random = names();
+        for round in 1..=9 {
+            let told = frames.renew(&snapshot(&sensors), &[], round, &mut random);
+            // In turns, so that each is told in the end, and then nothing is new.
+            let left = SENSORS_MAX.saturating_sub((round as usize - 1) * READINGS_MAX).min(READINGS_MAX);
+            assert_eq!(told.len(), left + 1, "{round}");
+        }
+        assert_eq!(frames.all().len(), SENSORS_MAX + 1);
     }
 
     fn all(proposals: &[(&str, bool)]) -> BTreeMap<String, bool> {

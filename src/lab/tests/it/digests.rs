@@ -196,25 +196,34 @@ fn alter_guests(world: &mut World) -> BTreeSet<TypeId> {
             // The same frames at the same time, told by somebody else.
             let mut other = GuestLog::default();
             for told in log.0.frames() {
-                let received_ms = log.0.entry(&told.frame.key()).map_or(0, |entry| entry.received_ms);
-                let _ = other.0.take(told.frame.clone(), NodeId([8; 32]), received_ms);
+                let _ = other.0.take(told.frame.clone(), NodeId([8; 32]), told.received_ms);
+            }
+            other
+        }),
+        changing_shows(world, |log: &GuestLog| {
+            // The same frames, relayed once more.
+            let mut other = GuestLog::default();
+            for told in log.0.frames() {
+                let frame = ContextFrame { hops: told.frame.hops + 1, ..told.frame.clone() };
+                let _ = other.0.take(frame, told.from, told.received_ms);
             }
             other
         }),
         changing_shows(world, |bench: &MockBench| {
             let mut other = bench.clone();
-            other.0.execute(&asked("c-2"), START_MS).expect("it is carried out");
+            other.actuator.execute(&asked("c-2"), START_MS).expect("it is carried out");
             other
         }),
         changing_shows(world, |bench: &MockBench| {
             let mut other = bench.clone();
-            other.0.execute(&asked("c-1"), START_MS).expect_err("it is known, or refused twice");
+            other.actuator.execute(&asked("c-1"), START_MS).expect_err("it is known, or refused twice");
             other
         }),
+        changing_shows(world, |bench: &MockBench| MockBench { restored_ms: Some(5), ..bench.clone() }),
         changing_shows(world, |bench: &MockBench| {
             // An earlier run has carried out something more.
             let mut other = bench.clone();
-            assert!(other.0.recall(99, Done { command_id: "c-0".to_owned(), counts_until_ms: 5 }));
+            assert!(other.actuator.recall(99, Done { command_id: "c-0".to_owned(), counts_until_ms: 5 }));
             other
         }),
     ])

@@ -178,6 +178,20 @@ fn s12_a_command_is_not_carried_out_again_after_a_restart_whatever_the_clock_of_
 }
 
 #[test]
+fn s12_after_a_restore_no_command_is_taken_that_may_have_been_carried_out_since_the_backup() {
+    let mut lab = lab();
+    let restored = InputBody::Restored { at_unix_ms: lab.now_ms() };
+    lab.offer(NODE, SourceId::Journal, restored);
+    lab.run_ticks(2);
+    let ahead = opening("actuator:mock:valve-1", "c-1", lab.now_ms() + 290_000);
+    for made in [&open(&lab, "c-2"), &ahead] {
+        assert_eq!(command(&mut lab, guest(), made), Err(Code::Replayed));
+    }
+    assert!(picture(&mut lab).mock().is_none_or(|mock| mock.records.is_empty()));
+    assert_eq!(lab.replay(NODE).difference, None);
+}
+
+#[test]
 fn s6_nothing_moves_while_the_stop_is_latched_not_even_the_mock_actuator() {
     let mut lab = lab();
     let stop = InputBody::StopLatched { reason: "smoke".to_owned(), stops: 1 };

@@ -115,22 +115,23 @@ async fn a_frame_without_room_is_not_passed_on_and_may_come_again_another_way() 
 }
 
 #[tokio::test]
-async fn nobody_speaks_in_the_name_of_a_node_that_is_connected_itself() {
+async fn whoever_takes_the_name_of_a_frame_keeps_nobody_from_being_heard() {
     let mut node = Node::open(&key(1), &[&key(2), &key(3)]).await;
     let mut source = Bare::open_as(&key(2), node.address).await;
     let mut relay = Bare::open_as(&key(3), node.address).await;
     for _ in 0..2 {
         node.joined().await;
     }
-    relay.tell("context.frame", frame(key(2).id(), "told before by a relay")).await;
-    assert_eq!(relay.code("mesh.health").await, "OK");
-    assert_eq!((node.count(Count::FramesSecondHand), node.count(Count::FramesTaken)), (1, 0));
-    source.tell("context.frame", frame(key(2).id(), "told before by a relay")).await;
-    let (from, came) = node.frame().await;
-    assert_eq!((from, came.frame_id.as_str()), (key(2).id(), "told before by a relay"), "it was not marked");
-    // When it is gone, others may tell what it said.
-    source.tell("peer.leaving", json!({"gen": 1, "deviceId": key(2).id(), "timestamp": 1})).await;
-    node.left().await;
-    relay.tell("context.frame", frame(key(2).id(), "told later")).await;
+    let mut forged = frame(key(2).id(), "f");
+    forged["data"]["value"] = json!(99);
+    relay.tell("context.frame", forged).await;
     assert_eq!(node.frame().await.0, key(3).id());
+    source.tell("context.frame", frame(key(2).id(), "f")).await;
+    let (from, came) = node.frame().await;
+    assert_eq!((from, came.frame_id.as_str()), (key(2).id(), "f"));
+    let mut again = frame(key(2).id(), "f");
+    again["hops"] = json!(1);
+    relay.tell("context.frame", again).await;
+    assert_eq!(relay.code("mesh.health").await, "OK");
+    assert_eq!((node.count(Count::FramesTaken), node.count(Count::FramesSeen)), (2, 1));
 }
