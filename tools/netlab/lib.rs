@@ -8,3 +8,14 @@ pub mod plan;
 pub mod switch;
 #[cfg(target_os = "linux")]
 pub mod tap;
+
+/// The error and everything that led to it, in one line.
+#[must_use]
+pub fn sentence(error: &dyn std::error::Error) -> String {
+    let (mut sentence, mut source) = (error.to_string(), error.source());
+    while let Some(cause) = source {
+        sentence = format!("{sentence}: {cause}");
+        source = cause.source();
+    }
+    sentence
+}

@@ -1,8 +1,13 @@
 //! The command line of a lab: options in, `tap::run`, one sentence when it cannot be.
 
+use std::error::Error;
+use std::io::Write as _;
+use std::process::ExitCode;
+
 use clap::{Args, Parser, Subcommand};
 use clawmesh_netlab::command::{BYTES_PER_SECOND_MAX, DELAY_MS_MAX, PERMILLE_MAX};
 use clawmesh_netlab::plan::LabPlan;
+use clawmesh_netlab::sentence;
 use clawmesh_netlab::switch::LinkSettings;
 
 const EXAMPLE: &str = "\
@@ -78,7 +83,7 @@ struct RunArguments {
 }
 
 impl RunArguments {
-    fn plan(self) -> anyhow::Result<LabPlan> {
+    fn plan(self) -> Result<LabPlan, String> {
         let links = LinkSettings {
             delay_ms: self.delay_ms,
             jitter_ms: self.jitter_ms,
@@ -87,20 +92,26 @@ impl RunArguments {
             reorder_permille: self.reorder_permille,
             bytes_per_second: self.bytes_per_second,
         };
-        let mut plan = LabPlan::new(&self.lab, self.hosts).map_err(anyhow::Error::msg)?;
+        let mut plan = LabPlan::new(&self.lab, self.hosts)?;
         (plan.seed, plan.links) = (self.seed, links);
         Ok(plan)
     }
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Run(arguments) => run(&arguments.plan()?),
+fn main() -> ExitCode {
+    let Command::Run(arguments) = Cli::parse().command;
+    match arguments.plan().map_err(Into::into).and_then(|plan| run(&plan)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // When nobody reads what went wrong, the code still says that something did.
+            let _ = writeln!(std::io::stderr(), "error: {}", sentence(error.as_ref()));
+            ExitCode::FAILURE
+        }
     }
 }
 
 #[cfg(target_os = "linux")]
-fn run(plan: &LabPlan) -> anyhow::Result<()> {
+fn run(plan: &LabPlan) -> Result<(), Box<dyn Error>> {
     use std::fs::File;
     use std::os::fd::AsFd as _;
     use std::os::unix::net::UnixStream;
@@ -113,11 +124,10 @@ fn run(plan: &LabPlan) -> anyhow::Result<()> {
     }
     // Not `Stdin`: it would read ahead, and what it holds nobody can wait for.
     let input = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
-    clawmesh_netlab::tap::run(plan, input, std::io::stdout().lock(), &end)?;
-    Ok(())
+    Ok(clawmesh_netlab::tap::run(plan, input, std::io::stdout().lock(), &end)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn run(_: &LabPlan) -> anyhow::Result<()> {
-    anyhow::bail!("a lab needs the network namespaces of Linux; run it on a Linux machine")
+fn run(_: &LabPlan) -> Result<(), Box<dyn Error>> {
+    Err("a lab needs the network namespaces of Linux; run it on a Linux machine".into())
 }

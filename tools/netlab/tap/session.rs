@@ -154,7 +154,7 @@ impl<'a> Session<'a> {
                     let name = other.name();
                     return Err(format!("`{address}` is the address of `{name}`; choose one that is free"));
                 }
-                self.hosts[host].readdress(address).map_err(|error| error.to_string())?;
+                self.hosts[host].readdress(address).map_err(|error| crate::sentence(&error))?;
             }
             Command::Counts => return Ok(Answer::counts(&self.hosts, &self.switch)),
             Command::Quit => {}

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use clawmesh_netlab::plan::LabPlan;
+use clawmesh_netlab::sentence;
 use clawmesh_netlab::tap::Lab;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
@@ -24,7 +25,7 @@ const PORT: u16 = 4_000;
 /// A lab that is ready, or the reason why not as the message of the test.
 pub fn lab(name: &str, hosts: &[&str]) -> Lab {
     let plan = LabPlan::new(name, hosts.iter().copied()).expect("the names are good");
-    Lab::start(plan).unwrap_or_else(|error| panic!("{error}"))
+    Lab::start(plan).unwrap_or_else(|error| panic!("{}", sentence(&error)))
 }
 
 /// Obeys, or fails the test.

@@ -146,6 +146,7 @@ fn options_that_make_no_sense_end_in_one_sentence_and_make_nothing() {
     let output = command.args(["run", "--lab", "bad-name", "--hosts", "one"]).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
-    assert!(error.contains("`bad-name` cannot name a lab; use 1 to 32 letters"), "{error}");
+    assert!(error.starts_with("error: `bad-name` cannot name a lab; use 1 to 32 letters"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
     assert_eq!(left_of("bad"), [] as [&str; 0]);
 }
