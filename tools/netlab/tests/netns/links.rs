@@ -124,7 +124,8 @@ fn a_host_answers_at_its_new_address_and_no_longer_at_the_old_one() {
 fn multicast_reaches_every_other_host() {
     let lab = lab("many", &["one", "two", "three"]);
     let group = [224, 0, 0, 224].into();
-    let one = socket(&lab.netns(0), "10.77.0.1");
+    // Without an address of its own the kernel needs a route to find one.
+    let one = socket(&lab.netns(0), "0.0.0.0");
     let listeners = [(1, "10.77.0.2"), (2, "10.77.0.3")].map(|(host, address)| {
         let listener = socket(&lab.netns(host), "0.0.0.0");
         listener.join_multicast_v4(&group, &address.parse().unwrap()).unwrap();
@@ -132,6 +133,6 @@ fn multicast_reaches_every_other_host() {
     });
     one.send_to(b"who is there", (group, 4_000)).unwrap();
     for listener in &listeners {
-        assert_eq!(hears(listener, PATIENCE), Some(one.local_addr().unwrap()));
+        assert_eq!(hears(listener, PATIENCE), Some(([10, 77, 0, 1], 4_000).into()));
     }
 }

@@ -3,10 +3,11 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::Value;
 
-use crate::host::{left_of, netns_path};
+use crate::host::{PATIENCE, left_of, netns_path};
 
 const ECHO: &str = "
 import socket
@@ -58,6 +59,11 @@ impl Program {
 
     /// Waits until it has ended; whether it did well, and what it wrote on standard error.
     fn end(&mut self) -> (bool, String) {
+        let pidfd =
+            pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).expect("it is not waited for");
+        let patience = Timespec::try_from(PATIENCE).expect("seconds");
+        let ended = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&patience));
+        assert_eq!(ended, Ok(1), "it does not end");
         let mut error = String::new();
         let stderr = self.child.stderr.as_mut().expect("it is piped");
         stderr.read_to_string(&mut error).expect("its output is text");
