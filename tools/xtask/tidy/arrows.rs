@@ -36,6 +36,7 @@ const ARROWS: &[(&str, MayUse)] = &[
     ("brain", MayUse::Only(&[])),
     // The stand-in plant shares no code with the model it is compared with.
     ("plant", MayUse::AllBut(&["twin", "clawmesh"])),
+    ("netlab", MayUse::Only(&[])),
     ("xtask", MayUse::Only(&[])),
     ("clawmesh", MayUse::Anything),
 ];
