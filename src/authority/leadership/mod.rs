@@ -463,6 +463,10 @@ mod tests {
             let _ = alone.pass(now_ms);
         }
         assert_eq!(alone.leads(600_000), Some(claim(1, 5)));
+        alone.appeared(id(9), NodeRole::Sensor).unwrap();
+        assert_eq!(alone.pass(602_000), Some(Say::Claim(claim(1, 5))), "now it is heard");
+        alone.lost(id(9));
+        assert_eq!(claims_at(&mut alone, 604_000, 700_000), Some(602_000 + LEASE_MS));
     }
 
     #[test]
@@ -490,8 +494,18 @@ mod tests {
         assert_eq!(node.hear_outdated(Term(1), now_ms), None, "we have done so");
         assert_eq!(node.hear(claim(2, 4), now_ms), Ok(Some(Say::Outdated(Term(2)))), "we stand down");
         assert_eq!((node.leads(now_ms), node.leader(now_ms)), (None, Leader::None));
+        assert_eq!(claims_at(&mut node, now_ms, now_ms + LEASE_MS), None, "and give it the time to rise");
         assert_eq!(node.hear(claim(3, 4), now_ms), Ok(None));
         assert!(matches!(node.leader(now_ms), Leader::Peer(leader) if leader.node() == id(4)));
+    }
+
+    #[test]
+    fn who_was_asleep_asks_whoever_leads_now_to_rise_too() {
+        let mut node = leading();
+        node.appeared(id(9), NodeRole::Planner).unwrap();
+        let now_ms = LEASE_MS + HOLD_MS;
+        assert_eq!(node.hear(claim(2, 9), now_ms), Ok(Some(Say::Outdated(Term(2)))));
+        assert_eq!(node.hear(claim(3, 9), now_ms), Ok(None));
     }
 
     #[test]

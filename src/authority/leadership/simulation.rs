@@ -173,11 +173,13 @@ impl Mesh {
     }
 
     fn deliver(&mut self) {
-        let now_ms = self.now_ms;
-        let (due, later) =
-            std::mem::take(&mut self.on_the_way).into_iter().partition(|sent| sent.0 <= now_ms);
+        // Whoever sleeps hears it when it wakes.
+        let is_due = |sent: &(u64, usize, usize, Say)| {
+            sent.0 <= self.now_ms && self.nodes[sent.2].asleep_until_ms <= self.now_ms
+        };
+        let all = std::mem::take(&mut self.on_the_way).into_iter();
+        let (due, later): (Vec<_>, Vec<_>) = all.partition(is_due);
         self.on_the_way = later;
-        let due: Vec<(u64, usize, usize, Say)> = due;
         for (_, from, to, say) in due {
             let now_ms = self.local_ms(to);
             if !self.are_linked(from, to) {
@@ -314,7 +316,7 @@ fn blow() -> impl Strategy<Value = Blow> {
         2 => Just(Blow::Heal),
         2 => (0..NODES).prop_map(Blow::Switch),
         1 => (0..NODES).prop_map(Blow::Wish),
-        1 => (0..NODES, 0_u64..20_000).prop_map(|(at, ms)| Blow::Sleep(at, ms)),
+        2 => (0..NODES, 0_u64..40_000).prop_map(|(at, ms)| Blow::Sleep(at, ms)),
     ]
 }
 
