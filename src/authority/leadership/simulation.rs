@@ -48,6 +48,8 @@ struct Node {
     change_due_ms: [Option<u64>; NODES],
     /// Terms of earlier runs, and of this one.
     used: BTreeSet<Term>,
+    /// What it says now; to say it again is to renew.
+    claim: Option<Claim>,
 }
 
 struct Mesh {
@@ -76,6 +78,7 @@ impl Mesh {
             told: [false; NODES],
             change_due_ms: [None; NODES],
             used: BTreeSet::new(),
+            claim: None,
         });
         let mut mesh = Self {
             now_ms: 0,
@@ -118,7 +121,8 @@ impl Mesh {
         let node = &mut self.nodes[at];
         let started = || Leadership::start(node.id, node.role, node.stored, now_ms);
         node.leadership = is_on.then(started);
-        (node.told, node.change_due_ms, node.is_willing) = ([false; NODES], [None; NODES], true);
+        (node.told, node.change_due_ms) = ([false; NODES], [None; NODES]);
+        (node.is_willing, node.claim) = (true, None);
     }
 
     fn leads(&self, at: usize) -> Option<Claim> {
@@ -155,11 +159,12 @@ impl Mesh {
         node.stored = leadership.highest_seen();
         let Some(say) = said else { return };
         if let Say::Claim(claim) = say
-            && self.claims.iter().all(|(_, known)| *known != claim)
+            && node.claim != Some(claim)
         {
             assert!(node.used.iter().all(|used| *used < claim.term), "{claim:?} was used before");
             assert!(Rank::of_role(node.role).is_some() && node.is_willing, "{claim:?} of who may not lead");
             node.used.insert(claim.term);
+            node.claim = Some(claim);
             self.claims.push((self.now_ms, claim));
         }
         for to in 0..NODES {
