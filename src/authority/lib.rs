@@ -19,6 +19,7 @@ pub mod ids;
 pub mod judgement;
 pub mod keys;
 pub mod lane;
+pub mod leadership;
 pub mod level;
 pub mod node_role;
 pub mod offer;

@@ -101,6 +101,12 @@ impl<'a> Fields<'a> {
         self.whole_number(name)?.ok_or_else(|| self.wrong(name, "is missing"))
     }
 
+    /// A number, whole or not.
+    pub fn number(&self, name: &str) -> Result<Option<f64>, Refusal> {
+        let Some(raw) = self.raw(name) else { return Ok(None) };
+        serde_json::from_str(raw.get()).map(Some).map_err(|_| self.wrong(name, "must be a number"))
+    }
+
     /// A list of at most `count_max` texts of at most `bytes_max` bytes each.
     pub fn texts(
         &self,

@@ -24,6 +24,7 @@ pub mod freshness;
 pub mod gate;
 pub mod gossip;
 pub mod handshake;
+pub mod llm;
 pub mod log;
 pub mod mock;
 pub mod own_frames;

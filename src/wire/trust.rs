@@ -116,7 +116,8 @@ pub fn tier_text(tier: Tier) -> &'static str {
     text_of_word(tier)
 }
 
-fn text_of_word<W: Word + PartialEq>(word: W) -> &'static str {
+/// The text of a word on the wire.
+pub(crate) fn text_of_word<W: Word + PartialEq>(word: W) -> &'static str {
     W::ALL.iter().find(|(known, _)| *known == word).map_or("", |(_, text)| text)
 }
 
