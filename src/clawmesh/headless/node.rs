@@ -343,9 +343,7 @@ struct Node {
     planner: Option<Worker>,
     host_sensors: Option<Worker>,
     plant: Option<Worker>,
-    discovery: Option<Worker>,
-    herald: Herald,
-    links: Links,
+    guests: GuestSide,
     bridge: Bridge,
     simulator: Option<Worker>,
     ticker: Ticker,
@@ -367,7 +365,6 @@ impl Node {
         let facts = guest_facts(&options.config, &start);
         let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, guests, snapshots, gateway, .. } =
             ways;
-        let own = OwnRecord { node: facts.key.id(), name: facts.name.clone(), address: gateway };
         let marks = marks_in(&journal.recovered.inputs);
         feed_earlier(&inbox, journal.recovered.inputs, &start)?;
         let (plant, drivers, simulator) = machinery(options, &start, &inbox, &commits)?;
@@ -401,6 +398,8 @@ impl Node {
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
         let bridge = bridge(&options.config, start, bridge_ports, marks)?;
         mesh.came(bridge.neighbours());
+        let own = OwnRecord { node: facts.key.id(), name: facts.name.clone(), address: gateway };
+        let found = options.config.discovery.value.then_some(own);
         let host = GuestHost::new(
             facts,
             bridge.trust(),
@@ -409,15 +408,8 @@ impl Node {
             asked_here.clone(),
             tasks,
         );
-        let (links, herald) = link_guests(&guests, host, tasks);
-        let trust = follow_trust(options, &bridge, &links, &inbox)?;
-        let _tasks = tasks.enter();
-        let discovery = options
-            .config
-            .discovery
-            .value
-            .then(|| discovery::start(own, links.clone(), guests.nearby.clone()))
-            .transpose()?;
+        let guests = GuestSide::open(&guests, host, found, tasks)?;
+        let trust = follow_trust(options, &bridge, &guests.links, &inbox)?;
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
             .transpose()?;
@@ -427,9 +419,7 @@ impl Node {
             planner,
             host_sensors,
             plant,
-            discovery,
-            herald,
-            links,
+            guests,
             bridge,
             simulator,
             ticker,
@@ -445,9 +435,7 @@ impl Node {
         drop(self.planner);
         drop(self.host_sensors);
         drop(self.trust);
-        drop(self.discovery);
-        drop(self.herald);
-        workers.block_on(self.links.close());
+        self.guests.close(workers);
         self.bridge.close();
         drop(self.simulator);
         let death = self.ticker.close();
@@ -471,17 +459,40 @@ fn feed_earlier(inbox: &InboxHandle, recovered: Vec<InputBody>, start: &Start) -
     Ok(())
 }
 
-/// Opens the door to existing nodes; from here on they are served, dialled, and told what is new.
-fn link_guests(door: &GuestDoor, host: GuestHost, tasks: &Handle) -> (Links, Herald) {
-    let _here = tasks.enter();
-    let host = Arc::new(host);
-    let links = Links::start(clawmesh_wire_link::Config::default(), Arc::clone(&host) as Arc<dyn Host>);
-    door.came(links.clone(), tasks.clone());
-    for peer in host.peers() {
-        links.dial(peer.clone());
+/// Everything that goes on with existing nodes.
+struct GuestSide {
+    discovery: Option<Worker>,
+    herald: Herald,
+    links: Links,
+}
+
+impl GuestSide {
+    /// Opens the door to existing nodes: from here on they are served, dialled, told what is new and, with a record of our own
+    /// to tell, looked for.
+    fn open(
+        door: &GuestDoor,
+        host: GuestHost,
+        own: Option<OwnRecord>,
+        tasks: &Handle,
+    ) -> anyhow::Result<Self> {
+        let _here = tasks.enter();
+        let host = Arc::new(host);
+        let links = Links::start(clawmesh_wire_link::Config::default(), Arc::clone(&host) as Arc<dyn Host>);
+        door.came(links.clone(), tasks.clone());
+        for peer in host.peers() {
+            links.dial(peer.clone());
+        }
+        let herald = Herald::start(host, links.clone(), tasks);
+        let discovery =
+            own.map(|own| discovery::start(own, links.clone(), door.nearby.clone())).transpose()?;
+        Ok(Self { discovery, herald, links })
     }
-    let herald = Herald::start(host, links.clone(), tasks);
-    (links, herald)
+
+    fn close(self, workers: &Runtime) {
+        drop(self.discovery);
+        drop(self.herald);
+        workers.block_on(self.links.close());
+    }
 }
 
 fn follow_trust(

@@ -1,0 +1,8 @@
+//! Nodes on machines of their own: network namespaces on a switch that delays, loses and parts. Needs root, iproute2 and
+//! `/dev/net/tun`; a machine without them fails with the line that makes them.
+
+#[path = "../support/wait.rs"]
+mod wait;
+
+mod farm;
+mod partition;

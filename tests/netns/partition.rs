@@ -1,0 +1,100 @@
+//! What becomes of five nodes on a bad network.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::farm::{Farm, Host, PATIENCE};
+use crate::wait::until;
+
+const NAMES: [&str; 5] = ["one", "two", "three", "four", "five"];
+
+/// What a node believes: the value for each key, by whom and when it was said.
+fn beliefs(host: &Host) -> BTreeMap<String, Value> {
+    let Ok(world) = host.try_json(&["world"]) else { return BTreeMap::new() };
+    let rows = world["beliefs"].as_array().cloned().unwrap_or_default();
+    let of = |row: Value| {
+        let key = row["key"].as_str().expect("a belief has a key").to_owned();
+        (key, json!([row["value"], row["source"], row["hlc"]]))
+    };
+    rows.into_iter().map(of).collect()
+}
+
+/// How many of the others a node hears and trusts.
+fn hears(host: &Host) -> usize {
+    let Ok(peers) = host.try_json(&["peers"]) else { return 0 };
+    let rows = peers["peers"].as_array().cloned().unwrap_or_default();
+    rows.iter()
+        .filter(|row| {
+            row["liveness"] == "alive" && row["trusted"] == json!(true) && row["name"] != Value::Null
+        })
+        .count()
+}
+
+/// The ids of the guests of a node.
+fn guests(host: &Host) -> Vec<String> {
+    let Ok(peers) = host.try_json(&["peers"]) else { return Vec::new() };
+    let rows = peers["guests"].as_array().cloned().unwrap_or_default();
+    rows.iter().map(|row| row["id"].as_str().expect("a guest has an id").to_owned()).collect()
+}
+
+fn wait_for(farm: &Farm, what: &str, holds: impl Fn(&Host) -> bool) {
+    for host in &farm.hosts {
+        until(&format!("{} {what}", host.name), PATIENCE, || holds(host).then_some(()));
+    }
+}
+
+#[test]
+fn five_nodes_on_a_late_and_lossy_network_end_up_with_the_same_beliefs_after_a_partition_and_lose_nothing() {
+    let mut farm = Farm::new("farm", &NAMES);
+    farm.start();
+    wait_for(&farm, "hears the four others", |host| hears(host) == 4);
+    // Over the wire protocol they find each other: nobody was told those addresses.
+    wait_for(&farm, "is linked with the four others over the wire protocol", |host| guests(host).len() == 4);
+
+    farm.network("set delay-ms=100 jitter-ms=20 loss-permille=50 duplicate-permille=10 reorder-permille=20");
+    let mut noted: Vec<(String, String)> = Vec::new();
+    let mut note = |host: &Host, key: String, value: &str| {
+        host.note(&key, value);
+        noted.push((key, value.to_owned()));
+    };
+    for host in &farm.hosts {
+        note(host, format!("late/{}", host.name), "seen");
+    }
+    farm.network("partition one,two|three,four,five");
+    for round in 0..4 {
+        for host in &farm.hosts {
+            note(host, format!("parted/{}/{round}", host.name), "seen");
+        }
+    }
+    // Both sides say something about the same thing; the one that is said last stands on all nodes in the end.
+    farm.hosts[0].note("gate", "open");
+    farm.hosts[2].note("gate", "shut");
+    // A machine gets another address meanwhile.
+    farm.network("readdress five 10.77.0.99");
+    until("the parted sides miss each other", PATIENCE, || (hears(&farm.hosts[0]) <= 1).then_some(()));
+    farm.network("heal");
+
+    let expected: Vec<String> = noted.iter().map(|(key, _)| key.clone()).chain(["gate".to_owned()]).collect();
+    let missing = |host: &Host| {
+        let known = beliefs(host);
+        expected.iter().filter(|key| !known.contains_key(*key)).cloned().collect::<Vec<String>>()
+    };
+    wait_for(&farm, "believes everything that was noted", |host| missing(host).is_empty());
+    let first = beliefs(&farm.hosts[0]);
+    wait_for(&farm, "believes what the first one believes", |host| beliefs(host) == first);
+    assert_eq!(first["gate"][0], json!("shut"), "the later word stands: {}", first["gate"]);
+    for (key, value) in &noted {
+        assert_eq!(first[key][0], json!(value), "{key}");
+    }
+    wait_for(&farm, "hears the four others again", |host| hears(host) == 4);
+    wait_for(&farm, "is linked with the four others again", |host| guests(host).len() == 4);
+
+    farm.network("set delay-ms=0 jitter-ms=0 loss-permille=0 duplicate-permille=0 reorder-permille=0");
+    for host in &mut farm.hosts {
+        host.stop();
+        let replayed = host.replayed();
+        assert_eq!(replayed["verified"], json!(true), "{}: {replayed}", host.name);
+    }
+    farm.lab.end().expect("its namespaces are removed");
+}
