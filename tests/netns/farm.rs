@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::wait::until;
 
 /// Generous: the network is bad on purpose, and a build may run beside us.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 /// How long one request may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
