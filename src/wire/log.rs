@@ -383,9 +383,10 @@ mod tests {
     #[test]
     fn whoever_tells_a_lot_or_from_the_future_hides_nothing_in_an_answer() {
         let mut log = WorldLog::default();
-        log.take(frame("a", "calm", "m", NOW_MS), A, NOW_MS);
+        // Whoever tells a lot comes first in the order of ids, and gains nothing by it.
+        log.take(frame("b", "calm", "m", NOW_MS), B, NOW_MS);
         for number in 0..400_u64 {
-            log.take(frame("b", &number.to_string(), "m", NOW_MS + 290_000 + number), B, NOW_MS + number);
+            log.take(frame("a", &number.to_string(), "m", NOW_MS + 290_000 + number), A, NOW_MS + number);
         }
         let chosen = newest_in_turns(log.frames().map(|told| &**told), 5);
         let names: Vec<&str> = chosen.iter().map(|told| &*told.frame.frame_id).collect();

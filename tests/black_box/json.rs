@@ -27,7 +27,7 @@ fn every_reading_command_answers_a_program_with_one_document() {
         let peers = node.ask(&["peers"]);
         (!peers["peers"].as_array()?.is_empty()).then_some(peers)
     });
-    assert_eq!(keys(&peers), ["peers", "snapshot_age_ms", "tick", "wall_ms"]);
+    assert_eq!(keys(&peers), ["dialled", "guests", "nearby", "peers", "snapshot_age_ms", "tick", "wall_ms"]);
     let id = peers["peers"][0]["id"].as_str().unwrap();
     assert_eq!(keys(&node.ask(&["peers", &id[..8]])), ["peer", "sensors", "snapshot_age_ms"]);
     check_status(&node.ask(&["status"]));
@@ -53,7 +53,7 @@ fn every_reading_command_answers_a_program_with_one_document() {
 
 fn check_status(status: &Value) {
     let expected = [
-        &["alarms", "beliefs", "digest", "gateway", "journal", "link", "node"][..],
+        &["alarms", "beliefs", "digest", "gateway", "guests", "journal", "link", "node"][..],
         &["peers", "people", "refusals", "refused_total", "sensors", "site"],
         &["snapshot_age_ms", "state", "stop", "tick", "uptime_ms", "wall_ms"],
     ];

@@ -141,7 +141,10 @@ fn center_among_others() -> StandIn {
         peer(0xdd, "twin", "alive", true),
         peer(0xde, "twin", "alive", true),
     ];
-    stand.answers("/api/peers", 200, json!({"tick": 7, "wall_ms": 7, "snapshot_age_ms": 0, "peers": peers}));
+    let answer = json!({
+        "tick": 7, "wall_ms": 7, "snapshot_age_ms": 0, "peers": peers, "guests": [], "dialled": [], "nearby": [],
+    });
+    stand.answers("/api/peers", 200, answer);
     let taken = json!({"outcome": "taken", "proposal": null, "words": "the stop is over"});
     stand.answers("/api/requests", 200, taken);
     stand
