@@ -130,3 +130,20 @@ async fn two_nodes_that_dial_each_other_end_with_one_link() {
     tokio::time::timeout(PATIENCE, calm).await.expect("they come to rest");
     assert_eq!((one.links.sessions().len(), two.links.sessions().len()), (1, 1));
 }
+
+#[tokio::test]
+async fn a_discovered_node_that_is_lost_is_dialled_no_more_and_one_that_was_configured_is() {
+    let keys = keys_by_id(2);
+    let dialler = Node::open(&keys[0], &[&keys[1]]).await;
+    // Nobody listens there any more.
+    let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let node = keys[1].id();
+    let spec = PeerSpec::read(&format!("{node}=ws://{nowhere}||mdns")).unwrap();
+    assert!(dialler.links.discovered(spec.clone()) && dialler.links.peers().len() == 1);
+    dialler.links.lost(node);
+    assert!(dialler.links.peers().is_empty());
+    assert!(dialler.links.dial(spec));
+    dialler.links.lost(node);
+    assert_eq!(dialler.links.peers().len(), 1);
+    assert!(dialler.links.trusts(node) && !dialler.links.trusts(key(9).id()));
+}
