@@ -2,23 +2,37 @@
 
 use std::fmt;
 
+use minicbor::Encode;
+use serde::{Deserialize, Serialize};
+
 /// What a node says it is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Encode,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "kebab-case")]
 pub enum NodeRole {
     /// Nothing in particular; also every role we do not know.
+    #[n(0)]
     #[default]
     Node,
     /// It plans for the others.
+    #[n(1)]
     Planner,
     /// It runs field hardware.
+    #[n(2)]
     Field,
     /// It measures.
+    #[n(3)]
     Sensor,
     /// It moves things.
+    #[n(4)]
     Actuator,
     /// It looks on.
+    #[n(5)]
     Viewer,
     /// It plans when no planner is there.
+    #[n(6)]
     StandbyPlanner,
 }
 
@@ -34,9 +48,15 @@ impl NodeRole {
         Self::StandbyPlanner,
     ];
 
+    /// What a node is called where people decide; it plans.
+    pub const COMMAND_CENTER: &str = "command-center";
+
     /// The role with this name; [`NodeRole::Node`] for a name we do not know.
     #[must_use]
     pub fn of_name(name: &str) -> Self {
+        if name == Self::COMMAND_CENTER {
+            return Self::Planner;
+        }
         Self::ALL.into_iter().find(|role| role.as_str() == name).unwrap_or_default()
     }
 
@@ -92,6 +112,7 @@ mod tests {
         for role in NodeRole::ALL {
             assert_eq!(NodeRole::of_name(role.as_str()), role);
         }
+        assert_eq!(NodeRole::of_name("command-center"), NodeRole::Planner);
         for unknown in ["", "Planner", "admin"] {
             assert_eq!(NodeRole::of_name(unknown), NodeRole::Node, "{unknown}");
         }

@@ -10,6 +10,7 @@ use crate::canonical;
 use crate::capability::Capability;
 use crate::hlc::Hlc;
 use crate::ids::{ContentHash, MeshId, NodeId, OperatorId, ProposalId};
+use crate::leadership::{Claim, Term};
 use crate::reading::{TEXT_BYTES_MAX, Value};
 
 /// The most steps of one proposal.
@@ -61,6 +62,10 @@ pub struct Maker {
     /// The mind.
     #[n(1)]
     pub mind: Mind,
+    /// The term in which the node led the planning, if a program made it; a person asks in none.
+    #[n(2)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<Term>,
 }
 
 /// What kind of mind made a proposal.
@@ -132,7 +137,29 @@ impl Proposal {
             let actuator = &self.steps[at].actuator;
             return Some(format!("{actuator} stands in two steps; one thing does one thing at a time"));
         }
-        self.maker.mind.fault().or_else(|| self.steps.iter().find_map(Step::fault))
+        self.maker.fault().or_else(|| self.steps.iter().find_map(Step::fault))
+    }
+}
+
+impl Maker {
+    /// A person who proposes at this node.
+    #[must_use]
+    pub fn person(node: NodeId, person: OperatorId) -> Self {
+        Self { node, mind: Mind::Operator(person), term: None }
+    }
+
+    fn fault(&self) -> Option<String> {
+        let is_person = matches!(self.mind, Mind::Operator(_));
+        if is_person && self.term.is_some() {
+            return Some("a person asks in no term; leave it out".to_owned());
+        }
+        self.mind.fault()
+    }
+
+    /// In whose name a program made it.
+    #[must_use]
+    pub fn claim(&self) -> Option<Claim> {
+        self.term.map(|term| Claim { term, holder: self.node })
     }
 }
 
@@ -198,6 +225,7 @@ pub(crate) mod tests {
             maker: Maker {
                 node: NodeId::of_public_key(&[2; 32]),
                 mind: Mind::Utility { name: "dryness".to_owned() },
+                term: Some(Term(1)),
             },
             steps: vec![step],
             reason: "z-food-forest-core is at 14 %, dry is below 18 %".to_owned(),

@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
+use crate::leadership::Say;
 use crate::report::ProposalReport;
 use crate::unit::Unit;
 
@@ -172,6 +173,9 @@ pub enum Frame {
     /// How a proposal stands whose home the node is.
     #[n(2)]
     Proposal(#[n(0)] Box<ProposalReport>),
+    /// What the node says of who leads the planning.
+    #[n(3)]
+    Leadership(#[n(0)] Say),
 }
 
 impl Frame {
@@ -182,6 +186,9 @@ impl Frame {
             Self::Description(_) => "description".to_owned(),
             Self::Observation(observation) => format!("observation/{}", observation.key),
             Self::Proposal(report) => report.subject(),
+            // Whoever says that it leads no more takes back that it does.
+            Self::Leadership(Say::Claim(_) | Say::Released(_)) => "leadership/claim".to_owned(),
+            Self::Leadership(Say::Outdated(_)) => "leadership/outdated".to_owned(),
         }
     }
 
@@ -192,6 +199,8 @@ impl Frame {
             Self::Description(description) => description.fault(),
             Self::Observation(observation) => observation.fault(),
             Self::Proposal(report) => report.fault(),
+            // Any term can be said; whether it counts depends on what was said before.
+            Self::Leadership(_) => None,
         }
     }
 }

@@ -312,7 +312,7 @@ pub(crate) mod tests {
     }
 
     fn proposal_of(mind: Mind) -> Proposal {
-        Proposal { maker: Maker { node: node().id(), mind }, ..proposal() }
+        Proposal { maker: Maker { node: node().id(), mind, term: None }, ..proposal() }
     }
 
     fn utility() -> Mind {

@@ -12,7 +12,7 @@ use crate::ids::{ContentHash, MeshId};
 use crate::keys::{NodeKey, OperatorKey};
 use crate::level::Level;
 use crate::offer::{Offer, nonce_of};
-use crate::proposal::{Maker, Mind, Proposal, Step};
+use crate::proposal::{Maker, Proposal, Step};
 use crate::reading::Value;
 use crate::request::{self, Request, RequestBody};
 
@@ -51,7 +51,7 @@ fn proposal() -> Proposal {
         mesh: MeshId::of_name("barn"),
         owner,
         site: ContentHash::of("site", b"farm"),
-        maker: Maker { node: owner, mind: Mind::Operator(asker().id()) },
+        maker: Maker::person(owner, asker().id()),
         steps: vec![step],
         reason: "the bed is dry".to_owned(),
         evidence: vec![ByteVec::from(vec![1, 2, 3])],

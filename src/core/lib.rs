@@ -8,6 +8,7 @@ pub mod alarms;
 pub mod clock;
 pub mod guests;
 pub mod intake;
+pub mod leadership;
 pub mod mesh;
 pub mod node;
 pub mod planner;

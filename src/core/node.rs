@@ -7,6 +7,7 @@ use crate::alarms::AlarmsPlugin;
 use crate::clock::{ClockPlugin, Tick};
 use crate::guests::GuestsPlugin;
 use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
+use crate::leadership::LeadershipPlugin;
 use crate::mesh::{MeshPlugin, Node, NodeProfile, OwnNode, Presence, Trust};
 use crate::planner::{PlannerPlugin, PlannerPort, Wishes};
 use crate::proposals::{
@@ -103,6 +104,7 @@ impl Core {
             SitePlugin,
             SafetyPlugin,
             GuestsPlugin,
+            LeadershipPlugin,
             ProposalsPlugin { entropy: settings.entropy },
             PlannerPlugin,
             PublishPlugin,

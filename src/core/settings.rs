@@ -54,6 +54,11 @@ pub struct Settings {
     #[cbor(default)]
     #[serde(default)]
     pub mock_actuator: bool,
+    /// Whether it wishes to lead the planning, where its role may.
+    #[n(14)]
+    #[cbor(default)]
+    #[serde(default)]
+    pub plans: bool,
 }
 
 /// A site and the policy of its owner as canonical texts, so that what was journaled is what was hashed.
@@ -111,6 +116,7 @@ pub(crate) mod tests {
             roster: Roster::default(),
             entropy: [7; 32],
             mock_actuator: false,
+            plans: false,
         }
     }
 }

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use clawmesh_authority::leadership::Activity;
 use clawmesh_core::alarms::{Priority, Standing};
 use clawmesh_core::intake::LinkState;
-use clawmesh_core::publish::{AlarmView, DigestView, NodeView, PersonView, RefusalView, SiteView, Snapshot};
+use clawmesh_core::publish::{
+    AlarmView, DigestView, LeadView, NodeView, PersonView, RefusalView, SiteView, Snapshot,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::events::STREAMS_MAX;
@@ -162,6 +165,8 @@ pub struct Status {
     pub wall_ms: u64,
     /// Milliseconds since that tick was shown; none before the first.
     pub snapshot_age_ms: Option<u64>,
+    /// Who leads the planning.
+    pub lead: LeadView,
     /// Other nodes.
     pub peers: PeerCounts,
     /// Sensors.
@@ -210,6 +215,7 @@ fn status_of(shared: &Shared) -> Status {
         tick: 0,
         wall_ms: (shared.ports.unix_ms)(),
         snapshot_age_ms: None,
+        lead: LeadView { activity: Activity::Ineligible, leader: None },
         peers: PeerCounts::default(),
         sensors: SensorCounts::default(),
         beliefs: 0,
@@ -240,6 +246,7 @@ fn with_snapshot(starting: Status, snapshot: &Snapshot, age_ms: u64) -> Status {
         node: snapshot.node.clone(),
         state: state_of(snapshot, age_ms),
         link: snapshot.link.clone(),
+        lead: snapshot.lead.clone(),
         stop: snapshot.stop.clone(),
         site: snapshot.site.clone(),
         people: snapshot.people.clone(),

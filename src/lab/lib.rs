@@ -13,7 +13,7 @@ mod rng;
 mod simulator;
 mod stop;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use clawmesh_authority::{Lane, NodeId, NodeKey, Observation, Roster, Tier, Value};
@@ -52,6 +52,7 @@ pub struct Lab {
     journal_lag_ticks: u64,
     site: Option<SiteText>,
     roster: Roster,
+    roles: BTreeMap<String, String>,
 }
 
 impl Lab {
@@ -69,6 +70,7 @@ impl Lab {
             journal_lag_ticks: 0,
             site: None,
             roster: Roster::default(),
+            roles: BTreeMap::new(),
         }
     }
 
@@ -87,6 +89,13 @@ impl Lab {
     pub fn ticking(mut self, hz: u32) -> Self {
         assert!((1..=200).contains(&hz) && 1_000 % hz == 0, "a node cannot tick {hz} times a second");
         self.pace = Pace { hz, digest_every_ticks: u64::from(hz), ..self.pace };
+        self
+    }
+
+    /// The roles of nodes that are added from now on, by name; the others are `lab`. Who may lead the planning also wishes to.
+    #[must_use]
+    pub fn with_roles<const N: usize>(mut self, roles: [(&str, &str); N]) -> Self {
+        self.roles = roles.map(|(name, role)| (name.to_owned(), role.to_owned())).into();
         self
     }
 
@@ -136,7 +145,8 @@ impl Lab {
             let others = all.iter().copied().filter(|id| *id != key.id()).collect();
             let journal = MemoryJournal::with_lag(self.journal_lag_ticks);
             let (site, roster) = (self.site.clone(), self.roster.clone());
-            self.nodes.push(LabNode::new(name, key, others, site, roster, journal));
+            let role = self.roles.get(name).map_or("lab", String::as_str);
+            self.nodes.push(LabNode::new((name, role), key, others, site, roster, journal));
             self.start(name);
         }
         self
@@ -392,6 +402,7 @@ pub fn lone_settings() -> Settings {
         roster: Roster::default(),
         entropy: [7; 32],
         mock_actuator: false,
+        plans: false,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clawmesh_authority::node_role::NodeRole;
 use clawmesh_authority::{Body, ContentHash, Lane, LaneMark, MeshId, NodeId, NodeKey, Roster, envelope};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
 use clawmesh_core::planner::{Wish, Wishes};
@@ -42,6 +43,7 @@ pub(crate) struct Pace {
 
 pub(crate) struct LabNode {
     pub(crate) name: String,
+    role: String,
     pub(crate) key: NodeKey,
     pub(crate) clock_offset_ms: i64,
     pub(crate) live: Option<Live>,
@@ -97,7 +99,7 @@ impl Wishes for KeepWishes {
 
 impl LabNode {
     pub(crate) fn new(
-        name: &str,
+        (name, role): (&str, &str),
         key: NodeKey,
         trusted: BTreeSet<NodeId>,
         site: Option<SiteText>,
@@ -106,6 +108,7 @@ impl LabNode {
     ) -> Self {
         Self {
             name: name.to_owned(),
+            role: role.to_owned(),
             key,
             clock_offset_ms: 0,
             live: None,
@@ -129,7 +132,7 @@ impl LabNode {
         let settings = Settings {
             node: self.key.id(),
             name: self.name.clone(),
-            role: "lab".to_owned(),
+            role: self.role.clone(),
             mesh_name: "lab".to_owned(),
             version: "0".to_owned(),
             epoch,
@@ -142,6 +145,7 @@ impl LabNode {
             // Of a lab, nothing may depend on anything but its seed and its calls.
             entropy: ContentHash::of(&self.name, &epoch.to_le_bytes()).0,
             mock_actuator: pace.mock_actuator,
+            plans: NodeRole::of_name(&self.role).planner_rank() > 0,
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (outbox_in, outbox_out) = outbox(4_096, 1_024);

@@ -53,7 +53,7 @@ fn every_reading_command_answers_a_program_with_one_document() {
 
 fn check_status(status: &Value) {
     let expected = [
-        &["alarms", "beliefs", "digest", "gateway", "guests", "journal", "link", "node"][..],
+        &["alarms", "beliefs", "digest", "gateway", "guests", "journal", "lead", "link", "node"][..],
         &["peers", "people", "refusals", "refused_total", "sensors", "site"],
         &["snapshot_age_ms", "state", "stop", "tick", "uptime_ms", "wall_ms"],
     ];

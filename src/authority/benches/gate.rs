@@ -148,7 +148,7 @@ impl Farm {
             mesh: home.mesh,
             owner: home.owner,
             site: home.site,
-            maker: Maker { node: planner, mind: Mind::Utility { name: "dryness".to_owned() } },
+            maker: Maker { node: planner, mind: Mind::Utility { name: "dryness".to_owned() }, term: None },
             steps: vec![
                 step("actuator:valve:valve-food-forest", "open", 1_200.0),
                 step("actuator:pump:pump-main-01", "start", 1_190.0),

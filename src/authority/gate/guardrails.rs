@@ -120,6 +120,7 @@ impl Farm {
             maker: Maker {
                 node: NodeId::of_public_key(&[9; 32]),
                 mind: Mind::Utility { name: "dryness".to_owned() },
+                term: None,
             },
             steps: vec![step(valve(), "open", Some(1_200.0)), step(pump(), "start", Some(1_190.0))],
             reason: "the food forest is at 14 %".to_owned(),

@@ -2,22 +2,31 @@
 
 use std::cmp::Reverse;
 
+use minicbor::Encode;
+use serde::{Deserialize, Serialize};
+
 use crate::ids::NodeId;
 use crate::node_role::NodeRole;
 
 /// How strong a claim to lead is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
 pub enum Rank {
     /// It plans when no planner is there.
+    #[n(0)]
     Standby,
     /// It plans.
+    #[n(1)]
     Planner,
 }
 
 /// A node that may lead. There is none of a node with another role: such a node never leads, whatever it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode)]
 pub struct Candidate {
+    #[n(0)]
     node: NodeId,
+    #[n(1)]
     rank: Rank,
 }
 

@@ -35,6 +35,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
 pub use candidate::{Candidate, Leader, Rank, choose};
 pub use fence::{Claim, Fence, TERM_JUMP_MAX, Term};
 
@@ -69,18 +72,23 @@ const _: () = assert!(
 );
 
 /// What to say to every node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
 pub enum Say {
     /// We lead. Store [`Leadership::highest_seen`] before this is sent.
-    Claim(Claim),
+    #[n(0)]
+    Claim(#[n(0)] Claim),
     /// We have led, and do no more.
-    Released(Claim),
+    #[n(1)]
+    Released(#[n(0)] Claim),
     /// This term is over, and so is every lower one: whoever leads in one of them takes a new one.
-    Outdated(Term),
+    #[n(2)]
+    Outdated(#[n(0)] Term),
 }
 
 /// What a node does about the planning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Activity {
     /// Its role does not lead.
     Ineligible,
@@ -90,52 +98,86 @@ pub enum Activity {
     Standby,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode)]
 struct Lease {
+    #[n(0)]
     claim: Claim,
     /// When it was last heard, or said.
+    #[n(1)]
     renewed_ms: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode)]
+#[serde(rename_all = "snake_case")]
 enum State {
     /// Nobody leads; from this moment on somebody may.
-    Free { from_ms: u64 },
+    #[n(0)]
+    Free {
+        #[n(0)]
+        from_ms: u64,
+    },
     /// Somebody does, or did until now; it may be ourselves, before our lease ran out.
-    Following(Lease),
+    #[n(1)]
+    Following(#[n(0)] Lease),
     /// We do.
-    Leading(Tenure),
+    #[n(2)]
+    Leading(#[n(0)] Tenure),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode)]
 struct Tenure {
+    #[n(0)]
     lease: Lease,
     /// Somebody was there to hear a claim of it.
+    #[n(1)]
     is_heard: bool,
 }
 
 /// What whoever leads after us has still to do, so that all we did and all they did before they knew of us is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode)]
+#[serde(rename_all = "snake_case")]
 enum Succession {
+    #[n(0)]
     Settled,
     /// To take a term above the first one that we hear.
+    #[n(1)]
     AboveNext,
     /// To take a term above this one.
-    Above(Term),
+    #[n(2)]
+    Above(#[n(0)] Term),
 }
 
 /// Who leads, as one node knows it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode)]
 pub struct Leadership {
+    #[n(0)]
     own_id: NodeId,
+    #[n(1)]
     own: Option<Candidate>,
+    #[n(2)]
     is_willing: bool,
+    #[n(3)]
     highest_seen: Option<Claim>,
+    #[n(4)]
     peers: BTreeMap<NodeId, NodeRole>,
+    #[n(5)]
     state: State,
+    #[n(6)]
     succession: Succession,
     /// Since when a leader of a lower rank than ours is all there is.
+    #[n(7)]
     outranks_from_ms: Option<u64>,
+}
+
+impl Say {
+    /// The node that may say this; anybody may say that a term is over.
+    #[must_use]
+    pub fn holder(&self) -> Option<NodeId> {
+        match self {
+            Self::Claim(claim) | Self::Released(claim) => Some(claim.holder),
+            Self::Outdated(_) => None,
+        }
+    }
 }
 
 impl Lease {
@@ -179,6 +221,11 @@ impl Leadership {
         }
         self.peers.insert(node, role);
         Ok(())
+    }
+
+    /// The nodes that are there, by id.
+    pub fn peers(&self) -> impl Iterator<Item = NodeId> {
+        self.peers.keys().copied()
     }
 
     /// A node is there no more. If it led, its lease runs out as ever: it may be the link that was lost for a moment.

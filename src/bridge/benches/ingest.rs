@@ -278,6 +278,7 @@ fn settings(node: NodeId, trusted: NodeId) -> Settings {
         roster: clawmesh_authority::Roster::default(),
         entropy: [7; 32],
         mock_actuator: false,
+        plans: false,
     }
 }
 

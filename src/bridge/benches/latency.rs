@@ -158,6 +158,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         roster: clawmesh_authority::Roster::default(),
         entropy: [7; 32],
         mock_actuator: false,
+        plans: false,
     };
     let (inbox, inboxes) = doors(InboxLimits::default());
     let (outbox_in, outbox_out) = outbox(1_024, 1_024);

@@ -156,7 +156,7 @@ fn the_largest_request_arrives() {
     let proposal = Proposal {
         mesh: mesh(),
         owner: id(1),
-        maker: Maker { node: id(2), mind: Mind::Utility { name: "dryness".to_owned() } },
+        maker: Maker { node: id(2), mind: Mind::Utility { name: "dryness".to_owned() }, term: None },
         reason: "x".repeat(1_024),
         evidence: vec![vec![0xff; EVIDENCE_BYTES_MAX].into(); 8],
         ..smallest_proposal()
@@ -181,7 +181,7 @@ fn smallest_proposal() -> Proposal {
         mesh: mesh(),
         owner: id(1),
         site: ContentHash([1; 32]),
-        maker: Maker { node: id(2), mind: Mind::Utility { name: "dryness".to_owned() } },
+        maker: Maker { node: id(2), mind: Mind::Utility { name: "dryness".to_owned() }, term: None },
         steps: vec![Step { actuator, operation: "open".to_owned(), parameters: Default::default() }],
         reason: "dry".to_owned(),
         evidence: Vec::new(),

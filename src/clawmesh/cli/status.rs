@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clawmesh_authority::Role;
+use clawmesh_authority::{NodeId, Role};
 use clawmesh_core::intake::LinkState;
+use clawmesh_core::publish::LeadView;
 use clawmesh_gateway::{AlarmCounts, GatewayCounts, GuestCounts, Status};
 
 use super::args::Target;
@@ -37,6 +38,7 @@ fn page(status: &Status) -> String {
         format!("tick      {} at {} Hz, up {}", status.tick, node.hz, age(status.uptime_ms)),
         format!("peers     {} known, {} alive, {} trusted", peers.known, peers.alive, peers.trusted),
         format!("guests    {}", guests(&status.guests)),
+        format!("leader    {}", leader(&status.lead, &node.id)),
         format!("sensors   {} known, {} flagged", sensors.known, sensors.flagged),
         format!("beliefs   {}", status.beliefs),
         format!("alarms    {}", alarms(&status.alarms)),
@@ -77,6 +79,17 @@ fn link(link: &LinkState) -> String {
         LinkState::Open { listen } if listen.is_empty() => "open, listens nowhere".to_owned(),
         LinkState::Open { listen } => format!("open, listens at {}", listen.join(", ")),
         LinkState::Failed { sentence } => format!("FAILED: {}", plain(sentence)),
+    }
+}
+
+/// Who leads the planning, and in which term.
+fn leader(lead: &LeadView, own: &NodeId) -> String {
+    let Some(leader) = &lead.leader else { return "nobody leads the planning".to_owned() };
+    let term = leader.term.map(|term| format!(", term {term}")).unwrap_or_default();
+    match &leader.name {
+        _ if leader.id == *own => format!("this node leads the planning{term}"),
+        Some(name) => format!("{} leads the planning{term}", plain(name)),
+        None => format!("{} leads the planning{term}", leader.id.short()),
     }
 }
 

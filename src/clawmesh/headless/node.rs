@@ -179,6 +179,7 @@ impl Start {
             roster: operators_file::load(dir)?,
             entropy: identity::random_secret("nonces of this run")?,
             mock_actuator: config.mock_actuator.value,
+            plans: config.planner.value,
         };
         Ok(Self {
             token: token::load_or_create(dir)?.reveal().to_owned(),
@@ -562,7 +563,6 @@ fn guest_facts(config: &NodeConfig, start: &Start) -> GuestFacts {
         mesh: start.settings.mesh(),
         has_mock: start.settings.mock_actuator,
         is_discovering: config.discovery.value,
-        plans: config.planner.value,
         peers: config.peers.value.iter().filter_map(|text| PeerSpec::read(text).ok()).collect(),
         token: start.token.clone(),
     }

@@ -220,6 +220,7 @@ mod tests {
             roster: clawmesh_authority::Roster::default(),
             entropy: [7; 32],
             mock_actuator: false,
+            plans: false,
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let ports = Ports {

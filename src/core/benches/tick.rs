@@ -59,6 +59,7 @@ impl World {
             roster: clawmesh_authority::Roster::default(),
             entropy: [7; 32],
             mock_actuator: false,
+            plans: false,
         };
         let mut world = Self { core: Core::replaying(settings, 1), sequence: 0 };
         world.tick(vec![

@@ -14,6 +14,7 @@ use super::liveness::{Liveness, LivenessPolicy, assess};
 use super::messages::{NodeDescribed, NodeHeard, ObservationMade, ProposalReported, ReadingTaken};
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, SourceId, TickBatch};
+use crate::leadership::LeadershipSaid;
 use crate::replay::DomainId;
 use crate::safety::Refused;
 use crate::settings::Settings;
@@ -30,11 +31,12 @@ pub(super) struct Said<'w> {
     readings: MessageWriter<'w, ReadingTaken>,
     observations: MessageWriter<'w, ObservationMade>,
     proposals: MessageWriter<'w, ProposalReported>,
+    leadership: MessageWriter<'w, LeadershipSaid>,
     refused: MessageWriter<'w, Refused>,
 }
 
 impl Said<'_> {
-    fn pass_on(&mut self, source: NodeId, statement: Statement) {
+    fn pass_on(&mut self, source: NodeId, statement: Statement, is_live: bool) {
         let hlc = statement.hlc;
         match statement.body {
             Body::Readings(batch) => {
@@ -53,6 +55,12 @@ impl Said<'_> {
             }
             Body::Frame(Frame::Proposal(report)) => {
                 self.proposals.write(ProposalReported { home: source, report: *report, hlc });
+            }
+            // Who led in an earlier run leads no more by that.
+            Body::Frame(Frame::Leadership(say)) => {
+                if is_live {
+                    self.leadership.write(LeadershipSaid { by: source, say });
+                }
             }
             // Receipts answer a question of the edge; in a batch they mean nothing.
             Body::Receipt(_) => {}
@@ -125,7 +133,7 @@ pub(super) fn open_envelopes(
                 if is_live {
                     said.heard.write(NodeHeard { node: source, hlc: statement.hlc });
                 }
-                said.pass_on(source, statement);
+                said.pass_on(source, statement, is_live);
             }
             Err(refused) => {
                 said.refused.write(refused);

@@ -13,6 +13,7 @@ use super::components::{IrrigatedZone, PlannerPort, WishesDue};
 use super::wish::Watering;
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, JournalCursor, SourceId, Thought, TickBatch};
+use crate::leadership::Lead;
 use crate::mesh::HlcState;
 use crate::proposals::{Copied, Life, Proposed};
 use crate::replay::DomainId;
@@ -77,6 +78,7 @@ pub(super) struct Seen<'w, 's> {
     batch: Res<'w, TickBatch>,
     cursor: Res<'w, JournalCursor>,
     site: Res<'w, Site>,
+    lead: Res<'w, Lead>,
     own: Query<'w, 's, (&'static Proposed, &'static Life)>,
     copies: Query<'w, 's, &'static Copied>,
 }
@@ -94,8 +96,8 @@ pub(super) fn rest_zones(seen: Seen, mut zones: Query<(&IrrigatedZone, &mut Atte
     }
 }
 
-/// After a round of thinking: what is dry for certain, has rested, and stands in nobody's way is wished for, the most
-/// pressing first.
+/// After a round of thinking, on the node that leads the planning: what is dry for certain, has rested, and stands in nobody's
+/// way is wished for, the most pressing first.
 pub(super) fn make_wishes(
     seen: Seen,
     mut zones: Query<(&IrrigatedZone, &mut Attention)>,
@@ -104,6 +106,7 @@ pub(super) fn make_wishes(
     mut refused: MessageWriter<Refused>,
 ) {
     let Some(site) = seen.site_after_a_round() else { return };
+    let Some(term) = seen.lead.leads(seen.wall.elapsed_ms(*seen.tick, &seen.settings)) else { return };
     let now = seen.now();
     let mut wanted = seen.wanted();
     let mut ready = Vec::new();
@@ -128,7 +131,7 @@ pub(super) fn make_wishes(
             continue;
         };
         let made = clock.0.stamp(now.wall_ms);
-        due.0.push(watering.wish(&zone.0, owner, &attention, made, seen.cursor.last()));
+        due.0.push(watering.wish(&zone.0, owner, &attention, made, (term, seen.cursor.last())));
     }
 }
 

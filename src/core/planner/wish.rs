@@ -1,5 +1,6 @@
 //! What a planner wishes done: the watering of a zone as the site tells it, with the reason and what it rests on.
 
+use clawmesh_authority::leadership::Term;
 use clawmesh_authority::policy::FOR_S;
 use clawmesh_authority::{Capability, Hlc, NodeId, Step, Value};
 use clawmesh_twin::site::Plan;
@@ -61,10 +62,17 @@ impl Watering {
         self.steps.iter().all(is_used)
     }
 
-    /// The wish to water `zone`, to be asked of `owner`. The reason is for people, for example `z-core is at 14.2 %, dry is
+    /// The wish to water `zone`, to be asked of `owner`, in a term in which this node leads and after a row of its journal. The reason is for people, for example `z-core is at 14.2 %, dry is
     /// below 22 %`.
     #[must_use]
-    pub fn wish(self, zone: &str, owner: NodeId, attention: &Attention, made: Hlc, cause: u64) -> Wish {
+    pub fn wish(
+        self,
+        zone: &str,
+        owner: NodeId,
+        attention: &Attention,
+        made: Hlc,
+        (term, cause): (Term, u64),
+    ) -> Wish {
         let permille = attention.moisture_permille.unwrap_or_default();
         let (percent, tenth) = (permille / 10, permille % 10);
         let dry = self.dry_below_percent;
@@ -75,6 +83,7 @@ impl Watering {
             reason: format!("{zone} is at {percent}.{tenth} %, dry is below {dry} %"),
             evidence_of: self.evidence_of,
             made,
+            term,
             cause,
         }
     }
@@ -100,6 +109,8 @@ pub struct Wish {
     pub evidence_of: Vec<Capability>,
     /// When it was made; no two wishes of a node have the same.
     pub made: Hlc,
+    /// The term in which this node leads the planning.
+    pub term: Term,
     /// The last journal row it depends on. It does not leave the node before that row is durable.
     pub cause: u64,
 }

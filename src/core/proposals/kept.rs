@@ -86,7 +86,11 @@ mod tests {
             mesh: MeshId::of_name("farm"),
             owner: NodeId([1; 32]),
             site: ContentHash([2; 32]),
-            maker: Maker { node: NodeId([3; 32]), mind: Mind::Utility { name: "dryness".to_owned() } },
+            maker: Maker {
+                node: NodeId([3; 32]),
+                mind: Mind::Utility { name: "dryness".to_owned() },
+                term: None,
+            },
             steps: vec![step],
             reason: "the bed is wet".to_owned(),
             evidence: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use clawmesh_authority::leadership::{Activity, Term};
 use clawmesh_authority::{
     Code, ContentHash, Hlc, NodeId, OperatorId, ProposalReport, Role, Tier, Unit, Value,
 };
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub node: NodeView,
     /// How the link to the mesh stands.
     pub link: LinkState,
+    /// Who leads the planning.
+    pub lead: LeadView,
     /// Why the stop is latched, if it is.
     pub stop: Option<String>,
     /// Other nodes, by id.
@@ -66,6 +69,28 @@ pub struct NodeView {
     pub epoch: u64,
     /// Its ticks per second.
     pub hz: u32,
+}
+
+/// Who leads the planning, as this node knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeadView {
+    /// What this node does about it.
+    pub activity: Activity,
+    /// Who leads; nobody, while nobody does or the one who does cannot be reached.
+    pub leader: Option<LeaderView>,
+}
+
+/// A node that leads the planning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderView {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name, once it has described itself.
+    pub name: Option<String>,
+    /// Its role, once it has described itself.
+    pub role: Option<String>,
+    /// In which term.
+    pub term: Option<Term>,
 }
 
 /// Another node as seen from here.

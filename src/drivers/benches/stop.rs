@@ -227,6 +227,7 @@ fn settings() -> Settings {
         roster: Roster::default(),
         entropy: [7; 32],
         mock_actuator: false,
+        plans: false,
     }
 }
 

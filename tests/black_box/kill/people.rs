@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::{
-    Approval, Capability, ContentHash, Decision, Hlc, Maker, Mind, NodeId, Offer, Proposal, ProposalId,
-    Request, RequestBody, Step, Value as Parameter, approval, request,
+    Approval, Capability, ContentHash, Decision, Hlc, Maker, NodeId, Offer, Proposal, ProposalId, Request,
+    RequestBody, Step, Value as Parameter, approval, request,
 };
 use clawmesh_core::publish::ProposalView;
 use serde_json::Value;
@@ -141,7 +141,7 @@ impl Crowd {
             mesh,
             owner,
             site,
-            maker: Maker { node: door.node, mind: Mind::Operator(person.key.id()) },
+            maker: Maker::person(door.node, person.key.id()),
             steps: vec![step(&format!("actuator:valve:{valve}"), "open"), step(PUMP, "start")],
             reason: format!("{} wants it", person.name),
             evidence: evidence.into_iter().map(Into::into).collect(),

@@ -137,7 +137,11 @@ pub fn awaiting() -> ProposalView {
         report: ProposalReport {
             slot: 3,
             id: asked_id(),
-            maker: Maker { node: center().id(), mind: Mind::Utility { name: "dryness".to_owned() } },
+            maker: Maker {
+                node: center().id(),
+                mind: Mind::Utility { name: "dryness".to_owned() },
+                term: None,
+            },
             steps: steps(),
             reason: "the food forest is dry".to_owned(),
             made: Hlc { wall_ms: now_ms - 60_000, logical: 0 },
@@ -167,7 +171,7 @@ pub fn status(site_hash: Option<&str>) -> Value {
             "id": ann().id(), "name": "Ann", "role": "approver", "stands_for": null, "is_revoked": false,
         }],
         "alarms": { "active": 0, "unacknowledged": 0, "shelved": 0, "highest": null },
-        "uptime_ms": 9_000, "tick": 400, "wall_ms": unix_ms(), "snapshot_age_ms": 20,
+        "lead": {"activity": "ineligible", "leader": null}, "uptime_ms": 9_000, "tick": 400, "wall_ms": unix_ms(), "snapshot_age_ms": 20,
         "peers": {"known": 1, "alive": 1, "trusted": 1}, "sensors": {"known": 0, "flagged": 0}, "beliefs": 0,
         "journal": {"committed": 9, "failure": null}, "refusals": [], "refused_total": 0, "digest": null,
         "gateway": {"streams": 0, "refused": {}},

@@ -7,8 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clawmesh_authority::policy::FOR_S;
 use clawmesh_authority::{
-    Capability, ContentHash, Hlc, Maker, MeshId, Mind, NodeId, Policy, Proposal, Request, RequestBody, Step,
-    Value,
+    Capability, ContentHash, Hlc, Maker, MeshId, NodeId, Policy, Proposal, Request, RequestBody, Step, Value,
 };
 use clawmesh_core::settings::SiteText;
 use clawmesh_gateway::Status;
@@ -54,7 +53,7 @@ pub fn run(state_dir: Option<PathBuf>, args: ProposeArgs) -> anyhow::Result<Exit
         mesh,
         owner,
         site: same_site(&site, plan, &status)?,
-        maker: Maker { node: status.node.id, mind: Mind::Operator(key.id()) },
+        maker: Maker::person(status.node.id, key.id()),
         steps,
         reason: args.why,
         evidence: evidence.envelopes.into_iter().map(Into::into).collect(),

@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use clawmesh_authority::{MeshId, NodeId};
+use clawmesh_authority::{MeshId, NodeId, NodeRole};
 use clawmesh_bridge::BridgeLimits;
 use clawmesh_wire::peer_spec::PeerSpec;
 
@@ -20,9 +20,6 @@ use crate::config::ron_text;
 use crate::config::state_dir::StateDir;
 use crate::config::trust_file;
 use checks::Fault;
-
-/// The role of a node where people decide, and which plans unless somebody says otherwise.
-const COMMAND_CENTER: &str = "command-center";
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +148,11 @@ impl NodeConfig {
         let default_listen = vec!["tcp/127.0.0.1:7447".to_owned()];
         let trusted = layers.gather("trusted", |l| l.trusted.as_deref(), checks::node_ids, |a, b| &a | &b)?;
         let role = layers.pick("role", "node".to_owned(), |l| l.role.as_deref(), checks::name)?;
-        let plans = role.value == COMMAND_CENTER;
+        let leads = NodeRole::of_name(&role.value).planner_rank() > 0;
+        let planner = layers.pick("planner", leads, |l| l.planner.as_ref(), checks::any)?;
+        if planner.value && !leads {
+            return Err(layers.fault_of(&planner.source, "planner", leads_not(&role.value)));
+        }
         Ok(Self {
             name: layers.pick("name", machine_name.to_owned(), |l| l.name.as_deref(), checks::name)?,
             role,
@@ -166,7 +167,7 @@ impl NodeConfig {
             discovery: layers.pick("discovery", true, |l| l.discovery.as_ref(), checks::any)?,
             host_sensors: layers.pick("host_sensors", false, |l| l.host_sensors.as_ref(), checks::any)?,
             mock_actuator: layers.pick("mock_actuator", false, |l| l.mock_actuator.as_ref(), checks::any)?,
-            planner: layers.pick("planner", plans, |l| l.planner.as_ref(), checks::any)?,
+            planner,
             listen: layers.pick("listen", default_listen, |l| l.listen.as_deref(), checks::endpoints)?,
             connect: layers.gather("connect", |l| l.connect.as_deref(), checks::endpoints, with_new)?,
             peers: layers.gather("peers", |l| l.peers.as_deref(), checks::peers, other_ways)?,
@@ -250,9 +251,25 @@ impl Layers<'_> {
         Ok((in_file, given))
     }
 
+    /// What is wrong with a value only beside another one.
+    fn fault_of(&self, source: &Source, key: &str, sentence: String) -> ConfigError {
+        let fault = Fault { path: key.to_owned(), sentence };
+        match source {
+            Source::CommandLine => fault_of_flag(key, fault),
+            _ => self.fault_in_file(fault),
+        }
+    }
+
     fn fault_in_file(&self, fault: Fault) -> ConfigError {
         ron_text::wrong_value(self.path, self.text, &fault.path, fault.sentence)
     }
+}
+
+fn leads_not(role: &str) -> String {
+    format!(
+        "`planner` is on, and the role {role:?} does not lead the planning; use the role `command-center`, `planner` or \
+         `standby-planner`"
+    )
 }
 
 /// A list, and what another one has besides.
@@ -343,19 +360,25 @@ mod tests {
     }
 
     #[test]
-    fn a_command_center_plans_unless_somebody_says_otherwise_and_nobody_else_does() {
+    fn who_may_lead_plans_unless_somebody_says_otherwise_and_nobody_else_can() {
         let plans = |text| resolve(Some(text), NodeFile::default()).unwrap().planner.value;
         for (text, expected) in [
             ("()", false),
             ("(role: \"field\")", false),
             ("(role: \"command-center\")", true),
             ("(role: \"command-center\", planner: false)", false),
-            ("(role: \"field\", planner: true)", true),
+            ("(role: \"planner\")", true),
+            ("(role: \"standby-planner\")", true),
         ] {
             assert_eq!(plans(text), expected, "{text}");
         }
         let command_line = NodeFile { role: Some("command-center".into()), ..NodeFile::default() };
         assert!(resolve(Some("()"), command_line).unwrap().planner.value);
+        let error = resolve(Some("(role: \"field\",\n planner: true)"), NodeFile::default()).unwrap_err();
+        assert!(
+            error.starts_with("node.ron:2:2: `planner` is on, and the role \"field\" does not"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use clawmesh_authority::leadership::Activity;
 use clawmesh_core::guests::GuestRow;
 use clawmesh_core::publish::{ProposalView, Snapshot};
 use clawmesh_wire::context::{ContextFrame, GENERATION};
@@ -28,8 +29,6 @@ pub struct About {
     pub started_ms: u64,
     /// Whether it looks for other nodes.
     pub is_discovering: bool,
-    /// Whether it plans.
-    pub plans: bool,
     /// The nodes that somebody has configured to be dialled.
     pub configured: Vec<Configured>,
     /// How much memory it takes, bytes; `None` where the system does not tell.
@@ -190,8 +189,28 @@ fn chain_of_proposal(view: &ProposalView) -> Chain {
     Chain { frame_id: report.id.to_string(), steps }
 }
 
-fn activity(about: &About) -> &'static str {
-    if about.plans { "active" } else { "ineligible" }
+/// Who leads the planning, as existing nodes tell it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlannerLeader {
+    kind: &'static str,
+    device_id: Option<String>,
+    role: Option<String>,
+}
+
+impl PlannerLeader {
+    fn of(snapshot: &Snapshot) -> Self {
+        let leader = snapshot.lead.leader.as_ref();
+        Self {
+            kind: match leader {
+                None => "none",
+                Some(leader) if leader.id == snapshot.node.id => "local",
+                Some(_) => "peer",
+            },
+            device_id: leader.map(|leader| leader.id.to_string()),
+            role: leader.and_then(|leader| leader.role.clone()),
+        }
+    }
 }
 
 /// `mesh.status`
@@ -201,7 +220,7 @@ pub struct Status {
     local_device_id: String,
     connected_peers: usize,
     peers: Vec<Peer>,
-    planner_activity: &'static str,
+    planner_activity: Activity,
     discovery_enabled: bool,
     configured_static_peers: Vec<Configured>,
     pending_proposals: Vec<Pending>,
@@ -216,7 +235,7 @@ pub fn status(snapshot: &Snapshot, about: &About) -> Status {
         local_device_id: snapshot.node.id.to_string(),
         connected_peers: peers.len(),
         peers,
-        planner_activity: activity(about),
+        planner_activity: snapshot.lead.activity,
         discovery_enabled: about.is_discovering,
         configured_static_peers: about.configured.clone(),
         pending_proposals: open.take(PENDING_MAX).map(Pending::of).collect(),
@@ -263,7 +282,8 @@ pub struct Health {
     peers: HealthPeers,
     world_model: HealthWorld,
     capabilities: HealthCapabilities,
-    planner_activity: &'static str,
+    planner_activity: Activity,
+    planner_leader: PlannerLeader,
     discovery_enabled: bool,
     configured_static_peers: Vec<Configured>,
     #[serde(rename = "memoryUsageMB")]
@@ -296,7 +316,8 @@ pub fn health(snapshot: &Snapshot, own_frames: usize, about: &About) -> Health {
         },
         capabilities: HealthCapabilities { local: about.capabilities.clone(), mesh_total: all.len() },
         peers: HealthPeers { connected: peers.len(), details: peers },
-        planner_activity: activity(about),
+        planner_activity: snapshot.lead.activity,
+        planner_leader: PlannerLeader::of(snapshot),
         discovery_enabled: about.is_discovering,
         configured_static_peers: about.configured.clone(),
         memory_usage_mb: about.memory_bytes.map(|bytes| bytes / 1_000_000),

@@ -59,8 +59,6 @@ pub struct GuestFacts {
     pub has_mock: bool,
     /// Whether it looks for other nodes.
     pub is_discovering: bool,
-    /// Whether it plans.
-    pub plans: bool,
     /// The nodes that somebody has configured to be dialled.
     pub peers: Vec<PeerSpec>,
     /// The token of the gateway: whoever has it operates this node.
@@ -114,7 +112,6 @@ impl GuestHost {
             capabilities,
             started_ms: unix_ms(),
             is_discovering: facts.is_discovering,
-            plans: facts.plans,
             configured: facts.peers.iter().map(answers::Configured::of).collect(),
             memory_bytes: None,
         };

@@ -36,7 +36,6 @@ fn host(has_mock: bool) -> (GuestHost, Inboxes, SnapshotFeeder) {
         mesh: MeshId::of_name("m"),
         has_mock,
         is_discovering: false,
-        plans: false,
         peers: Vec::new(),
         token: "a token that is long enough".to_owned(),
     };

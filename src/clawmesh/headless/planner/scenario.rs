@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use clawmesh_authority::leadership::Term;
 use clawmesh_authority::{Hlc, NodeId, SensorSpec, Tier, Unit};
 use clawmesh_core::intake::{InputBody, Sample, SourceId, Thought};
 use clawmesh_core::planner::Wish;
@@ -36,6 +37,7 @@ pub fn wish_for(zone: &str) -> Wish {
         reason: String::new(),
         evidence_of: Vec::new(),
         made: Hlc::default(),
+        term: Term(1),
         cause: 0,
     }
 }
@@ -61,7 +63,10 @@ impl Farm {
 
     fn undescribed() -> Self {
         let (text, plan) = site_of(Lab::id_of(1), Lab::id_of(2));
-        let lab = Lab::seeded(5).at_site(text).with_nodes([CENTER, FIELD]);
+        let roles = [(CENTER, CENTER), (FIELD, "field")];
+        let mut lab = Lab::seeded(5).at_site(text).with_roles(roles).with_nodes([CENTER, FIELD]);
+        // Until the command center leads the planning.
+        lab.run_seconds(11);
         Self { lab, plan }
     }
 

@@ -154,6 +154,7 @@ mod tests {
             roster: Roster::default(),
             entropy: [7; 32],
             mock_actuator: false,
+            plans: false,
         };
         Core::replaying(settings, 1)
     }

@@ -6,6 +6,7 @@ use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::gate::{self, Moment};
+use clawmesh_authority::node_role::NodeRole;
 use clawmesh_authority::report::SLOTS;
 use clawmesh_authority::request::{self, Request, RequestBody, SignedRequest};
 use clawmesh_authority::transition::{By, Event};
@@ -17,6 +18,8 @@ use clawmesh_authority::{
 use super::now::Now;
 use super::shared::{Mover, in_short};
 use crate::intake::{InputBody, TickBatch};
+use crate::leadership::{self, Lead};
+use crate::mesh::{Node, NodeProfile};
 use crate::proposals::components::{Asked, Life, OPEN_MAX, ProposalIndex, Proposed};
 use crate::proposals::kept;
 use crate::replay::{DomainId, Keeping};
@@ -34,6 +37,8 @@ pub struct Office<'w, 's> {
     stop: ResMut<'w, StopState>,
     index: ResMut<'w, ProposalIndex>,
     keeping: ResMut<'w, Keeping>,
+    lead: ResMut<'w, Lead>,
+    nodes: Query<'w, 's, (&'static Node, &'static NodeProfile)>,
     cases: Query<'w, 's, (&'static Proposed, &'static mut Life)>,
     commands: Commands<'w, 's>,
 }
@@ -122,6 +127,7 @@ impl Office<'_, '_> {
     fn propose(&mut self, proposal: &Proposal, new: &mut Vec<(Proposed, Life)>) -> Result<Answer, Refused> {
         let id = proposal.id();
         self.has_room(proposal, id, new)?;
+        self.is_in_term(&proposal.maker)?;
         let Some((site, policy)) = self.mover.here.files() else {
             let sentence = "this node has no site with a policy, so it owns no actuator; ask its owner";
             return Err(Refused::new(Code::AmbiguousOwner, clawmesh_authority::Rule::OneOwner, sentence));
@@ -135,6 +141,28 @@ impl Office<'_, '_> {
         new.push((Proposed { id, slot, proposal: proposal.clone() }, life));
         let words = format!("{} is taken and being simulated", id.short());
         Ok(Answer::Taken { proposal: Some(id), words })
+    }
+
+    /// A program proposes for whoever leads the planning, and only the newest leader is taken here.
+    fn is_in_term(&mut self, maker: &Maker) -> Result<(), Refused> {
+        let refused = |code, sentence| Err(Refused::new(code, "proposal.term", sentence));
+        if matches!(maker.mind, Mind::Operator(_)) {
+            return Ok(());
+        }
+        let Some(claim) = maker.claim() else {
+            let sentence = "a program proposes in the term in which its node leads the planning, and this one names none";
+            return refused(Code::StaleTerm, sentence.to_owned());
+        };
+        let profile = self.nodes.iter().find(|(node, _)| node.0 == maker.node).map(|(_, profile)| profile);
+        let role = profile.map(|profile| NodeRole::of_name(&profile.role));
+        let before = self.lead.terms();
+        if let Err(refusal) = self.lead.admit(claim, role) {
+            return refused(refusal.code, refusal.sentence);
+        }
+        if self.lead.terms() != before {
+            self.keeping.keep(leadership::SUBJECT, canonical::encode(&self.lead.terms()));
+        }
+        Ok(())
     }
 
     fn has_room(&self, proposal: &Proposal, id: ProposalId, new: &[(Proposed, Life)]) -> Result<(), Refused> {

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::NodeId;
+use clawmesh_authority::leadership::Leader;
 
 use crate::alarms::{Alarm, AlarmState, Standing, shelf_ms_max};
 use crate::clock::{Tick, WallClock};
 use crate::guests::GuestsPicture;
+use crate::leadership::Lead;
 use crate::mesh::{
     ClockOffset, LaneMarks, LastHeard, Liveness, Node, NodeIndex, NodeProfile, OwnNode, Trusted,
 };
 use crate::proposals::{Copied, CopyOf, OwnProposals};
 use crate::publish::components::SnapshotPort;
 use crate::publish::snapshot::{
-    ActuatorView, AlarmView, BeliefView, DigestView, NodeView, PeerView, PersonView, ProposalView,
-    RefusalView, SensorView, SiteView, Snapshot,
+    ActuatorView, AlarmView, BeliefView, DigestView, LeadView, LeaderView, NodeView, PeerView, PersonView,
+    ProposalView, RefusalView, SensorView, SiteView, Snapshot,
 };
 use crate::replay::LastDigest;
 use crate::safety::{LinkStatus, Refusals, StopState};
@@ -35,6 +37,7 @@ pub(in crate::publish) struct Shown<'w, 's> {
     settings: Res<'w, Settings>,
     wall: Res<'w, WallClock>,
     link: Res<'w, LinkStatus>,
+    lead: Res<'w, Lead>,
     stop: Res<'w, StopState>,
     site: Res<'w, Site>,
     modes: Res<'w, SiteModes>,
@@ -83,6 +86,7 @@ impl Shown<'_, '_> {
             wall_ms,
             node: NodeView::of(&self.settings),
             link: self.link.0.clone(),
+            lead: self.lead(),
             stop: self.stop.reason.clone(),
             peers: self.peers(),
             sensors: self.sensors(wall_ms),
@@ -100,6 +104,30 @@ impl Shown<'_, '_> {
                 .as_ref()
                 .map(|digest| DigestView { tick: digest.tick, total: format!("{:016x}", digest.total) }),
         }
+    }
+
+    fn lead(&self) -> LeadView {
+        let now_ms = self.wall.elapsed_ms(*self.tick, &self.settings);
+        let id = match self.lead.leader(now_ms) {
+            Leader::None => None,
+            Leader::Local => Some(self.settings.node),
+            Leader::Peer(leader) => Some(leader.node()),
+        };
+        let view = |id: NodeId| {
+            let profile = self.profile_of(&id);
+            LeaderView {
+                id,
+                name: profile.map(|profile| profile.name.clone()),
+                role: profile.map(|profile| profile.role.clone()),
+                term: self
+                    .lead
+                    .terms()
+                    .highest_seen
+                    .filter(|claim| claim.holder == id)
+                    .map(|claim| claim.term),
+            }
+        };
+        LeadView { activity: self.lead.activity(now_ms), leader: id.map(view) }
     }
 
     fn peers(&self) -> Vec<PeerView> {
@@ -215,8 +243,11 @@ impl Shown<'_, '_> {
     }
 
     fn name_of(&self, node: &NodeId) -> Option<String> {
-        let entity = self.index.0.get(node)?;
-        self.profiles.get(*entity).ok().map(|profile| profile.name.clone())
+        self.profile_of(node).map(|profile| profile.name.clone())
+    }
+
+    fn profile_of(&self, node: &NodeId) -> Option<&NodeProfile> {
+        self.profiles.get(*self.index.0.get(node)?).ok()
     }
 
     fn beliefs(&self, wall_ms: u64) -> Vec<BeliefView> {

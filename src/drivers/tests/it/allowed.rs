@@ -9,8 +9,8 @@ use clawmesh_authority::policy::{OperationRule, Parameter};
 use clawmesh_authority::transition::Verdict;
 use clawmesh_authority::{
     Approval, AuthorizedCommand, Capability, ContentHash, Decision, HazardClass, Hlc, KeyId as _, Level,
-    Maker, MeshId, Mind, NodeId, Offer, OfferBook, Operator, OperatorKey, Policy, Proposal, Role, Roster,
-    Setpoint, Step, Tier, Value,
+    Maker, MeshId, NodeId, Offer, OfferBook, Operator, OperatorKey, Policy, Proposal, Role, Roster, Setpoint,
+    Step, Tier, Value,
 };
 
 const NOW_MS: u64 = 1_730_000_000_000;
@@ -36,7 +36,7 @@ pub fn plan(steps: &[(&Capability, f64)]) -> Vec<AuthorizedCommand> {
         mesh: home.mesh,
         owner: home.owner,
         site: home.site,
-        maker: Maker { node: home.owner, mind: Mind::Operator(farmer.id()) },
+        maker: Maker::person(home.owner, farmer.id()),
         steps: steps.iter().map(|(actuator, for_s)| on(actuator, *for_s)).collect(),
         reason: "a test of the driver layer".to_owned(),
         evidence: Vec::new(),

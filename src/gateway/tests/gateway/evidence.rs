@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use clawmesh_authority::transition::State;
-use clawmesh_authority::{Capability, Hlc, Maker, Mind, NodeId, OperatorId, ProposalId, ProposalReport};
+use clawmesh_authority::{Capability, Hlc, Maker, NodeId, OperatorId, ProposalId, ProposalReport};
 use clawmesh_core::publish::{ProposalView, Snapshot};
 use clawmesh_gateway::{Evidence, Proposals, SENSORS_MAX, SignedReading};
 
@@ -72,7 +72,7 @@ fn proposal() -> ProposalView {
         report: ProposalReport {
             slot: 3,
             id: ProposalId([4; 32]),
-            maker: Maker { node: NodeId([2; 32]), mind: Mind::Operator(person) },
+            maker: Maker::person(NodeId([2; 32]), person),
             steps: Vec::new(),
             reason: "the soil is dry".to_owned(),
             made: Hlc { wall_ms: NOW_MS, logical: 1 },

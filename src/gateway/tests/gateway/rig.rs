@@ -7,14 +7,15 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::request::Builder;
 use axum::http::{Request, Response, StatusCode};
+use clawmesh_authority::leadership::Activity;
 use clawmesh_authority::{Answer, AskKind, Capability, Code, Hlc, NodeId, Tier, Unit, Value};
 use clawmesh_core::alarms::{Priority, Standing, shelf_ms_max};
 use clawmesh_core::intake::{InboxLimits, Inboxes, LinkState, doors};
 use clawmesh_core::mesh::{Asking, Neighbours};
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::{
-    ActuatorView, AlarmView, BeliefView, DigestView, NodeView, PeerView, RefusalView, SensorView, Snapshot,
-    SnapshotSink,
+    ActuatorView, AlarmView, BeliefView, DigestView, LeadView, NodeView, PeerView, RefusalView, SensorView,
+    Snapshot, SnapshotSink,
 };
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::safety::{Latched, StopPort, StopReport};
@@ -231,6 +232,7 @@ pub fn snapshot() -> Snapshot {
         wall_ms: NOW_MS,
         node: config().node,
         link: LinkState::Open { listen: vec!["tcp/127.0.0.1:7447".to_owned()] },
+        lead: LeadView { activity: Activity::Ineligible, leader: None },
         stop: None,
         peers: vec![
             peer(NodeId(far), "pump", "alive", true),

@@ -309,7 +309,7 @@ fn tell_of_proposal(lab: &mut Lab, sequence: u64, state: State) {
     let report = ProposalReport {
         slot: 3,
         id: ProposalId([0xab; 32]),
-        maker: Maker { node: home, mind: Mind::Utility { name: "planner".to_owned() } },
+        maker: Maker { node: home, mind: Mind::Utility { name: "planner".to_owned() }, term: None },
         steps: vec![step],
         reason: "the bed is dry".to_owned(),
         made: Hlc::default(),
@@ -353,7 +353,7 @@ fn a_proposal_that_failed_at_home_rings_whatever_its_state_before_and_every_othe
         mesh: MeshId::of_name("lab"),
         owner: home,
         site: ContentHash::of("site", b"farm"),
-        maker: Maker { node: home, mind: Mind::Utility { name: "planner".to_owned() } },
+        maker: Maker { node: home, mind: Mind::Utility { name: "planner".to_owned() }, term: None },
         steps: Vec::new(),
         reason: reason.to_owned(),
         evidence: Vec::new(),

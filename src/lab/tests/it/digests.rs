@@ -12,6 +12,7 @@ use clawmesh_core::alarms::{Alarm, AlarmState, FlaggedSince, LastKept};
 use clawmesh_core::clock::{Tick, WallClock};
 use clawmesh_core::guests::{Guest, GuestLog, GuestProfile, MockBench};
 use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SafeBecause, SourceId, Thought};
+use clawmesh_core::leadership::Lead;
 use clawmesh_core::mesh::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trust,
     Trusted,
@@ -31,6 +32,7 @@ use clawmesh_wire::gate::{self, Allowed, Forward};
 use clawmesh_wire::mock::Done;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::alter::altered;
 use crate::guests::{observation, opening, profile};
@@ -229,10 +231,44 @@ fn alter_guests(world: &mut World) -> BTreeSet<TypeId> {
     ])
 }
 
+/// Who leads, as a node knows it that follows somebody, that leads, or that knows of nobody.
+fn leads() -> [Lead; 3] {
+    let (one, other) = (NodeId([1; 32]), NodeId([2; 32]));
+    let claim = json!({"term": 4, "holder": other});
+    let lease = json!({"claim": claim, "renewed_ms": 9});
+    let states = [
+        json!({"following": lease}),
+        json!({"leading": {"lease": lease, "is_heard": true}}),
+        json!({"free": {"from_ms": 9}}),
+    ];
+    states.map(|state| {
+        let terms = json!({"highest_seen": claim, "fence": {"highest": claim}});
+        let lead = json!({
+            "leadership": {
+                "own_id": one, "own": {"node": one, "rank": "standby"}, "is_willing": true, "highest_seen": claim,
+                "peers": {other.to_string(): "planner"}, "state": state, "succession": {"above": 3},
+                "outranks_from_ms": 5,
+            },
+            "fence": {"highest": claim},
+            "recalled": terms,
+        });
+        serde_json::from_value(lead).expect("it is well-formed")
+    })
+}
+
+fn alter_leads(world: &mut World) -> TypeId {
+    let states = leads().map(|lead| {
+        world.insert_resource(lead);
+        every_alteration_shows::<Lead>(world)
+    });
+    states[0]
+}
+
 fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
     let world = core.world_mut();
     let (other_node, belief) = (elsewhere::<Trusted>(world), elsewhere::<BeliefKey>(world));
     let mut all = alter_guests(world);
+    all.insert(alter_leads(world));
     all.extend([
         every_alteration_shows::<Tick>(world),
         every_alteration_shows::<WallClock>(world),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clawmesh_authority::leadership::Term;
 use clawmesh_authority::transition::{By, Round, State};
 use clawmesh_authority::{
     Body, Capability, Code, ContentHash, Frame, Hlc, Lane, Maker, MeshId, Mind, NodeKey, Proposal,
@@ -23,6 +24,8 @@ use crate::site::farm;
 
 const CENTER: &str = "command-center";
 const FIELD: &str = "field-node";
+/// For so long a command center listens before it leads the planning.
+const LEADS_AFTER_S: u64 = 11;
 const FOREST: &str = "z-food-forest-core";
 const FLOWERS: &str = "z-flower-production";
 const FOREST_VALVE: &str = "actuator:valve:valve-food-forest";
@@ -58,7 +61,7 @@ fn steps(actuators: &[&str]) -> Vec<Step> {
 }
 
 fn maker() -> Maker {
-    Maker { node: Lab::id_of(1), mind: Mind::Utility { name: "dryness".to_owned() } }
+    Maker { node: Lab::id_of(1), mind: Mind::Utility { name: "dryness".to_owned() }, term: None }
 }
 
 #[derive(Clone, Default)]
@@ -94,12 +97,23 @@ impl Center {
 
     fn at_site(site: SiteText) -> Self {
         let trusted = [field_key().id()].into();
-        let settings =
-            Settings { hz: 1, digest_every_ticks: u64::MAX, site: Some(site), trusted, ..lone_settings() };
+        let settings = Settings {
+            hz: 1,
+            digest_every_ticks: u64::MAX,
+            site: Some(site),
+            trusted,
+            role: CENTER.to_owned(),
+            plans: true,
+            ..lone_settings()
+        };
         let mut core = Core::replaying(settings, 1);
         let wishes = Kept::default();
         core.world_mut().insert_resource(PlannerPort(Box::new(wishes.clone())));
-        Self { core, wishes, row: 1, field_ahead_ms: 0, said: 0 }
+        let mut center = Self { core, wishes, row: 1, field_ahead_ms: 0, said: 0 };
+        for _ in 0..LEADS_AFTER_S {
+            center.tick(Vec::new());
+        }
+        center
     }
 
     fn now_ms(&self) -> u64 {
@@ -228,16 +242,18 @@ fn a_wish_says_who_is_asked_for_what_and_why_and_what_it_rests_on() {
     center.think(&[dry(FOREST)]);
     center.think(&[dry(FOREST)]);
     let wishes = center.wishes.all();
-    let Wish { zone, owner, steps, reason, evidence_of, made, cause } = &wishes[0];
+    let Wish { zone, owner, steps, reason, evidence_of, made, term, cause } = &wishes[0];
     assert_eq!((zone.as_str(), *owner), (FOREST, Lab::id_of(2)));
     assert_eq!(*steps, [step(FOREST_VALVE, "open", 1_200.0), step(PUMP, "start", 1_200.0)]);
     assert_eq!(reason, "z-food-forest-core is at 14.2 %, dry is below 22 %");
     let evidence: Vec<&str> = evidence_of.iter().map(Capability::as_str).collect();
     assert_eq!(evidence, ["sensor:soil-moisture:food-forest", "sensor:tank-level:tank-01"]);
-    assert_eq!(*made, Hlc { wall_ms: START_MS + 2_000, logical: 0 });
-    assert_eq!(*cause, 4, "a clock and a thought in each of two ticks");
+    assert_eq!(*made, Hlc { wall_ms: START_MS + 1_000 * (LEADS_AFTER_S + 2), logical: 0 });
+    let kept = 1;
+    assert_eq!(*cause, LEADS_AFTER_S + kept + 4, "a clock and a thought in each of two ticks");
+    assert_eq!(*term, Term(1));
     let Attention { is_dry, since_tick, wished_tick, .. } = center.attention(FOREST);
-    assert_eq!((is_dry, since_tick, wished_tick), (true, 1, Some(2)));
+    assert_eq!((is_dry, since_tick, wished_tick), (true, LEADS_AFTER_S + 1, Some(LEADS_AFTER_S + 2)));
 }
 
 #[test]
@@ -405,7 +421,8 @@ fn a_dry_zone_whose_owner_has_no_id_is_told_of_and_not_wished_for() {
 
 #[test]
 fn a_node_that_does_not_think_minds_no_zone_and_wishes_nothing() {
-    let mut lab = Lab::seeded(3).at_site(farm()).with_nodes([CENTER, FIELD]);
+    let mut lab =
+        Lab::seeded(3).at_site(farm()).with_roles([(CENTER, "command-center")]).with_nodes([CENTER, FIELD]);
     lab.run_seconds(5);
     for name in [CENTER, FIELD] {
         let world = lab.core_mut(name).world_mut();
@@ -441,8 +458,9 @@ fn wishes_of(records: Vec<Record>) -> Vec<Wish> {
 
 #[test]
 fn wishes_are_a_function_of_the_journal() {
-    let mut lab = Lab::seeded(3).at_site(farm()).with_nodes([CENTER, FIELD]);
-    for _ in 0..35 {
+    let mut lab =
+        Lab::seeded(3).at_site(farm()).with_roles([(CENTER, "command-center")]).with_nodes([CENTER, FIELD]);
+    for _ in 0..41 {
         let round = vec![dry(FLOWERS), pressing(FOREST)];
         lab.offer(CENTER, SourceId::Planner, InputBody::Thoughts(round));
         lab.run_seconds(2);

@@ -47,6 +47,7 @@ pub fn settings(epoch: u64) -> Settings {
         roster: clawmesh_authority::Roster::default(),
         entropy: [7; 32],
         mock_actuator: false,
+        plans: false,
     }
 }
 

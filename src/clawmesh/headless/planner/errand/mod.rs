@@ -159,7 +159,11 @@ impl Envoy {
             mesh: self.mesh,
             owner: wish.owner,
             site: self.site,
-            maker: Maker { node: self.key.id(), mind: Mind::Utility { name: PLANNER.to_owned() } },
+            maker: Maker {
+                node: self.key.id(),
+                mind: Mind::Utility { name: PLANNER.to_owned() },
+                term: Some(wish.term),
+            },
             steps: wish.steps.clone(),
             reason: wish.reason.clone(),
             evidence: evidence.into_iter().map(Into::into).collect(),

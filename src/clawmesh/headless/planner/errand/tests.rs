@@ -4,6 +4,7 @@ use super::*;
 use std::sync::{Arc, Mutex};
 
 use clawmesh_authority::gate::{self, ActuatorState, Live, LiveReading, Moment};
+use clawmesh_authority::leadership::Term;
 use clawmesh_authority::{
     Hlc, Policy, Reading, ReadingBatch, Setpoint, SignedRequest, Statement, Tier, Unit,
 };
@@ -61,6 +62,7 @@ fn farm() -> (SiteFiles, Plan) {
         roster: clawmesh_authority::Roster::default(),
         entropy: [7; 32],
         mock_actuator: false,
+        plans: false,
     };
     (SiteFiles::of(&settings).unwrap().unwrap(), plan)
 }
@@ -71,7 +73,7 @@ fn wish(zone: &str) -> Wish {
     let watering = Watering::of(&site, zone).unwrap();
     let owner = watering.owner.unwrap();
     let attention = Attention { moisture_permille: Some(99), ..Attention::default() };
-    watering.wish(zone, owner, &attention, Hlc { wall_ms: MEASURED_MS, logical: 3 }, 7)
+    watering.wish(zone, owner, &attention, Hlc { wall_ms: MEASURED_MS, logical: 3 }, (Term(3), 7))
 }
 
 /// Readings of these sensors at 9.9 %, signed by this key.
@@ -169,7 +171,7 @@ fn what_is_asked_is_signed_by_this_node_and_rests_on_what_was_measured() {
     assert!(request.request().made > wish.made);
     let proposal = proposal_in(&request);
     let mind = Mind::Utility { name: "dryness".to_owned() };
-    assert_eq!(proposal.maker, Maker { node: center().id(), mind });
+    assert_eq!(proposal.maker, Maker { node: center().id(), mind, term: Some(Term(3)) });
     assert_eq!((&proposal.steps, &proposal.reason, proposal.made), (&wish.steps, &wish.reason, wish.made));
     let evidence: Vec<&[u8]> = proposal.evidence.iter().map(|envelope| envelope.as_slice()).collect();
     assert_eq!(evidence, [signed(&field(), &[&moisture("food-forest")]), signed(&field(), &[TANK])]);

@@ -2,6 +2,7 @@
 
 use clawmesh_authority::approval::{self, Approval, Decision};
 use clawmesh_authority::envelope::{self, Body};
+use clawmesh_authority::leadership::Term;
 use clawmesh_authority::request::{self, Request, RequestBody};
 use clawmesh_authority::transition::State;
 use clawmesh_authority::{
@@ -147,6 +148,7 @@ impl Farm {
             .ticking(5)
             .at_site(site::farm())
             .with_people(people())
+            .with_roles([(CENTER, CENTER)])
             .with_nodes([CENTER, FIELD]);
         lab.equip(FIELD, yard.clone());
         lab.offer(FIELD, SourceId::HostSensors, InputBody::SensorsDeclared(specs));
@@ -193,7 +195,11 @@ impl Farm {
             mesh: mesh(),
             owner: self.lab.id(FIELD),
             site,
-            maker: Maker { node: self.lab.id(CENTER), mind: Mind::Utility { name: "dryness".to_owned() } },
+            maker: Maker {
+                node: self.lab.id(CENTER),
+                mind: Mind::Utility { name: "dryness".to_owned() },
+                term: Some(Term(1)),
+            },
             steps: vec![
                 step(capability(zone.valve), "open", Some(FOR_S)),
                 step(pump(), "start", Some(FOR_S)),

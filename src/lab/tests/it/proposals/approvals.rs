@@ -1,6 +1,7 @@
 //! An approval is a capability: whose it is, for what, for how long.
 
 use clawmesh_authority::approval::{self, Approval, Decision};
+use clawmesh_authority::leadership::Term;
 use clawmesh_authority::signed::{self, Purpose};
 use clawmesh_authority::{
     AskKind, Code, ContentHash, HazardClass, KeyId as _, Level, Maker, MeshId, Mind, NodeId, Offer,
@@ -230,10 +231,15 @@ fn s4_whoever_asked_or_owns_the_session_that_asked_does_not_approve_where_others
     ] {
         let mut farm = Farm::brief_with(four_eyes);
         let mut proposal = farm.proposal();
-        proposal.maker.mind = mind.clone();
         let answer = match mind {
-            Mind::Operator(_) => farm.ask_as(&ann(), RequestBody::Propose(proposal.clone())),
-            _ => farm.propose(&proposal),
+            Mind::Operator(person) => {
+                proposal.maker = Maker::person(proposal.maker.node, person);
+                farm.ask_as(&ann(), RequestBody::Propose(proposal.clone()))
+            }
+            model => {
+                proposal.maker.mind = model;
+                farm.propose(&proposal)
+            }
         };
         assert_eq!(code(&answer), None);
         farm.run_seconds(1);
@@ -251,7 +257,7 @@ fn s4_whoever_asked_or_owns_the_session_that_asked_does_not_approve_where_others
 fn s4_where_one_pair_of_eyes_is_enough_a_farmer_approves_what_they_asked_for() {
     let mut farm = Farm::brief();
     let mut proposal = farm.proposal();
-    proposal.maker.mind = Mind::Operator(ann().id());
+    proposal.maker = Maker::person(proposal.maker.node, ann().id());
     assert_eq!(code(&farm.ask_as(&ann(), RequestBody::Propose(proposal.clone()))), None);
     farm.run_seconds(1);
     let offer = farm.offer(proposal.id());
@@ -264,11 +270,11 @@ fn s4_nobody_hides_behind_the_name_of_a_program_or_of_somebody_else() {
     let program = Mind::Utility { name: "dryness".to_owned() };
     let of_key = NodeId::of_public_key(ann().public().raw());
     // Who poses as a program could approve their own where others must.
-    let posing = Maker { node: of_key, mind: program.clone() };
+    let posing = Maker { node: of_key, mind: program.clone(), term: Some(Term(1)) };
     let session = Mind::Model { name: "some-model".to_owned(), session_of: None };
-    let posing_as_a_model = Maker { node: of_key, mind: session };
-    let at_another_node = Maker { node: farm.lab.id(CENTER), mind: program };
-    let somebody_else = Maker { node: farm.lab.id(CENTER), mind: Mind::Operator(bo().id()) };
+    let posing_as_a_model = Maker { node: of_key, mind: session, term: Some(Term(1)) };
+    let at_another_node = Maker { node: farm.lab.id(CENTER), mind: program, term: Some(Term(1)) };
+    let somebody_else = Maker::person(farm.lab.id(CENTER), bo().id());
     for maker in [posing, posing_as_a_model, at_another_node, somebody_else] {
         let mut proposal = farm.proposal();
         proposal.maker = maker;
@@ -277,7 +283,7 @@ fn s4_nobody_hides_behind_the_name_of_a_program_or_of_somebody_else() {
     }
     // A node in the name of a person.
     let mut proposal = farm.proposal();
-    proposal.maker.mind = Mind::Operator(ann().id());
+    proposal.maker = Maker::person(proposal.maker.node, ann().id());
     let answer = farm.propose(&proposal);
     farm.assert_refused(&answer, Code::NotAuthorized, "request.maker");
     let good = farm.proposal();

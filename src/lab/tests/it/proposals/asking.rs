@@ -3,8 +3,8 @@
 use clawmesh_authority::envelope::{self, Body, Statement};
 use clawmesh_authority::request::{self, Request, RequestBody};
 use clawmesh_authority::{
-    Answer, AskKind, Code, ContentHash, Frame, Hlc, MeshId, Mind, Observation, OperatorKey, Proposal, Step,
-    Tier, Unit, Value,
+    Answer, AskKind, Code, ContentHash, Frame, Hlc, Maker, MeshId, Mind, Observation, OperatorKey, Proposal,
+    Step, Tier, Unit, Value,
 };
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_lab::Lab;
@@ -132,7 +132,8 @@ fn s2_who_is_not_known_or_may_not_asks_in_vain() {
         (eve(), Code::OperatorRevoked, "operator.not_revoked"),
         (flo(), Code::NotAuthorized, "operator.role"),
     ] {
-        let proposal = farm.proposal_with(|proposal| proposal.maker.mind = Mind::Operator(key.id()));
+        let proposal =
+            farm.proposal_with(|proposal| proposal.maker = Maker::person(proposal.maker.node, key.id()));
         let answer = farm.ask_as(&key, RequestBody::Propose(proposal));
         farm.assert_refused(&answer, expected, rule);
     }
@@ -141,7 +142,8 @@ fn s2_who_is_not_known_or_may_not_asks_in_vain() {
     let request = farm.request(RequestBody::Propose(proposal));
     let answer = farm.lab.ask(FIELD, AskKind::Request, request::seal(&Lab::key_of(9), &request));
     farm.assert_refused(&answer, Code::NotAuthorized, "request.signer");
-    let proposal = farm.proposal_with(|proposal| proposal.maker.mind = Mind::Operator(bo().id()));
+    let proposal =
+        farm.proposal_with(|proposal| proposal.maker = Maker::person(proposal.maker.node, bo().id()));
     assert_eq!(code(&farm.ask_as(&bo(), RequestBody::Propose(proposal.clone()))), None);
     farm.run_seconds(1);
     let offer = farm.offer(proposal.id());
@@ -162,7 +164,7 @@ fn s2_who_is_trusted_no_longer_asks_in_vain_and_its_readings_are_no_evidence() {
     let by_bo = |farm: &mut Farm| {
         let evidence = vec![farm.evidence(1)];
         farm.proposal_with(|proposal| {
-            (proposal.maker.mind, proposal.evidence) = (Mind::Operator(bo().id()), evidence);
+            (proposal.maker, proposal.evidence) = (Maker::person(proposal.maker.node, bo().id()), evidence);
         })
     };
     trust(&mut farm, &[]);
@@ -249,7 +251,7 @@ fn s3_what_a_model_thinks_moves_nothing_and_what_is_measured_does() {
     }
     // A person's word is no measurement either, where the policy wants one.
     let word = farm.proposal_with(|proposal| {
-        proposal.maker.mind = Mind::Operator(ann().id());
+        proposal.maker = Maker::person(proposal.maker.node, ann().id());
         proposal.evidence.clear();
     });
     let answer = farm.ask_as(&ann(), RequestBody::Propose(word));
@@ -300,7 +302,7 @@ fn a_storm_of_proposals_is_bounded_and_the_node_still_answers() {
             let for_s = f64::from(100 + opened);
             let mut proposal = farm.proposal_of(vec![step(valve(), "open", Some(for_s))]);
             let answer = if let Some(key) = key {
-                proposal.maker.mind = Mind::Operator(key.id());
+                proposal.maker = Maker::person(proposal.maker.node, key.id());
                 // Who signs for themselves may write any node into it.
                 proposal.maker.node = clawmesh_authority::NodeId([n as u8; 32]);
                 farm.ask_as(key, RequestBody::Propose(proposal))

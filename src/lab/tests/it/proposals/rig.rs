@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clawmesh_authority::approval::{self, Approval, Decision};
 use clawmesh_authority::envelope::{self, Body, Statement};
+use clawmesh_authority::leadership::Term;
 use clawmesh_authority::policy::{FOR_S, Parameter};
 use clawmesh_authority::request::{self, Request, RequestBody};
 use clawmesh_authority::{
@@ -169,6 +170,7 @@ impl Farm {
             .at_site(site::farm_with(change))
             .with_people(people())
             .with_mock_actuator()
+            .with_roles([(CENTER, "command-center")])
             .with_nodes([CENTER, FIELD]);
         lab.equip(FIELD, hardware.clone());
         let weather = Weather {
@@ -253,7 +255,11 @@ impl Farm {
             mesh: clawmesh_authority::MeshId::of_name("lab"),
             owner: self.lab.id(FIELD),
             site: self.site_hash(),
-            maker: Maker { node: self.lab.id(CENTER), mind: Mind::Utility { name: "dryness".to_owned() } },
+            maker: Maker {
+                node: self.lab.id(CENTER),
+                mind: Mind::Utility { name: "dryness".to_owned() },
+                term: Some(Term(1)),
+            },
             steps,
             reason: "the food forest is at 14 %".to_owned(),
             evidence: vec![self.evidence(2)],

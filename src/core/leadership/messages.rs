@@ -1,0 +1,14 @@
+//! What nodes say of who leads.
+
+use bevy::prelude::Message;
+use clawmesh_authority::NodeId;
+use clawmesh_authority::leadership::Say;
+
+/// A node said something of who leads, just now: what was recalled from an earlier run is none.
+#[derive(Message, Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeadershipSaid {
+    /// Who.
+    pub by: NodeId,
+    /// What.
+    pub say: Say,
+}
