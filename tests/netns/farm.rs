@@ -28,6 +28,7 @@ pub struct Host {
     pub name: String,
     /// Its id.
     pub id: String,
+    role: String,
     /// Its state dir.
     pub dir: PathBuf,
     netns: String,
@@ -44,18 +45,18 @@ pub struct Farm {
 }
 
 impl Farm {
-    /// One machine for each name; no node runs yet, and each trusts all others.
-    pub fn new(lab: &str, names: &[&str]) -> Self {
+    /// One machine for each name, with the role of its node; no node runs yet, and each trusts all others.
+    pub fn new(lab: &str, nodes: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
-        let plan = LabPlan::new(lab, names.iter().copied()).expect("the names are good");
+        let plan = LabPlan::new(lab, nodes.iter().map(|(name, _)| *name)).expect("the names are good");
         let lab = Lab::start(plan).unwrap_or_else(|fault| panic!("{}", sentence(&fault)));
-        let host = |(at, name): (usize, &&str)| {
-            let (name, dir) = ((*name).to_owned(), folder.path().join(name));
-            let mut host = Host { name, id: String::new(), dir, netns: lab.netns(at), process: None };
+        let host = |(at, (name, role)): (usize, &(&str, &str))| {
+            let (name, role, dir) = ((*name).to_owned(), (*role).to_owned(), folder.path().join(name));
+            let mut host = Host { name, id: String::new(), role, dir, netns: lab.netns(at), process: None };
             host.id = host.json(&["identity"])["id"].as_str().expect("an id").to_owned();
             host
         };
-        let hosts: Vec<Host> = names.iter().enumerate().map(host).collect();
+        let hosts: Vec<Host> = nodes.iter().enumerate().map(host).collect();
         for host in &hosts {
             for other in hosts.iter().filter(|other| other.id != host.id) {
                 host.json(&["trust", "add", &other.id, "--name", &other.name]);
@@ -93,7 +94,8 @@ impl Host {
     fn start(&mut self, endpoints: &[String]) {
         let log = File::options().create(true).append(true).open(self.dir.with_extension("log"));
         let mut command = self.command();
-        command.args(["start", "--name", &self.name, "--host", "0.0.0.0", "--listen", "tcp/0.0.0.0:7447"]);
+        command.args(["start", "--name", &self.name, "--role", &self.role]);
+        command.args(["--host", "0.0.0.0", "--listen", "tcp/0.0.0.0:7447"]);
         command.args(endpoints.iter().flat_map(|endpoint| ["--connect", endpoint]));
         command.arg("--stop-with-stdin").stdin(Stdio::piped()).stdout(Stdio::null());
         let child = command.stderr(log.expect("a log can be written")).spawn();

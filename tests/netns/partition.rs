@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use crate::farm::{Farm, Host, PATIENCE};
 use crate::wait::until;
 
-const NAMES: [&str; 5] = ["one", "two", "three", "four", "five"];
+/// Names and roles: a planner on each side of the partition.
+const NODES: [(&str, &str); 5] =
+    [("one", "planner"), ("two", "field"), ("three", "field"), ("four", "planner"), ("five", "field")];
 
 /// What a node believes: the value for each key, by whom and when it was said.
 fn beliefs(host: &Host) -> BTreeMap<String, Value> {
@@ -38,6 +40,23 @@ fn guests(host: &Host) -> Vec<String> {
     rows.iter().map(|row| row["id"].as_str().expect("a guest has an id").to_owned()).collect()
 }
 
+/// Who leads the planning, as a node knows it: its id and the term.
+fn leader(host: &Host) -> Option<(String, u64)> {
+    let status = host.try_json(&["status"]).ok()?;
+    let leader = &status["lead"]["leader"];
+    Some((leader["id"].as_str()?.to_owned(), leader["term"].as_u64()?))
+}
+
+/// Waits until all of these nodes follow one and the same leader, which must be one of `among`; gives it.
+fn one_leader(hosts: &[Host], among: &[&str]) -> (String, u64) {
+    let what = format!("{} nodes follow one leader", hosts.len());
+    until(&what, PATIENCE, || {
+        let (first, others) = (leader(&hosts[0])?, &hosts[1..]);
+        let is_expected = among.contains(&first.0.as_str());
+        (is_expected && others.iter().all(|host| leader(host).as_ref() == Some(&first))).then_some(first)
+    })
+}
+
 fn wait_for(farm: &Farm, what: &str, holds: impl Fn(&Host) -> bool) {
     for host in &farm.hosts {
         until(&format!("{} {what}", host.name), PATIENCE, || holds(host).then_some(()));
@@ -45,12 +64,16 @@ fn wait_for(farm: &Farm, what: &str, holds: impl Fn(&Host) -> bool) {
 }
 
 #[test]
-fn five_nodes_on_a_late_and_lossy_network_end_up_with_the_same_beliefs_after_a_partition_and_lose_nothing() {
-    let mut farm = Farm::new("farm", &NAMES);
+fn five_nodes_on_a_late_and_lossy_network_end_up_with_the_same_beliefs_and_one_leader_after_a_partition_and_lose_nothing()
+ {
+    let mut farm = Farm::new("farm", &NODES);
     farm.start();
     wait_for(&farm, "hears the four others", |host| hears(host) == 4);
     // Over the wire protocol they find each other: nobody was told those addresses.
     wait_for(&farm, "is linked with the four others over the wire protocol", |host| guests(host).len() == 4);
+
+    let [one, four] = [0, 3].map(|at| farm.hosts[at].id.clone());
+    let (_, first_term) = one_leader(&farm.hosts, &[&one, &four]);
 
     farm.network("set delay-ms=100 jitter-ms=20 loss-permille=50 duplicate-permille=10 reorder-permille=20");
     let mut noted: Vec<(String, String)> = Vec::new();
@@ -73,6 +96,9 @@ fn five_nodes_on_a_late_and_lossy_network_end_up_with_the_same_beliefs_after_a_p
     // A machine gets another address meanwhile.
     farm.network("readdress five 10.77.0.99");
     until("the parted sides miss each other", PATIENCE, || (hears(&farm.hosts[0]) <= 1).then_some(()));
+    // Each side has its own leader then.
+    one_leader(&farm.hosts[..2], &[&one]);
+    one_leader(&farm.hosts[2..], &[&four]);
     farm.network("heal");
 
     let expected: Vec<String> = noted.iter().map(|(key, _)| key.clone()).chain(["gate".to_owned()]).collect();
@@ -90,6 +116,8 @@ fn five_nodes_on_a_late_and_lossy_network_end_up_with_the_same_beliefs_after_a_p
     for (key, value) in &noted {
         assert_eq!(first[key][0], json!(value), "{key}");
     }
+    let (_, last_term) = one_leader(&farm.hosts, &[&one, &four]);
+    assert!(last_term > first_term, "terms only grow: {first_term}, {last_term}");
     wait_for(&farm, "hears the four others again", |host| hears(host) == 4);
     wait_for(&farm, "is linked with the four others again", |host| guests(host).len() == 4);
 

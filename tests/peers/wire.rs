@@ -1,7 +1,7 @@
 //! A node of the wire protocol that was written from its description alone, in Python.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clawmesh_authority::NodeKey;
@@ -27,6 +27,67 @@ fn guest() -> String {
 /// Where a running node serves.
 fn address(dir: &Path) -> String {
     fs::read_to_string(dir.join("gateway.address")).expect("a running node has one").trim().to_owned()
+}
+
+/// Three nodes of ours, each with a mock actuator; the second dials the first, the third the second.
+struct Row {
+    dirs: [PathBuf; 3],
+    ids: [String; 3],
+    nodes: [Node; 3],
+    to_two: String,
+}
+
+/// The row, of which these trust the guest.
+fn row_of_three(folder: &Path, trusting: &[usize]) -> Row {
+    let dirs = ["one", "two", "three"].map(|name| folder.join(name));
+    let ids = dirs.each_ref().map(|dir| id_of(dir));
+    for (at, trusted) in [(0, 1), (1, 0), (1, 2), (2, 1)] {
+        json_on(&dirs[at], &["trust", "add", &ids[trusted]]);
+    }
+    for at in trusting {
+        json_on(&dirs[*at], &["trust", "add", &guest()]);
+    }
+    let start = |at: usize, way: &[&str]| {
+        let mut node = Node::start(&dirs[at], &[&["--mock-actuator"], way].concat());
+        node.endpoint();
+        (node, format!("{}=ws://{}||lan", ids[at], address(&dirs[at])))
+    };
+    let (one, to_one) = start(0, &[]);
+    let (two, to_two) = start(1, &["--peer", &to_one]);
+    let (three, _) = start(2, &["--peer", &to_two]);
+    Row { dirs, ids, nodes: [one, two, three], to_two }
+}
+
+/// The guest of a node with this id, as soon as it is there; the node in the middle has several, in the order of their ids.
+fn linked(dir: &Path, id: &str) -> Value {
+    until("the link is there", PATIENCE, || {
+        let peers = json_on(dir, &["peers"]);
+        peers["guests"].as_array()?.iter().find(|guest| guest["id"] == json!(id)).cloned()
+    })
+}
+
+#[test]
+fn c05_the_canary_behaves_at_each_of_three_of_our_nodes_in_a_row_and_each_command_stays_where_it_was_sent() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let Row { dirs, ids, nodes, .. } = row_of_three(folder.path(), &[0, 1, 2]);
+    linked(&dirs[1], &ids[0]);
+    linked(&dirs[2], &ids[1]);
+    let shots = json!({
+        "A": "ACTUATION_DECLARATION_REQUIRED", "B": "LLM_ONLY_ACTUATION_BLOCKED", "C": "ok", "D": "NOT_AUTHORIZED",
+    });
+    for (dir, id) in dirs.iter().zip(&ids) {
+        let said = python::run("canary.py", &[&address(dir), &seed(), "default", id]);
+        let said: Value = serde_json::from_str(&said).expect("it prints JSON");
+        assert_eq!(said["shots"], shots, "{said:#}");
+        // Neither a refused shot nor one that was sent to the nodes before has moved anything here.
+        assert_eq!(said["moved_before"], json!(0), "{said:#}");
+        assert_eq!(said["state"].as_array().map(Vec::len), Some(1), "{said:#}");
+    }
+    for (node, dir) in nodes.into_iter().zip(&dirs) {
+        node.stop();
+        let replay = json_on(dir, &["replay", dir.to_str().expect("UTF-8"), "--verify"]);
+        assert_eq!(replay["verified"], json!(true), "{}", dir.display());
+    }
 }
 
 #[test]
@@ -117,29 +178,12 @@ fn an_existing_node_hears_of_us_in_time_and_loses_its_link_with_our_trust() {
 #[test]
 fn c06_what_a_node_tells_at_one_end_of_three_of_ours_is_known_at_the_other_also_after_it_was_killed() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let dirs = ["one", "two", "three"].map(|name| folder.path().join(name));
-    let ids = dirs.each_ref().map(|dir| id_of(dir));
-    for (at, trusted) in [(0, &guest()), (0, &ids[1]), (1, &ids[0]), (1, &ids[2]), (2, &ids[1])] {
-        json_on(&dirs[at], &["trust", "add", trusted]);
-    }
-    let mut one = Node::start(&dirs[0], &["--mock-actuator"]);
-    one.endpoint();
-    let to_one = format!("{}=ws://{}||lan", ids[0], address(&dirs[0]));
-    let mut two = Node::start(&dirs[1], &["--peer", &to_one]);
-    two.endpoint();
-    let to_two = format!("{}=ws://{}||lan", ids[1], address(&dirs[1]));
-    let mut three = Node::start(&dirs[2], &["--peer", &to_two]);
-    three.endpoint();
+    let Row { dirs, ids, nodes: [one, two, three], to_two } = row_of_three(folder.path(), &[0]);
     let last = dirs[2].join("gateway.address");
     let mut end =
         python::talk("chain.py", &[&address(&dirs[0]), last.to_str().expect("UTF-8"), &seed(), "default"]);
     for (dir, id) in [(&dirs[1], &ids[0]), (&dirs[2], &ids[1])] {
-        // The one in the middle has two of them, in the order of their ids.
-        let guest = until("the link is there", PATIENCE, || {
-            let peers = json_on(dir, &["peers"]);
-            peers["guests"].as_array()?.iter().find(|guest| guest["id"] == json!(id)).cloned()
-        });
-        assert_eq!(guest["is_outbound"], json!(true));
+        assert_eq!(linked(dir, id)["is_outbound"], json!(true));
         let dialled = &json_on(dir, &["peers"])["dialled"][0];
         assert_eq!((&dialled["state"], &dialled["posture"]), (&json!("connected"), &json!("insecure")));
     }
