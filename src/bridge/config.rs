@@ -10,15 +10,46 @@ use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::OutboxReader;
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::safety::{Standing, StopPort};
+use serde::Serialize;
 
 use crate::mapping::Mapping;
 use crate::papers::Papers;
+
+/// What a node is for the others on zenoh, beside what it says itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZenohMode {
+    /// It links to everybody it can reach, and relays nothing.
+    #[default]
+    Peer,
+    /// It has one link, to a router or a peer that relays for it, and listens nowhere.
+    Client,
+    /// It relays for those that link to it, and for other routers.
+    Router,
+}
+
+impl ZenohMode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Peer, Self::Client, Self::Router];
+
+    /// The word for it, in zenoh as well.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Client => "client",
+            Self::Router => "router",
+        }
+    }
+}
 
 /// How a node is on the mesh.
 #[derive(Debug, Clone)]
 pub struct BridgeConfig {
     /// The mesh.
     pub mesh: MeshId,
+    /// What it is for the others on zenoh.
+    pub mode: ZenohMode,
     /// Where to listen, as zenoh endpoints, for example `tcp/0.0.0.0:7447`. Port 0 takes a free one.
     pub listen: Vec<String>,
     /// Whom to connect to, as zenoh endpoints; tried for ever.

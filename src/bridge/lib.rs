@@ -44,7 +44,7 @@ mod samples;
 mod session;
 
 pub use bridge::{Bridge, spawn};
-pub use config::{BridgeConfig, BridgeLimits, BridgePorts};
+pub use config::{BridgeConfig, BridgeLimits, BridgePorts, ZenohMode};
 pub use error::BridgeError;
 pub use links::{LinkSecurity, link_security};
 pub use mapping::{Decoder, Mapping};

@@ -40,7 +40,7 @@ pub fn settings(config: &BridgeConfig) -> Result<Config, BridgeError> {
     let discovery = config.discovery.to_string();
     let mut settings = Config::default();
     for (setting, value) in [
-        ("mode", "\"peer\""),
+        ("mode", json_text(config.mode.as_str()).as_str()),
         ("listen/endpoints", &json_list(&config.listen)),
         // A port that is taken is an error to report, not to be silent about.
         ("listen/exit_on_failure", "true"),
@@ -72,6 +72,10 @@ pub fn settings(config: &BridgeConfig) -> Result<Config, BridgeError> {
         })?;
     }
     Ok(settings)
+}
+
+fn json_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 fn json_list(endpoints: &[String]) -> String {
@@ -254,11 +258,12 @@ mod tests {
     use zenoh::query::Query;
 
     use super::*;
-    use crate::config::BridgeLimits;
+    use crate::config::{BridgeLimits, ZenohMode};
 
     fn listening() -> BridgeConfig {
         BridgeConfig {
             mesh: MeshId::of_name("barn"),
+            mode: ZenohMode::Peer,
             listen: vec!["tcp/127.0.0.1:0".to_owned()],
             connect: Vec::new(),
             discovery: false,

@@ -18,6 +18,7 @@ mod operators;
 mod pair;
 mod plant;
 mod proposals;
+mod relay;
 mod replay;
 mod running;
 mod simulate;

@@ -7,6 +7,7 @@ mod support;
 mod examples;
 mod hostile;
 mod python;
+mod router;
 mod samples;
 mod site;
 mod wire;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use clawmesh_authority::{
     Body, Capability, Hlc, MeshId, NodeId, NodeKey, Reading, ReadingBatch, Statement, Tier, Unit, envelope,
 };
-use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, spawn};
+use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, ZenohMode, spawn};
 use clawmesh_core::intake::{InboxLimits, InputBody, LinkState, SourceId, doors};
 use clawmesh_core::publish::{Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Batch, CommitWatch, JournalWriter};
@@ -197,6 +197,7 @@ impl Ingest {
         inbox.offer_own(SourceId::Clock, clock, None).expect("the door is empty");
         let config = BridgeConfig {
             mesh,
+            mode: ZenohMode::Peer,
             listen: vec!["tcp/127.0.0.1:0".to_owned()],
             connect: Vec::new(),
             discovery: false,

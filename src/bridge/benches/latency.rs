@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clawmesh_authority::{Capability, NodeKey, Unit};
-use clawmesh_bridge::{BridgeConfig, BridgeLimits, BridgePorts, Decoder, Mapping};
+use clawmesh_bridge::{BridgeConfig, BridgeLimits, BridgePorts, Decoder, Mapping, ZenohMode};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
 use clawmesh_core::publish::{Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Batch, CommitWatch, JournalWriter};
@@ -181,6 +181,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
     );
     let config = BridgeConfig {
         mesh: settings.mesh(),
+        mode: ZenohMode::Peer,
         listen: vec![endpoint.to_owned()],
         connect: Vec::new(),
         discovery: false,

@@ -12,7 +12,7 @@ use clawmesh_authority::{
     Answer, Body, Capability, Code, ContentHash, Frame, Hlc, LaneMark, MeshId, NodeId, NodeKey, Observation,
     Reading, ReadingBatch, Refusal, Roster, Statement, Tier, Unit, Value, answer,
 };
-use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, Papers, spawn};
+use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, Papers, ZenohMode, spawn};
 use clawmesh_core::intake::{
     InboxHandle, InboxLimits, Inboxes, Input, InputBody, LinkState, SourceId, doors,
 };
@@ -81,6 +81,7 @@ impl Setup {
     pub fn config(self) -> BridgeConfig {
         BridgeConfig {
             mesh: mesh(),
+            mode: ZenohMode::Peer,
             listen: self.listen,
             connect: self.connect,
             discovery: false,

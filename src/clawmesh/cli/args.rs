@@ -233,6 +233,10 @@ pub struct SettingArgs {
     /// Take plain commands of trusted ClawMesh nodes for a mock actuator, which moves nothing; they reach nothing else
     #[arg(long)]
     pub mock_actuator: bool,
+    /// What it is on zenoh: `peer` links to everybody, `client` has one link to a router (see --connect) and listens nowhere,
+    /// `router` relays for others
+    #[arg(long, value_name = "MODE")]
+    pub zenoh_mode: Option<String>,
     /// Connect to another node or a zenoh router, for example `tcp/192.0.2.7:7447`, in addition to `connect` of
     /// node.ron (may be repeated)
     #[arg(long, value_name = "ENDPOINT")]
@@ -310,6 +314,7 @@ impl SettingArgs {
             discovery: self.no_discovery.then_some(false),
             host_sensors: self.host_sensors.then_some(true),
             mock_actuator: self.mock_actuator.then_some(true),
+            zenoh_mode: self.zenoh_mode,
             connect: listed(self.connect),
             listen: listed(self.listen),
             peers: listed(self.peer),

@@ -29,6 +29,8 @@ pub struct NodeFile {
     pub mock_actuator: Option<bool>,
     /// Whether it thinks about dry zones of its site and proposes to water them; a command center does.
     pub planner: Option<bool>,
+    /// What the node is on zenoh: `peer`, `client` or `router`.
+    pub zenoh_mode: Option<String>,
     /// Endpoints where other nodes can reach this one.
     pub listen: Option<Vec<String>>,
     /// Endpoints of other nodes, or of a router.
@@ -61,6 +63,7 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeFile, ConfigError> {
 fn hint(key: &str) -> Option<&'static str> {
     Some(match key {
         "name" | "role" | "mesh_name" => "a text in quotes",
+        "zenoh_mode" => "\"peer\", \"client\" or \"router\"",
         "host" => "an IP address in quotes, for example \"127.0.0.1\"",
         "port" => "a port from 0 to 65535",
         "discovery" | "host_sensors" | "mock_actuator" | "planner" => "true or false",
@@ -109,7 +112,7 @@ mod tests {
         assert_eq!(
             read("(\n    hz: 50,\n    nmae: \"barn\",\n)").unwrap_err(),
             "node.ron:3:5: unknown key `nmae`, known keys are name, role, host, port, mesh_name, discovery, \
-             host_sensors, mock_actuator, planner, listen, connect, peers, trusted, hz, digest_every_ticks, limits; did you mean `name`?"
+             host_sensors, mock_actuator, planner, zenoh_mode, listen, connect, peers, trusted, hz, digest_every_ticks, limits; did you mean `name`?"
         );
         assert_eq!(
             read("(limits: (\n envelope_per_second_max: 1))").unwrap_err(),

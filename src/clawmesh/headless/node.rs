@@ -576,6 +576,7 @@ fn bridge(
 ) -> anyhow::Result<Bridge> {
     let bridge_config = BridgeConfig {
         mesh: start.settings.mesh(),
+        mode: config.zenoh_mode.value,
         listen: config.listen.value.clone(),
         connect: config.connect.value.clone(),
         discovery: config.discovery.value,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use clawmesh_authority::NodeId;
+use clawmesh_bridge::ZenohMode;
 use clawmesh_core::settings::HZ_RANGE;
 use clawmesh_wire::peer_spec::PeerSpec;
 
@@ -63,6 +64,12 @@ pub fn name(key: &str, text: &str) -> Result<String, Fault> {
 pub fn host(key: &str, text: &str) -> Result<IpAddr, Fault> {
     let rule = "an IP address is needed, for example 127.0.0.1, or 0.0.0.0 for all networks";
     text.trim().parse().map_err(|_| Fault::new(key, &quoted(text), rule))
+}
+
+/// What a node is on zenoh.
+pub fn zenoh_mode(key: &str, text: &str) -> Result<ZenohMode, Fault> {
+    let found = ZenohMode::ALL.into_iter().find(|mode| mode.as_str() == text.trim());
+    found.ok_or_else(|| Fault::new(key, &quoted(text), "`peer`, `client` or `router` is needed"))
 }
 
 /// Ticks per second.

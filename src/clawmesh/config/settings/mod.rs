@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clawmesh_authority::{MeshId, NodeId, NodeRole};
-use clawmesh_bridge::BridgeLimits;
+use clawmesh_bridge::{BridgeLimits, ZenohMode};
 use clawmesh_wire::peer_spec::PeerSpec;
 
 use crate::config::durable_file::read_bounded;
@@ -90,6 +90,8 @@ pub struct NodeConfig {
     pub mock_actuator: Setting<bool>,
     /// Whether it thinks about dry zones of its site and proposes to water them.
     pub planner: Setting<bool>,
+    /// What the node is on zenoh.
+    pub zenoh_mode: Setting<ZenohMode>,
     /// Endpoints where other nodes can reach this one.
     pub listen: Setting<Vec<String>>,
     /// Endpoints of other nodes, or of a router.
@@ -145,7 +147,6 @@ impl NodeConfig {
     ) -> Result<Self, ConfigError> {
         let file = text.map(|text| node_file::parse(path, text)).transpose()?.unwrap_or_default();
         let layers = Layers { path, text: text.unwrap_or_default(), file, command_line };
-        let default_listen = vec!["tcp/127.0.0.1:7447".to_owned()];
         let trusted = layers.gather("trusted", |l| l.trusted.as_deref(), checks::node_ids, |a, b| &a | &b)?;
         let role = layers.pick("role", "node".to_owned(), |l| l.role.as_deref(), checks::name)?;
         let leads = NodeRole::of_name(&role.value).planner_rank() > 0;
@@ -153,6 +154,7 @@ impl NodeConfig {
         if planner.value && !leads {
             return Err(layers.fault_of(&planner.source, "planner", leads_not(&role.value)));
         }
+        let (zenoh_mode, listen, connect) = layers.zenoh()?;
         Ok(Self {
             name: layers.pick("name", machine_name.to_owned(), |l| l.name.as_deref(), checks::name)?,
             role,
@@ -168,8 +170,9 @@ impl NodeConfig {
             host_sensors: layers.pick("host_sensors", false, |l| l.host_sensors.as_ref(), checks::any)?,
             mock_actuator: layers.pick("mock_actuator", false, |l| l.mock_actuator.as_ref(), checks::any)?,
             planner,
-            listen: layers.pick("listen", default_listen, |l| l.listen.as_deref(), checks::endpoints)?,
-            connect: layers.gather("connect", |l| l.connect.as_deref(), checks::endpoints, with_new)?,
+            zenoh_mode,
+            listen,
+            connect,
             peers: layers.gather("peers", |l| l.peers.as_deref(), checks::peers, other_ways)?,
             trust_configured: trusted.value.clone(),
             trusted,
@@ -203,7 +206,29 @@ struct Layers<'a> {
     command_line: NodeFile,
 }
 
+type Links = (Setting<ZenohMode>, Setting<Vec<String>>, Setting<Vec<String>>);
+
 impl Layers<'_> {
+    /// What the node is on zenoh, where it listens and whom it connects to; a client has a link and listens nowhere.
+    fn zenoh(&self) -> Result<Links, ConfigError> {
+        let mode =
+            self.pick("zenoh_mode", ZenohMode::Peer, |l| l.zenoh_mode.as_deref(), checks::zenoh_mode)?;
+        let is_client = mode.value == ZenohMode::Client;
+        let default_listen = if is_client { Vec::new() } else { vec!["tcp/127.0.0.1:7447".to_owned()] };
+        let listen = self.pick("listen", default_listen, |l| l.listen.as_deref(), checks::endpoints)?;
+        let connect = self.gather("connect", |l| l.connect.as_deref(), checks::endpoints, with_new)?;
+        if is_client && !listen.value.is_empty() {
+            let sentence =
+                "`listen` is set, and a zenoh client listens nowhere; remove it, or be a `peer` or `router`";
+            return Err(self.fault_of(&listen.source, "listen", sentence.to_owned()));
+        }
+        if is_client && connect.value.is_empty() {
+            let sentence = "a zenoh client needs somebody to link to; name a router in `connect`";
+            return Err(self.fault_of(&mode.source, "zenoh_mode", sentence.to_owned()));
+        }
+        Ok((mode, listen, connect))
+    }
+
     fn pick<R: ?Sized, T>(
         &self,
         key: &str,
@@ -379,6 +404,30 @@ mod tests {
             error.starts_with("node.ron:2:2: `planner` is on, and the role \"field\" does not"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_zenoh_client_has_a_link_and_listens_nowhere() {
+        let client = "zenoh_mode: \"client\"";
+        let config = resolve(Some(&format!("({client}, connect: [\"tcp/hub:7447\"])")), NodeFile::default());
+        let config = config.unwrap();
+        assert_eq!((config.zenoh_mode.value, config.listen.value), (ZenohMode::Client, Vec::<String>::new()));
+        for (text, expected) in [
+            (format!("({client})"), "node.ron:1:2: a zenoh client needs somebody to link to"),
+            (
+                format!("({client}, connect: [\"tcp/hub:1\"],\n listen: [\"tcp/[::]:1\"])"),
+                "node.ron:2:2: `listen` is set, and",
+            ),
+            (
+                "(zenoh_mode: \"mesh\")".to_owned(),
+                "node.ron:1:2: `zenoh_mode` is \"mesh\", `peer`, `client` or",
+            ),
+        ] {
+            let error = resolve(Some(&text), NodeFile::default()).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+        let by_flag = NodeFile { zenoh_mode: Some("client".into()), ..NodeFile::default() };
+        assert!(resolve(None, by_flag).unwrap_err().starts_with("--zenoh-mode: a zenoh client needs"));
     }
 
     #[test]

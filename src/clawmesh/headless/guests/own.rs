@@ -133,6 +133,7 @@ mod tests {
 
     fn snapshot(sensors: &[serde_json::Value]) -> Snapshot {
         serde_json::from_value(json!({
+            "lead": {"activity": "ineligible", "leader": null},
             "tick": 5, "wall_ms": 9_000, "stop": null, "link": {"state": "connecting"}, "peers": [], "sensors": sensors,
             "node": {
                 "id": "ab".repeat(32), "name": "barn", "role": "field", "mesh": "m", "version": "0", "epoch": 1,
