@@ -19,6 +19,8 @@ use crate::wait::until;
 
 /// Generous: the network is bad on purpose, and a build may run beside us.
 pub const PATIENCE: Duration = Duration::from_secs(180);
+/// A site that tells how to water zones.
+const SITE: &str = include_str!("../../assets/sites/farm.ron");
 /// How long one request may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
@@ -57,6 +59,10 @@ impl Farm {
             host
         };
         let hosts: Vec<Host> = nodes.iter().enumerate().map(host).collect();
+        for host in hosts.iter().filter(|host| host.role == "planner") {
+            // Who has nothing to plan does not lead.
+            fs::write(host.dir.join("site.ron"), SITE).expect("the folder is ours");
+        }
         for host in &hosts {
             for other in hosts.iter().filter(|other| other.id != host.id) {
                 host.json(&["trust", "add", &other.id, "--name", &other.name]);

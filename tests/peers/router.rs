@@ -1,5 +1,6 @@
 //! Our nodes as clients of stock zenoh routers, which relay and can alter nothing unseen.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,6 +44,9 @@ fn two_nodes_behind_two_stock_routers_hear_each_other_signed_and_a_stop_goes_thr
     let ids = [&center, &field].map(|dir| id_of(dir));
     json_on(&center, &["trust", "add", &ids[1]]);
     json_on(&field, &["trust", "add", &ids[0]]);
+    // Who has nothing to plan does not lead.
+    fs::write(center.join("site.ron"), include_str!("../../assets/sites/farm.ron"))
+        .expect("the folder is ours");
     let (_near, near) = router(&[]);
     let (far_router, far) = router(&[&near]);
     let command_center = client(&center, "center", &near, &["--role", "command-center"]);

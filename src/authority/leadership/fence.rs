@@ -32,24 +32,16 @@ pub struct Claim {
     pub holder: NodeId,
 }
 
-/// What an owner accepts: the highest term it has seen, from the one node that it has seen lead in it.
-///
-/// Two may have taken the same term where they could not hear each other. Whoever of them remains takes another one, so an owner
-/// never has to choose.
-///
-/// Keep it over a restart, and store it before anything is done in its term. It does not know who may lead: show it only claims
-/// whose signer you have checked, with [`Candidate::new`](super::Candidate::new).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
-pub struct Fence {
-    #[n(0)]
-    highest: Option<Claim>,
-}
-
 impl Term {
     /// The next term; none is beyond the last number there is.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+
+    /// The term on the way to `term` that is as far as the next one after it can be within everybody's reach.
+    pub(super) fn towards(self, term: Self) -> Self {
+        term.min(Self(self.0.saturating_add(TERM_JUMP_MAX - 1)))
     }
 
     /// True when `term` is no further than [`TERM_JUMP_MAX`] above this one.
@@ -89,28 +81,31 @@ impl Claim {
     }
 }
 
-impl Fence {
-    /// Judges in whose name something is asked for, and remembers it when it counts.
-    ///
-    /// # Errors
-    /// `STALE_TERM` when somebody has led after it; `INVALID_PARAMS` for a term from nowhere.
-    pub fn admit(&mut self, claim: Claim) -> Result<(), Refusal> {
-        self.highest.map_or_else(Term::default, |highest| highest.term).within_reach(claim)?;
-        if let Some(highest) = self.highest.filter(|highest| claim.is_stale_after(highest)) {
+/// Judges as an owner in whose name something is asked for. `highest` is the highest claim that was heard, of a node that may lead,
+/// and is kept over a restart.
+///
+/// Two may have taken the same term where they could not hear each other. Whoever of them remains takes another one, so an owner
+/// never has to choose: it goes on with the one that it has heard first.
+///
+/// # Errors
+/// `STALE_TERM` when somebody has led after it; `BUSY` when it was not heard to lead in that term: the claim may be on its way.
+pub fn admit(highest: Option<Claim>, asked: Claim) -> Result<(), Refusal> {
+    match highest {
+        Some(highest) if asked == highest => Ok(()),
+        Some(highest) if asked.is_stale_after(&highest) => {
             let (term, holder) = (highest.term, highest.holder.short());
             let sentence =
-                format!("{holder} has led in term {term}, so term {} is over; take a new one", claim.term);
-            return Err(Refusal::new(Code::StaleTerm, claim.holder, sentence));
+                format!("{holder} has led in term {term}, so term {} is over; take a new one", asked.term);
+            Err(Refusal::new(Code::StaleTerm, asked.holder, sentence))
         }
-        self.highest = Some(claim);
-        Ok(())
-    }
-
-    /// The highest claim it has seen; whoever was refused gives its term to
-    /// [`Leadership::hear_outdated`](super::Leadership::hear_outdated).
-    #[must_use]
-    pub fn highest(&self) -> Option<Claim> {
-        self.highest
+        _ => {
+            let sentence = format!(
+                "it was not heard here that {} leads in term {}; ask again when it was",
+                asked.holder.short(),
+                asked.term
+            );
+            Err(Refusal::new(Code::Busy, asked.holder, sentence))
+        }
     }
 }
 
@@ -124,48 +119,32 @@ mod tests {
     }
 
     #[test]
-    fn a_fence_goes_up_and_never_down() {
-        let mut fence = Fence::default();
-        for (term, holder, code) in [
-            (4, 2, None),
-            (4, 2, None),
-            (3, 2, Some(Code::StaleTerm)),
-            (4, 3, Some(Code::StaleTerm)),
-            (4, 1, Some(Code::StaleTerm)),
-            (5, 3, None),
-            (4, 2, Some(Code::StaleTerm)),
-            (4, 1, Some(Code::StaleTerm)),
-            (6 + TERM_JUMP_MAX, 1, Some(Code::InvalidParams)),
-            (5 + TERM_JUMP_MAX, 1, None),
+    fn an_owner_takes_what_the_one_asks_that_it_has_heard_lead_last() {
+        let highest = Some(claim(4, 2));
+        for (highest, asked, code) in [
+            (highest, claim(4, 2), None),
+            (highest, claim(3, 2), Some(Code::StaleTerm)),
+            (highest, claim(4, 3), Some(Code::StaleTerm)),
+            (highest, claim(4, 1), Some(Code::StaleTerm)),
+            (highest, claim(5, 2), Some(Code::Busy)),
+            (highest, claim(5, 3), Some(Code::Busy)),
+            (None, claim(1, 2), Some(Code::Busy)),
+            (None, claim(0, 2), Some(Code::Busy)),
         ] {
-            let refused = fence.admit(claim(term, holder)).err().map(|refusal| refusal.code);
-            assert_eq!(refused, code, "term {term} of {holder}");
+            let refused = admit(highest, asked).err().map(|refusal| refusal.code);
+            assert_eq!(refused, code, "{asked:?} after {highest:?}");
         }
-        let refusal = fence.admit(claim(1, 2)).unwrap_err();
+        let refusal = admit(highest, claim(1, 2)).unwrap_err();
         assert!(refusal.sentence.contains("so term 1 is over"), "{refusal}");
-    }
-
-    #[test]
-    fn a_fence_is_the_same_after_a_restart() {
-        let mut fence = Fence::default();
-        fence.admit(claim(4, 2)).unwrap();
-        let stored = minicbor::to_vec(fence).unwrap();
-        let mut restored: Fence = minicbor::decode(&stored).unwrap();
-        assert_eq!(restored.admit(claim(4, 3)).unwrap_err().code, Code::StaleTerm);
-        assert_eq!(restored.highest(), Some(claim(4, 2)));
     }
 
     proptest! {
         #[test]
-        fn whoever_was_followed_by_another_is_never_accepted_again(said in prop::collection::vec((0_u64..6, 0_u8..4), 0..60)) {
-            let (mut fence, mut accepted) = (Fence::default(), Vec::<Claim>::new());
-            for (term, holder) in said {
-                let claim = claim(term, holder);
-                if fence.admit(claim).is_ok() {
-                    accepted.push(claim);
-                }
-            }
-            prop_assert!(accepted.is_sorted_by(|a, b| a == b || a.term < b.term));
+        fn a_claim_is_admitted_stale_or_unheard_and_only_the_highest_is_admitted(terms in (0_u64..4, 0_u64..4), nodes in (0_u8..3, 0_u8..3)) {
+            let (highest, asked) = (claim(terms.0, nodes.0), claim(terms.1, nodes.1));
+            let code = admit(Some(highest), asked).err().map(|refusal| refusal.code);
+            prop_assert_eq!(code.is_none(), asked == highest);
+            prop_assert_eq!(code == Some(Code::StaleTerm), asked.is_stale_after(&highest));
         }
     }
 }

@@ -6,7 +6,8 @@
 //! Not here: clocks, links, the file that keeps [`Leadership::highest_seen`], signatures of claims.
 //!
 //! No majority is asked for, so each part of a divided mesh has its leader; what that means for an actuator its owner decides,
-//! with a [`Fence`]. The rules, for nodes whose claims reach everyone they are connected with, over however many links:
+//! with [`admit`]. The rules, for nodes whose claims reach everyone they are connected with, over however many links. (Two that
+//! hear each other only through others may both go on: to which of them those others listen is then all that counts.)
 //!
 //! | when | then |
 //! |---|---|
@@ -19,7 +20,9 @@
 //! | two lead in one term | the lower id goes on; the other one stands down at once |
 //! | it led, and hears somebody lead in its place | it asks for a term above both until it hears one |
 //! | a standby leads and a planner is there for [`SETTLE_MS`] | the planner claims; between equals nothing changes |
-//! | it hears a term that is over, and follows nobody better | it says so, and whoever leads there takes a new term |
+//! | it hears a term that is over, and follows nobody in it or a later one | it says so, and whoever leads there takes a new term |
+//! | it is told again and again that its term is over | it takes a new one, at most every [`RENEW_MS`] |
+//! | a candidate claims a term from nowhere | it is refused, and each time a step of nearly [`TERM_JUMP_MAX`] is taken towards it |
 //! | it does not wish to lead any more | it says so, and the next one claims without waiting |
 //!
 //! A claim is the highest term ever seen, and one more. Two in one part lead together for no longer than [`OVERLAP_MS_MAX`], and
@@ -39,7 +42,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 pub use candidate::{Candidate, Leader, Rank, choose};
-pub use fence::{Claim, Fence, TERM_JUMP_MAX, Term};
+pub use fence::{Claim, TERM_JUMP_MAX, Term, admit};
 
 use crate::ids::NodeId;
 use crate::node_role::NodeRole;
@@ -59,8 +62,9 @@ pub const PLACES_MAX: u64 = 8;
 pub const SETTLE_MS: u64 = 15_000;
 /// How far a clock may be from the right rate, in thousandths.
 pub const CLOCK_RATE_PER_MILLE_MAX: u64 = 50;
-/// How long two may lead in one part of the mesh, in milliseconds.
-pub const OVERLAP_MS_MAX: u64 = 4 * RENEW_MS;
+/// How long two may lead in one part of the mesh, in milliseconds: until one of four claims arrives, and whoever hears of it has
+/// led for a renewal.
+pub const OVERLAP_MS_MAX: u64 = 5 * RENEW_MS;
 /// How long a part of the mesh with a candidate may be without a leader, in milliseconds.
 pub const CHOSEN_MS_MAX: u64 = LEASE_MS + PLACES_MAX * STAGGER_MS + OVERLAP_MS_MAX;
 /// The most nodes that are known to be there.
@@ -90,7 +94,7 @@ pub enum Say {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
-    /// Its role does not lead.
+    /// Its role does not lead, or it does not wish to.
     Ineligible,
     /// It leads.
     Active,
@@ -131,6 +135,9 @@ struct Tenure {
     /// Somebody was there to hear a claim of it.
     #[n(1)]
     is_heard: bool,
+    /// When it began.
+    #[n(2)]
+    began_ms: u64,
 }
 
 /// What whoever leads after us has still to do, so that all we did and all they did before they knew of us is over.
@@ -249,10 +256,17 @@ impl Leadership {
     /// Somebody says that it leads; its signature has been checked.
     ///
     /// # Errors
-    /// `NOT_AUTHORIZED` when it is not there or may not lead; `INVALID_PARAMS` for a term from nowhere. Nothing changes then.
+    /// `NOT_AUTHORIZED` when it is not there or may not lead: nothing changes then. `INVALID_PARAMS` for a term from nowhere: we
+    /// may have been away for long, or somebody uses up the numbers; so we follow in steps, and who leads now leads on.
     pub fn hear(&mut self, claim: Claim, now_ms: u64) -> Result<Option<Say>, Refusal> {
-        self.reach(claim)?;
         self.lapse(now_ms);
+        if let Err(refusal) = self.highest_term().within_reach(claim) {
+            if self.candidate(claim.holder).is_some() {
+                let term = self.highest_term().towards(claim.term);
+                self.highest_seen = Some(Claim { term, holder: claim.holder });
+            }
+            return Err(refusal);
+        }
         if claim.holder == self.own_id && claim.term <= self.highest_term() {
             return Ok(None);
         }
@@ -284,6 +298,14 @@ impl Leadership {
         Ok(self.succeeded_by(claim))
     }
 
+    /// Somebody who may lead has said, in a run of ours that is over, that it leads: its lease is over too, its term is not free.
+    pub fn remember(&mut self, claim: Claim) {
+        let is_news = self.highest_seen.is_none_or(|highest| !claim.is_stale_after(&highest));
+        if is_news && self.highest_term().reaches(claim.term) {
+            self.highest_seen = Some(claim);
+        }
+    }
+
     /// Somebody says that it leads no more.
     pub fn hear_released(&mut self, claim: Claim, now_ms: u64) {
         if let State::Following(lease) = &self.state
@@ -293,14 +315,15 @@ impl Leadership {
         }
     }
 
-    /// Somebody, or a [`Fence`] that refused us, says that this term is over; if we lead in it or in a lower one, we take another.
-    /// A term from nowhere changes nothing.
+    /// Somebody says that this term is over; if we lead in it or in a lower one, we take another, unless we have just taken one:
+    /// whoever objects does so at each renewal. Towards a term from nowhere we go in steps, so that everybody can follow.
     pub fn hear_outdated(&mut self, term: Term, now_ms: u64) -> Option<Say> {
         self.lapse(now_ms);
         let highest = self.highest_term();
         let State::Leading(tenure) = &self.state else { return None };
-        let must_rise = tenure.lease.claim.term <= term && highest.reaches(term);
-        must_rise.then(|| self.claim_above(highest.max(term), now_ms))
+        let has_settled = now_ms >= tenure.began_ms.saturating_add(RENEW_MS);
+        let must_rise = tenure.lease.claim.term <= term;
+        (must_rise && has_settled).then(|| self.claim_above(highest.max(highest.towards(term)), now_ms))
     }
 
     /// Time has passed. Call it after whatever was heard, and a few times for each [`RENEW_MS`].
@@ -342,7 +365,7 @@ impl Leadership {
     /// What we do about the planning at this moment.
     #[must_use]
     pub fn activity(&self, now_ms: u64) -> Activity {
-        match (self.own, self.leads(now_ms)) {
+        match (self.own.filter(|_| self.is_willing), self.leads(now_ms)) {
             (None, _) => Activity::Ineligible,
             (Some(_), Some(_)) => Activity::Active,
             (Some(_), None) => Activity::Standby,
@@ -361,10 +384,6 @@ impl Leadership {
 
     fn highest_term(&self) -> Term {
         self.highest_seen.map_or_else(Term::default, |highest| highest.term)
-    }
-
-    fn reach(&self, claim: Claim) -> Result<(), Refusal> {
-        self.highest_term().within_reach(claim)
     }
 
     /// Stops leading when our lease has run out; for ourselves it counts as that of anybody else then.
@@ -391,15 +410,16 @@ impl Leadership {
 
     /// What to say to a claim that is stale: nothing when its holder hears it from a better leader anyway.
     fn object(&self, claim: Claim, now_ms: u64) -> Option<Say> {
-        let is_led_better = matches!(&self.state, State::Following(lease)
-            if lease.is_live(now_ms) && lease.claim.beats(&claim));
-        (!is_led_better).then(|| Say::Outdated(self.highest_term()))
+        // Of two in one term one is as good as the other here: where they hear each other they settle it.
+        let is_led = matches!(&self.state, State::Following(lease)
+            if lease.is_live(now_ms) && lease.claim.term >= claim.term);
+        (!is_led).then(|| Say::Outdated(self.highest_term()))
     }
 
     fn claim_above(&mut self, term: Term, now_ms: u64) -> Say {
         let claim = Claim { term: term.next(), holder: self.own_id };
         let lease = Lease { claim, renewed_ms: now_ms };
-        self.state = State::Leading(Tenure { lease, is_heard: !self.peers.is_empty() });
+        self.state = State::Leading(Tenure { lease, is_heard: !self.peers.is_empty(), began_ms: now_ms });
         self.highest_seen = Some(claim);
         self.succession = Succession::Settled;
         self.outranks_from_ms = None;

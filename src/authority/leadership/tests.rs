@@ -104,8 +104,9 @@ fn of_two_in_one_term_the_lower_id_goes_on_in_a_new_one() {
     for peer in [4, 6] {
         node.appeared(id(peer), NodeRole::Planner).unwrap();
     }
-    let now_ms = LEASE_MS + 10;
+    let now_ms = LEASE_MS + RENEW_MS;
     assert_eq!(node.hear(claim(1, 6), now_ms), Ok(Some(Say::Claim(claim(1, 5)))), "we go on");
+    assert_eq!(node.hear_outdated(Term(1), now_ms - 1), None, "it has just begun");
     assert_eq!(node.hear_outdated(Term(1), now_ms), Some(Say::Claim(claim(2, 5))));
     assert_eq!(node.hear_outdated(Term(1), now_ms), None, "we have done so");
     assert_eq!(node.hear(claim(2, 4), now_ms), Ok(Some(Say::Outdated(Term(2)))), "we stand down");
@@ -170,11 +171,13 @@ fn who_may_not_lead_is_not_heard_and_a_term_from_nowhere_is_refused() {
     let refused = |node: &mut Leadership, claim| node.hear(claim, 0).unwrap_err().code;
     assert_eq!(refused(&mut node, claim(3, 4)), Code::NotAuthorized);
     assert_eq!(refused(&mut node, claim(3, 8)), Code::NotAuthorized, "not there");
-    assert_eq!(refused(&mut node, claim(TERM_JUMP_MAX + 1, 6)), Code::InvalidParams);
+    assert_eq!(refused(&mut node, claim(TERM_JUMP_MAX + 1, 4)), Code::InvalidParams);
     assert_eq!(node.highest_seen(), None);
     assert_eq!(node.appeared(OWN, NodeRole::Planner).unwrap_err().code, Code::InvalidParams);
     let mut leading = leading();
-    assert_eq!(leading.hear_outdated(Term(TERM_JUMP_MAX + 2), LEASE_MS), None);
+    let later_ms = LEASE_MS + RENEW_MS;
+    let taken = leading.hear_outdated(Term(u64::MAX), later_ms);
+    assert_eq!(taken, Some(Say::Claim(claim(1 + TERM_JUMP_MAX, 5))), "as far as everybody can follow");
     for peer in 1..PEERS_MAX {
         let mut peer_id = [0; 32];
         peer_id[..8].copy_from_slice(&peer.to_be_bytes());
@@ -202,6 +205,59 @@ fn no_term_is_used_twice_even_when_what_was_stored_is_lost() {
     let mut node = Leadership::start(OWN, NodeRole::Planner, Some(claim(6, 5)), 0);
     assert_eq!(node.pass(LEASE_MS), Some(Say::Claim(claim(7, 5))));
     assert_eq!(node.hear(claim(7, 5), LEASE_MS), Ok(None), "an echo");
-    assert_eq!(node.hear(claim(11, 5), LEASE_MS), Ok(Some(Say::Claim(claim(12, 5)))), "of an earlier run");
-    assert_eq!(node.hear_outdated(Term(20), LEASE_MS), Some(Say::Claim(claim(21, 5))), "of a fence");
+    let at_ms = LEASE_MS + RENEW_MS;
+    assert_eq!(node.hear(claim(11, 5), at_ms), Ok(Some(Say::Claim(claim(12, 5)))), "of an earlier run");
+    assert_eq!(node.hear_outdated(Term(20), at_ms + 1), None, "it has just taken one");
+    assert_eq!(node.hear_outdated(Term(20), at_ms + RENEW_MS), Some(Say::Claim(claim(21, 5))));
+}
+
+#[test]
+fn whoever_was_away_while_terms_rose_far_comes_after_in_steps_and_no_liar_ends_the_planning() {
+    let mut node = started(NodeRole::Field, &[(4, NodeRole::Planner), (8, NodeRole::Sensor)]);
+    let far = claim(3 * (TERM_JUMP_MAX - 1), 4);
+    for renewal in 0..2 {
+        assert_eq!(node.hear(far, renewal * RENEW_MS).unwrap_err().code, Code::InvalidParams);
+    }
+    assert_eq!(node.hear(far, 2 * RENEW_MS), Ok(None));
+    assert_eq!(node.highest_seen(), Some(far));
+    // A sensor says for hours that every term is over, as far as it is believed.
+    let mut leading = leading();
+    leading.appeared(id(6), NodeRole::Planner).unwrap();
+    let mut other = Leadership::start(id(6), NodeRole::StandbyPlanner, None, 0);
+    other.appeared(OWN, NodeRole::Planner).unwrap();
+    let mut rises = 0;
+    for now_ms in (LEASE_MS..LEASE_MS + 3_600_000).step_by(100) {
+        let (seen, _) = (leading.highest_seen().unwrap(), leading.pass(now_ms));
+        if let Some(Say::Claim(taken)) =
+            leading.hear_outdated(Term(seen.term.0.saturating_mul(now_ms)), now_ms)
+        {
+            rises += 1;
+            assert_eq!(other.hear(taken, now_ms), Ok(None), "everybody else follows");
+        }
+    }
+    assert_eq!(rises, 3_600_000 / RENEW_MS - 1);
+    let seen = other.highest_seen().unwrap();
+    assert_eq!(admit(Some(seen), leading.highest_seen().unwrap()), Ok(()), "an owner takes what it asks");
+}
+
+#[test]
+fn what_was_said_in_an_earlier_run_renews_nothing_and_leaves_no_term_free() {
+    let mut node = started(NodeRole::Planner, &[(4, NodeRole::Planner)]);
+    node.remember(claim(3, 4));
+    node.remember(claim(2, 9));
+    node.remember(claim(3 + TERM_JUMP_MAX + 1, 9));
+    assert_eq!((node.highest_seen(), node.leader(0)), (Some(claim(3, 4)), Leader::None));
+    assert_eq!(claims_at(&mut node, 0, 60_000), Some(LEASE_MS + STAGGER_MS));
+    assert_eq!(node.highest_seen(), Some(claim(4, 5)));
+}
+
+#[test]
+fn of_two_that_hear_each_other_only_through_us_we_follow_one_and_set_nobody_on_the_other() {
+    let mut node = started(NodeRole::Field, &[(4, NodeRole::Planner), (6, NodeRole::Planner)]);
+    assert_eq!(node.hear(claim(1, 6), 0), Ok(None));
+    for now_ms in (0..60_000).step_by(RENEW_MS as usize) {
+        assert_eq!(node.hear(claim(1, 4), now_ms), Ok(None), "they would rise for ever");
+        assert_eq!(node.hear(claim(1, 6), now_ms), Ok(None));
+    }
+    assert_eq!(node.highest_seen(), Some(claim(1, 6)));
 }

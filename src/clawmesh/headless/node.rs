@@ -32,6 +32,7 @@ use tokio::task::JoinHandle;
 use super::guests::discovery::{self, OwnRecord};
 use super::guests::{GuestDoor, GuestFacts, GuestHost, Herald};
 use super::mesh_to_come::MeshToCome;
+use super::planner::is_wanted;
 use super::planner::wiring::Planning;
 use super::plant::PlantDriver;
 use super::simulator::SimulationOrders;
@@ -179,7 +180,7 @@ impl Start {
             roster: operators_file::load(dir)?,
             entropy: identity::random_secret("nonces of this run")?,
             mock_actuator: config.mock_actuator.value,
-            plans: config.planner.value,
+            plans: site.plan.as_ref().is_some_and(|plan| is_wanted(config, plan)),
         };
         Ok(Self {
             token: token::load_or_create(dir)?.reveal().to_owned(),

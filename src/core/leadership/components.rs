@@ -1,9 +1,9 @@
-//! What a node knows of who leads, and what it takes as an owner.
+//! What a node knows of who leads the planning, and whose proposals it takes as an owner.
 
 use std::collections::BTreeMap;
 
 use bevy::prelude::Resource;
-use clawmesh_authority::leadership::{Activity, Claim, Fence, Leader, Leadership, Say, Term};
+use clawmesh_authority::leadership::{self, Activity, Claim, Leader, Leadership, Say, Term};
 use clawmesh_authority::node_role::NodeRole;
 use clawmesh_authority::{Code, NodeId, Refusal};
 use minicbor::Encode;
@@ -12,17 +12,18 @@ use serde::{Deserialize, Serialize};
 use super::kept::KeptTerms;
 use crate::settings::Settings;
 
-/// Who leads, and in whose term proposals of programs are taken here.
+/// Who leads the planning, and in which term.
 #[derive(Resource, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode)]
 pub struct Lead {
     /// There is none before the time is known.
     #[n(0)]
     leadership: Option<Leadership>,
-    #[n(1)]
-    fence: Fence,
     /// What an earlier run has left.
-    #[n(2)]
+    #[n(1)]
     recalled: Option<KeptTerms>,
+    /// What we have said last, while we lead.
+    #[n(2)]
+    said: Option<Claim>,
 }
 
 impl Lead {
@@ -32,7 +33,6 @@ impl Lead {
             return false;
         }
         self.recalled = Some(kept);
-        self.fence = kept.fence;
         // It knew less when it began to listen.
         self.leadership = None;
         true
@@ -63,70 +63,68 @@ impl Lead {
     /// # Errors
     /// `SOURCE_MISMATCH` when it was said of somebody else; what [`Leadership::hear`] refuses.
     pub(super) fn hear(&mut self, by: NodeId, say: Say, now_ms: u64) -> Result<Option<Say>, Refusal> {
+        of_itself(by, say)?;
         let Some(leadership) = &mut self.leadership else { return Ok(None) };
-        if say.holder().is_some_and(|holder| holder != by) {
-            let sentence = "a node says only of itself that it leads; look at that node";
-            return Err(Refusal::new(Code::SourceMismatch, by, sentence));
-        }
         match say {
-            Say::Claim(claim) => {
-                let answer = leadership.hear(claim, now_ms)?;
-                // Whoever has led before it is not taken from now on; one that is over itself was answered.
-                let _ = self.fence.admit(claim);
-                Ok(self.fenced(answer))
-            }
+            Say::Claim(claim) => leadership.hear(claim, now_ms),
             Say::Released(claim) => {
                 leadership.hear_released(claim, now_ms);
                 Ok(None)
             }
-            Say::Outdated(term) => {
-                let answer = leadership.hear_outdated(term, now_ms);
-                Ok(self.fenced(answer))
-            }
+            Say::Outdated(term) => Ok(leadership.hear_outdated(term, now_ms)),
         }
+    }
+
+    /// Somebody with this role had said something to an earlier run of this node.
+    ///
+    /// # Errors
+    /// `SOURCE_MISMATCH` when it was said of somebody else.
+    pub(super) fn remember(&mut self, by: NodeId, role: NodeRole, say: Say) -> Result<(), Refusal> {
+        of_itself(by, say)?;
+        if let (Say::Claim(claim), Some(leadership)) = (say, &mut self.leadership)
+            && role.planner_rank() > 0
+        {
+            leadership.remember(claim);
+        }
+        Ok(())
     }
 
     /// Time has passed; what to say.
     pub(super) fn pass(&mut self, now_ms: u64) -> Option<Say> {
-        let say = self.leadership.as_mut()?.pass(now_ms);
-        self.fenced(say)
+        self.leadership.as_mut()?.pass(now_ms)
     }
 
-    /// What this node claims itself counts for what it owns too.
-    fn fenced(&mut self, say: Option<Say>) -> Option<Say> {
-        if let Some(Say::Claim(claim)) = say {
-            let _ = self.fence.admit(claim);
-        }
-        say
+    /// What to take back: whoever comes later must not take us for the leader that we were.
+    pub(super) fn take_back(&mut self, now_ms: u64) -> Option<Say> {
+        let leads = self.claim(now_ms);
+        let before = std::mem::replace(&mut self.said, leads);
+        before.filter(|_| leads.is_none()).map(Say::Released)
     }
 
-    /// Judges as an owner in whose name a program proposes, by the role that node gives itself.
+    /// Judges as an owner in whose name a program proposes.
     ///
     /// # Errors
-    /// `STALE_TERM` when somebody has led after it, `NOT_AUTHORIZED` when its role does not lead, `INVALID_PARAMS` for a term
-    /// from nowhere.
-    pub fn admit(&mut self, claim: Claim, role: Option<NodeRole>) -> Result<(), Refusal> {
-        // A role is the word of the node itself: it can take this away, and whoever has told none has lost nothing.
-        if let Some(role) = role.filter(|role| role.planner_rank() == 0) {
-            let sentence =
-                format!("its role is {role}, which does not lead; let a planner propose, or a person");
-            return Err(Refusal::new(Code::NotAuthorized, claim.holder, sentence));
-        }
-        self.fence.admit(claim)
+    /// `STALE_TERM` when somebody has led after it; `BUSY` when it was not heard here that it leads.
+    pub fn admit(&self, claim: Claim) -> Result<(), Refusal> {
+        leadership::admit(self.terms().highest_seen, claim)
     }
 
     /// What is to be kept.
     #[must_use]
     pub fn terms(&self) -> KeptTerms {
-        let recalled = self.recalled.and_then(|kept| kept.highest_seen);
-        let highest_seen = self.leadership.as_ref().map_or(recalled, Leadership::highest_seen);
-        KeptTerms { highest_seen, fence: self.fence }
+        let recalled = || self.recalled.and_then(|kept| kept.highest_seen);
+        let highest_seen = self.leadership.as_ref().map_or_else(recalled, Leadership::highest_seen);
+        KeptTerms { highest_seen }
+    }
+
+    fn claim(&self, now_ms: u64) -> Option<Claim> {
+        self.leadership.as_ref()?.leads(now_ms)
     }
 
     /// The term in which this node leads at this moment.
     #[must_use]
     pub fn leads(&self, now_ms: u64) -> Option<Term> {
-        self.leadership.as_ref()?.leads(now_ms).map(|claim| claim.term)
+        self.claim(now_ms).map(|claim| claim.term)
     }
 
     /// Who leads at this moment.
@@ -140,4 +138,12 @@ impl Lead {
     pub fn activity(&self, now_ms: u64) -> Activity {
         self.leadership.as_ref().map_or(Activity::Ineligible, |leadership| leadership.activity(now_ms))
     }
+}
+
+fn of_itself(by: NodeId, say: Say) -> Result<(), Refusal> {
+    if say.holder().is_none_or(|holder| holder == by) {
+        return Ok(());
+    }
+    let sentence = "a node says only of itself that it leads; look at that node";
+    Err(Refusal::new(Code::SourceMismatch, by, sentence))
 }

@@ -1,22 +1,19 @@
-//! What of terms outlives a run: the highest claim that was seen, and what was taken as an owner. Pure.
+//! What of terms outlives a run: the highest claim that was seen. Pure.
 
 use clawmesh_authority::canonical;
-use clawmesh_authority::leadership::{Claim, Fence};
+use clawmesh_authority::leadership::Claim;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// The subject under which it is kept.
 pub const SUBJECT: &str = "leadership";
 
-/// The terms that a node has seen.
+/// What of terms a run leaves to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
 pub struct KeptTerms {
-    /// The highest claim to lead that it has heard or said.
+    /// The highest claim to lead that the node has heard or said.
     #[n(0)]
     pub highest_seen: Option<Claim>,
-    /// Whose proposals it takes.
-    #[n(1)]
-    pub fence: Fence,
 }
 
 /// Reads what was kept; `None` for what another feature kept.
@@ -39,9 +36,7 @@ mod tests {
     #[test]
     fn terms_that_are_kept_are_read_again_and_what_others_kept_is_left_to_them() {
         let claim = Claim { term: Term(4), holder: NodeId([2; 32]) };
-        let mut fence = Fence::default();
-        fence.admit(claim).unwrap();
-        for kept in [KeptTerms::default(), KeptTerms { highest_seen: Some(claim), fence }] {
+        for kept in [KeptTerms::default(), KeptTerms { highest_seen: Some(claim) }] {
             assert_eq!(read(SUBJECT, &canonical::encode(&kept)), Some(Ok(kept)));
             assert_eq!(read("asked", &canonical::encode(&kept)), None);
         }

@@ -4,11 +4,13 @@ use bevy::prelude::Message;
 use clawmesh_authority::NodeId;
 use clawmesh_authority::leadership::Say;
 
-/// A node said something of who leads, just now: what was recalled from an earlier run is none.
+/// A node said something of who leads.
 #[derive(Message, Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeadershipSaid {
     /// Who.
     pub by: NodeId,
     /// What.
     pub say: Say,
+    /// Just now; else to an earlier run of ours.
+    pub is_live: bool,
 }

@@ -1,8 +1,8 @@
 //! Who leads the planning, as this node knows it, and in which term.
 //! Reads who is there, what nodes say of leading, and the time since the machine started. Writes [`Lead`], what is kept of
 //! terms, and what this node says of them.
-//! Invariant: nothing is said or taken in a term before the journal holds that it was seen; while the time is not known nobody
-//! leads here; what a node says of another one's leading counts for nothing.
+//! Invariant: nothing is said or taken in a term before the journal holds that it was seen; only claims of nodes that may lead
+//! raise it, and never what is asked for in one; while the time is not known nobody leads here.
 //! Not here: the rules (`authority::leadership`), what a leader wishes (`planner`), who is refused (`proposals`).
 
 mod components;

@@ -46,12 +46,14 @@ pub(super) fn recall_terms(
     }
 }
 
+type Other = (&'static Node, &'static Liveness, Option<&'static NodeProfile>);
+
 /// Hears what others say, sees who is there, and claims, renews or stands down.
 pub(super) fn follow_leader(
     tick: Res<Tick>,
     settings: Res<Settings>,
     wall: Res<WallClock>,
-    nodes: Query<(&Node, &Liveness, Option<&NodeProfile>), (With<Trusted>, Without<OwnNode>)>,
+    nodes: Query<Other, (With<Trusted>, Without<OwnNode>)>,
     mut said: MessageReader<LeadershipSaid>,
     mut lead: ResMut<Lead>,
     mut keeping: ResMut<Keeping>,
@@ -76,13 +78,24 @@ pub(super) fn follow_leader(
         .collect();
     let mut refusals = lead.meet(&there);
     let mut to_say: Vec<Say> = Vec::new();
-    for LeadershipSaid { by, say } in said.read() {
-        match lead.hear(*by, *say, now_ms) {
+    for LeadershipSaid { by, say, is_live } in said.read() {
+        let heard = if *is_live {
+            // A token may be later than what its node says; that says it again in a moment.
+            if !there.contains_key(by) {
+                continue;
+            }
+            lead.hear(*by, *say, now_ms)
+        } else {
+            let profile = nodes.iter().find(|(node, ..)| node.0 == *by).and_then(|(.., profile)| profile);
+            lead.remember(*by, role_of(profile), *say).map(|()| None)
+        };
+        match heard {
             Ok(answer) => to_say.extend(answer),
             Err(refusal) => refusals.push(refusal),
         }
     }
     to_say.extend(lead.pass(now_ms));
+    to_say.extend(lead.take_back(now_ms));
     frames.write_batch(to_say.into_iter().map(|say| FrameDue(Frame::Leadership(say))));
     refused.write_batch(refusals.into_iter().map(|refusal| Refused { refusal, count: 1 }));
     if lead.terms() != before {

@@ -56,11 +56,8 @@ impl Said<'_> {
             Body::Frame(Frame::Proposal(report)) => {
                 self.proposals.write(ProposalReported { home: source, report: *report, hlc });
             }
-            // Who led in an earlier run leads no more by that.
             Body::Frame(Frame::Leadership(say)) => {
-                if is_live {
-                    self.leadership.write(LeadershipSaid { by: source, say });
-                }
+                self.leadership.write(LeadershipSaid { by: source, say, is_live });
             }
             // Receipts answer a question of the edge; in a batch they mean nothing.
             Body::Receipt(_) => {}

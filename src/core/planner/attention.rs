@@ -1,6 +1,7 @@
 //! How much one zone is minded: what was thought of it, and when it may be wished for again.
 
 use bevy::prelude::Component;
+use clawmesh_authority::leadership::Term;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,9 @@ pub struct Attention {
     /// Until when it rests because a proposal for it has ended, Unix milliseconds.
     #[n(6)]
     pub rests_until_ms: u64,
+    /// The term of the last wish.
+    #[n(7)]
+    pub wished_term: Option<Term>,
 }
 
 /// A proposal for a zone that has come to its end.
@@ -83,12 +87,14 @@ impl Attention {
         (until_ms > self.rests_until_ms).then_some(until_ms)
     }
 
-    /// True when the zone is dry for certain and does not rest. While nobody knows the time nothing is wished: the age of
+    /// True when, in this term, the zone is dry for certain and does not rest. While nobody knows the time nothing is wished: the age of
     /// evidence could not be judged.
     #[must_use]
-    pub fn may_wish(&self, now: Moment, settings: &Settings) -> bool {
+    pub fn may_wish(&self, now: Moment, term: Term, settings: &Settings) -> bool {
         let is_dry = self.dry_rounds >= DRY_ROUNDS_MIN;
-        let has_rested = self.wished_ms_ago(now, settings).is_none_or(|ago_ms| ago_ms >= REST_AFTER_WISH_MS);
+        // In an earlier term it may have come too late, and another leader would not know of it.
+        let rest_ms = if self.wished_term == Some(term) { REST_AFTER_WISH_MS } else { SETTLES_MS };
+        let has_rested = self.wished_ms_ago(now, settings).is_none_or(|ago_ms| ago_ms >= rest_ms);
         is_dry && has_rested && now.wall_ms > 0 && now.wall_ms >= self.rests_until_ms
     }
 
@@ -152,7 +158,7 @@ mod tests {
             (vec![unknown(), unknown()], false),
         ] {
             let attention = after(&rounds);
-            assert_eq!(attention.may_wish(at(100), &settings()), expected, "{rounds:?}");
+            assert_eq!(attention.may_wish(at(100), Term(1), &settings()), expected, "{rounds:?}");
         }
     }
 
@@ -177,11 +183,22 @@ mod tests {
         ] {
             let mut attention = after(&[dry(), dry()]);
             attention.wished_tick = wished_minute.map(|minute| minute * MINUTE_TICKS);
+            attention.wished_term = attention.wished_tick.map(|_| Term(1));
             attention.rests_until_ms = ended.and_then(|ended| attention.longer_rest_ms(ended)).unwrap_or(0);
-            let may = |tick| attention.may_wish(at(tick), &settings());
+            let may = |tick| attention.may_wish(at(tick), Term(1), &settings());
             let from = from_minute * MINUTE_TICKS;
             assert!(may(from), "{wished_minute:?} {ended:?}: not at minute {from_minute}");
             assert!(from == 0 || !may(from - 1), "{wished_minute:?} {ended:?}: before minute {from_minute}");
+        }
+    }
+
+    #[test]
+    fn in_a_later_term_a_zone_rests_until_the_wish_of_the_earlier_one_has_settled() {
+        let mut attention = after(&[dry(), dry()]);
+        (attention.wished_tick, attention.wished_term) = (Some(0), Some(Term(1)));
+        for (term, from) in [(1, 10 * MINUTE_TICKS), (2, MINUTE_TICKS)] {
+            let may = |tick| attention.may_wish(at(tick), Term(term), &settings());
+            assert!(may(from) && !may(from - 1), "term {term}");
         }
     }
 
@@ -199,7 +216,7 @@ mod tests {
     #[test]
     fn nothing_is_wished_before_the_time_is_known() {
         let attention = after(&[dry(), dry()]);
-        assert!(!attention.may_wish(Moment { wall_ms: 0, ..at(100) }, &settings()));
+        assert!(!attention.may_wish(Moment { wall_ms: 0, ..at(100) }, Term(1), &settings()));
     }
 
     #[test]
@@ -246,17 +263,17 @@ mod tests {
                         ends.push((tick, if is_completed { 60 } else { 10 }));
                     }
                 }
-                if attention.may_wish(at(tick), &settings()) {
+                if attention.may_wish(at(tick), Term(1), &settings()) {
                     prop_assert!(rounds.ends_with(&[true, true]));
                     prop_assert!(wishes.last().is_none_or(|last| tick - last >= 10 * MINUTE_TICKS));
                     prop_assert!(ends.iter().all(|(end, rest)| tick - end >= rest * MINUTE_TICKS));
-                    attention.wished_tick = Some(tick);
+                    (attention.wished_tick, attention.wished_term) = (Some(tick), Some(Term(1)));
                     wishes.push(tick);
                 }
             }
             attention.take(&dry(), tick);
             attention.take(&dry(), tick);
-            prop_assert!(attention.may_wish(at(tick + 60 * MINUTE_TICKS), &settings()));
+            prop_assert!(attention.may_wish(at(tick + 60 * MINUTE_TICKS), Term(1), &settings()));
         }
     }
 }

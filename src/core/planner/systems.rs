@@ -10,7 +10,7 @@ use clawmesh_authority::{Capability, Code, Step, StoryEntry};
 
 use super::attention::{Attention, Ended, Moment};
 use super::components::{IrrigatedZone, PlannerPort, WishesDue};
-use super::wish::Watering;
+use super::wish::{Watering, Wish};
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, JournalCursor, SourceId, Thought, TickBatch};
 use crate::leadership::Lead;
@@ -76,7 +76,6 @@ pub(super) struct Seen<'w, 's> {
     settings: Res<'w, Settings>,
     wall: Res<'w, WallClock>,
     batch: Res<'w, TickBatch>,
-    cursor: Res<'w, JournalCursor>,
     site: Res<'w, Site>,
     lead: Res<'w, Lead>,
     own: Query<'w, 's, (&'static Proposed, &'static Life)>,
@@ -115,7 +114,7 @@ pub(super) fn make_wishes(
         if attention.is_settling(now, &seen.settings) {
             wanted.extend(watering.actuators());
         }
-        if attention.may_wish(now, &seen.settings) {
+        if attention.may_wish(now, term, &seen.settings) {
             ready.push((Reverse(attention.urgency_permille), zone, attention, watering));
         }
     }
@@ -125,13 +124,13 @@ pub(super) fn make_wishes(
             continue;
         }
         wanted.extend(watering.actuators());
-        attention.wished_tick = Some(now.tick);
+        (attention.wished_tick, attention.wished_term) = (Some(now.tick), Some(term));
         let Some(owner) = watering.owner else {
             refused.write(no_owner(&zone.0, &watering));
             continue;
         };
         let made = clock.0.stamp(now.wall_ms);
-        due.0.push(watering.wish(&zone.0, owner, &attention, made, (term, seen.cursor.last())));
+        due.0.push(watering.wish(&zone.0, owner, &attention, made, term));
     }
 }
 
@@ -181,14 +180,19 @@ impl Seen<'_, '_> {
 }
 
 /// Hands over what was wished. What finds no place is told by whoever has none; in a replay nobody is asked.
-pub(super) fn send_wishes(port: Option<Res<PlannerPort>>, mut due: ResMut<WishesDue>) {
+pub(super) fn send_wishes(
+    cursor: Res<JournalCursor>,
+    port: Option<Res<PlannerPort>>,
+    mut due: ResMut<WishesDue>,
+) {
     if due.0.is_empty() {
         return;
     }
     for wish in due.0.drain(..) {
         if let Some(port) = &port {
+            // What is kept of this tick, the term among it, has to be durable as well.
             // Forgotten when there is no place: the zone rests, and a later wish rests on newer readings.
-            let _ = port.0.wish(wish);
+            let _ = port.0.wish(Wish { cause: cursor.last(), ..wish });
         }
     }
 }

@@ -62,17 +62,10 @@ impl Watering {
         self.steps.iter().all(is_used)
     }
 
-    /// The wish to water `zone`, to be asked of `owner`, in a term in which this node leads and after a row of its journal. The reason is for people, for example `z-core is at 14.2 %, dry is
+    /// The wish to water `zone`, to be asked of `owner` in a term in which this node leads. The reason is for people, for example `z-core is at 14.2 %, dry is
     /// below 22 %`.
     #[must_use]
-    pub fn wish(
-        self,
-        zone: &str,
-        owner: NodeId,
-        attention: &Attention,
-        made: Hlc,
-        (term, cause): (Term, u64),
-    ) -> Wish {
+    pub fn wish(self, zone: &str, owner: NodeId, attention: &Attention, made: Hlc, term: Term) -> Wish {
         let permille = attention.moisture_permille.unwrap_or_default();
         let (percent, tenth) = (permille / 10, permille % 10);
         let dry = self.dry_below_percent;
@@ -84,7 +77,7 @@ impl Watering {
             evidence_of: self.evidence_of,
             made,
             term,
-            cause,
+            cause: 0,
         }
     }
 }
@@ -111,7 +104,7 @@ pub struct Wish {
     pub made: Hlc,
     /// The term in which this node leads the planning.
     pub term: Term,
-    /// The last journal row it depends on. It does not leave the node before that row is durable.
+    /// The last journal row it depends on, known at the end of the tick. It does not leave the node before that row is durable.
     pub cause: u64,
 }
 

@@ -6,7 +6,6 @@ use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::gate::{self, Moment};
-use clawmesh_authority::node_role::NodeRole;
 use clawmesh_authority::report::SLOTS;
 use clawmesh_authority::request::{self, Request, RequestBody, SignedRequest};
 use clawmesh_authority::transition::{By, Event};
@@ -18,8 +17,7 @@ use clawmesh_authority::{
 use super::now::Now;
 use super::shared::{Mover, in_short};
 use crate::intake::{InputBody, TickBatch};
-use crate::leadership::{self, Lead};
-use crate::mesh::{Node, NodeProfile};
+use crate::leadership::Lead;
 use crate::proposals::components::{Asked, Life, OPEN_MAX, ProposalIndex, Proposed};
 use crate::proposals::kept;
 use crate::replay::{DomainId, Keeping};
@@ -37,8 +35,7 @@ pub struct Office<'w, 's> {
     stop: ResMut<'w, StopState>,
     index: ResMut<'w, ProposalIndex>,
     keeping: ResMut<'w, Keeping>,
-    lead: ResMut<'w, Lead>,
-    nodes: Query<'w, 's, (&'static Node, &'static NodeProfile)>,
+    lead: Res<'w, Lead>,
     cases: Query<'w, 's, (&'static Proposed, &'static mut Life)>,
     commands: Commands<'w, 's>,
 }
@@ -116,6 +113,14 @@ impl Office<'_, '_> {
                 Err(Refused::new(Code::NotAuthorized, "request.maker", sentence))
             }
             (Asker::Person(person), _) => roster.may(person, Role::Operator).map(drop),
+            // The hash of its key could be that of a person whom nobody knows.
+            (
+                Asker::Node(_),
+                RequestBody::Propose(Proposal { maker: Maker { mind: Mind::Operator(_), .. }, .. }),
+            ) => {
+                let sentence = "a node proposes for its programs and never as a person; a person signs with an enrolled key";
+                Err(Refused::new(Code::NotAuthorized, "request.person", sentence))
+            }
             (Asker::Node(_), RequestBody::Rearm { .. }) => {
                 let sentence = "only a person ends a stop; sign it with the key of one";
                 Err(Refused::new(Code::NotAuthorized, "request.person", sentence))
@@ -143,8 +148,8 @@ impl Office<'_, '_> {
         Ok(Answer::Taken { proposal: Some(id), words })
     }
 
-    /// A program proposes for whoever leads the planning, and only the newest leader is taken here.
-    fn is_in_term(&mut self, maker: &Maker) -> Result<(), Refused> {
+    /// A program proposes for whoever leads the planning, and only the newest leader that was heard is taken here.
+    fn is_in_term(&self, maker: &Maker) -> Result<(), Refused> {
         let refused = |code, sentence| Err(Refused::new(code, "proposal.term", sentence));
         if matches!(maker.mind, Mind::Operator(_)) {
             return Ok(());
@@ -153,16 +158,7 @@ impl Office<'_, '_> {
             let sentence = "a program proposes in the term in which its node leads the planning, and this one names none";
             return refused(Code::StaleTerm, sentence.to_owned());
         };
-        let profile = self.nodes.iter().find(|(node, _)| node.0 == maker.node).map(|(_, profile)| profile);
-        let role = profile.map(|profile| NodeRole::of_name(&profile.role));
-        let before = self.lead.terms();
-        if let Err(refusal) = self.lead.admit(claim, role) {
-            return refused(refusal.code, refusal.sentence);
-        }
-        if self.lead.terms() != before {
-            self.keeping.keep(leadership::SUBJECT, canonical::encode(&self.lead.terms()));
-        }
-        Ok(())
+        self.lead.admit(claim).or_else(|refusal| refused(refusal.code, refusal.sentence))
     }
 
     fn has_room(&self, proposal: &Proposal, id: ProposalId, new: &[(Proposed, Life)]) -> Result<(), Refused> {

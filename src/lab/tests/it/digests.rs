@@ -238,19 +238,18 @@ fn leads() -> [Lead; 3] {
     let lease = json!({"claim": claim, "renewed_ms": 9});
     let states = [
         json!({"following": lease}),
-        json!({"leading": {"lease": lease, "is_heard": true}}),
+        json!({"leading": {"lease": lease, "is_heard": true, "began_ms": 3}}),
         json!({"free": {"from_ms": 9}}),
     ];
     states.map(|state| {
-        let terms = json!({"highest_seen": claim, "fence": {"highest": claim}});
         let lead = json!({
             "leadership": {
                 "own_id": one, "own": {"node": one, "rank": "standby"}, "is_willing": true, "highest_seen": claim,
                 "peers": {other.to_string(): "planner"}, "state": state, "succession": {"above": 3},
                 "outranks_from_ms": 5,
             },
-            "fence": {"highest": claim},
-            "recalled": terms,
+            "recalled": {"highest_seen": claim},
+            "said": claim,
         });
         serde_json::from_value(lead).expect("it is well-formed")
     })

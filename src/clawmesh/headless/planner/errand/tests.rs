@@ -73,7 +73,8 @@ fn wish(zone: &str) -> Wish {
     let watering = Watering::of(&site, zone).unwrap();
     let owner = watering.owner.unwrap();
     let attention = Attention { moisture_permille: Some(99), ..Attention::default() };
-    watering.wish(zone, owner, &attention, Hlc { wall_ms: MEASURED_MS, logical: 3 }, (Term(3), 7))
+    let wish = watering.wish(zone, owner, &attention, Hlc { wall_ms: MEASURED_MS, logical: 3 }, Term(3));
+    Wish { cause: 7, ..wish }
 }
 
 /// Readings of these sensors at 9.9 %, signed by this key.

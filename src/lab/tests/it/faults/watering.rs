@@ -154,6 +154,8 @@ impl Farm {
         lab.offer(FIELD, SourceId::HostSensors, InputBody::SensorsDeclared(specs));
         let open = LinkState::Open { listen: vec!["tcp/127.0.0.1:7447".to_owned()] };
         lab.offer(FIELD, SourceId::Bridge, InputBody::LinkChanged(open));
+        // Until the command center is heard to lead the planning.
+        lab.run_seconds(12);
         Self { lab, yard, made: 0 }
     }
 

@@ -17,6 +17,8 @@ use minicbor::bytes::ByteVec;
 
 use crate::site;
 
+/// A planner that stands by, where there is one.
+pub const SPARE: &str = "spare";
 /// The owner of the farm's actuators.
 pub const FIELD: &str = "field-node";
 /// How long the journals of the farm take to write something down, ticks: a disk is never there at once.
@@ -161,17 +163,28 @@ impl Farm {
         farm
     }
 
+    /// A brief farm with one planner more, which stands by.
+    pub fn with_a_spare_planner() -> Self {
+        let mut farm = Self::of(brief, |lab| lab.with_nodes([CENTER, FIELD, SPARE]));
+        farm.for_s = 6.0;
+        farm
+    }
+
     /// A calm farm with a policy that was changed.
     pub fn with(change: impl FnOnce(&mut Policy)) -> Self {
+        Self::of(change, |lab| lab.with_nodes([CENTER, FIELD]))
+    }
+
+    fn of(change: impl FnOnce(&mut Policy), with_nodes: impl FnOnce(Lab) -> Lab) -> Self {
         let parts = site::actuators();
         let hardware = Hardware::with(parts);
-        let mut lab = Lab::seeded(11)
+        let lab = Lab::seeded(11)
             .with_journal_lag(JOURNAL_LAG_TICKS)
             .at_site(site::farm_with(change))
             .with_people(people())
             .with_mock_actuator()
-            .with_roles([(CENTER, "command-center")])
-            .with_nodes([CENTER, FIELD]);
+            .with_roles([(CENTER, "command-center"), (SPARE, "standby-planner")]);
+        let mut lab = with_nodes(lab);
         lab.equip(FIELD, hardware.clone());
         let weather = Weather {
             tank_percent: 70.0,
@@ -183,7 +196,8 @@ impl Farm {
         };
         let mut farm = Self { lab, hardware, weather, for_s: 60.0, made: 0, ahead_ms: 0 };
         farm.open_up();
-        farm.run_seconds(5);
+        // Until the command center is heard to lead the planning.
+        farm.run_seconds(12);
         farm
     }
 

@@ -1,7 +1,7 @@
 //! Vector 12: which planner leads, by the table of existing nodes, and what a lease adds to it.
 
 use clawmesh_authority::leadership::{
-    Activity, Candidate, Claim, Fence, LEASE_MS, Leader, Leadership, Say, Term, choose,
+    Activity, Candidate, Claim, LEASE_MS, Leader, Leadership, Say, Term, admit, choose,
 };
 use clawmesh_authority::{Code, NodeId, NodeRole};
 
@@ -58,11 +58,12 @@ fn c12_a_node_is_standby_until_its_lease_begins_and_when_somebody_else_leads() {
 
 #[test]
 fn c12_an_owner_hears_nobody_of_a_term_that_is_over() {
-    let mut fence = Fence::default();
     let claim = |term, holder| Claim { term: Term(term), holder: id(holder) };
-    fence.admit(claim(3, 9)).unwrap();
+    let mut owner = Leadership::start(id(5), NodeRole::Field, None, 0);
+    owner.appeared(id(9), NodeRole::Planner).unwrap();
+    owner.hear(claim(3, 9), 0).unwrap();
     for stale in [claim(2, 1), claim(3, 1)] {
-        assert_eq!(fence.admit(stale).unwrap_err().code, Code::StaleTerm);
+        assert_eq!(admit(owner.highest_seen(), stale).unwrap_err().code, Code::StaleTerm);
     }
-    fence.admit(claim(4, 1)).unwrap();
+    admit(owner.highest_seen(), claim(3, 9)).unwrap();
 }
