@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Request, State};
@@ -97,19 +98,30 @@ pub struct DialledView {
     pub sentence: Option<String>,
 }
 
-/// Where a request comes from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct From(SocketAddr);
+/// Where a request comes from, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct From {
+    address: SocketAddr,
+    is_tls: Arc<AtomicBool>,
+}
+
+impl From {
+    /// True when the connection of a request speaks TLS.
+    pub(crate) fn is_tls(request: &Request) -> bool {
+        let from = request.extensions().get::<ConnectInfo<Self>>();
+        from.is_some_and(|ConnectInfo(from)| from.is_tls.load(Ordering::Relaxed))
+    }
+}
 
 impl Connected<IncomingStream<'_, BoundedListener>> for From {
     fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
-        Self(*stream.remote_addr())
+        Self { address: *stream.remote_addr(), is_tls: stream.io().inner().is_tls() }
     }
 }
 
 /// Hands WebSockets over; everything else goes on to the routes.
 pub(crate) async fn hand_over(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let from = request.extensions().get::<ConnectInfo<From>>().map(|ConnectInfo(From(from))| *from);
+    let from = request.extensions().get::<ConnectInfo<From>>().map(|ConnectInfo(from)| from.address);
     let (Some(taker), Some(from)) = (&shared.ports.web_sockets, from) else {
         return next.run(request).await;
     };

@@ -43,4 +43,4 @@ pub use links::Links;
 pub use origin::{Head, TurnedAway};
 pub use peers::{PeerState, PeerView};
 pub use server::Ticket;
-pub use tls::{TlsFault, server_config};
+pub use tls::{TlsFault, fingerprint, self_signed, server_config};

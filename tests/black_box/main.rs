@@ -23,4 +23,5 @@ mod running;
 mod simulate;
 mod site;
 mod stops;
+mod tls;
 mod trust;

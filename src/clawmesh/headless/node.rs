@@ -38,6 +38,7 @@ use super::simulator::SimulationOrders;
 use super::ticker::Ticker;
 use super::worker::Worker;
 use super::{faults, host_sensors, plant, rearm, signals, simulator, trust};
+use crate::config::certificate::{self, Certificate};
 use crate::config::durable_file::{remove_durably, write_atomic};
 use crate::config::farm;
 use crate::config::restored_file::{self, RestoredRecord};
@@ -94,7 +95,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let gateway = workers.block_on(clawmesh_gateway::bind(start.gateway_config(&options.config)))?;
     let journal = Journal::open(&options.dir.journal_file(), JournalOptions::default())?;
     let ways = Ways::open(&journal, &start, gateway.address());
-    tell_address(&options, &gateway, &start.token)?;
+    tell_address(&options, &gateway, &start)?;
     // It answers from here on, `starting` until the first tick: to check what earlier runs left may take a while.
     let serving = Serving::begin(&workers, gateway, ways.gateway_ports());
     let waited = Node::start(&options, start, journal, ways, workers.handle()).and_then(|node| {
@@ -114,11 +115,17 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     Ok(removed?)
 }
 
-fn tell_address(options: &Options, gateway: &BoundGateway, token: &str) -> anyhow::Result<()> {
+fn tell_address(options: &Options, gateway: &BoundGateway, start: &Start) -> anyhow::Result<()> {
     let (dir, address) = (&options.dir, gateway.address());
     write_atomic(&dir.address_file(), format!("{address}\n").as_bytes())?;
     tracing::info!("gateway at http://{address}/, token in {}", dir.token_file().display());
-    (options.tell_page)(&page(address, token));
+    if let Some(certificate) = &start.certificate {
+        let fingerprint = &certificate.fingerprint;
+        tracing::info!(
+            "other machines speak TLS with it; the fingerprint of its certificate is {fingerprint}"
+        );
+    }
+    (options.tell_page)(&page(address, &start.token));
     Ok(())
 }
 
@@ -142,6 +149,7 @@ struct Start {
     site: SiteFile,
     latch: StopLatch,
     restored: Option<RestoredRecord>,
+    certificate: Option<Certificate>,
     settings: Settings,
 }
 
@@ -185,6 +193,7 @@ impl Start {
             site,
             latch: stop_file::open(dir),
             restored,
+            certificate: certificate::wanted(dir, &config.tls.value)?,
             key: identity.key,
             settings,
         })
@@ -195,6 +204,7 @@ impl Start {
             host: config.host.value,
             port: config.port.value,
             token: self.token.clone(),
+            tls: self.certificate.as_ref().map(|certificate| Arc::clone(&certificate.server)),
             node: NodeView::of(&self.settings),
         }
     }
@@ -363,6 +373,7 @@ impl Node {
     ) -> anyhow::Result<Self> {
         let bridge_ports = ways.bridge_ports(&options.dir, &start);
         let facts = guest_facts(&options.config, &start);
+        let pin = start.certificate.as_ref().map(|certificate| certificate.fingerprint.clone());
         let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, guests, snapshots, gateway, .. } =
             ways;
         let marks = marks_in(&journal.recovered.inputs);
@@ -398,7 +409,7 @@ impl Node {
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
         let bridge = bridge(&options.config, start, bridge_ports, marks)?;
         mesh.came(bridge.neighbours());
-        let own = OwnRecord { node: facts.key.id(), name: facts.name.clone(), address: gateway };
+        let own = OwnRecord { node: facts.key.id(), name: facts.name.clone(), address: gateway, pin };
         let found = options.config.discovery.value.then_some(own);
         let host = GuestHost::new(
             facts,

@@ -8,6 +8,8 @@ use clawmesh_authority::NodeId;
 use clawmesh_core::settings::HZ_RANGE;
 use clawmesh_wire::peer_spec::PeerSpec;
 
+use super::tls::Tls;
+
 /// The longest name, role or mesh name, in characters: what a node may also say of itself when it is paired.
 pub const NAME_CHARACTERS_MAX: usize = clawmesh_authority::pairing::NAME_CHARACTERS_MAX;
 /// The most existing nodes that are dialled.
@@ -63,6 +65,18 @@ pub fn name(key: &str, text: &str) -> Result<String, Fault> {
 pub fn host(key: &str, text: &str) -> Result<IpAddr, Fault> {
     let rule = "an IP address is needed, for example 127.0.0.1, or 0.0.0.0 for all networks";
     text.trim().parse().map_err(|_| Fault::new(key, &quoted(text), rule))
+}
+
+/// Whether to speak TLS; files of one's own have names.
+pub fn tls(key: &str, value: &Tls) -> Result<Tls, Fault> {
+    if let Tls::Pair(pair) = value {
+        for (part, file) in [("cert", &pair.cert), ("key", &pair.key)] {
+            if file.as_os_str().is_empty() || file.to_string_lossy().trim().is_empty() {
+                return Err(Fault::new(&format!("{key}.{part}"), "blank", "name a PEM file"));
+            }
+        }
+    }
+    Ok(value.clone())
 }
 
 /// Ticks per second.
