@@ -46,4 +46,6 @@ pub use status::{
     STALLED_AFTER_MS, SensorCounts, Status,
 };
 pub use stop::{StopAnswer, StoppedNode};
-pub use upgrade::{ByteStream, DialledView, LinksView, NearbyView, NoWebSocket, Serve, WebSockets};
+pub use upgrade::{
+    ByteStream, DialledView, KnockView, LinksView, NearbyView, NoWebSocket, Serve, WebSockets,
+};

@@ -62,6 +62,8 @@ pub struct LinksView {
     pub dialled: Vec<DialledView>,
     /// The nodes that were found in the local network.
     pub nearby: Vec<NearbyView>,
+    /// Who wanted to connect and was refused.
+    pub knocks: Vec<KnockView>,
 }
 
 /// An existing node that was found in the local network. Anybody there can say it; only a handshake shows who it is.
@@ -75,6 +77,19 @@ pub struct NearbyView {
     pub url: String,
     /// True when its statements are taken here.
     pub trusted: bool,
+}
+
+/// Somebody who wanted to connect as an existing node and was refused. Nobody has proven anything here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnockView {
+    /// Who they claimed to be.
+    pub id: NodeId,
+    /// The code of the refusal.
+    pub code: String,
+    /// What was wrong and what to do.
+    pub sentence: String,
+    /// When it was last, Unix milliseconds.
+    pub at_ms: u64,
 }
 
 /// An existing node that we dial, and how that goes.
@@ -94,6 +109,8 @@ pub struct DialledView {
     pub state: String,
     /// When we try again, Unix milliseconds.
     pub until_ms: Option<u64>,
+    /// What went wrong last, until it is connected, for programs: by the names of `Cause` in `src/wire-link/cause.rs`.
+    pub cause: Option<String>,
     /// What went wrong and what to do.
     pub sentence: Option<String>,
 }

@@ -4,6 +4,7 @@ Usage: secure.py ADDRESS SEED MESH_NAME PIN"""
 
 import json
 import sys
+import time
 
 from clawmesh_client import Identity, Node, mesh_id
 
@@ -13,7 +14,11 @@ identity, mesh = Identity(bytes.fromhex(seed)), mesh_id(mesh_name)
 node = Node(address, pin=pin)
 version, cipher = node.socket.version(), node.socket.cipher()[0]
 answer = node.connect(identity, mesh)
-peers = node.call("mesh.peers")["peers"]
+# It is in the next picture of the world, and not before.
+peers, begun = [], time.monotonic()
+while not peers and time.monotonic() - begun < 20:
+    peers = node.call("mesh.peers")["peers"]
+    time.sleep(0.02)
 try:
     Node(address, pin="ab" * 32)
     wrong = "connected"

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::alarms_args::AlarmsArgs;
 use super::backup::args::{BackupArgs, ReplaceArgs, RestoreArgs};
+use super::doctor::args::DoctorArgs;
 use super::operator_args::OperatorCommand;
 use super::pair::args::PairArgs;
 use super::proposals::args::ProposalCommand;
@@ -59,8 +60,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Run a journal again and compare every digest
     Replay(ReplayArgs),
-    /// Check a state dir and this machine, and say what to do about each finding
-    Doctor(Output),
+    /// Check a state dir and this machine, or the links to other nodes, and say what to do about each finding
+    Doctor(DoctorArgs),
     /// Look at the settings of a node
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -489,7 +489,7 @@ impl GuestSide {
         let _here = tasks.enter();
         let host = Arc::new(host);
         let links = Links::start(clawmesh_wire_link::Config::default(), Arc::clone(&host) as Arc<dyn Host>);
-        door.came(links.clone(), tasks.clone());
+        door.came(links.clone(), tasks.clone(), host.knocks());
         for peer in host.peers() {
             links.dial(peer.clone());
         }
