@@ -100,7 +100,7 @@ impl RefusedRequests {
         self.lock().iter().map(|(code, count)| ((*code).to_owned(), *count)).collect()
     }
 
-    fn count(&self, code: &'static str) {
+    pub(crate) fn count(&self, code: &'static str) {
         *self.lock().entry(code).or_default() += 1;
     }
 

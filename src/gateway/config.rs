@@ -9,6 +9,7 @@ use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::NodeView;
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::safety::StopPort;
+use rustls::ServerConfig;
 
 use crate::error::GatewayError;
 use crate::feed::SnapshotFeed;
@@ -20,12 +21,14 @@ pub const TOKEN_BYTES_MIN: usize = 16;
 /// Where the door is and who may come in.
 #[derive(Clone)]
 pub struct GatewayConfig {
-    /// The address to listen on. Anything but a loopback address is plain HTTP for the whole network to read.
+    /// The address to listen on. Without TLS anything but a loopback address is plain HTTP for the whole network to read.
     pub host: IpAddr,
     /// The port; 0 lets the system choose one.
     pub port: u16,
     /// The bearer token, at least [`TOKEN_BYTES_MIN`] visible ASCII characters.
     pub token: String,
+    /// The certificate to show. With it only programs of this machine may go on to speak plain HTTP.
+    pub tls: Option<Arc<ServerConfig>>,
     /// This node, for the time before its first snapshot.
     pub node: NodeView,
 }

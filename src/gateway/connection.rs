@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
+use crate::secured::{Secured, TlsTerms};
+
 /// The most connections at once; one more waits until one of them ends. Most of them are for WebSockets, of which the edge that
 /// takes them allows 2,048.
 const CONNECTIONS_MAX: usize = 2_304;
@@ -24,26 +26,36 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) struct BoundedListener {
     inner: TcpListener,
     places: Arc<Semaphore>,
+    tls: Option<TlsTerms>,
 }
 
 impl BoundedListener {
-    pub(crate) fn new(inner: TcpListener) -> Self {
-        Self { inner, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+    pub(crate) fn new(inner: TcpListener, tls: Option<TlsTerms>) -> Self {
+        Self { inner, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)), tls }
     }
 }
 
 impl Listener for BoundedListener {
-    type Io = Impatient<TcpStream>;
+    type Io = Impatient<Secured<TcpStream>>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         // The semaphore is never closed, so there is always a permit sooner or later.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let (stream, address) = Listener::accept(&mut self.inner).await;
-        if let Err(fault) = stream.set_nodelay(true) {
-            tracing::debug!(%fault, "a connection will answer late");
+        loop {
+            let (stream, address) = Listener::accept(&mut self.inner).await;
+            if let Err(fault) = stream.set_nodelay(true) {
+                tracing::debug!(%fault, "a connection will answer late");
+            }
+            let to = stream.local_addr().ok().map(|to| to.ip());
+            let taken = match &self.tls {
+                None => Some(Secured::plain(stream)),
+                Some(terms) => terms.take(stream, address, to),
+            };
+            if let Some(stream) = taken {
+                return (Impatient::new(stream, place), address);
+            }
         }
-        (Impatient::new(stream, place), address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -60,6 +72,11 @@ pub(crate) struct Impatient<S> {
 }
 
 impl<S> Impatient<S> {
+    /// What is impatient.
+    pub(crate) fn inner(&self) -> &S {
+        &self.inner
+    }
+
     fn new(inner: S, place: Option<OwnedSemaphorePermit>) -> Self {
         let deadline = Box::pin(tokio::time::sleep(PATIENCE));
         Self { inner, deadline, is_answered: true, _place: place }

@@ -11,6 +11,7 @@ use crate::config::{GatewayConfig, GatewayPorts};
 use crate::connection::BoundedListener;
 use crate::error::GatewayError;
 use crate::router::{Shared, routes};
+use crate::secured::TlsTerms;
 use crate::upgrade::From;
 
 /// How long answers under way may take once the node shuts down.
@@ -33,8 +34,8 @@ pub async fn bind(config: GatewayConfig) -> Result<BoundGateway, GatewayError> {
     let fault = |source| GatewayError::from_bind(host, port, source);
     let listener = TcpListener::bind((host, port)).await.map_err(fault)?;
     let address = listener.local_addr().map_err(fault)?;
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "the gateway is plain http on a network address; its token can be read on the way");
+    if !address.ip().is_loopback() && config.tls.is_none() {
+        tracing::warn!(%address, "the gateway is plain http on a network address; its token can be read on the way, `--tls` prevents it");
     }
     Ok(BoundGateway { config, listener, address })
 }
@@ -62,7 +63,9 @@ impl BoundGateway {
             closer.close();
         };
         let app = routes(Arc::clone(&shared)).into_make_service_with_connect_info::<From>();
-        let serving = axum::serve(BoundedListener::new(self.listener), app).with_graceful_shutdown(signal);
+        let tls = self.config.tls.map(|tls| TlsTerms::new(tls, Arc::clone(&shared.refused)));
+        let listener = BoundedListener::new(self.listener, tls);
+        let serving = axum::serve(listener, app).with_graceful_shutdown(signal);
         tokio::select! {
             outcome = async { serving.await } => outcome.map_err(|source| GatewayError::Serve { source }),
             () = grace_is_over(&shared) => Ok(()),

@@ -9,8 +9,9 @@ use axum::response::Response;
 use subtle::ConstantTimeEq as _;
 
 use crate::answer::Fault;
-use crate::hosts::Hosts;
+use crate::hosts::{Hosts, Scheme};
 use crate::router::Shared;
+use crate::upgrade::From;
 
 /// Lets requests pass that call us by our name and come from no other page.
 pub(crate) async fn check_caller(
@@ -18,8 +19,9 @@ pub(crate) async fn check_caller(
     request: Request,
     next: Next,
 ) -> Result<Response, Fault> {
-    let host = check_host(shared.hosts, &request)?;
-    check_origin(host, request.headers())?;
+    let scheme = if From::is_tls(&request) { Scheme::Https } else { Scheme::Http };
+    let host = check_host(shared.hosts, scheme, &request)?;
+    check_origin(scheme, host, request.headers())?;
     Ok(next.run(request).await)
 }
 
@@ -33,10 +35,10 @@ pub(crate) async fn check_token(
     if is_known { Ok(next.run(request).await) } else { Err(not_authorized()) }
 }
 
-fn check_host(hosts: Hosts, request: &Request) -> Result<&str, Fault> {
+fn check_host(hosts: Hosts, scheme: Scheme, request: &Request) -> Result<&str, Fault> {
     let host = only(request.headers(), &header::HOST).unwrap_or_default();
-    let target_fits = request.uri().authority().is_none_or(|target| hosts.allow(target.as_str()));
-    if hosts.allow(host) && target_fits {
+    let target_fits = request.uri().authority().is_none_or(|target| hosts.allow(target.as_str(), scheme));
+    if hosts.allow(host, scheme) && target_fits {
         return Ok(host);
     }
     let sentence = format!("call this node by its own address, one of {}", hosts.in_words());
@@ -44,11 +46,11 @@ fn check_host(hosts: Hosts, request: &Request) -> Result<&str, Fault> {
 }
 
 /// A browser says which page a request comes from; ours comes from the very address it calls.
-fn check_origin(host: &str, headers: &HeaderMap) -> Result<(), Fault> {
+fn check_origin(scheme: Scheme, host: &str, headers: &HeaderMap) -> Result<(), Fault> {
     if !headers.contains_key(header::ORIGIN) {
         return Ok(());
     }
-    let origin = only(headers, &header::ORIGIN).and_then(|origin| origin.strip_prefix("http://"));
+    let origin = only(headers, &header::ORIGIN).and_then(|origin| origin.strip_prefix(scheme.prefix()));
     if origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host)) {
         return Ok(());
     }

@@ -5,6 +5,33 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::uri::Authority;
 
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// In clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// What the origin of a page begins with that came the same way.
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Self::Http => "http://",
+            Self::Https => "https://",
+        }
+    }
+
+    /// The port that is not written.
+    fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
 /// The names and the port of the door.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hosts(SocketAddr);
@@ -15,10 +42,10 @@ impl Hosts {
     }
 
     /// True for `localhost`, a loopback address or the bound address, with our port.
-    pub(crate) fn allow(self, host: &str) -> bool {
+    pub(crate) fn allow(self, host: &str, scheme: Scheme) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         let has_user = host.contains('@');
-        let port = if authority.port().is_some() { authority.port_u16() } else { Some(80) };
+        let port = if authority.port().is_some() { authority.port_u16() } else { Some(scheme.port()) };
         !has_user && port == Some(self.0.port()) && self.allow_name(authority.host())
     }
 
@@ -66,7 +93,7 @@ mod tests {
         for good in
             ["localhost:18789", "LocalHost:18789", "127.0.0.1:18789", "[::1]:18789", "192.168.4.7:18789"]
         {
-            assert!(hosts.allow(good), "{good}");
+            assert!(hosts.allow(good, Scheme::Http) && hosts.allow(good, Scheme::Https), "{good}");
         }
         for bad in [
             "",
@@ -82,20 +109,24 @@ mod tests {
             "[::1:18789",
             "local host:18789",
         ] {
-            assert!(!hosts.allow(bad), "{bad}");
+            assert!(!hosts.allow(bad, Scheme::Http), "{bad}");
         }
         assert!(hosts.in_words().ends_with("192.168.4.7:18789"));
     }
 
     #[test]
-    fn port_80_may_be_left_out() {
-        assert!(hosts("127.0.0.1:80").allow("localhost"));
+    fn the_port_of_the_scheme_may_be_left_out() {
+        for (bound, http, https) in [("127.0.0.1:80", true, false), ("127.0.0.1:443", false, true)] {
+            let hosts = hosts(bound);
+            assert_eq!(hosts.allow("localhost", Scheme::Http), http);
+            assert_eq!(hosts.allow("localhost", Scheme::Https), https);
+        }
     }
 
     #[test]
     fn bound_to_all_interfaces_any_address_but_no_name_is_ours() {
         let hosts = hosts("0.0.0.0:18789");
-        assert!(hosts.allow("10.1.2.3:18789") && hosts.allow("[fe80::1]:18789"));
-        assert!(!hosts.allow("node.example:18789"));
+        assert!(hosts.allow("10.1.2.3:18789", Scheme::Http) && hosts.allow("[fe80::1]:18789", Scheme::Https));
+        assert!(!hosts.allow("node.example:18789", Scheme::Https));
     }
 }

@@ -6,8 +6,8 @@
 //! without the token; no answer says `committed` or `taken` before the journal does; a stop never waits.
 //! Not here: who keeps the token (`clawmesh`), what an observation or a request means (`core`), the mesh (`bridge`).
 //!
-//! The door speaks plain HTTP: on a loopback address nobody else can listen; on any other address the token and
-//! everything it opens can be read on the way. Use a tunnel, or a network you trust, before choosing one.
+//! Without a certificate the door speaks plain HTTP: on a loopback address nobody else can listen; on any other address the
+//! token and everything it opens can be read on the way. With one, other machines speak TLS or are not heard.
 
 mod alarms;
 mod answer;
@@ -25,6 +25,8 @@ mod observations;
 mod page;
 mod reads;
 mod router;
+mod secured;
+mod shaking;
 mod status;
 mod stop;
 mod upgrade;
@@ -44,4 +46,6 @@ pub use status::{
     STALLED_AFTER_MS, SensorCounts, Status,
 };
 pub use stop::{StopAnswer, StoppedNode};
-pub use upgrade::{ByteStream, DialledView, LinksView, NearbyView, NoWebSocket, Serve, WebSockets};
+pub use upgrade::{
+    ByteStream, DialledView, KnockView, LinksView, NearbyView, NoWebSocket, Serve, WebSockets,
+};

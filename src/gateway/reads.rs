@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Fault;
 use crate::feed::Published;
 use crate::router::Shared;
-use crate::upgrade::{DialledView, NearbyView};
+use crate::upgrade::{DialledView, KnockView, NearbyView};
 
 /// What `/api/peers` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Peers {
     pub dialled: Vec<DialledView>,
     /// Existing ClawMesh nodes that were found in the local network, by id.
     pub nearby: Vec<NearbyView>,
+    /// Who wanted to connect as an existing ClawMesh node and was refused, by the id they claimed.
+    #[serde(default)]
+    pub knocks: Vec<KnockView>,
 }
 
 /// An existing ClawMesh node that is connected. Only its id is proven; the rest it says of itself.
@@ -116,6 +119,7 @@ pub(crate) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Peer
         guests: newest.snapshot.guests.guests().iter().map(GuestView::of).collect(),
         dialled: links.dialled,
         nearby: links.nearby,
+        knocks: links.knocks,
     }))
 }
 

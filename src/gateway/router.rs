@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) ports: GatewayPorts,
     /// Places for event streams.
     pub(crate) streams: Arc<Semaphore>,
-    pub(crate) refused: RefusedRequests,
+    pub(crate) refused: Arc<RefusedRequests>,
     started: Instant,
     closing: watch::Sender<bool>,
 }
@@ -44,7 +44,7 @@ impl Shared {
             hosts: Hosts::of(address),
             ports,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-            refused: RefusedRequests::default(),
+            refused: Arc::default(),
             started: Instant::now(),
             closing: watch::Sender::new(false),
         }

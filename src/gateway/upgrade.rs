@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Request, State};
@@ -61,6 +62,8 @@ pub struct LinksView {
     pub dialled: Vec<DialledView>,
     /// The nodes that were found in the local network.
     pub nearby: Vec<NearbyView>,
+    /// Who wanted to connect and was refused.
+    pub knocks: Vec<KnockView>,
 }
 
 /// An existing node that was found in the local network. Anybody there can say it; only a handshake shows who it is.
@@ -74,6 +77,19 @@ pub struct NearbyView {
     pub url: String,
     /// True when its statements are taken here.
     pub trusted: bool,
+}
+
+/// Somebody who wanted to connect as an existing node and was refused. Nobody has proven anything here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnockView {
+    /// Who they claimed to be.
+    pub id: NodeId,
+    /// The code of the refusal.
+    pub code: String,
+    /// What was wrong and what to do.
+    pub sentence: String,
+    /// When it was last, Unix milliseconds.
+    pub at_ms: u64,
 }
 
 /// An existing node that we dial, and how that goes.
@@ -93,23 +109,36 @@ pub struct DialledView {
     pub state: String,
     /// When we try again, Unix milliseconds.
     pub until_ms: Option<u64>,
+    /// What went wrong last, until it is connected, for programs: by the names of `Cause` in `src/wire-link/cause.rs`.
+    pub cause: Option<String>,
     /// What went wrong and what to do.
     pub sentence: Option<String>,
 }
 
-/// Where a request comes from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct From(SocketAddr);
+/// Where a request comes from, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct From {
+    address: SocketAddr,
+    is_tls: Arc<AtomicBool>,
+}
+
+impl From {
+    /// True when the connection of a request speaks TLS.
+    pub(crate) fn is_tls(request: &Request) -> bool {
+        let from = request.extensions().get::<ConnectInfo<Self>>();
+        from.is_some_and(|ConnectInfo(from)| from.is_tls.load(Ordering::Relaxed))
+    }
+}
 
 impl Connected<IncomingStream<'_, BoundedListener>> for From {
     fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
-        Self(*stream.remote_addr())
+        Self { address: *stream.remote_addr(), is_tls: stream.io().inner().is_tls() }
     }
 }
 
 /// Hands WebSockets over; everything else goes on to the routes.
 pub(crate) async fn hand_over(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let from = request.extensions().get::<ConnectInfo<From>>().map(|ConnectInfo(From(from))| *from);
+    let from = request.extensions().get::<ConnectInfo<From>>().map(|ConnectInfo(from)| from.address);
     let (Some(taker), Some(from)) = (&shared.ports.web_sockets, from) else {
         return next.run(request).await;
     };

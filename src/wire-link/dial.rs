@@ -1,23 +1,25 @@
 //! One task for each node that we dial: it keeps a connection as long as the node has no other one with us.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawmesh_authority::NodeId;
 use clawmesh_wire::handshake::PeerTrust;
-use clawmesh_wire::peer_spec::{PeerSpec, PeerUrl};
+use clawmesh_wire::peer_spec::{PeerSpec, PeerUrl, WayRefused};
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::client_async_with_config;
 
 use crate::backoff::Backoff;
+use crate::cause::{Cause, Trouble};
 use crate::connection::Connection;
 use crate::counts::Count;
 use crate::hub::Hub;
 use crate::link::{locked, whole_ms};
+use crate::origin::TurnedAway;
 use crate::peers::{Dialled, PeerState};
 use crate::registry::may_dial;
 use crate::requests::random_bytes;
@@ -83,37 +85,45 @@ async fn keep_connected(hub: &Arc<Hub>, peer: &Arc<Dialled>) {
     loop {
         // Two nodes that dial each other would take each other's place for ever; who finds the other one there stands down.
         while hub.session(peer.node()).is_some() {
-            peer.set_state(PeerState::Connected);
+            peer.is_connected();
             peer.session_changed.notified().await;
         }
         let spec = peer.view().spec;
         if let Err(way) = spec.may_dial() {
-            peer.set_state(PeerState::Refused { until_ms: None, sentence: way.to_string() });
+            let cause = match way {
+                WayRefused::Insecure => Cause::WayInClear,
+                WayRefused::Unpinned => Cause::WayUnpinned,
+            };
+            let sentence = way.to_string();
+            let state = PeerState::Refused { until_ms: None, sentence: sentence.clone() };
+            peer.is_in(Trouble { cause, sentence }, state);
             poked(peer, None).await;
             continue;
         }
-        peer.set_state(PeerState::Connecting);
-        let reached = timeout(timing.handshake_max, reach(hub, &spec)).await;
+        peer.is_connecting();
+        let stage = Stage::default();
+        let reached = timeout(timing.handshake_max, reach(hub, &spec, &stage)).await;
         let in_time = || {
             let seconds = timing.handshake_max.as_secs();
-            Err(DialFault::Unreached(format!("no connection and handshake within {seconds} s")))
+            Err(DialFault::unreached(stage.at(), format!("no connection and handshake within {seconds} s")))
         };
         let wait = match reached.unwrap_or_else(|_| in_time()) {
             Ok(connection) => {
                 backoff.reset();
                 refusals.reset();
-                peer.set_state(PeerState::Connected);
+                peer.is_connected();
                 // A task of its own, so that a node which is dialled no more keeps the connection that it has.
                 let why = tokio::spawn(connection.run()).await;
                 let sentence = why.map_or_else(|fault| fault.to_string(), |why| why.to_string());
-                waiting(hub, peer, backoff.wait(random()), sentence)
+                waiting(hub, peer, backoff.wait(random()), Trouble { cause: Cause::Ended, sentence })
             }
             Err(fault) => {
                 hub.counters.add(Count::DialsFailed);
-                tracing::debug!(node = %spec.node.short(), url = %spec.url, fault = fault.sentence(), "a dial failed");
-                match fault {
-                    DialFault::Unreached(sentence) => waiting(hub, peer, backoff.wait(random()), sentence),
-                    DialFault::Refused(sentence) => refused(hub, peer, refusals.wait(random()), sentence),
+                tracing::debug!(node = %spec.node.short(), url = %spec.url, fault = fault.trouble.sentence, "a dial failed");
+                if fault.takes_a_person {
+                    refused(hub, peer, refusals.wait(random()), fault.trouble)
+                } else {
+                    waiting(hub, peer, backoff.wait(random()), fault.trouble)
                 }
             }
         };
@@ -121,16 +131,37 @@ async fn keep_connected(hub: &Arc<Hub>, peer: &Arc<Dialled>) {
     }
 }
 
-fn waiting(hub: &Hub, peer: &Dialled, wait: Duration, sentence: String) -> Duration {
+fn waiting(hub: &Hub, peer: &Dialled, wait: Duration, trouble: Trouble) -> Duration {
     let until_ms = hub.host.now().unix_ms.saturating_add(whole_ms(wait));
-    peer.set_state(PeerState::Waiting { until_ms, sentence });
+    let sentence = trouble.sentence.clone();
+    peer.is_in(trouble, PeerState::Waiting { until_ms, sentence });
     wait
 }
 
-fn refused(hub: &Hub, peer: &Dialled, wait: Duration, sentence: String) -> Duration {
+fn refused(hub: &Hub, peer: &Dialled, wait: Duration, trouble: Trouble) -> Duration {
     let until_ms = Some(hub.host.now().unix_ms.saturating_add(whole_ms(wait)));
-    peer.set_state(PeerState::Refused { until_ms, sentence });
+    let sentence = trouble.sentence.clone();
+    peer.is_in(trouble, PeerState::Refused { until_ms, sentence });
     wait
+}
+
+/// How far a dial has come: what it waits for when it is given up.
+struct Stage(Mutex<Cause>);
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self(Mutex::new(Cause::Name))
+    }
+}
+
+impl Stage {
+    fn begin(&self, cause: Cause) {
+        *locked(&self.0) = cause;
+    }
+
+    fn at(&self) -> Cause {
+        *locked(&self.0)
+    }
 }
 
 /// Waits, for ever or until a time, for somebody who wants the node dialled now, or for a session it has made itself.
@@ -153,16 +184,19 @@ fn random() -> u16 {
 }
 
 /// Connects and shakes hands.
-async fn reach(hub: &Arc<Hub>, spec: &PeerSpec) -> Result<Connection, DialFault> {
+async fn reach(hub: &Arc<Hub>, spec: &PeerSpec, stage: &Stage) -> Result<Connection, DialFault> {
     if hub.trust(spec.node) == PeerTrust::Unknown {
         let sentence = format!("node {} is not trusted here; trust it first, by its id", spec.node.short());
-        return Err(DialFault::Refused(sentence));
+        return Err(DialFault::refused(Cause::UntrustedHere, sentence));
     }
-    let held = hub.enter_outbound().map_err(|turned| DialFault::Unreached(turned.sentence))?;
-    let (carrier, address) = carry(spec).await?;
+    let no_place = |turned: TurnedAway| DialFault::unreached(Cause::NoPlace, turned.sentence);
+    let held = hub.enter_outbound().map_err(no_place)?;
+    let (carrier, address) = carry(spec, stage).await?;
+    stage.begin(Cause::NotANode);
     let upgraded = client_async_with_config(spec.url.to_string(), carrier, Some(bounds())).await;
     let (mut socket, _): (Socket, _) = upgraded.map_err(|fault| {
-        DialFault::Unreached(format!("{} has not upgraded to WebSocket: {fault}", spec.url))
+        let sentence = format!("{} has not upgraded to WebSocket: {fault}", spec.url);
+        DialFault::unreached(Cause::NotANode, sentence)
     })?;
     let admitted = shake(hub, &mut socket, spec.node).await;
     let admitted = admitted.inspect_err(|_| hub.counters.add(Count::HandshakesRefused))?;
@@ -170,12 +204,18 @@ async fn reach(hub: &Arc<Hub>, spec: &PeerSpec) -> Result<Connection, DialFault>
     Ok(Connection::outbound(Arc::clone(hub), socket, admitted, spec.label.clone(), held, link))
 }
 
-async fn carry(spec: &PeerSpec) -> Result<(Box<dyn Carrier>, SocketAddr), DialFault> {
+async fn carry(spec: &PeerSpec, stage: &Stage) -> Result<(Box<dyn Carrier>, SocketAddr), DialFault> {
     let PeerUrl { is_tls, host, port, .. } = &spec.url;
     let port = port.unwrap_or(if *is_tls { 443 } else { 80 });
-    let unreached =
-        |fault: std::io::Error| DialFault::Unreached(format!("{} cannot be reached: {fault}", spec.url));
-    let tcp = TcpStream::connect((&**host, port)).await.map_err(unreached)?;
+    let failed = |cause, what: &str, fault: std::io::Error| {
+        DialFault::unreached(cause, format!("{} {what}: {fault}", spec.url))
+    };
+    let unreached = |fault| failed(Cause::Unreached, "cannot be reached", fault);
+    let found = lookup_host((&**host, port)).await;
+    let found = found.map_err(|fault| failed(Cause::Name, "has a name that leads nowhere", fault))?;
+    let addresses: Vec<SocketAddr> = found.collect();
+    stage.begin(Cause::Unreached);
+    let tcp = TcpStream::connect(&*addresses).await.map_err(unreached)?;
     let address = tcp.peer_addr().map_err(unreached)?;
     // Messages are small and somebody waits for each: they leave at once.
     tcp.set_nodelay(true).map_err(unreached)?;
@@ -183,15 +223,17 @@ async fn carry(spec: &PeerSpec) -> Result<(Box<dyn Carrier>, SocketAddr), DialFa
         return Ok((Box::new(tcp), address));
     }
     let config = client_config(spec.fingerprint.as_deref())
-        .map_err(|fault| DialFault::Refused(format!("there is no TLS: {fault}")))?;
-    let name = ServerName::try_from(host.clone())
-        .map_err(|_| DialFault::Refused(format!("{} has no host that TLS can name", spec.url)))?;
+        .map_err(|fault| DialFault::refused(Cause::NoTls, format!("there is no TLS: {fault}")))?;
+    let name = ServerName::try_from(host.clone()).map_err(|_| {
+        DialFault::refused(Cause::Name, format!("{} has no host that TLS can name", spec.url))
+    })?;
+    stage.begin(Cause::NoTls);
     let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(|fault| {
         if is_refused_certificate(&fault) {
             let sentence = "shows another certificate than the pinned one; compare its fingerprint";
-            return DialFault::Refused(format!("{} {sentence}", spec.url));
+            return DialFault::refused(Cause::OtherCertificate, format!("{} {sentence}", spec.url));
         }
-        unreached(fault)
+        failed(Cause::NoTls, "speaks no TLS that we do", fault)
     })?;
     Ok((Box::new(tls), address))
 }

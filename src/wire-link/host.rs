@@ -65,8 +65,8 @@ pub trait Host: Send + Sync + 'static {
     /// Takes an event of a connected node that this crate does nothing with, for example `planner.proposal`.
     fn event(&self, _from: &Peer, _event: &str, _payload: Option<&RawValue>) {}
 
-    /// Somebody has tried to show who they are and was refused.
-    fn refused_handshake(&self, _from: &Peer, _refusal: &Refusal) {}
+    /// Somebody has tried to show who they are and was refused; who they claimed to be is not proven.
+    fn refused_handshake(&self, _from: &Peer, _claimed: Option<NodeId>, _refusal: &Refusal) {}
 
     /// A session has begun. It may take the place of an earlier one of the same node, whose end is then not told.
     fn joined(&self, session: &Session);

@@ -12,6 +12,7 @@
 
 mod admission;
 mod backoff;
+mod cause;
 mod config;
 mod connection;
 mod counts;
@@ -34,6 +35,7 @@ mod shake;
 mod socket;
 mod tls;
 
+pub use cause::{Cause, Trouble};
 pub use config::{Config, Timing};
 pub use counts::{Count, Counts};
 pub use host::{Answer, Host, Later, Peer, Session, Why};
@@ -43,4 +45,4 @@ pub use links::Links;
 pub use origin::{Head, TurnedAway};
 pub use peers::{PeerState, PeerView};
 pub use server::Ticket;
-pub use tls::{TlsFault, server_config};
+pub use tls::{TlsFault, fingerprint, self_signed, server_config};

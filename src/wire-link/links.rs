@@ -125,7 +125,7 @@ impl Links {
         for view in &mut views {
             // Its task may still wait for the next attempt while the node has connected by itself.
             if self.hub.session(view.spec.node).is_some() {
-                view.state = PeerState::Connected;
+                (view.state, view.trouble) = (PeerState::Connected, None);
             }
         }
         views

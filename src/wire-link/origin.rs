@@ -203,6 +203,8 @@ mod tests {
         let page = |from, host, origin| judged(from, &[("host", host), ("origin", origin)]);
         assert_eq!(page("127.0.0.1", "localhost:18789", "http://localhost:18789"), Ok(Caller::Stranger));
         assert_eq!(page("[::1]", "[::1]:18789", "http://[::1]:18789"), Ok(Caller::Stranger));
+        assert_eq!(page("127.0.0.1", "localhost:18789", "https://localhost:18789"), Ok(Caller::Stranger));
+        assert_eq!(page("127.0.0.1", "localhost", "https://localhost:443"), Ok(Caller::Stranger));
         assert_eq!(page("10.0.0.9", "node:18789", "https://farm.example"), Ok(Caller::Stranger));
         assert_eq!(page("10.0.0.9", "node:18789", "HTTPS://FARM.example:443"), Ok(Caller::Stranger));
         for (from, host, origin) in [

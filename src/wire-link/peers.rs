@@ -6,6 +6,7 @@ use clawmesh_authority::NodeId;
 use clawmesh_wire::peer_spec::PeerSpec;
 use tokio::sync::Notify;
 
+use crate::cause::Trouble;
 use crate::link::locked;
 
 /// How it stands with a node that we dial.
@@ -40,6 +41,8 @@ pub struct PeerView {
     pub is_static: bool,
     /// How it stands.
     pub state: PeerState,
+    /// What went wrong last, until it is connected.
+    pub trouble: Option<Trouble>,
 }
 
 /// A node that we dial.
@@ -57,7 +60,7 @@ pub(crate) struct Dialled {
 impl Dialled {
     pub fn new(spec: PeerSpec, is_static: bool) -> Self {
         Self {
-            view: Mutex::new(PeerView { spec, is_static, state: PeerState::Connecting }),
+            view: Mutex::new(PeerView { spec, is_static, state: PeerState::Connecting, trouble: None }),
             session_changed: Notify::new(),
             poked: Notify::new(),
             forgotten: Notify::new(),
@@ -76,8 +79,19 @@ impl Dialled {
         locked(&self.view).is_static
     }
 
-    pub fn set_state(&self, state: PeerState) {
-        locked(&self.view).state = state;
+    /// It is about to be reached; what went wrong before is still worth knowing.
+    pub fn is_connecting(&self) {
+        locked(&self.view).state = PeerState::Connecting;
+    }
+
+    pub fn is_connected(&self) {
+        let mut view = locked(&self.view);
+        (view.state, view.trouble) = (PeerState::Connected, None);
+    }
+
+    pub fn is_in(&self, trouble: Trouble, state: PeerState) {
+        let mut view = locked(&self.view);
+        (view.state, view.trouble) = (state, Some(trouble));
     }
 
     /// Takes a new way to the node; true when it is another one.
@@ -85,6 +99,10 @@ impl Dialled {
         let mut view = locked(&self.view);
         let is_other = view.spec != spec;
         view.spec = spec;
+        // What was wrong with another way says nothing about this one.
+        if is_other {
+            view.trouble = None;
+        }
         view.is_static |= is_static;
         is_other
     }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use clawmesh_authority::NodeId;
 use clawmesh_wire::access::{Caller, Method};
 use clawmesh_wire::auth::CHALLENGE_BYTES;
+use clawmesh_wire::connect::ConnectParams;
 use clawmesh_wire::frame::{BadFrame, Frame, Request, encode_refusal, encode_response, parse};
 use clawmesh_wire::handshake::Ourselves;
 use clawmesh_wire::{Code, Refusal};
@@ -127,7 +129,7 @@ impl Connection {
         let judged = listener.connect(request.params, ours, &|node| hub.trust(node), host.now());
         let (admitted, answer) = judged.inspect_err(|refusal| {
             hub.counters.add(Count::HandshakesRefused);
-            hub.host.refused_handshake(&self.peer, refusal);
+            hub.host.refused_handshake(&self.peer, claimed(request.params), refusal);
             if self.attempts >= ATTEMPTS_MAX {
                 let sentence = format!("{ATTEMPTS_MAX} attempts at a handshake failed; look at the refusals");
                 self.link.end(Why::NoHandshake(sentence));
@@ -150,6 +152,11 @@ impl Connection {
         };
         self.hub.may(who, class)
     }
+}
+
+/// Who somebody claims to be, if their call can be read.
+fn claimed(params: Option<&RawValue>) -> Option<NodeId> {
+    ConnectParams::read(params).ok()?.device_id.parse().ok()
 }
 
 /// Bytes that nobody can guess.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
@@ -19,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsFault {
     /// The certificate or the key is no PEM.
-    #[error("the {what} is no PEM ({fault}); make a new pair of certificate and key")]
+    #[error("the {what} is no PEM ({fault})")]
     Pem {
         /// Which of the two.
         what: &'static str,
@@ -27,8 +28,11 @@ pub enum TlsFault {
         fault: rustls::pki_types::pem::Error,
     },
     /// They do not belong together, or are of a kind we do not know.
-    #[error("certificate and key cannot be used ({0}); make a new pair")]
+    #[error("certificate and key cannot be used ({0})")]
     Pair(#[from] Error),
+    /// None could be made.
+    #[error("no certificate can be made ({0})")]
+    Making(#[from] rcgen::Error),
 }
 
 /// The settings of a server with this certificate chain and key, both PEM.
@@ -36,16 +40,45 @@ pub enum TlsFault {
 /// # Errors
 /// What is wrong with them.
 pub fn server_config(certificates_pem: &str, key_pem: &str) -> Result<Arc<ServerConfig>, TlsFault> {
-    let pem = |what| move |fault| TlsFault::Pem { what, fault };
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_slice_iter(certificates_pem.as_bytes()).collect();
-    let certificates = certificates.map_err(pem("certificate"))?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(pem("key"))?;
+    let certificates = certificates.map_err(no_pem("certificate"))?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(no_pem("key"))?;
     let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(certificates, key)?;
     Ok(Arc::new(config))
+}
+
+/// A new key of its own and a certificate for it, both in one PEM, as [`server_config`] takes it twice.
+///
+/// It is known by its fingerprint, so it names nobody and does not end, in the words of RFC 5280, 4.1.2.5.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn self_signed() -> Result<String, TlsFault> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(["localhost".to_owned()])?;
+    params.not_before = date_time_ymd(1970, 1, 1);
+    params.not_after = date_time_ymd(9999, 12, 31);
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "clawmesh");
+    let certificate = params.self_signed(&key)?;
+    Ok(format!("{}{}", key.serialize_pem(), certificate.pem()))
+}
+
+/// The fingerprint of the first certificate of a PEM, as it is pinned: the SHA-256 of its DER, 64 lower-case hexadecimal digits.
+///
+/// # Errors
+/// When there is none.
+pub fn fingerprint(certificates_pem: &str) -> Result<String, TlsFault> {
+    let certificate = CertificateDer::from_pem_slice(certificates_pem.as_bytes());
+    Ok(fingerprint_of(&certificate.map_err(no_pem("certificate"))?))
+}
+
+fn no_pem(what: &'static str) -> impl Fn(rustls::pki_types::pem::Error) -> TlsFault {
+    move |fault| TlsFault::Pem { what, fault }
 }
 
 /// The settings of a client that takes the certificate with this fingerprint, or, without one, any certificate.
@@ -76,7 +109,6 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// The fingerprint of a certificate: the SHA-256 of its DER, 64 lower-case hexadecimal digits.
 fn fingerprint_of(certificate: &CertificateDer<'_>) -> String {
     Sha256::digest(certificate).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -191,11 +223,26 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_of_our_own_is_one_text_that_serves_under_its_fingerprint_and_no_two_are_the_same() {
+        let (own, other) = (self_signed().unwrap(), self_signed().unwrap());
+        let server = server_config(&own, &own).unwrap();
+        let pin = fingerprint(&own).unwrap();
+        assert_eq!(handshake(Arc::clone(&server), Some(&pin)), Ok(()));
+        assert!(pin.len() == 64 && handshake(server, Some(&fingerprint(&other).unwrap())).is_err());
+        assert!(server_config(&own, &other).is_err());
+        assert!(
+            fingerprint("no certificate").unwrap_err().to_string().starts_with("the certificate is no PEM")
+        );
+    }
+
+    #[test]
     fn what_is_no_certificate_says_which_of_the_two_is_wrong() {
         let (certificate, key, _) = pair();
-        for (certificate, key, named) in
-            [(&*certificate, "no key", "key"), ("", &*key, "pair"), (&*certificate, &*pair().1, "pair")]
-        {
+        for (certificate, key, named) in [
+            (&*certificate, "no key", "the key"),
+            ("", &*key, "and key"),
+            (&*certificate, &*pair().1, "and key"),
+        ] {
             let fault = server_config(certificate, key).unwrap_err().to_string();
             assert!(fault.contains(named), "{fault}");
         }

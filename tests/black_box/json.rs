@@ -27,7 +27,10 @@ fn every_reading_command_answers_a_program_with_one_document() {
         let peers = node.ask(&["peers"]);
         (!peers["peers"].as_array()?.is_empty()).then_some(peers)
     });
-    assert_eq!(keys(&peers), ["dialled", "guests", "nearby", "peers", "snapshot_age_ms", "tick", "wall_ms"]);
+    assert_eq!(
+        keys(&peers),
+        ["dialled", "guests", "knocks", "nearby", "peers", "snapshot_age_ms", "tick", "wall_ms"]
+    );
     let id = peers["peers"][0]["id"].as_str().unwrap();
     assert_eq!(keys(&node.ask(&["peers", &id[..8]])), ["peer", "sensors", "snapshot_age_ms"]);
     check_status(&node.ask(&["status"]));
@@ -79,7 +82,9 @@ fn check_world(node: &Node) {
 
 fn check_files(dir: &Path) {
     let identity = json_on(dir, &["identity"]);
-    assert_eq!(keys(&identity), ["id", "is_new", "mesh_id", "mesh_name", "name", "role", "state_dir"]);
+    let of_identity =
+        ["id", "is_new", "mesh_id", "mesh_name", "name", "role", "state_dir", "tls_fingerprint"];
+    assert_eq!(keys(&identity), of_identity);
     let config = json_on(dir, &["config", "show"]);
     assert_eq!(config["hz"], serde_json::json!({ "source": "default", "value": 50 }));
     let said = run_on(dir, &["doctor", "--json"]);

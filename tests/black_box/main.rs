@@ -1,6 +1,6 @@
 //! The binary from outside: what people type, what they get, what survives. It knows the command line and the
 //! files of a state dir, and of the crates only what an attacker with the journal file could use, and what an owner uses
-//! to judge what was signed.
+//! to judge what was signed, and plays a node with a wrong clock.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -11,6 +11,7 @@ mod backup;
 mod bad_input;
 mod demo;
 mod doctor;
+mod doctor_mesh;
 mod faults;
 mod json;
 mod kill;
@@ -24,4 +25,5 @@ mod running;
 mod simulate;
 mod site;
 mod stops;
+mod tls;
 mod trust;

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import socket
+import ssl
 import struct
 import time
 import uuid
@@ -40,12 +41,26 @@ def signed_string(device_id, signed_at_ms, nonce, mesh, role):
     return "|".join(["mesh.connect", "v2", device_id, str(signed_at_ms), *parts])
 
 
+def secured(plain, pin):
+    """The connection over TLS, with whoever has the certificate of this fingerprint and with nobody else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    over_tls = context.wrap_socket(plain)
+    shown = hashlib.sha256(over_tls.getpeercert(binary_form=True)).hexdigest()
+    if shown != pin:
+        over_tls.close()
+        raise ConnectionError(f"another certificate than the pinned one: {shown}")
+    return over_tls
+
+
 class Node:
     """One connection. Calls wait for their answers; events that come meanwhile are kept."""
 
-    def __init__(self, address, timeout_s=20):
+    def __init__(self, address, timeout_s=20, pin=None):
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), timeout_s)
+        if pin:
+            self.socket = secured(self.socket, pin)
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall(
             (

@@ -134,6 +134,26 @@ fn c05_the_shots_of_the_canary_behave_and_a_client_written_from_the_description_
 }
 
 #[test]
+fn a_client_in_python_comes_over_tls_by_the_pin_that_the_node_prints() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let dir = folder.path().join("field");
+    let own = id_of(&dir);
+    let guest = guest();
+    json_on(&dir, &["trust", "add", &guest]);
+    let mut node = Node::start(&dir, &["--tls"]);
+    node.endpoint();
+    let identity = json_on(&dir, &["identity"]);
+    let pin = identity["tls_fingerprint"].as_str().expect("it has a certificate");
+    let said = python::run("secure.py", &[&address(&dir), &seed(), "default", pin]);
+    let said: Value = serde_json::from_str(&said).expect("it prints JSON");
+    assert_eq!((&said["version"], &said["refused"]), (&json!("TLSv1.3"), &Value::Null), "{said:#}");
+    assert_eq!((&said["listener"], &said["peers"]), (&json!(own), &json!([guest])));
+    let wrong = said["wrong"].as_str().expect("a sentence");
+    assert!(wrong.starts_with("another certificate") && wrong.contains(pin), "{wrong}");
+    node.stop();
+}
+
+#[test]
 fn an_existing_node_hears_of_us_in_time_and_loses_its_link_with_our_trust() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let dir = folder.path().join("field");

@@ -7,11 +7,13 @@ use clap::{Args, Parser, Subcommand};
 
 use super::alarms_args::AlarmsArgs;
 use super::backup::args::{BackupArgs, ReplaceArgs, RestoreArgs};
+use super::doctor::args::DoctorArgs;
 use super::operator_args::OperatorCommand;
 use super::pair::args::PairArgs;
 use super::proposals::args::ProposalCommand;
 use super::trust::args::TrustCommand;
 use crate::config::node_file::NodeFile;
+use crate::config::settings::tls::Tls;
 
 /// A mesh-first runtime for field operations.
 ///
@@ -58,8 +60,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Run a journal again and compare every digest
     Replay(ReplayArgs),
-    /// Check a state dir and this machine, and say what to do about each finding
-    Doctor(Output),
+    /// Check a state dir and this machine, or the links to other nodes, and say what to do about each finding
+    Doctor(DoctorArgs),
     /// Look at the settings of a node
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -221,6 +223,10 @@ pub struct SettingArgs {
     /// The port its gateway listens on; 0 takes a free one
     #[arg(long)]
     pub port: Option<u16>,
+    /// Speak TLS at the gateway, with a certificate of its own unless `tls` of node.ron names another; `clawmesh identity`
+    /// prints the fingerprint to pin. In clear it then speaks to programs of this machine only
+    #[arg(long)]
+    pub tls: bool,
     /// The name of its mesh; nodes of different meshes do not hear each other
     #[arg(long)]
     pub mesh_name: Option<String>,
@@ -310,6 +316,7 @@ impl SettingArgs {
             role: self.role,
             host: self.host,
             port: self.port,
+            tls: self.tls.then_some(Tls::Own),
             mesh_name: self.mesh_name,
             discovery: self.no_discovery.then_some(false),
             host_sensors: self.host_sensors.then_some(true),

@@ -55,7 +55,7 @@ pub fn main() -> ExitCode {
         Command::World(args) => world::run(cli.state_dir, &args),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(cli.state_dir, &args),
-        Command::Doctor(output) => doctor::run(cli.state_dir, output),
+        Command::Doctor(args) => doctor::run(cli.state_dir, &args),
         Command::Config(ConfigCommand::Show(args)) => config_show::run(cli.state_dir, args),
         Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),
         Command::Operator(command) => operator::run(cli.state_dir, command),

@@ -22,7 +22,8 @@ pub const LIST: &str = "backup.ron";
 /// The journal, in a backup that has one.
 pub const JOURNAL: &str = "journal.db";
 /// What makes the node itself: its key, its certificates, and the key of the mesh it may have founded.
-pub const ITSELF: [&str; 3] = ["identity/node.pem", "identity/papers.pem", "identity/mesh.pem"];
+pub const ITSELF: [&str; 4] =
+    ["identity/node.pem", "identity/papers.pem", "identity/mesh.pem", "identity/tls.pem"];
 /// What people wrote for it.
 pub const SETTINGS: [&str; 4] = ["node.ron", "site.ron", "policy.ron", "plant.ron"];
 /// Whom it trusts, and who may operate it.

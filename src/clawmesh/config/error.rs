@@ -61,6 +61,30 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// The certificate is there and serves nothing. A new one would be refused by all who pinned the old one.
+    #[error(
+        "the TLS certificate of this node is damaged: {why}; restore it from a backup, or move it away to get a new one \
+         (nodes that dial this one must then pin the new fingerprint): {}", path.display()
+    )]
+    DamagedCertificate {
+        /// What is wrong with it.
+        why: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The files that people have named serve nothing.
+    #[error(
+        "the certificate that `tls` of node.ron names is of no use: {why}; name a certificate and its key, both PEM: {} and {}",
+        cert.display(), key.display()
+    )]
+    UselessCertificate {
+        /// What is wrong with them.
+        why: String,
+        /// The certificate.
+        cert: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
     /// A secret that other users of the machine can read is no secret.
     #[error("other users can read the {what} (mode {mode:o}); run: chmod 600 {}", path.display())]
     ExposedSecret {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::config::error::ConfigError;
 use crate::config::ron_text;
+use crate::config::settings::tls::Tls;
 
 /// Settings of one layer: the file, or the command line. What is `None` is left to the layer below.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -19,6 +20,8 @@ pub struct NodeFile {
     pub host: Option<String>,
     /// The port the gateway listens on; 0 lets the system choose.
     pub port: Option<u16>,
+    /// Whether the gateway speaks TLS, and with which certificate.
+    pub tls: Option<Tls>,
     /// The mesh the node belongs to.
     pub mesh_name: Option<String>,
     /// Whether peers on the local network are looked for.
@@ -67,6 +70,7 @@ fn hint(key: &str) -> Option<&'static str> {
         "host" => "an IP address in quotes, for example \"127.0.0.1\"",
         "port" => "a port from 0 to 65535",
         "discovery" | "host_sensors" | "mock_actuator" | "planner" => "true or false",
+        "tls" | "tls.cert" | "tls.key" => "true, false or (cert: \"server.pem\", key: \"server.key\")",
         "listen" | "connect" => "a list of endpoints, for example [\"tcp/10.0.0.7:7447\"]",
         "peers" => "a list of nodes to dial, for example [\"<device id>=ws://10.0.0.7:18789\"]",
         "trusted" => "a list of node ids in quotes",
@@ -111,7 +115,7 @@ mod tests {
     fn an_unknown_key_is_told_with_its_place_and_the_likely_one() {
         assert_eq!(
             read("(\n    hz: 50,\n    nmae: \"barn\",\n)").unwrap_err(),
-            "node.ron:3:5: unknown key `nmae`, known keys are name, role, host, port, mesh_name, discovery, \
+            "node.ron:3:5: unknown key `nmae`, known keys are name, role, host, port, tls, mesh_name, discovery, \
              host_sensors, mock_actuator, planner, zenoh_mode, listen, connect, peers, trusted, hz, digest_every_ticks, limits; did you mean `name`?"
         );
         assert_eq!(
@@ -122,6 +126,10 @@ mod tests {
         assert_eq!(
             read("(mesh-name: \"farm\")").unwrap_err(),
             "node.ron:1:2: `mesh-name` is no key; keys have underscores: `mesh_name`"
+        );
+        assert_eq!(
+            read("(tls: (certificate: \"a\"))").unwrap_err(),
+            "node.ron:1:8: unknown key `certificate`, known keys are cert, key"
         );
     }
 
@@ -140,6 +148,9 @@ mod tests {
             ("(\n name: barn)", "node.ron:2:", "write a text in quotes"),
             ("(\n listen: \"tcp/a:1\")", "node.ron:2:", "write a list of endpoints"),
             ("(\n connect: [1])", "node.ron:2:", "write a list of endpoints"),
+            ("(\n tls: 7)", "node.ron:2:", "write true, false or (cert: "),
+            ("(\n tls: (cert: \"a\"))", "node.ron:2:", "the key `key` is missing"),
+            ("(\n tls: (cert: 7, key: \"b\"))", "node.ron:2:", "write true, false or (cert: "),
             ("(\n limits: 7)", "node.ron:2:", "write (envelopes_per_second_max: 500)"),
             ("(\n name: \"a\",\n name: \"b\")", "node.ron:3:", "given twice"),
         ] {

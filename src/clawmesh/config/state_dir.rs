@@ -68,6 +68,12 @@ impl StateDir {
         self.root.join("identity").join("papers.pem")
     }
 
+    /// The key and the certificate that the gateway shows, PEM.
+    #[must_use]
+    pub fn certificate_file(&self) -> PathBuf {
+        self.root.join("identity").join("tls.pem")
+    }
+
     /// The secret key of the mesh, PKCS#8 PEM; only at the node that issues papers.
     #[must_use]
     pub fn mesh_key_file(&self) -> PathBuf {

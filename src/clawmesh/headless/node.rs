@@ -39,6 +39,7 @@ use super::simulator::SimulationOrders;
 use super::ticker::Ticker;
 use super::worker::Worker;
 use super::{faults, host_sensors, plant, rearm, signals, simulator, trust};
+use crate::config::certificate::{self, Certificate};
 use crate::config::durable_file::{remove_durably, write_atomic};
 use crate::config::farm;
 use crate::config::restored_file::{self, RestoredRecord};
@@ -95,7 +96,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let gateway = workers.block_on(clawmesh_gateway::bind(start.gateway_config(&options.config)))?;
     let journal = Journal::open(&options.dir.journal_file(), JournalOptions::default())?;
     let ways = Ways::open(&journal, &start, gateway.address());
-    tell_address(&options, &gateway, &start.token)?;
+    tell_address(&options, &gateway, &start)?;
     // It answers from here on, `starting` until the first tick: to check what earlier runs left may take a while.
     let serving = Serving::begin(&workers, gateway, ways.gateway_ports());
     let waited = Node::start(&options, start, journal, ways, workers.handle()).and_then(|node| {
@@ -115,11 +116,17 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     Ok(removed?)
 }
 
-fn tell_address(options: &Options, gateway: &BoundGateway, token: &str) -> anyhow::Result<()> {
+fn tell_address(options: &Options, gateway: &BoundGateway, start: &Start) -> anyhow::Result<()> {
     let (dir, address) = (&options.dir, gateway.address());
     write_atomic(&dir.address_file(), format!("{address}\n").as_bytes())?;
     tracing::info!("gateway at http://{address}/, token in {}", dir.token_file().display());
-    (options.tell_page)(&page(address, token));
+    if let Some(certificate) = &start.certificate {
+        let fingerprint = &certificate.fingerprint;
+        tracing::info!(
+            "other machines speak TLS with it; the fingerprint of its certificate is {fingerprint}"
+        );
+    }
+    (options.tell_page)(&page(address, &start.token));
     Ok(())
 }
 
@@ -143,6 +150,7 @@ struct Start {
     site: SiteFile,
     latch: StopLatch,
     restored: Option<RestoredRecord>,
+    certificate: Option<Certificate>,
     settings: Settings,
 }
 
@@ -187,6 +195,7 @@ impl Start {
             site,
             latch: stop_file::open(dir),
             restored,
+            certificate: certificate::wanted(dir, &config.tls.value)?,
             key: identity.key,
             settings,
         })
@@ -197,6 +206,7 @@ impl Start {
             host: config.host.value,
             port: config.port.value,
             token: self.token.clone(),
+            tls: self.certificate.as_ref().map(|certificate| Arc::clone(&certificate.server)),
             node: NodeView::of(&self.settings),
         }
     }
@@ -365,6 +375,7 @@ impl Node {
     ) -> anyhow::Result<Self> {
         let bridge_ports = ways.bridge_ports(&options.dir, &start);
         let facts = guest_facts(&options.config, &start);
+        let pin = start.certificate.as_ref().map(|certificate| certificate.fingerprint.clone());
         let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, guests, snapshots, gateway, .. } =
             ways;
         let marks = marks_in(&journal.recovered.inputs);
@@ -400,7 +411,7 @@ impl Node {
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
         let bridge = bridge(&options.config, start, bridge_ports, marks)?;
         mesh.came(bridge.neighbours());
-        let own = OwnRecord { node: facts.key.id(), name: facts.name.clone(), address: gateway };
+        let own = OwnRecord { node: facts.key.id(), name: facts.name.clone(), address: gateway, pin };
         let found = options.config.discovery.value.then_some(own);
         let host = GuestHost::new(
             facts,
@@ -480,7 +491,7 @@ impl GuestSide {
         let _here = tasks.enter();
         let host = Arc::new(host);
         let links = Links::start(clawmesh_wire_link::Config::default(), Arc::clone(&host) as Arc<dyn Host>);
-        door.came(links.clone(), tasks.clone());
+        door.came(links.clone(), tasks.clone(), host.knocks());
         for peer in host.peers() {
             links.dial(peer.clone());
         }

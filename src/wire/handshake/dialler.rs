@@ -27,8 +27,10 @@ pub enum CloseReason {
     DeviceIdMismatch,
     /// The answer is not to the number we gave, or we have asked for nothing.
     UnexpectedResponse,
-    /// The signature does not fit, or it was made at another time.
+    /// The signature does not fit.
     SignatureMismatch,
+    /// The signature was made at another time; existing nodes have the same word for both.
+    AnotherTime,
     /// The listener is in another mesh.
     MeshIdMismatch,
 }
@@ -69,7 +71,7 @@ impl CloseReason {
             Self::InvalidResponse => "invalid response",
             Self::DeviceIdMismatch => "device ID mismatch",
             Self::UnexpectedResponse => "unexpected connect response",
-            Self::SignatureMismatch => "signature mismatch",
+            Self::SignatureMismatch | Self::AnotherTime => "signature mismatch",
             Self::MeshIdMismatch => "mesh ID mismatch",
         }
     }
@@ -191,8 +193,16 @@ impl Dialler {
             mesh_id: answer.about.mesh_id.as_deref(),
             role: answer.about.role.as_deref(),
         };
-        if !text.is_of_this_time(now.unix_ms) || !text.is_signed_by(&key, &answer.signature) {
-            let sentence = format!("the signature of {} does not fit; compare the clocks", peer.short());
+        if !text.is_of_this_time(now.unix_ms) {
+            let apart_s = now.unix_ms.abs_diff(answer.signed_at_ms) / 1_000;
+            let sentence = format!(
+                "{} has signed {apart_s} s away from our time, at most 300 s count; set the clocks",
+                peer.short()
+            );
+            return Err(Close::new(CloseReason::AnotherTime, sentence));
+        }
+        if !text.is_signed_by(&key, &answer.signature) {
+            let sentence = format!("the signature of {} does not fit", peer.short());
             return Err(Close::new(CloseReason::SignatureMismatch, sentence));
         }
         if !is_same_mesh(ours.about, &answer.about) {

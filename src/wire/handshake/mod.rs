@@ -275,6 +275,24 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_of_another_time_is_told_apart_from_a_bad_signature_and_closed_with_the_same_word() {
+        let heard_by = |answer: &ConnectAnswer| {
+            let mut meeting = Meeting::new();
+            meeting.params();
+            meeting.hear(&Ok(Some(&raw(answer))), &everybody).unwrap_err()
+        };
+        let mut meeting = Meeting::new();
+        let params = meeting.params();
+        let (_, answer) = meeting.listen(&params).unwrap();
+        let late = ConnectAnswer { signed_at_ms: NOW.unix_ms - 300_001, ..answer.clone() };
+        let (late, forged) =
+            (heard_by(&late), heard_by(&ConnectAnswer { signed_at_ms: NOW.unix_ms - 1, ..answer }));
+        assert_eq!((late.reason, forged.reason), (CloseReason::AnotherTime, CloseReason::SignatureMismatch));
+        assert_eq!(late.reason.as_str(), forged.reason.as_str());
+        assert!(late.sentence.contains("300 s away from our time"), "{}", late.sentence);
+    }
+
+    #[test]
     fn the_dialler_closes_with_the_reason_existing_nodes_use() {
         let refused = Err(RemoteRefusal { code: "BUSY".into(), message: "later".into() });
         let mut meeting = Meeting::new();

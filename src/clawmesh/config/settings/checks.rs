@@ -9,6 +9,8 @@ use clawmesh_bridge::ZenohMode;
 use clawmesh_core::settings::HZ_RANGE;
 use clawmesh_wire::peer_spec::PeerSpec;
 
+use super::tls::Tls;
+
 /// The longest name, role or mesh name, in characters: what a node may also say of itself when it is paired.
 pub const NAME_CHARACTERS_MAX: usize = clawmesh_authority::pairing::NAME_CHARACTERS_MAX;
 /// The most existing nodes that are dialled.
@@ -70,6 +72,18 @@ pub fn host(key: &str, text: &str) -> Result<IpAddr, Fault> {
 pub fn zenoh_mode(key: &str, text: &str) -> Result<ZenohMode, Fault> {
     let found = ZenohMode::ALL.into_iter().find(|mode| mode.as_str() == text.trim());
     found.ok_or_else(|| Fault::new(key, &quoted(text), "`peer`, `client` or `router` is needed"))
+}
+
+/// Whether to speak TLS; files of one's own have names.
+pub fn tls(key: &str, value: &Tls) -> Result<Tls, Fault> {
+    if let Tls::Pair(pair) = value {
+        for (part, file) in [("cert", &pair.cert), ("key", &pair.key)] {
+            if file.as_os_str().is_empty() || file.to_string_lossy().trim().is_empty() {
+                return Err(Fault::new(&format!("{key}.{part}"), "blank", "name a PEM file"));
+            }
+        }
+    }
+    Ok(value.clone())
 }
 
 /// Ticks per second.

@@ -3,6 +3,7 @@
 
 pub mod checks;
 pub mod show;
+pub mod tls;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::config::ron_text;
 use crate::config::state_dir::StateDir;
 use crate::config::trust_file;
 use checks::Fault;
+use tls::Tls;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +82,8 @@ pub struct NodeConfig {
     pub host: Setting<IpAddr>,
     /// The port the gateway listens on.
     pub port: Setting<u16>,
+    /// Whether the gateway speaks TLS, and with which certificate.
+    pub tls: Setting<Tls>,
     /// The mesh the node belongs to.
     pub mesh_name: Setting<String>,
     /// Whether peers on the local network are looked for.
@@ -160,6 +164,7 @@ impl NodeConfig {
             role,
             host: layers.pick("host", Ipv4Addr::LOCALHOST.into(), |l| l.host.as_deref(), checks::host)?,
             port: layers.pick("port", 18_789, |l| l.port.as_ref(), checks::any)?,
+            tls: layers.tls()?,
             mesh_name: layers.pick(
                 "mesh_name",
                 MeshId::DEFAULT_NAME.to_owned(),
@@ -260,6 +265,18 @@ impl Layers<'_> {
             (Some(in_file), Some(given)) => {
                 Setting { value: join(in_file, given), source: Source::FileAndCommandLine { path: path() } }
             }
+        })
+    }
+
+    /// The flag switches TLS on, and with which certificate is for the file to say.
+    fn tls(&self) -> Result<Setting<Tls>, ConfigError> {
+        let setting = self.pick("tls", Tls::Off, |l| l.tls.as_ref(), checks::tls)?;
+        Ok(match (&self.file.tls, &setting.value) {
+            (Some(pair @ Tls::Pair(_)), Tls::Own) => {
+                let source = Source::FileAndCommandLine { path: self.path.to_owned() };
+                Setting { value: pair.clone(), source }
+            }
+            _ => setting,
         })
     }
 
@@ -428,6 +445,25 @@ mod tests {
         }
         let by_flag = NodeFile { zenoh_mode: Some("client".into()), ..NodeFile::default() };
         assert!(resolve(None, by_flag).unwrap_err().starts_with("--zenoh-mode: a zenoh client needs"));
+    }
+
+    #[test]
+    fn the_flag_switches_tls_on_with_the_certificate_of_the_file() {
+        let flag = || NodeFile { tls: Some(Tls::Own), ..NodeFile::default() };
+        let tls = |text, given| resolve(Some(text), given).unwrap().tls.value;
+        assert_eq!(tls("()", NodeFile::default()), Tls::Off);
+        assert_eq!(tls("(tls: true)", NodeFile::default()), Tls::Own);
+        assert_eq!(tls("(tls: false)", flag()), Tls::Own);
+        let pair = Tls::Pair(tls::Pair { cert: "a.pem".into(), key: "b.pem".into() });
+        let text = "(tls: (cert: \"a.pem\", key: \"b.pem\"))";
+        assert_eq!(tls(text, NodeFile::default()), pair);
+        let config = resolve(Some(text), flag()).unwrap();
+        assert_eq!(
+            (config.tls.value, config.tls.source.to_string()),
+            (pair, "node.ron and command line".into())
+        );
+        let error = resolve(Some("(tls: (cert: \"a\",\n key: \" \"))"), NodeFile::default()).unwrap_err();
+        assert!(error.starts_with("node.ron:2:2: `tls.key` is blank, "), "{error}");
     }
 
     #[test]

@@ -33,6 +33,7 @@ impl NodeConfig {
             Row::of("role", &self.role),
             Row::of("host", &self.host),
             Row::of("port", &self.port),
+            Row::of("tls", &self.tls),
             Row::of("mesh_name", &self.mesh_name),
             Row::of("discovery", &self.discovery),
             Row::of("host_sensors", &self.host_sensors),

@@ -10,25 +10,26 @@ use clawmesh_wire_link::{Head, Links, PeerState, PeerView};
 use tokio::runtime::Handle;
 
 use super::discovery::{Found, Nearby};
+use super::knocks::Knocks;
 
 /// Hands WebSockets to the links once they are there.
 #[derive(Default)]
 pub struct GuestDoor {
-    links: OnceLock<(Links, Handle)>,
+    links: OnceLock<(Links, Handle, Knocks)>,
     /// Who was found in the local network.
     pub nearby: Nearby,
 }
 
 impl GuestDoor {
-    /// The links are there, and `tasks` runs what they serve. A node has them once in its life.
-    pub fn came(&self, links: Links, tasks: Handle) {
-        let _ = self.links.set((links, tasks));
+    /// The links are there, `tasks` runs what they serve, and `knocks` is who is refused. A node has them once in its life.
+    pub fn came(&self, links: Links, tasks: Handle, knocks: Knocks) {
+        let _ = self.links.set((links, tasks, knocks));
     }
 }
 
 impl WebSockets for GuestDoor {
     fn admit(&self, headers: &HeaderMap, from: SocketAddr) -> Result<Serve, NoWebSocket> {
-        let Some((links, tasks)) = self.links.get().cloned() else {
+        let Some((links, tasks, _)) = self.links.get().cloned() else {
             let sentence = "this node is starting; connect again in a moment".to_owned();
             return Err(NoWebSocket { status: 503, sentence });
         };
@@ -46,12 +47,13 @@ impl WebSockets for GuestDoor {
     }
 
     fn view(&self) -> LinksView {
-        let Some((links, _)) = self.links.get() else { return LinksView::default() };
+        let Some((links, _, knocks)) = self.links.get() else { return LinksView::default() };
         LinksView {
             connections: links.connections(),
             counts: links.counts().iter().map(|(name, many)| (name.to_owned(), many)).collect(),
             dialled: links.peers().into_iter().map(dialled).collect(),
             nearby: self.nearby.all().into_iter().map(|found| nearby(found, links)).collect(),
+            knocks: knocks.all(),
         }
     }
 }
@@ -61,14 +63,16 @@ fn nearby(Found { name, spec, .. }: Found, links: &Links) -> NearbyView {
 }
 
 fn dialled(view: PeerView) -> DialledView {
-    let (state, until_ms, sentence) = match view.state {
-        PeerState::Connecting => ("connecting", None, None),
-        PeerState::Connected => ("connected", None, None),
-        PeerState::Waiting { until_ms, sentence } => ("waiting", Some(until_ms), Some(sentence)),
-        PeerState::Refused { until_ms, sentence } => ("refused", until_ms, Some(sentence)),
+    let (state, until_ms) = match view.state {
+        PeerState::Connecting => ("connecting", None),
+        PeerState::Connected => ("connected", None),
+        PeerState::Waiting { until_ms, .. } => ("waiting", Some(until_ms)),
+        PeerState::Refused { until_ms, .. } => ("refused", until_ms),
     };
+    let (cause, sentence) =
+        view.trouble.map(|trouble| (trouble.cause.as_str().to_owned(), trouble.sentence)).unzip();
     let posture = view.spec.posture().as_str().to_owned();
     let PeerSpec { node, url, label, .. } = view.spec;
     let (url, state) = (url.to_string(), state.to_owned());
-    DialledView { id: node, url, label, posture, is_static: view.is_static, state, until_ms, sentence }
+    DialledView { id: node, url, label, posture, is_static: view.is_static, state, until_ms, cause, sentence }
 }

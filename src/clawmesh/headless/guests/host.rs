@@ -32,6 +32,7 @@ use tokio::sync::Semaphore;
 use super::answers;
 use super::budget::FrameBudget;
 use super::commands::{Commands, TOO_MUCH, no_mock};
+use super::knocks::Knocks;
 use super::own::OwnFrames;
 use super::refusals::{self, Refusals};
 use super::teller::Teller;
@@ -82,6 +83,8 @@ pub struct GuestHost {
     events: Mutex<EventLog>,
     /// What was refused at the door and is to be told.
     refusals: Arc<Mutex<Refusals>>,
+    /// Who wanted to connect and was refused.
+    knocks: Knocks,
     /// Who may look through everything now.
     turns: Arc<Semaphore>,
     /// The answer to `mesh.health`, and of which tick it is: asked for often, and the same until the next picture.
@@ -140,6 +143,7 @@ impl GuestHost {
             own: Mutex::default(),
             events: Mutex::default(),
             refusals,
+            knocks: Knocks::default(),
             turns: Arc::new(Semaphore::new(LOOKING_THROUGH_MAX)),
             health: Mutex::default(),
         };
@@ -150,6 +154,11 @@ impl GuestHost {
     /// The nodes that somebody has configured to be dialled.
     pub fn peers(&self) -> &[PeerSpec] {
         &self.facts.peers
+    }
+
+    /// Who wanted to connect and was refused.
+    pub fn knocks(&self) -> Knocks {
+        self.knocks.clone()
     }
 
     /// The newest picture of the world, if there is one yet.
@@ -305,13 +314,17 @@ impl Host for GuestHost {
         self.inbox.offer_stream(key, Input { source: SourceId::Guests, sequence, body });
     }
 
-    fn refused_handshake(&self, from: &Peer, refusal: &Refusal) {
+    fn refused_handshake(&self, from: &Peer, claimed: Option<NodeId>, refusal: &Refusal) {
+        if let Some(claimed) = claimed {
+            self.knocks.refused(claimed, self.trust.has(&claimed), refusal, unix_ms());
+        }
         let told = refusals::of_wire(from, refusal);
         let sentence = format!("no handshake with {}: {}", from.address.ip(), told.sentence);
         lock(&self.refusals).add(Told::new(told.code, "existing nodes/handshake", sentence), 1);
     }
 
     fn joined(&self, session: &Session) {
+        self.knocks.came_in(&session.node);
         let words = format!("{} has connected", session.display_name.as_deref().unwrap_or("a node"));
         self.note(EventKind::PeerConnect, words, Some(session.node), None);
         let profile = GuestProfile {

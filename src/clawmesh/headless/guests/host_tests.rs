@@ -191,7 +191,7 @@ async fn refused_handshakes_are_counted_with_the_reason_of_the_last() {
     for sentence in ["the first", "the last"] {
         let refusal = Refusal::new(Code::UntrustedPeer, sentence);
         let from = Peer { node: None, address: ([192, 0, 2, 7], 5).into(), ..peer(Caller::Stranger) };
-        host.refused_handshake(&from, &refusal);
+        host.refused_handshake(&from, None, &refusal);
     }
     host.tell_refusals([].into_iter().collect());
     let told_of = told(&inboxes).await;

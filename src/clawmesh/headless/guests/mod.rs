@@ -13,6 +13,7 @@ mod herald;
 mod host;
 #[cfg(test)]
 mod host_tests;
+mod knocks;
 mod own;
 mod refusals;
 mod teller;

@@ -14,3 +14,4 @@ mod reads;
 mod rig;
 mod sockets;
 mod stop;
+mod tls;

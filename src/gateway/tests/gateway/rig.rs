@@ -92,6 +92,7 @@ pub fn config() -> GatewayConfig {
         host: [127, 0, 0, 1].into(),
         port: 18_789,
         token: TOKEN.to_owned(),
+        tls: None,
         node: NodeView {
             id: NodeId([1; 32]),
             name: "barn".to_owned(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use clawmesh_authority::NodeId;
-use clawmesh_wire::peer_spec::{PeerSpec, PeerUrl};
+use clawmesh_wire::peer_spec::{PeerSpec, PeerUrl, normal_fingerprint};
 
 /// The most nodes that are remembered; whoever says more of them takes the place of nobody.
 pub const FOUND_MAX: usize = 256;
@@ -24,6 +24,8 @@ pub struct Record {
     pub addresses: Vec<IpAddr>,
     /// On which port.
     pub port: u16,
+    /// The fingerprint of its certificate, if it says that it speaks TLS.
+    pub pin: Option<String>,
 }
 
 /// A node that was found. Anybody in the network can say it: only the handshake shows who is there.
@@ -57,9 +59,11 @@ impl FoundNodes {
         if node == self.own || record.port == 0 || (!is_known && self.nodes.len() >= FOUND_MAX) {
             return None;
         }
-        let url =
-            PeerUrl { is_tls: false, host: host.to_string(), port: Some(record.port), path: String::new() };
-        let spec = PeerSpec { node, url, fingerprint: None, label: Some(LABEL.to_owned()) };
+        // It proves nothing, like the address: who answers there shows it by the key of the node.
+        let fingerprint = record.pin.as_deref().map(normal_fingerprint).filter(|pin| pin.len() == 64);
+        let (is_tls, port) = (fingerprint.is_some(), Some(record.port));
+        let url = PeerUrl { is_tls, host: host.to_string(), port, path: String::new() };
+        let spec = PeerSpec { node, url, fingerprint, label: Some(LABEL.to_owned()) };
         let name = instance(&record.full_name);
         self.nodes.insert(node, Found { name, spec, full_name: record.full_name.clone() });
         Some(node)
@@ -108,6 +112,7 @@ mod tests {
             device_id: Some(NodeId([node; 32]).to_string()),
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             port: 18_789,
+            pin: None,
         }
     }
 
@@ -133,6 +138,18 @@ mod tests {
                 expected,
                 "{addresses:?}"
             );
+        }
+    }
+
+    #[test]
+    fn who_says_that_it_speaks_tls_is_dialled_so_with_its_pin() {
+        for (pin, url, is_pinned) in
+            [(&*"ab".repeat(32), "wss://10.0.0.7:18789", true), ("no pin", "ws://10.0.0.7:18789", false)]
+        {
+            let mut found = FoundNodes::new(OWN);
+            found.take(&Record { pin: Some(pin.to_owned()), ..record(2, &["10.0.0.7"]) }).unwrap();
+            let spec = &found.iter().next().unwrap().spec;
+            assert_eq!((spec.url.to_string().as_str(), spec.fingerprint.is_some()), (url, is_pinned));
         }
     }
 
@@ -176,9 +193,9 @@ mod tests {
         fn no_record_panics_and_no_name_moves_a_cursor(name in ".{0,200}", id in ".{0,80}", port: u16, address: [u8; 4]) {
             let mut found = FoundNodes::new(OWN);
             let addresses = vec![IpAddr::from(address)];
-            found.take(&Record { full_name: name.clone(), device_id: Some(id), addresses: addresses.clone(), port });
+            found.take(&Record { full_name: name.clone(), device_id: Some(id), addresses: addresses.clone(), port, pin: None });
             let device_id = Some(NodeId([2; 32]).to_string());
-            found.take(&Record { full_name: name, device_id, addresses, port });
+            found.take(&Record { full_name: name, device_id, addresses, port, pin: None });
             prop_assert!(found.iter().all(|found| !found.name.chars().any(char::is_control)));
         }
     }

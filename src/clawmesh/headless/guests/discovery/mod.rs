@@ -19,6 +19,8 @@ use found::{FoundNodes, Record};
 
 /// The type of the service, as existing nodes name it.
 const SERVICE: &str = "_clawmesh._tcp.local.";
+/// Under which name a record tells the fingerprint of a certificate; existing nodes do not look for it, and dial in clear.
+const PIN: &str = "tls";
 /// How long a look at the records takes at most; whom somebody has come to trust is dialled after it.
 const LOOK_FOR: Duration = Duration::from_millis(500);
 /// The longest name of a record, in bytes.
@@ -35,6 +37,8 @@ pub struct OwnRecord {
     pub name: String,
     /// Where the gateway listens.
     pub address: SocketAddr,
+    /// The fingerprint of the certificate it shows there, if it speaks TLS.
+    pub pin: Option<String>,
 }
 
 /// Those that were found, for everybody to see. Clones share it.
@@ -119,6 +123,7 @@ fn record_of(service: &ResolvedService) -> Record {
         device_id: service.get_property_val_str("deviceId").map(str::to_owned),
         addresses: service.get_addresses().iter().map(mdns_sd::ScopedIp::to_ip_addr).collect(),
         port: service.get_port(),
+        pin: service.get_property_val_str(PIN).map(str::to_owned),
     }
 }
 
@@ -129,7 +134,8 @@ fn own_record(own: &OwnRecord) -> mdns_sd::Result<Option<ServiceInfo>> {
     }
     let id = own.node.to_string();
     let host = format!("clawmesh-{}.local.", &id[..HOST_ID_CHARACTERS]);
-    let texts = [("deviceId", id.as_str()), ("version", env!("CARGO_PKG_VERSION"))];
+    let mut texts = vec![("deviceId", id.as_str()), ("version", env!("CARGO_PKG_VERSION"))];
+    texts.extend(own.pin.as_deref().map(|pin| (PIN, pin)));
     let addresses: &[IpAddr] = if own.address.ip().is_unspecified() { &[] } else { &[own.address.ip()] };
     let info =
         ServiceInfo::new(SERVICE, &name_of(&own.name), &host, addresses, own.address.port(), &texts[..])?;
@@ -150,7 +156,8 @@ mod tests {
     use super::*;
 
     fn own(address: &str, name: &str) -> OwnRecord {
-        OwnRecord { node: NodeId([0xab; 32]), name: name.to_owned(), address: address.parse().unwrap() }
+        let address = address.parse().unwrap();
+        OwnRecord { node: NodeId([0xab; 32]), name: name.to_owned(), address, pin: None }
     }
 
     #[test]
@@ -165,7 +172,11 @@ mod tests {
         assert_eq!(all.get_property_val_str("deviceId"), Some(NodeId([0xab; 32]).to_string().as_str()));
         assert_eq!(all.get_property_val_str("version"), Some(env!("CARGO_PKG_VERSION")));
         assert_eq!((all.get_fullname(), all.get_port()), ("barn._clawmesh._tcp.local.", 18_789));
-        assert!(all.is_addr_auto());
+        assert!(all.is_addr_auto() && all.get_property_val_str(PIN).is_none());
+        let pin = Some("ab".repeat(32));
+        let secured =
+            own_record(&OwnRecord { pin: pin.clone(), ..own("0.0.0.0:1", "barn") }).unwrap().unwrap();
+        assert_eq!(secured.get_property_val_str(PIN), pin.as_deref());
         let one = own_record(&own("192.0.2.7:5", "barn")).unwrap().unwrap();
         assert!(
             !one.is_addr_auto() && one.get_addresses_v4().contains(&std::net::Ipv4Addr::new(192, 0, 2, 7))

@@ -1,4 +1,8 @@
-//! `clawmesh doctor`: check a state dir and this machine, and say what to do about each finding.
+//! `clawmesh doctor`: check a state dir and this machine, and say what to do about each finding; `doctor mesh` looks at the other
+//! nodes.
+
+pub mod args;
+mod mesh;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -9,7 +13,6 @@ use clawmesh_bridge::{LinkSecurity, link_security};
 use clawmesh_storage::{JournalError, JournalReader};
 use serde::Serialize;
 
-use super::args::Output;
 use super::progress::Progress;
 use super::table::{quantity, table};
 use super::terminal::{say, say_json};
@@ -18,17 +21,27 @@ use crate::config::settings::NodeConfig;
 use crate::config::state_dir::StateDir;
 use crate::config::{identity, operators_file, papers, site_file, stop_file, token};
 use crate::moments::unix_ms;
+use args::{DoctorArgs, DoctorCommand};
 
 /// The day this was written, Unix milliseconds: a clock before it is wrong.
 const BUILT_AFTER_MS: u64 = 1_795_000_000_000;
 const DISK_BYTES_MIN: u64 = 1_000_000_000;
 
-#[derive(Serialize, Clone, Copy, PartialEq, Eq)]
+/// How something is.
+#[derive(Debug, Serialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     Good,
     Note,
     Bad,
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Good => "good",
+        Outcome::Note => "note",
+        Outcome::Bad => "BAD",
+    }
 }
 
 #[derive(Serialize)]
@@ -39,17 +52,15 @@ struct Finding {
 }
 
 /// Runs the command. The exit code is non-zero when something is bad.
-pub fn run(state_dir: Option<PathBuf>, output: Output) -> anyhow::Result<ExitCode> {
+pub fn run(state_dir: Option<PathBuf>, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let dir = StateDir::find(state_dir)?;
+    if let Some(DoctorCommand::Mesh(about)) = &args.about {
+        return mesh::run(&dir, about, args.json);
+    }
     let findings = examine(&dir);
-    if output.json {
+    if args.json {
         say_json(&findings)?;
     } else {
-        let word = |outcome| match outcome {
-            Outcome::Good => "good",
-            Outcome::Note => "note",
-            Outcome::Bad => "BAD",
-        };
         let rows: Vec<Vec<String>> = findings
             .iter()
             .map(|finding| {
