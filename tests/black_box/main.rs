@@ -12,6 +12,7 @@ mod bad_input;
 mod demo;
 mod doctor;
 mod faults;
+mod history;
 mod json;
 mod kill;
 mod operators;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::alarms_args::AlarmsArgs;
 use super::backup::args::{BackupArgs, ReplaceArgs, RestoreArgs};
+use super::history::args::{EventsArgs, TraceArgs};
 use super::operator_args::OperatorCommand;
 use super::pair::args::PairArgs;
 use super::proposals::args::ProposalCommand;
@@ -49,11 +50,17 @@ pub enum Command {
     /// Show who this node is; makes its identity when there is none
     Identity(Output),
     /// Show how a running node is doing, and what it refused
-    Status(Target),
+    Status(StatusArgs),
+    /// Show a node on one screen: who it is, where it is and whom it knows; also of one that does not run
+    Info(Target),
     /// Show the other nodes a running node knows
     Peers(PeersArgs),
-    /// Show the sensors and beliefs of a running node
+    /// Show the sensors, actuators and beliefs of a running node, and what existing ClawMesh nodes told it
     World(WorldArgs),
+    /// Show what has happened to a running node since its start, the newest last
+    Events(EventsArgs),
+    /// Show what followed from a context frame or from a proposal
+    Trace(TraceArgs),
     /// Ask the twin of the site what would happen if; nothing is proposed and nothing is moved
     Simulate(SimulateArgs),
     /// Run a journal again and compare every digest
@@ -146,11 +153,31 @@ pub struct PeersArgs {
     pub target: Target,
 }
 
+/// `status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Show what has happened last, too; `clawmesh events` shows more
+    #[arg(long)]
+    pub events: bool,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
 /// `world`
 #[derive(Debug, Args)]
 pub struct WorldArgs {
-    /// Show only sensors whose capability or belief keys contain this
+    /// Show only sensors, actuators and beliefs whose names contain this, and only what was told about it
     pub containing: Option<String>,
+    /// Show only what is told in this way, such as `human_input`; all that our own nodes measure and note is `observation`
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Show only what the node with this id says, or whose id begins so
+    #[arg(long, value_name = "ID")]
+    pub source_device_id: Option<String>,
+    /// Show at most so many rows of each table
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
     /// Which node to ask, and how to answer
     #[command(flatten)]
     pub target: Target,

@@ -12,7 +12,9 @@ mod client;
 mod config_show;
 mod demo;
 mod doctor;
+mod history;
 mod identity;
+mod info;
 mod logging;
 mod operator;
 mod operator_args;
@@ -50,9 +52,12 @@ pub fn main() -> ExitCode {
         Command::Start(args) => start::run(cli.state_dir, args),
         Command::Plant(args) => plant::run(cli.state_dir, args),
         Command::Identity(output) => identity::run(cli.state_dir, output),
-        Command::Status(target) => status::run(cli.state_dir, &target),
+        Command::Status(args) => status::run(cli.state_dir, &args),
+        Command::Info(target) => info::run(cli.state_dir, &target),
         Command::Peers(args) => peers::run(cli.state_dir, &args),
         Command::World(args) => world::run(cli.state_dir, &args),
+        Command::Events(args) => history::events::run(cli.state_dir, &args),
+        Command::Trace(args) => history::trace::run(cli.state_dir, &args),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(cli.state_dir, &args),
         Command::Doctor(output) => doctor::run(cli.state_dir, output),

@@ -100,6 +100,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let waited = Node::start(&options, start, journal, ways, workers.handle()).and_then(|node| {
         let why = workers.block_on(signals::wait(options.stop_with_stdin, Arc::clone(&node.death)))?;
         tracing::info!("stopping: {why}");
+        node.guests.host.tell_end(why);
         Ok(node)
     });
     let served = workers.block_on(serving.end());
@@ -290,6 +291,7 @@ impl Ways {
             stop: Arc::new(self.latch.clone()),
             neighbours: self.mesh.clone(),
             web_sockets: Some(self.guests.clone()),
+            history: self.guests.clone(),
         }
     }
 
@@ -463,6 +465,7 @@ fn feed_earlier(inbox: &InboxHandle, recovered: Vec<InputBody>, start: &Start) -
 struct GuestSide {
     discovery: Option<Worker>,
     herald: Herald,
+    host: Arc<GuestHost>,
     links: Links,
 }
 
@@ -478,14 +481,14 @@ impl GuestSide {
         let _here = tasks.enter();
         let host = Arc::new(host);
         let links = Links::start(clawmesh_wire_link::Config::default(), Arc::clone(&host) as Arc<dyn Host>);
-        door.came(links.clone(), tasks.clone());
+        door.came(links.clone(), Arc::clone(&host), tasks.clone());
         for peer in host.peers() {
             links.dial(peer.clone());
         }
-        let herald = Herald::start(host, links.clone(), tasks);
+        let herald = Herald::start(Arc::clone(&host), links.clone(), tasks);
         let discovery =
             own.map(|own| discovery::start(own, links.clone(), door.nearby.clone())).transpose()?;
-        Ok(Self { discovery, herald, links })
+        Ok(Self { discovery, herald, host, links })
     }
 
     fn close(self, workers: &Runtime) {

@@ -1,28 +1,48 @@
 //! The door of existing nodes on the port of the gateway, which is open before the links are there.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use axum::http::HeaderMap;
-use clawmesh_gateway::{DialledView, LinksView, NearbyView, NoWebSocket, Serve, WebSockets};
+use clawmesh_core::mesh::Asking;
+use clawmesh_gateway::{
+    Chains, DialledView, Events, History, LinksView, NearbyView, NoHistory, NoWebSocket, Serve, WantedChains,
+    WantedEvents, WebSockets,
+};
 use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire_link::{Head, Links, PeerState, PeerView};
 use tokio::runtime::Handle;
 
 use super::discovery::{Found, Nearby};
+use super::host::GuestHost;
 
 /// Hands WebSockets to the links once they are there.
 #[derive(Default)]
 pub struct GuestDoor {
     links: OnceLock<(Links, Handle)>,
+    host: OnceLock<Arc<GuestHost>>,
     /// Who was found in the local network.
     pub nearby: Nearby,
 }
 
 impl GuestDoor {
-    /// The links are there, and `tasks` runs what they serve. A node has them once in its life.
-    pub fn came(&self, links: Links, tasks: Handle) {
+    /// The links and what is behind them are there, and `tasks` runs what they serve. A node has them once in its life.
+    pub fn came(&self, links: Links, host: Arc<GuestHost>, tasks: Handle) {
+        let _ = self.host.set(host);
         let _ = self.links.set((links, tasks));
+    }
+}
+
+impl History for GuestDoor {
+    fn events(&self, wanted: &WantedEvents) -> Result<Events, NoHistory> {
+        self.host.get().ok_or(NoHistory::Starting)?.events(wanted)
+    }
+
+    fn chains(&self, wanted: WantedChains) -> Asking<Result<Chains, NoHistory>> {
+        match self.host.get() {
+            Some(host) => host.chains(wanted),
+            None => Box::pin(async { Err(NoHistory::Starting) }),
+        }
     }
 }
 
