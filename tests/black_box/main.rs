@@ -16,6 +16,7 @@ mod history;
 mod json;
 mod kill;
 mod operators;
+mod mock_sensor;
 mod pair;
 mod plant;
 mod proposals;

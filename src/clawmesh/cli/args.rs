@@ -261,6 +261,12 @@ pub struct SettingArgs {
     #[arg(long)]
     pub mock_actuator: bool,
     /// Connect to another node or a zenoh router, for example `tcp/192.0.2.7:7447`, in addition to `connect` of
+    /// Have a mock sensor, sensor:mock-moisture:zone-1: numbers that are drawn, and support nothing that moves
+    #[arg(long)]
+    pub mock_sensor: bool,
+    /// How often the mock sensor shows a number, milliseconds, 100 to 3600000 [default: 5000]
+    #[arg(long, value_name = "MS")]
+    pub sensor_interval: Option<u32>,
     /// node.ron (may be repeated)
     #[arg(long, value_name = "ENDPOINT")]
     pub connect: Vec<String>,
@@ -340,6 +346,8 @@ impl SettingArgs {
             connect: listed(self.connect),
             listen: listed(self.listen),
             peers: listed(self.peer),
+            mock_sensor: self.mock_sensor.then_some(true),
+            sensor_interval_ms: self.sensor_interval,
             trusted: listed(self.trust),
             ..NodeFile::default()
         }

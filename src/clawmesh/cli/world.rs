@@ -249,7 +249,7 @@ mod tests {
         let page_of = |world: &World| page(world, "");
         let shown = page_of(&world);
         assert!(
-            shown.contains("old\u{fffd}[2Jnode  abababab  observation  zone-1 moisture 31.5 %  1.0 s  T2"),
+            shown.contains("old\u{fffd}[2Jnode    abababab  observation  zone-1 moisture 31.5 %  1.0 s  T2"),
             "{shown}"
         );
         world.told[0].metric = None;
