@@ -118,8 +118,23 @@ fn help_teaches_the_first_commands_and_the_version_is_told() {
     let help = run_on(nowhere, &["--help"]);
     assert_eq!(help.code, Some(0));
     for command in [
-        "demo", "start", "identity", "status", "peers", "world", "replay", "doctor", "config", "plant",
-        "site", "operator", "alarms", "info", "events", "trace",
+        "demo",
+        "start",
+        "identity",
+        "status",
+        "peers",
+        "world",
+        "replay",
+        "doctor",
+        "config",
+        "plant",
+        "site",
+        "operator",
+        "alarms",
+        "info",
+        "events",
+        "trace",
+        "credential",
     ] {
         assert!(
             help.out.lines().any(|line| line.trim_start().starts_with(command)),

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::alarms_args::AlarmsArgs;
 use super::backup::args::{BackupArgs, ReplaceArgs, RestoreArgs};
+use super::credential::args::CredentialCommand;
 use super::history::args::{EventsArgs, TraceArgs};
 use super::operator_args::OperatorCommand;
 use super::pair::args::PairArgs;
@@ -81,6 +82,9 @@ pub enum Command {
     /// Say which nodes this one trusts, at its console
     #[command(subcommand)]
     Trust(TrustCommand),
+    /// Keep secrets for services outside of the mesh, such as the key of a model, and show which there are
+    #[command(subcommand, visible_alias = "cred")]
+    Credential(CredentialCommand),
     /// Copy what a node keeps into a folder, also while it runs
     Backup(BackupArgs),
     /// Make the state dir of a lost node out of a backup, stopped and trusting nobody
@@ -257,16 +261,16 @@ pub struct SettingArgs {
     /// Publish readings of the machine it runs on: load, memory, disks, network, temperatures
     #[arg(long)]
     pub host_sensors: bool,
-    /// Take plain commands of trusted ClawMesh nodes for a mock actuator, which moves nothing; they reach nothing else
-    #[arg(long)]
-    pub mock_actuator: bool,
-    /// Connect to another node or a zenoh router, for example `tcp/192.0.2.7:7447`, in addition to `connect` of
     /// Have a mock sensor, sensor:mock-moisture:zone-1: numbers that are drawn, and support nothing that moves
     #[arg(long)]
     pub mock_sensor: bool,
     /// How often the mock sensor shows a number, milliseconds, 100 to 3600000 [default: 5000]
     #[arg(long, value_name = "MS")]
     pub sensor_interval: Option<u32>,
+    /// Take plain commands of trusted ClawMesh nodes for a mock actuator, which moves nothing; they reach nothing else
+    #[arg(long)]
+    pub mock_actuator: bool,
+    /// Connect to another node or a zenoh router, for example `tcp/192.0.2.7:7447`, in addition to `connect` of
     /// node.ron (may be repeated)
     #[arg(long, value_name = "ENDPOINT")]
     pub connect: Vec<String>,
@@ -342,12 +346,12 @@ impl SettingArgs {
             mesh_name: self.mesh_name,
             discovery: self.no_discovery.then_some(false),
             host_sensors: self.host_sensors.then_some(true),
+            mock_sensor: self.mock_sensor.then_some(true),
+            sensor_interval_ms: self.sensor_interval,
             mock_actuator: self.mock_actuator.then_some(true),
             connect: listed(self.connect),
             listen: listed(self.listen),
             peers: listed(self.peer),
-            mock_sensor: self.mock_sensor.then_some(true),
-            sensor_interval_ms: self.sensor_interval,
             trusted: listed(self.trust),
             ..NodeFile::default()
         }

@@ -10,6 +10,7 @@ mod args;
 mod backup;
 mod client;
 mod config_show;
+mod credential;
 mod demo;
 mod doctor;
 mod history;
@@ -69,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => backup::restore::run(cli.state_dir, &args),
         Command::Replace(args) => backup::replace::run(cli.state_dir, &args),
         Command::Trust(command) => trust::run(cli.state_dir, command),
+        Command::Credential(command) => credential::run(cli.state_dir, command),
         Command::Proposals(command) => proposals::run(cli.state_dir, command),
         Command::Alarms(args) => alarms::run(cli.state_dir, &args),
     };

@@ -27,6 +27,8 @@ pub const ITSELF: [&str; 3] = ["identity/node.pem", "identity/papers.pem", "iden
 pub const SETTINGS: [&str; 4] = ["node.ron", "site.ron", "policy.ron", "plant.ron"];
 /// Whom it trusts, and who may operate it.
 pub const LISTS: [&str; 2] = ["trust.ron", "operators.ron"];
+/// What stays out of every backup: whoever took a secret away must not find it back.
+pub const CREDENTIALS: &str = "credentials.ron";
 /// The number of its last run.
 pub const EPOCH: &str = "epoch";
 

@@ -5,6 +5,7 @@
 //! Not here: the journal (`storage`), what the settings mean (the modes), the parsing of flags (`cli`).
 
 pub mod backup;
+pub mod credentials_file;
 pub mod durable_file;
 pub mod epoch;
 pub mod error;

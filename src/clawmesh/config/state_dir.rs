@@ -146,6 +146,12 @@ impl StateDir {
         self.root.join("trust.ron")
     }
 
+    /// Secrets for services outside of the mesh.
+    #[must_use]
+    pub fn credentials_file(&self) -> PathBuf {
+        self.root.join("credentials.ron")
+    }
+
     /// Takes the state dir for this process until the lock is dropped, or the process ends in any way.
     pub fn lock(&self) -> Result<StateLock, ConfigError> {
         let busy = ConfigError::Locked { dir: self.root.clone() };
@@ -315,6 +321,7 @@ mod tests {
             state.restored_file(),
             state.operators_file(),
             state.trust_file(),
+            state.credentials_file(),
         ];
         let names: Vec<_> = files.iter().map(|file| file.strip_prefix(state.root()).unwrap()).collect();
         let expected = [
@@ -332,6 +339,7 @@ mod tests {
             "restored.ron",
             "operators.ron",
             "trust.ron",
+            "credentials.ron",
         ];
         assert_eq!(names, expected.map(Path::new));
     }
