@@ -135,6 +135,7 @@ fn help_teaches_the_first_commands_and_the_version_is_told() {
         "events",
         "trace",
         "credential",
+        "demo-actuate",
     ] {
         assert!(
             help.out.lines().any(|line| line.trim_start().starts_with(command)),

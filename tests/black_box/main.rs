@@ -11,6 +11,7 @@ mod backup;
 mod bad_input;
 mod credentials;
 mod demo;
+mod demo_actuate;
 mod doctor;
 mod faults;
 mod history;

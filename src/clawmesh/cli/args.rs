@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::alarms_args::AlarmsArgs;
 use super::backup::args::{BackupArgs, ReplaceArgs, RestoreArgs};
 use super::credential::args::CredentialCommand;
+use super::demo_actuate::args::DemoActuateArgs;
 use super::history::args::{EventsArgs, TraceArgs};
 use super::operator_args::OperatorCommand;
 use super::pair::args::PairArgs;
@@ -85,6 +86,11 @@ pub enum Command {
     /// Keep secrets for services outside of the mesh, such as the key of a model, and show which there are
     #[command(subcommand, visible_alias = "cred")]
     Credential(CredentialCommand),
+    /// Tell the mock actuator of another node something, as existing ClawMesh nodes do, and show what it answers
+    ///
+    /// The command goes out in the name of the node of this state dir, which the other one has to trust. A node that runs on this
+    /// state dir and is connected to the other one loses that connection for a moment.
+    DemoActuate(DemoActuateArgs),
     /// Copy what a node keeps into a folder, also while it runs
     Backup(BackupArgs),
     /// Make the state dir of a lost node out of a backup, stopped and trusting nobody

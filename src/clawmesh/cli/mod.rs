@@ -12,6 +12,7 @@ mod client;
 mod config_show;
 mod credential;
 mod demo;
+mod demo_actuate;
 mod doctor;
 mod history;
 mod identity;
@@ -70,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => backup::restore::run(cli.state_dir, &args),
         Command::Replace(args) => backup::replace::run(cli.state_dir, &args),
         Command::Trust(command) => trust::run(cli.state_dir, command),
+        Command::DemoActuate(args) => demo_actuate::run(cli.state_dir, &args),
         Command::Credential(command) => credential::run(cli.state_dir, command),
         Command::Proposals(command) => proposals::run(cli.state_dir, command),
         Command::Alarms(args) => alarms::run(cli.state_dir, &args),
