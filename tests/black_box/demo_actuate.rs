@@ -1,6 +1,7 @@
 //! One plain command to the mock actuator of another node, from the command line.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,9 @@ use crate::bad_input::{empty, expect_sentence};
 use crate::running::{address, expect_proved};
 use crate::support::cli::{id_of, json_on, run_on};
 use crate::support::node::Node;
+use crate::support::wait::until;
 
+const PATIENCE: Duration = Duration::from_secs(30);
 const TARGET: &str = "actuator:mock:valve-1";
 
 fn told(dir: &Path, peer: &str, more: &[&str]) -> (Option<i32>, Value) {
@@ -28,8 +31,13 @@ fn a_person_moves_the_mock_actuator_of_another_node_and_a_model_alone_does_not()
     expect_sentence(&untrusted, &["UNTRUSTED_PEER", &format!("clawmesh trust add {own}")]);
     json_on(&field, &["trust", "add", &own]);
 
-    let (code, opened) = told(&desk, &peer, &["--duration-sec", "5", "--note", "by hand"]);
-    assert_eq!((code, &opened["delivered"]), (Some(0), &json!(true)), "{opened:#}");
+    // A node that runs hears of it a moment later.
+    let opened = until("the command is taken", PATIENCE, || {
+        let wanted = ["demo-actuate", "--peer", &peer, "--duration-sec", "5", "--note", "by hand", "--json"];
+        let said = run_on(&desk, &wanted);
+        (said.code == Some(0)).then(|| serde_json::from_str::<Value>(&said.out).expect("it answers in JSON"))
+    });
+    assert_eq!(opened["delivered"], json!(true), "{opened:#}");
     assert!(opened["message_id"].as_str().is_some_and(|id| id.starts_with("mesh-fwd-")), "{opened:#}");
     let record = &opened["state"]["records"][0];
     assert_eq!((&record["targetRef"], &record["status"]), (&json!(TARGET), &json!("active")));
