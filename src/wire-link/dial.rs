@@ -159,7 +159,7 @@ async fn reach(hub: &Arc<Hub>, spec: &PeerSpec) -> Result<Connection, DialFault>
         return Err(DialFault::Refused(sentence));
     }
     let held = hub.enter_outbound().map_err(|turned| DialFault::Unreached(turned.sentence))?;
-    let (carrier, address) = carry(spec).await?;
+    let (carrier, address) = carry(&spec.url, spec.fingerprint.as_deref()).await?;
     let upgraded = client_async_with_config(spec.url.to_string(), carrier, Some(bounds())).await;
     let (mut socket, _): (Socket, _) = upgraded.map_err(|fault| {
         DialFault::Unreached(format!("{} has not upgraded to WebSocket: {fault}", spec.url))
@@ -170,11 +170,14 @@ async fn reach(hub: &Arc<Hub>, spec: &PeerSpec) -> Result<Connection, DialFault>
     Ok(Connection::outbound(Arc::clone(hub), socket, admitted, spec.label.clone(), held, link))
 }
 
-async fn carry(spec: &PeerSpec) -> Result<(Box<dyn Carrier>, SocketAddr), DialFault> {
-    let PeerUrl { is_tls, host, port, .. } = &spec.url;
+/// Connects to an address, over TLS if it says so; with a fingerprint to the one certificate that has it.
+pub(crate) async fn carry(
+    url: &PeerUrl,
+    fingerprint: Option<&str>,
+) -> Result<(Box<dyn Carrier>, SocketAddr), DialFault> {
+    let PeerUrl { is_tls, host, port, .. } = url;
     let port = port.unwrap_or(if *is_tls { 443 } else { 80 });
-    let unreached =
-        |fault: std::io::Error| DialFault::Unreached(format!("{} cannot be reached: {fault}", spec.url));
+    let unreached = |fault: std::io::Error| DialFault::Unreached(format!("{url} cannot be reached: {fault}"));
     let tcp = TcpStream::connect((&**host, port)).await.map_err(unreached)?;
     let address = tcp.peer_addr().map_err(unreached)?;
     // Messages are small and somebody waits for each: they leave at once.
@@ -182,14 +185,14 @@ async fn carry(spec: &PeerSpec) -> Result<(Box<dyn Carrier>, SocketAddr), DialFa
     if !is_tls {
         return Ok((Box::new(tcp), address));
     }
-    let config = client_config(spec.fingerprint.as_deref())
+    let config = client_config(fingerprint)
         .map_err(|fault| DialFault::Refused(format!("there is no TLS: {fault}")))?;
     let name = ServerName::try_from(host.clone())
-        .map_err(|_| DialFault::Refused(format!("{} has no host that TLS can name", spec.url)))?;
+        .map_err(|_| DialFault::Refused(format!("{url} has no host that TLS can name")))?;
     let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(|fault| {
         if is_refused_certificate(&fault) {
             let sentence = "shows another certificate than the pinned one; compare its fingerprint";
-            return DialFault::Refused(format!("{} {sentence}", spec.url));
+            return DialFault::Refused(format!("{url} {sentence}"));
         }
         unreached(fault)
     })?;

@@ -136,6 +136,8 @@ fn help_teaches_the_first_commands_and_the_version_is_told() {
         "trace",
         "credential",
         "demo-actuate",
+        "gateways",
+        "gateway-connect",
     ] {
         assert!(
             help.out.lines().any(|line| line.trim_start().starts_with(command)),

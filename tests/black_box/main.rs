@@ -14,6 +14,7 @@ mod demo;
 mod demo_actuate;
 mod doctor;
 mod faults;
+mod gateways;
 mod history;
 mod json;
 mod kill;

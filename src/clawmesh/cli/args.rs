@@ -9,6 +9,7 @@ use super::alarms_args::AlarmsArgs;
 use super::backup::args::{BackupArgs, ReplaceArgs, RestoreArgs};
 use super::credential::args::CredentialCommand;
 use super::demo_actuate::args::DemoActuateArgs;
+use super::gateways::args::GatewayConnectArgs;
 use super::history::args::{EventsArgs, TraceArgs};
 use super::operator_args::OperatorCommand;
 use super::pair::args::PairArgs;
@@ -91,6 +92,10 @@ pub enum Command {
     /// The command goes out in the name of the node of this state dir, which the other one has to trust. A node that runs on this
     /// state dir and is connected to the other one loses that connection for a moment.
     DemoActuate(DemoActuateArgs),
+    /// Show the OpenClaw gateways that were saved here
+    Gateways(Output),
+    /// Connect to an OpenClaw gateway once, in the name of this node, and show what it answers
+    GatewayConnect(GatewayConnectArgs),
     /// Copy what a node keeps into a folder, also while it runs
     Backup(BackupArgs),
     /// Make the state dir of a lost node out of a backup, stopped and trusting nobody

@@ -14,6 +14,7 @@ mod credential;
 mod demo;
 mod demo_actuate;
 mod doctor;
+mod gateways;
 mod history;
 mod identity;
 mod info;
@@ -72,6 +73,8 @@ pub fn main() -> ExitCode {
         Command::Replace(args) => backup::replace::run(cli.state_dir, &args),
         Command::Trust(command) => trust::run(cli.state_dir, command),
         Command::DemoActuate(args) => demo_actuate::run(cli.state_dir, &args),
+        Command::Gateways(output) => gateways::list(cli.state_dir, output),
+        Command::GatewayConnect(args) => gateways::connect(cli.state_dir, &args),
         Command::Credential(command) => credential::run(cli.state_dir, command),
         Command::Proposals(command) => proposals::run(cli.state_dir, command),
         Command::Alarms(args) => alarms::run(cli.state_dir, &args),

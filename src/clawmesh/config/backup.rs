@@ -24,7 +24,7 @@ pub const JOURNAL: &str = "journal.db";
 /// What makes the node itself: its key, its certificates, and the key of the mesh it may have founded.
 pub const ITSELF: [&str; 3] = ["identity/node.pem", "identity/papers.pem", "identity/mesh.pem"];
 /// What people wrote for it.
-pub const SETTINGS: [&str; 4] = ["node.ron", "site.ron", "policy.ron", "plant.ron"];
+pub const SETTINGS: [&str; 5] = ["node.ron", "site.ron", "policy.ron", "plant.ron", "gateways.ron"];
 /// Whom it trusts, and who may operate it.
 pub const LISTS: [&str; 2] = ["trust.ron", "operators.ron"];
 /// What stays out of every backup: whoever took a secret away must not find it back.
