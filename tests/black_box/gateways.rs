@@ -17,7 +17,8 @@ const TOKEN: &str = "t0ken-of-the-farm";
 fn gateway(answers: Vec<Value>) -> (String, JoinHandle<Vec<Value>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let url = format!("ws://{}", listener.local_addr().expect("it has an address"));
-    let played = thread::spawn(move || answers.into_iter().map(|answer| serve(&listener, answer)).collect());
+    let play = move || answers.into_iter().map(|answer| serve(&listener, answer)).collect();
+    let played = thread::Builder::new().name("gateway".to_owned()).spawn(play).expect("there are threads");
     (url, played)
 }
 
