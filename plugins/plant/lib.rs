@@ -13,6 +13,7 @@ mod file;
 mod ledger;
 mod lot;
 mod measures;
+mod mock;
 mod motor;
 mod opening;
 mod outlet;
@@ -38,6 +39,7 @@ pub use file::{
 };
 pub use ledger::Ledger;
 pub use measures::{Measures, Sensor};
+pub use mock::MockSoil;
 pub use plant::Plant;
 pub use sensor::PlantSensor;
 pub use time::{SPEED_MAX, STEP_S};

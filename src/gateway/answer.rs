@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -63,6 +64,13 @@ impl Fault {
 
     pub(crate) fn invalid(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::InvalidParams.as_str(), sentence)
+    }
+
+    /// For a query that is not what a route takes.
+    pub(crate) fn unclear(takes: &str, rejection: &QueryRejection) -> Self {
+        let text = rejection.body_text();
+        let fault = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+        Self::invalid(format!("the query takes {takes}: {fault}"))
     }
 
     pub(crate) fn starting() -> Self {

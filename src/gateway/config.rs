@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 
 use crate::error::GatewayError;
 use crate::feed::SnapshotFeed;
+use crate::history::History;
 use crate::upgrade::WebSockets;
 
 /// The shortest token that is taken; an empty one would open the door to everybody.
@@ -52,6 +53,8 @@ pub struct GatewayPorts {
     pub neighbours: Arc<dyn Neighbours>,
     /// Who takes WebSockets at the root, if anybody does.
     pub web_sockets: Option<Arc<dyn WebSockets>>,
+    /// Who remembers what has happened.
+    pub history: Arc<dyn History>,
 }
 
 impl GatewayConfig {

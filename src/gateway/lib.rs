@@ -1,6 +1,6 @@
 //! The HTTP door of a node: what it is and sees as JSON, one live page, a place to note observations and to handle alarms,
 //! the way in for what people and programs have signed, and the stop.
-//! Reads the newest snapshot, the commit watch and the evidence shelf. Writes observations, requests, approvals and what
+//! Reads the newest snapshot, the commit watch, the evidence shelf and what others remember. Writes observations, requests, approvals and what
 //! people do with alarms into the inbox, and the stop latch.
 //! Invariant: nothing here waits for a tick to read; nothing but health and the page's own files answers
 //! without the token; no answer says `committed` or `taken` before the journal does; a stop never waits.
@@ -20,6 +20,7 @@ mod events;
 mod evidence;
 mod feed;
 mod guards;
+mod history;
 mod hosts;
 mod observations;
 mod page;
@@ -38,8 +39,11 @@ pub use door::{BoundGateway, bind};
 pub use error::GatewayError;
 pub use evidence::{Evidence, SENSORS_MAX, SignedReading};
 pub use feed::{SnapshotFeed, SnapshotFeeder, snapshot_feed};
+pub use history::{
+    ChainView, Chains, EventView, Events, History, LIMIT_MAX, NoHistory, StepView, WantedChains, WantedEvents,
+};
 pub use observations::{BODY_BYTES_MAX, Noted};
-pub use reads::{GuestView, PeerDetail, Peers, Proposals, World};
+pub use reads::{GuestView, PeerDetail, Peers, Proposals, ToldView, World};
 pub use router::router;
 pub use status::{
     AlarmCounts, GatewayCounts, GuestCounts, Health, HealthState, JournalView, NodeState, PeerCounts,

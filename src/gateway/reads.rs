@@ -6,15 +6,19 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use clawmesh_authority::NodeId;
-use clawmesh_core::guests::{GuestProfile, GuestRow};
+use clawmesh_authority::{NodeId, Tier};
+use clawmesh_core::guests::{ContextFrame, GuestProfile, GuestRow, Told};
 use clawmesh_core::publish::{ActuatorView, BeliefView, NodeView, PeerView, ProposalView, SensorView};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::answer::Fault;
 use crate::feed::Published;
 use crate::router::Shared;
 use crate::upgrade::{DialledView, KnockView, NearbyView};
+
+/// The most bytes of what existing nodes told in one answer, about.
+const TOLD_BYTES_MAX: usize = 768 * 1_024;
 
 /// What `/api/peers` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,8 +84,56 @@ pub struct World {
     pub actuators: Vec<ActuatorView>,
     /// Beliefs, by key.
     pub beliefs: Vec<BeliefView>,
+    /// What existing ClawMesh nodes told last about each thing, oldest first. Nobody has signed it, and nothing rests on it.
+    pub told: Vec<ToldView>,
     /// Rows that `limit` left off.
     pub left_off: usize,
+}
+
+/// What an existing ClawMesh node told last about one thing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToldView {
+    /// The id of who made it, as it says itself.
+    pub source: String,
+    /// What the source is called, as it says itself.
+    pub source_name: Option<String>,
+    /// The node that has told us.
+    pub from: NodeId,
+    /// What is told, for example `observation`.
+    pub kind: String,
+    /// Where in the field.
+    pub zone: Option<String>,
+    /// What was measured.
+    pub metric: Option<String>,
+    /// Everything it holds.
+    pub data: Value,
+    /// Words for people.
+    pub note: Option<String>,
+    /// What it is shown for.
+    pub tier: Tier,
+    /// When it was made, as far as that can be believed, Unix milliseconds.
+    pub made_ms: u64,
+    /// Milliseconds since then.
+    pub age_ms: u64,
+}
+
+impl ToldView {
+    fn of(told: &Told, wall_ms: u64) -> Self {
+        let frame = &told.frame;
+        Self {
+            source: frame.source_device_id.clone(),
+            source_name: frame.source_display_name.clone(),
+            from: told.from,
+            kind: frame.kind.as_str().to_owned(),
+            zone: frame.zone.clone(),
+            metric: frame.metric.clone(),
+            data: serde_json::from_str(frame.data.get()).unwrap_or_default(),
+            note: frame.note.clone(),
+            tier: frame.shown_tier(),
+            made_ms: told.made_ms(),
+            age_ms: wall_ms.saturating_sub(told.made_ms()),
+        }
+    }
 }
 
 /// What `/api/proposals` answers.
@@ -97,10 +149,42 @@ pub struct Proposals {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorldQuery {
-    /// The most sensors and the most beliefs.
+    /// The most rows of each sort.
     limit: Option<usize>,
     /// Only sensors with this flag.
     flag: Option<String>,
+    /// Only what has this in its name.
+    containing: Option<String>,
+    /// Only what is told in this way; what our own nodes measure and note is `observation`.
+    kind: Option<String>,
+    /// Only what the node says whose id begins so.
+    source: Option<String>,
+}
+
+/// How our own nodes tell what they measure and note.
+const OBSERVATION: &str = "observation";
+
+impl WorldQuery {
+    /// Whether a row is wanted that has this name.
+    fn names(&self, name: &str) -> bool {
+        self.containing.as_ref().is_none_or(|part| name.contains(part))
+    }
+
+    /// Whether a row is wanted that is told in this way by this node.
+    fn told(&self, kind: &str, source: &str) -> bool {
+        self.kind.as_ref().is_none_or(|wanted| wanted == kind)
+            && self.source.as_ref().is_none_or(|begins| source.starts_with(begins))
+    }
+
+    fn observed(&self, name: &str, source: &NodeId) -> bool {
+        self.names(name) && self.told(OBSERVATION, &source.to_string())
+    }
+
+    fn takes(&self, frame: &ContextFrame) -> bool {
+        let named = [frame.zone.as_deref(), frame.metric.as_deref(), Some(frame.data.get())];
+        self.told(frame.kind.as_str(), &frame.source_device_id)
+            && (self.containing.is_none() || named.into_iter().flatten().any(|name| self.names(name)))
+    }
 }
 
 pub(crate) async fn identity(State(shared): State<Arc<Shared>>) -> Json<NodeView> {
@@ -138,20 +222,30 @@ pub(crate) async fn world(
     State(shared): State<Arc<Shared>>,
     query: Result<Query<WorldQuery>, QueryRejection>,
 ) -> Result<Json<World>, Fault> {
-    let Query(query) = query.map_err(|rejection| unclear(&rejection))?;
+    let takes = "`limit`, a whole number, and `flag`, `containing`, `kind` and `source`, words";
+    let Query(query) = query.map_err(|rejection| Fault::unclear(takes, &rejection))?;
     let newest = newest(&shared)?;
+    let snapshot = &newest.snapshot;
     let has_flag = |sensor: &&SensorView| query.flag.as_ref().is_none_or(|flag| sensor.flags.contains(flag));
-    let wanted = newest.snapshot.sensors.iter().filter(has_flag);
-    let (sensors, sensors_left_off) = at_most(query.limit, wanted);
-    let (beliefs, beliefs_left_off) = at_most(query.limit, newest.snapshot.beliefs.iter());
+    let sensors = snapshot.sensors.iter().filter(has_flag);
+    let sensors = sensors.filter(|row| query.observed(&row.sensor, &row.node));
+    let actuators = snapshot.actuators.iter();
+    let actuators = actuators.filter(|row| query.observed(&row.actuator, &snapshot.node.id));
+    let beliefs = snapshot.beliefs.iter().filter(|row| query.observed(&row.key, &row.source));
+    let (sensors, sensors_left_off) = at_most(query.limit, sensors);
+    let (actuators, actuators_left_off) = at_most(query.limit, actuators);
+    let (beliefs, beliefs_left_off) = at_most(query.limit, beliefs);
+    let limit = query.limit.unwrap_or(usize::MAX);
+    let (told, told_left_off) = snapshot.guests.newest(limit, TOLD_BYTES_MAX, |frame| query.takes(frame));
     Ok(Json(World {
-        tick: newest.snapshot.tick,
-        wall_ms: newest.snapshot.wall_ms,
+        tick: snapshot.tick,
+        wall_ms: snapshot.wall_ms,
         snapshot_age_ms: newest.age_ms(),
         sensors,
-        actuators: newest.snapshot.actuators.clone(),
+        actuators,
         beliefs,
-        left_off: sensors_left_off + beliefs_left_off,
+        told: told.into_iter().map(|told| ToldView::of(told, snapshot.wall_ms)).collect(),
+        left_off: sensors_left_off + actuators_left_off + beliefs_left_off + told_left_off,
     }))
 }
 
@@ -159,12 +253,6 @@ pub(crate) async fn proposals(State(shared): State<Arc<Shared>>) -> Result<Json<
     let newest = newest(&shared)?;
     let proposals = newest.snapshot.proposals.clone();
     Ok(Json(Proposals { snapshot_age_ms: newest.age_ms(), proposals }))
-}
-
-fn unclear(rejection: &QueryRejection) -> Fault {
-    let text = rejection.body_text();
-    let fault = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-    Fault::invalid(format!("the query takes `limit`, a whole number, and `flag`, a word: {fault}"))
 }
 
 fn newest(shared: &Shared) -> Result<Arc<Published>, Fault> {

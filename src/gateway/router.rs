@@ -21,7 +21,7 @@ use crate::guards::{check_caller, check_token};
 use crate::hosts::Hosts;
 use crate::observations::{BODY_BYTES_MAX, note};
 use crate::upgrade::{LinksView, hand_over};
-use crate::{alarms, asks, evidence, page, reads, status, stop};
+use crate::{alarms, asks, evidence, history, page, reads, status, stop};
 
 /// What every request can see.
 pub(crate) struct Shared {
@@ -97,6 +97,8 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/world", get(reads::world))
         .route("/api/observations", post(note))
         .route("/api/events", get(follow))
+        .route("/api/system-events", get(history::events))
+        .route("/api/trace", get(history::trace))
         .route("/api/alarms", get(alarms::alarms))
         .route("/api/alarms/acknowledge", post(alarms::acknowledge))
         .route("/api/alarms/shelve", post(alarms::shelve))

@@ -146,7 +146,7 @@ fn refused(hub: &Hub, peer: &Dialled, wait: Duration, trouble: Trouble) -> Durat
 }
 
 /// How far a dial has come: what it waits for when it is given up.
-struct Stage(Mutex<Cause>);
+pub(crate) struct Stage(Mutex<Cause>);
 
 impl Default for Stage {
     fn default() -> Self {
@@ -191,7 +191,7 @@ async fn reach(hub: &Arc<Hub>, spec: &PeerSpec, stage: &Stage) -> Result<Connect
     }
     let no_place = |turned: TurnedAway| DialFault::unreached(Cause::NoPlace, turned.sentence);
     let held = hub.enter_outbound().map_err(no_place)?;
-    let (carrier, address) = carry(spec, stage).await?;
+    let (carrier, address) = carry(&spec.url, spec.fingerprint.as_deref(), stage).await?;
     stage.begin(Cause::NotANode);
     let upgraded = client_async_with_config(spec.url.to_string(), carrier, Some(bounds())).await;
     let (mut socket, _): (Socket, _) = upgraded.map_err(|fault| {
@@ -204,11 +204,16 @@ async fn reach(hub: &Arc<Hub>, spec: &PeerSpec, stage: &Stage) -> Result<Connect
     Ok(Connection::outbound(Arc::clone(hub), socket, admitted, spec.label.clone(), held, link))
 }
 
-async fn carry(spec: &PeerSpec, stage: &Stage) -> Result<(Box<dyn Carrier>, SocketAddr), DialFault> {
-    let PeerUrl { is_tls, host, port, .. } = &spec.url;
+/// Connects to an address, over TLS if it says so; with a fingerprint to the one certificate that has it.
+pub(crate) async fn carry(
+    url: &PeerUrl,
+    fingerprint: Option<&str>,
+    stage: &Stage,
+) -> Result<(Box<dyn Carrier>, SocketAddr), DialFault> {
+    let PeerUrl { is_tls, host, port, .. } = url;
     let port = port.unwrap_or(if *is_tls { 443 } else { 80 });
     let failed = |cause, what: &str, fault: std::io::Error| {
-        DialFault::unreached(cause, format!("{} {what}: {fault}", spec.url))
+        DialFault::unreached(cause, format!("{} {what}: {fault}", url))
     };
     let unreached = |fault| failed(Cause::Unreached, "cannot be reached", fault);
     let found = lookup_host((&**host, port)).await;
@@ -222,16 +227,16 @@ async fn carry(spec: &PeerSpec, stage: &Stage) -> Result<(Box<dyn Carrier>, Sock
     if !is_tls {
         return Ok((Box::new(tcp), address));
     }
-    let config = client_config(spec.fingerprint.as_deref())
+    let config = client_config(fingerprint)
         .map_err(|fault| DialFault::refused(Cause::NoTls, format!("there is no TLS: {fault}")))?;
     let name = ServerName::try_from(host.clone()).map_err(|_| {
-        DialFault::refused(Cause::Name, format!("{} has no host that TLS can name", spec.url))
+        DialFault::refused(Cause::Name, format!("{} has no host that TLS can name", url))
     })?;
     stage.begin(Cause::NoTls);
     let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(|fault| {
         if is_refused_certificate(&fault) {
             let sentence = "shows another certificate than the pinned one; compare its fingerprint";
-            return DialFault::refused(Cause::OtherCertificate, format!("{} {sentence}", spec.url));
+            return DialFault::refused(Cause::OtherCertificate, format!("{} {sentence}", url));
         }
         failed(Cause::NoTls, "speaks no TLS that we do", fault)
     })?;

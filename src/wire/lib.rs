@@ -27,6 +27,7 @@ pub mod handshake;
 pub mod llm;
 pub mod log;
 pub mod mock;
+pub mod openclaw;
 pub mod own_frames;
 pub mod peer_news;
 pub mod peer_spec;

@@ -184,10 +184,28 @@ impl EventLog {
     /// Answers a question; `unix_ms` is now.
     #[must_use]
     pub fn answer(&self, query: &EventsQuery, unix_ms: u64) -> EventsAnswer<'_> {
-        let newest = self.0.iter().rev().filter(|event| query.fits(event));
-        let mut events: Vec<&SystemEvent> = newest.take(query.limit).collect();
+        let (events, _) = self.newest(query.limit, |event| query.fits(event));
+        EventsAnswer { events, summary: self.summary(unix_ms), total: self.len() }
+    }
+
+    /// The newest `limit` events that fit, oldest first, and how many more fit.
+    pub fn newest(&self, limit: usize, fits: impl Fn(&SystemEvent) -> bool) -> (Vec<&SystemEvent>, usize) {
+        let mut newest = self.0.iter().rev().filter(|event| fits(event));
+        let mut events: Vec<&SystemEvent> = newest.by_ref().take(limit).collect();
         events.reverse();
-        EventsAnswer { events, summary: self.summary(unix_ms), total: self.0.len() }
+        (events, newest.count())
+    }
+
+    /// How many events are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when nothing has happened yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn summary(&self, unix_ms: u64) -> Summary {

@@ -77,7 +77,7 @@ fn a_search_that_finds_nothing_says_so() {
     let said = run_on(&dir, &["world", "unicorn"]);
     assert_eq!(
         (said.code, said.out.trim()),
-        (Some(0), "no sensor, no actuator and no belief contains \"unicorn\""),
+        (Some(0), "no sensor, no actuator, no belief and nothing told contains \"unicorn\""),
         "{said:?}"
     );
     node.stop();

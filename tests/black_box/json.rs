@@ -73,7 +73,7 @@ fn check_world(node: &Node) {
     });
     assert_eq!(
         keys(&world),
-        ["actuators", "beliefs", "left_off", "sensors", "snapshot_age_ms", "tick", "wall_ms"]
+        ["actuators", "beliefs", "left_off", "sensors", "snapshot_age_ms", "tick", "told", "wall_ms"]
     );
     let sensors = world["sensors"].as_array().expect("a world has sensors");
     assert!(sensors.iter().all(|row| row["sensor"] == "sensor:cpu-load:host"), "{world:#}");
@@ -123,8 +123,26 @@ fn help_teaches_the_first_commands_and_the_version_is_told() {
     let help = run_on(nowhere, &["--help"]);
     assert_eq!(help.code, Some(0));
     for command in [
-        "demo", "start", "identity", "status", "peers", "world", "replay", "doctor", "config", "plant",
-        "site", "operator", "alarms",
+        "demo",
+        "start",
+        "identity",
+        "status",
+        "peers",
+        "world",
+        "replay",
+        "doctor",
+        "config",
+        "plant",
+        "site",
+        "operator",
+        "alarms",
+        "info",
+        "events",
+        "trace",
+        "credential",
+        "demo-actuate",
+        "gateways",
+        "gateway-connect",
     ] {
         assert!(
             help.out.lines().any(|line| line.trim_start().starts_with(command)),

@@ -13,7 +13,7 @@ const NODES: [(&str, &str); 5] =
 
 /// What a node believes: the value for each key, by whom and when it was said.
 fn beliefs(host: &Host) -> BTreeMap<String, Value> {
-    let Ok(world) = host.try_json(&["world"]) else { return BTreeMap::new() };
+    let Ok(world) = host.try_json(&["world", "--limit", "10000"]) else { return BTreeMap::new() };
     let rows = world["beliefs"].as_array().cloned().unwrap_or_default();
     let of = |row: Value| {
         let key = row["key"].as_str().expect("a belief has a key").to_owned();

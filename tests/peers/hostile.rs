@@ -29,7 +29,7 @@ fn samples_that_are_no_measurement_are_refused_by_name_and_later_ones_arrive() {
     // A tick that came late is the machine's doing, not theirs.
     let others = rows.iter().filter(|row| row["code"] != "BUSY").filter_map(|row| row["count"].as_u64());
     assert_eq!(others.sum::<u64>(), 10, "{status:#}");
-    let world = site.node.ask(&["world"]);
+    let world = site.node.ask(&["world", "--limit", "1000"]);
     let values = world["sensors"].as_array().unwrap().iter().filter(|row| !row["value"].is_null());
     assert_eq!(values.count(), 0, "{world:#}");
     expect_good_sample(&site, 31.5);
@@ -68,7 +68,7 @@ fn unsigned_bytes_and_repeated_readings_in_the_name_of_a_trusted_peer_are_refuse
     let endpoint = receiver.endpoint();
     let sender = Node::start(&far, &["--host-sensors", "--connect", &endpoint]);
     until("a reading of the trusted peer", PATIENCE, || {
-        let sensors = receiver.ask(&["world"])["sensors"].clone();
+        let sensors = receiver.ask(&["world", "--limit", "1000"])["sensors"].clone();
         sensors.as_array()?.iter().find(|row| row["node"] == id && row["value"].is_number()).map(drop)
     });
     python::run("forge_readings.py", &[&endpoint]);
@@ -86,7 +86,7 @@ fn unsigned_bytes_and_repeated_readings_in_the_name_of_a_trusted_peer_are_refuse
 }
 
 fn samples_of(receiver: &Node, id: &str) -> u64 {
-    let world = receiver.ask(&["world"]);
+    let world = receiver.ask(&["world", "--limit", "1000"]);
     let rows = world["sensors"].as_array().into_iter().flatten();
     rows.filter(|row| row["node"] == id).filter_map(|row| row["samples"].as_u64()).sum()
 }

@@ -227,6 +227,7 @@ fn guardrail_1_no_pump_runs_without_water_that_is_shown_to_be_there() {
         (says(70.0, |reading| reading.age_ms = 10_001), "its last reading is 10 s old"),
         (says(70.0, |reading| reading.doubt = Some("stuck".to_owned())), "it is stuck"),
         (says(70.0, |reading| reading.tier = Tier::T1), "it is worth T1, less than T2"),
+        (says(70.0, |reading| reading.tier = Tier::T0), "it is worth T0, less than T2"),
     ] {
         // The valve is content with less water; its own condition would be told first.
         let mut farm = farm;
@@ -467,6 +468,10 @@ fn evidence_counts_only_from_the_named_sensor_of_the_named_node_fresh_and_worth_
     assert_refused(judged, Code::EvidenceUnresolved, rule, "food-forest of field-node");
     let relayed_tier = changed(|reading| reading.tier = Tier::T1);
     assert_refused(relayed_tier.proposed(), Code::InsufficientTrustTier, rule, "worth less than T2");
+    // Also behind a proposal of a person.
+    let mut drawn = changed(|reading| reading.tier = Tier::T0);
+    drawn.proposal.maker.mind = Mind::Operator(OperatorId::of_public_key(&[5; 32]));
+    assert_refused(drawn.proposed(), Code::InsufficientTrustTier, rule, "worth less than T2");
     let old = changed(|reading| reading.origin_ms = NOW_MS - 60_001);
     assert_refused(old.proposed(), Code::EvidenceStale, rule, "older than 60 s");
     let future = changed(|reading| reading.origin_ms = NOW_MS + 501);

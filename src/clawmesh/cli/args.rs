@@ -7,7 +7,11 @@ use clap::{Args, Parser, Subcommand};
 
 use super::alarms_args::AlarmsArgs;
 use super::backup::args::{BackupArgs, ReplaceArgs, RestoreArgs};
+use super::credential::args::CredentialCommand;
+use super::demo_actuate::args::DemoActuateArgs;
 use super::doctor::args::DoctorArgs;
+use super::gateways::args::GatewayConnectArgs;
+use super::history::args::{EventsArgs, TraceArgs};
 use super::operator_args::OperatorCommand;
 use super::pair::args::PairArgs;
 use super::proposals::args::ProposalCommand;
@@ -51,11 +55,17 @@ pub enum Command {
     /// Show who this node is; makes its identity when there is none
     Identity(Output),
     /// Show how a running node is doing, and what it refused
-    Status(Target),
+    Status(StatusArgs),
+    /// Show a node on one screen: who it is, where it is and whom it knows; also of one that does not run
+    Info(Target),
     /// Show the other nodes a running node knows
     Peers(PeersArgs),
-    /// Show the sensors and beliefs of a running node
+    /// Show the sensors, actuators and beliefs of a running node, and what existing ClawMesh nodes told it
     World(WorldArgs),
+    /// Show what has happened to a running node since its start, the newest last
+    Events(EventsArgs),
+    /// Show what followed from a context frame or from a proposal
+    Trace(TraceArgs),
     /// Ask the twin of the site what would happen if; nothing is proposed and nothing is moved
     Simulate(SimulateArgs),
     /// Run a journal again and compare every digest
@@ -76,6 +86,18 @@ pub enum Command {
     /// Say which nodes this one trusts, at its console
     #[command(subcommand)]
     Trust(TrustCommand),
+    /// Keep secrets for services outside of the mesh, such as the key of a model, and show which there are
+    #[command(subcommand, visible_alias = "cred")]
+    Credential(CredentialCommand),
+    /// Tell the mock actuator of another node something, as existing ClawMesh nodes do, and show what it answers
+    ///
+    /// The command goes out in the name of the node of this state dir, which the other one has to trust. A node that runs on this
+    /// state dir and is connected to the other one loses that connection for a moment.
+    DemoActuate(DemoActuateArgs),
+    /// Show the OpenClaw gateways that were saved here
+    Gateways(Output),
+    /// Connect to an OpenClaw gateway once, in the name of this node, and show what it answers
+    GatewayConnect(GatewayConnectArgs),
     /// Copy what a node keeps into a folder, also while it runs
     Backup(BackupArgs),
     /// Make the state dir of a lost node out of a backup, stopped and trusting nobody
@@ -148,11 +170,31 @@ pub struct PeersArgs {
     pub target: Target,
 }
 
+/// `status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Show what has happened last, too; `clawmesh events` shows more
+    #[arg(long)]
+    pub events: bool,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
 /// `world`
 #[derive(Debug, Args)]
 pub struct WorldArgs {
-    /// Show only sensors whose capability or belief keys contain this
+    /// Show only sensors, actuators and beliefs whose names contain this, and only what was told about it
     pub containing: Option<String>,
+    /// Show only what is told in this way, such as `human_input`; all that our own nodes measure and note is `observation`
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Show only what the node with this id says, or whose id begins so
+    #[arg(long, value_name = "ID")]
+    pub source_device_id: Option<String>,
+    /// Show at most so many rows of each table
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
     /// Which node to ask, and how to answer
     #[command(flatten)]
     pub target: Target,
@@ -236,6 +278,12 @@ pub struct SettingArgs {
     /// Publish readings of the machine it runs on: load, memory, disks, network, temperatures
     #[arg(long)]
     pub host_sensors: bool,
+    /// Have a mock sensor, sensor:mock-moisture:zone-1: numbers that are drawn, and support nothing that moves
+    #[arg(long)]
+    pub mock_sensor: bool,
+    /// How often the mock sensor shows a number, milliseconds, 100 to 3600000 [default: 5000]
+    #[arg(long, value_name = "MS")]
+    pub sensor_interval: Option<u32>,
     /// Take plain commands of trusted ClawMesh nodes for a mock actuator, which moves nothing; they reach nothing else
     #[arg(long)]
     pub mock_actuator: bool,
@@ -320,6 +368,8 @@ impl SettingArgs {
             mesh_name: self.mesh_name,
             discovery: self.no_discovery.then_some(false),
             host_sensors: self.host_sensors.then_some(true),
+            mock_sensor: self.mock_sensor.then_some(true),
+            sensor_interval_ms: self.sensor_interval,
             mock_actuator: self.mock_actuator.then_some(true),
             zenoh_mode: self.zenoh_mode,
             connect: listed(self.connect),

@@ -86,6 +86,12 @@ impl Client {
         Ok(Self { http, url, token })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Asks for `path` and reads the answer.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let request = self.http.get(format!("{}{path}", self.url));
@@ -158,6 +164,16 @@ fn nobody_at(url: &str) -> anyhow::Error {
     anyhow::anyhow!("no node answers at {url}; start one with `clawmesh start`")
 }
 
+/// A path with these questions behind it, in the form in which they travel.
+pub fn with_query(path: &str, questions: &[(&str, Option<String>)]) -> anyhow::Result<String> {
+    let asked = questions.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+    let url = Url::parse_with_params("http://node/", asked)?;
+    Ok(url
+        .query()
+        .filter(|query| !query.is_empty())
+        .map_or_else(|| path.to_owned(), |q| format!("{path}?{q}")))
+}
+
 /// Runs a future to its end on a small runtime of its own.
 pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
@@ -205,6 +221,14 @@ fn is_loopback(url: &str) -> anyhow::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_travels_whole_whatever_is_in_it() {
+        let asked = |questions| with_query("/api/world", questions).unwrap();
+        assert_eq!(asked(&[("limit", None)]), "/api/world");
+        let odd = asked(&[("containing", Some("a&limit=1 #é".to_owned())), ("limit", Some("2".to_owned()))]);
+        assert_eq!(odd, "/api/world?containing=a%26limit%3D1+%23%C3%A9&limit=2");
+    }
 
     #[test]
     fn only_what_stays_on_this_machine_is_loopback() {

@@ -10,9 +10,14 @@ mod args;
 mod backup;
 mod client;
 mod config_show;
+mod credential;
 mod demo;
+mod demo_actuate;
 mod doctor;
+mod gateways;
+mod history;
 mod identity;
+mod info;
 mod logging;
 mod operator;
 mod operator_args;
@@ -50,9 +55,12 @@ pub fn main() -> ExitCode {
         Command::Start(args) => start::run(cli.state_dir, args),
         Command::Plant(args) => plant::run(cli.state_dir, args),
         Command::Identity(output) => identity::run(cli.state_dir, output),
-        Command::Status(target) => status::run(cli.state_dir, &target),
+        Command::Status(args) => status::run(cli.state_dir, &args),
+        Command::Info(target) => info::run(cli.state_dir, &target),
         Command::Peers(args) => peers::run(cli.state_dir, &args),
         Command::World(args) => world::run(cli.state_dir, &args),
+        Command::Events(args) => history::events::run(cli.state_dir, &args),
+        Command::Trace(args) => history::trace::run(cli.state_dir, &args),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(cli.state_dir, &args),
         Command::Doctor(args) => doctor::run(cli.state_dir, &args),
@@ -64,6 +72,10 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => backup::restore::run(cli.state_dir, &args),
         Command::Replace(args) => backup::replace::run(cli.state_dir, &args),
         Command::Trust(command) => trust::run(cli.state_dir, command),
+        Command::DemoActuate(args) => demo_actuate::run(cli.state_dir, &args),
+        Command::Gateways(output) => gateways::list(cli.state_dir, output),
+        Command::GatewayConnect(args) => gateways::connect(cli.state_dir, &args),
+        Command::Credential(command) => credential::run(cli.state_dir, command),
         Command::Proposals(command) => proposals::run(cli.state_dir, command),
         Command::Alarms(args) => alarms::run(cli.state_dir, &args),
     };

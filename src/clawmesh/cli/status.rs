@@ -5,33 +5,57 @@ use std::process::ExitCode;
 
 use clawmesh_authority::{NodeId, Role};
 use clawmesh_core::intake::LinkState;
-use clawmesh_core::publish::LeadView;
-use clawmesh_gateway::{AlarmCounts, GatewayCounts, GuestCounts, Status};
+use clawmesh_core::publish::{LeadView, SiteView};
+use clawmesh_gateway::{AlarmCounts, Events, GatewayCounts, GuestCounts, NodeState, Status};
+use serde::Serialize;
 
-use super::args::Target;
+use super::args::StatusArgs;
 use super::client::{Client, block_on};
+use super::history::events;
 use super::table::{age, plain, table};
 use super::terminal::{say, say_json};
 use super::world::warn_of_stall;
 
+/// How many of the newest events are shown.
+const EVENTS_SHOWN: usize = 20;
+
+/// For programs.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Events>,
+}
+
 /// Runs the command.
-pub fn run(state_dir: Option<PathBuf>, target: &Target) -> anyhow::Result<ExitCode> {
-    let client = Client::new(state_dir, target)?;
+pub fn run(state_dir: Option<PathBuf>, args: &StatusArgs) -> anyhow::Result<ExitCode> {
+    let client = Client::new(state_dir, &args.target)?;
     let status: Status = block_on(client.get("/api/status"))?;
+    let events = args.events.then(|| block_on(events::newest(&client, EVENTS_SHOWN))).transpose()?;
     warn_of_stall(status.snapshot_age_ms.unwrap_or(0));
-    if target.json {
-        say_json(&status)?;
-    } else {
-        say(&page(&status));
+    if args.target.json {
+        say_json(&Answer { status, events })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(&page(&status));
+    if let Some(events) = events {
+        say("");
+        say(&events::page(&events));
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// The word for what the node is doing.
+pub fn word(state: NodeState) -> String {
+    let state = serde_json::to_value(state).ok().and_then(|state| state.as_str().map(str::to_owned));
+    state.unwrap_or_default()
+}
+
 fn page(status: &Status) -> String {
     let Status { node, peers, sensors, .. } = status;
-    let state = serde_json::to_value(status.state).ok().and_then(|state| state.as_str().map(str::to_owned));
     let mut lines = vec![
-        format!("{}  {}  {}", plain(&node.name), plain(&node.role), state.unwrap_or_default()),
+        format!("{}  {}  {}", plain(&node.name), plain(&node.role), word(status.state)),
         format!("id        {}", node.id),
         format!("mesh      {}", plain(&node.mesh)),
         format!("link      {}", link(&status.link)),
@@ -54,13 +78,7 @@ fn page(status: &Status) -> String {
         lines.push(format!("people    {} enrolled, {may_approve} may approve", status.people.len()));
     }
     if let Some(site) = &status.site {
-        let modes: Vec<String> = site.modes.iter().map(|mode| plain(mode)).collect();
-        let state = if modes.is_empty() {
-            "in order".to_owned()
-        } else {
-            format!("NOT IN ORDER: {}", modes.join("; "))
-        };
-        lines.push(format!("site      {}, {state}", plain(&site.name)));
+        lines.push(format!("site      {}", site_words(site)));
     }
     if let Some(reason) = &status.stop {
         lines.push(format!("STOP      latched: {}", plain(reason)));
@@ -73,7 +91,16 @@ fn page(status: &Status) -> String {
     lines.join("\n")
 }
 
-fn link(link: &LinkState) -> String {
+/// The site, and whether it is in order.
+pub fn site_words(site: &SiteView) -> String {
+    let modes: Vec<String> = site.modes.iter().map(|mode| plain(mode)).collect();
+    let state =
+        if modes.is_empty() { "in order".to_owned() } else { format!("NOT IN ORDER: {}", modes.join("; ")) };
+    format!("{}, {state}", plain(&site.name))
+}
+
+/// How the link to the mesh stands.
+pub fn link(link: &LinkState) -> String {
     match link {
         LinkState::Connecting => "connecting".to_owned(),
         LinkState::Open { listen } if listen.is_empty() => "open, listens nowhere".to_owned(),
@@ -125,7 +152,7 @@ fn gateway(counts: &GatewayCounts) -> String {
 }
 
 /// Existing ClawMesh nodes; what was refused at their door stands among the refusals.
-fn guests(guests: &GuestCounts) -> String {
+pub fn guests(guests: &GuestCounts) -> String {
     let GuestCounts { nodes, connections, frames, things, .. } = guests;
     format!("{nodes} existing nodes on {connections} connections, {frames} frames about {things} things")
 }

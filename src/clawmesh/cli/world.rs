@@ -5,50 +5,90 @@ use std::process::ExitCode;
 
 use clawmesh_authority::Value;
 use clawmesh_core::publish::{ActuatorView, BeliefView, SensorView};
-use clawmesh_gateway::{STALLED_AFTER_MS, World};
+use clawmesh_gateway::{STALLED_AFTER_MS, ToldView, World};
+use clawmesh_wire::context::FrameKind;
+use clawmesh_wire::trust::Word as _;
 
 use super::args::WorldArgs;
-use super::client::{Client, block_on};
+use super::client::{Client, block_on, with_query};
 use super::table::{age, plain, quantity, table};
 use super::terminal::{complain, say, say_json};
 
 /// Runs the command.
 pub fn run(state_dir: Option<PathBuf>, args: &WorldArgs) -> anyhow::Result<ExitCode> {
+    args.kind.as_deref().map_or(Ok(()), known_kind)?;
+    let source = args.source_device_id.as_deref().map(source_in).transpose()?;
     let client = Client::new(state_dir, &args.target)?;
-    let mut world: World = block_on(client.get("/api/world"))?;
+    let asked = [
+        ("limit", Some(args.limit.to_string())),
+        ("containing", args.containing.clone()),
+        ("kind", args.kind.clone()),
+        ("source", source),
+    ];
+    let world: World = block_on(client.get(&with_query("/api/world", &asked)?))?;
     warn_of_stall(world.snapshot_age_ms);
-    let is_known = !(world.sensors.is_empty() && world.actuators.is_empty() && world.beliefs.is_empty());
-    if let Some(part) = &args.containing {
-        world.sensors.retain(|row| row.sensor.contains(part));
-        world.actuators.retain(|row| row.actuator.contains(part));
-        world.beliefs.retain(|row| row.key.contains(part));
-    }
     if args.target.json {
         say_json(&world)?;
         return Ok(ExitCode::SUCCESS);
     }
-    say(&page(&world, args.containing.as_deref().filter(|_| is_known)));
+    say(&page(&world, &wanted(args)));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The tables that have rows; without any, why there are none. `containing` is given when it may be the reason.
-fn page(world: &World, containing: Option<&str>) -> String {
+/// A kind is one of those that context frames have.
+fn known_kind(text: &str) -> anyhow::Result<()> {
+    if FrameKind::of_text(text).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = FrameKind::ALL.iter().map(|(_, text)| *text).collect();
+    anyhow::bail!("--kind: {text:?} is no kind of what is told; there are {}", known.join(", "))
+}
+
+/// The id of a node, or its beginning, as it is compared.
+fn source_in(text: &str) -> anyhow::Result<String> {
+    let text = text.trim();
+    if text.is_empty() || !text.chars().all(|c| c.is_ascii_hexdigit()) {
+        anyhow::bail!(
+            "--source-device-id: {text:?} is no id; ids have only the characters 0-9 and a-f, see `clawmesh peers`"
+        );
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// What was asked for besides everything, in words.
+fn wanted(args: &WorldArgs) -> String {
+    let containing = args.containing.as_ref().map(|part| format!(" contains {part:?}"));
+    let kind = args.kind.as_ref().map(|kind| format!(" is told as {kind}"));
+    let source = args.source_device_id.as_ref().map(|id| format!(" comes from {}", plain(id)));
+    [containing, kind, source].into_iter().flatten().collect::<Vec<_>>().join(" and")
+}
+
+/// The tables that have rows; without any, why there are none. `wanted` is what was asked for besides everything, in words.
+fn page(world: &World, wanted: &str) -> String {
+    let since_ms = world.snapshot_age_ms;
     let mut tables = Vec::new();
     if !world.sensors.is_empty() {
-        tables.push(sensor_table(&world.sensors, world.snapshot_age_ms));
+        tables.push(sensor_table(&world.sensors, since_ms));
     }
     if !world.actuators.is_empty() {
-        tables.push(actuator_table(&world.actuators, world.snapshot_age_ms));
+        tables.push(actuator_table(&world.actuators, since_ms));
     }
     if !world.beliefs.is_empty() {
-        tables.push(belief_table(&world.beliefs, world.snapshot_age_ms));
+        tables.push(belief_table(&world.beliefs, since_ms));
     }
-    match (tables.is_empty(), containing) {
+    if !world.told.is_empty() {
+        tables.push(told_table(&world.told, since_ms));
+    }
+    if world.left_off > 0 {
+        tables
+            .push(format!("{} more rows are not shown; `clawmesh world --limit` shows more", world.left_off));
+    }
+    match (tables.is_empty(), wanted) {
         (false, _) => tables.join("\n\n"),
-        (true, Some(part)) => format!("no sensor, no actuator and no belief contains {part:?}"),
-        (true, None) => {
+        (true, "") => {
             "nothing is known yet; try `clawmesh start --host-sensors`, or map a topic in site.ron".to_owned()
         }
+        (true, wanted) => format!("no sensor, no actuator, no belief and nothing told{wanted}"),
     }
 }
 
@@ -127,6 +167,42 @@ fn belief_table(beliefs: &[BeliefView], snapshot_age_ms: u64) -> String {
     table(&["belief", "value", "age", "tier", "source"], &rows)
 }
 
+/// What existing nodes told. Nobody has signed it, so it stands apart from what is measured.
+fn told_table(told: &[ToldView], snapshot_age_ms: u64) -> String {
+    let rows: Vec<Vec<String>> = told
+        .iter()
+        .map(|row| {
+            let source = row.source_name.clone().unwrap_or_else(|| row.source.chars().take(8).collect());
+            let age = age(row.age_ms.saturating_add(snapshot_age_ms));
+            let from = row.from.short();
+            vec![plain(&source), from, plain(&row.kind), plain(&content(row)), age, row.tier.to_string()]
+        })
+        .collect();
+    table(&["existing node", "told by", "kind", "what", "age", "tier"], &rows)
+}
+
+/// The longest content that is shown, in characters.
+const CONTENT_CHARACTERS_MAX: usize = 60;
+
+/// The value of something that was measured, and otherwise the beginning of everything that is told.
+fn content(row: &ToldView) -> String {
+    let value = row.data.get("value").map(|value| match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    });
+    let unit = row.data.get("unit").and_then(|unit| unit.as_str()).unwrap_or_default();
+    let whole = match (&row.zone, &row.metric, value) {
+        (Some(zone), Some(metric), Some(value)) => format!("{zone} {metric} {value} {unit}"),
+        _ => row.data.to_string(),
+    };
+    let whole = whole.trim_end();
+    if whole.chars().count() <= CONTENT_CHARACTERS_MAX {
+        return whole.to_owned();
+    }
+    let beginning: String = whole.chars().take(CONTENT_CHARACTERS_MAX).collect();
+    format!("{beginning}…")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +226,11 @@ mod tests {
                 "key": "gate", "value": "open", "unit": null, "age_ms": 1_000, "tier": "T1", "source": id,
                 "origin_ms": 7, "hlc": clawmesh_authority::Hlc::default(), "supported_by": null,
             }],
+            "told": [{
+                "source": "cd".repeat(32), "source_name": "old\u{1b}[2Jnode", "from": id, "kind": "observation",
+                "zone": "zone-1", "metric": "moisture", "data": {"value": 31.5, "unit": "%"}, "note": null,
+                "tier": "T2", "made_ms": 7, "age_ms": 1_000,
+            }],
         });
         serde_json::from_value(answer).unwrap()
     }
@@ -157,8 +238,39 @@ mod tests {
     #[test]
     fn every_age_is_as_of_now_not_as_of_the_snapshot() {
         for (snapshot_age_ms, shown) in [(0, "  1.0 s  "), (2_500, "  3.5 s  "), (60_000, "  61 s  ")] {
-            let page = page(&world(snapshot_age_ms), None);
-            assert_eq!(page.matches(shown).count(), 3, "{page}");
+            let page = page(&world(snapshot_age_ms), "");
+            assert_eq!(page.matches(shown).count(), 4, "{page}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_shown_by_its_value_or_by_its_beginning_and_moves_no_cursor() {
+        let mut world = world(0);
+        let page_of = |world: &World| page(world, "");
+        let shown = page_of(&world);
+        assert!(
+            shown.contains("old\u{fffd}[2Jnode    abababab  observation  zone-1 moisture 31.5 %  1.0 s  T2"),
+            "{shown}"
+        );
+        world.told[0].metric = None;
+        world.told[0].data = json!({ "intent": "x".repeat(500) });
+        world.left_off = 3;
+        let shown = page_of(&world);
+        assert!(shown.contains("  {\"intent\":\"xxx") && shown.contains("x…  1.0 s  T2"), "{shown}");
+        assert!(shown.ends_with("3 more rows are not shown; `clawmesh world --limit` shows more"), "{shown}");
+    }
+
+    #[test]
+    fn an_unknown_kind_and_what_is_no_id_are_told() {
+        assert!(known_kind("observation").is_ok());
+        let sentence = known_kind("rumour").unwrap_err().to_string();
+        assert!(
+            sentence.starts_with("--kind: \"rumour\" is no kind of what is told; there are obs"),
+            "{sentence}"
+        );
+        assert_eq!(source_in(" ABC ").unwrap(), "abc");
+        for text in ["", "barn", "é"] {
+            assert!(source_in(text).unwrap_err().to_string().contains("is no id"), "{text}");
         }
     }
 
@@ -171,8 +283,10 @@ mod tests {
 
     #[test]
     fn nothing_known_and_nothing_found_are_told_apart() {
-        let empty = World { sensors: Vec::new(), actuators: Vec::new(), beliefs: Vec::new(), ..world(0) };
-        assert!(page(&empty, None).starts_with("nothing is known yet; "));
-        assert_eq!(page(&empty, Some("foo")), "no sensor, no actuator and no belief contains \"foo\"");
+        let (sensors, actuators, beliefs, told) = <_>::default();
+        let empty = World { sensors, actuators, beliefs, told, ..world(0) };
+        assert!(page(&empty, "").starts_with("nothing is known yet; "));
+        let nothing = "no sensor, no actuator, no belief and nothing told contains \"foo\"";
+        assert_eq!(page(&empty, " contains \"foo\""), nothing);
     }
 }

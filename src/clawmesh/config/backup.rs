@@ -25,9 +25,11 @@ pub const JOURNAL: &str = "journal.db";
 pub const ITSELF: [&str; 4] =
     ["identity/node.pem", "identity/papers.pem", "identity/mesh.pem", "identity/tls.pem"];
 /// What people wrote for it.
-pub const SETTINGS: [&str; 4] = ["node.ron", "site.ron", "policy.ron", "plant.ron"];
+pub const SETTINGS: [&str; 5] = ["node.ron", "site.ron", "policy.ron", "plant.ron", "gateways.ron"];
 /// Whom it trusts, and who may operate it.
 pub const LISTS: [&str; 2] = ["trust.ron", "operators.ron"];
+/// What stays out of every backup: whoever took a secret away must not find it back.
+pub const CREDENTIALS: &str = "credentials.ron";
 /// The number of its last run.
 pub const EPOCH: &str = "epoch";
 

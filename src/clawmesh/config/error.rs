@@ -103,6 +103,16 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// The credentials are there and cannot be read; what is written over them is lost.
+    #[error(
+        "credentials are damaged: {why}; mend the file, or move it away and set them again: {}", path.display()
+    )]
+    DamagedCredentials {
+        /// What is wrong, without anything of what stands there.
+        why: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// Neither flag, environment nor home folder says where the key of this person is.
     #[error("there is no home folder to keep the operator key in; name a file with --key")]
     NoOperatorHome,

@@ -6,10 +6,12 @@
 
 pub mod backup;
 pub mod certificate;
+pub mod credentials_file;
 pub mod durable_file;
 pub mod epoch;
 pub mod error;
 pub mod farm;
+pub mod gateways_file;
 pub mod identity;
 pub mod kept_list;
 pub mod key_file;

@@ -28,6 +28,10 @@ pub struct NodeFile {
     pub discovery: Option<bool>,
     /// Whether the machine itself is a sensor: load, memory, temperatures.
     pub host_sensors: Option<bool>,
+    /// Whether it has a mock sensor: numbers that are drawn, and worth nothing.
+    pub mock_sensor: Option<bool>,
+    /// How often the mock sensor shows a number, milliseconds.
+    pub sensor_interval_ms: Option<u32>,
     /// Let plain commands of existing ClawMesh nodes reach a mock actuator.
     pub mock_actuator: Option<bool>,
     /// Whether it thinks about dry zones of its site and proposes to water them; a command center does.
@@ -69,7 +73,8 @@ fn hint(key: &str) -> Option<&'static str> {
         "zenoh_mode" => "\"peer\", \"client\" or \"router\"",
         "host" => "an IP address in quotes, for example \"127.0.0.1\"",
         "port" => "a port from 0 to 65535",
-        "discovery" | "host_sensors" | "mock_actuator" | "planner" => "true or false",
+        "discovery" | "host_sensors" | "mock_sensor" | "mock_actuator" | "planner" => "true or false",
+        "sensor_interval_ms" => "milliseconds, from 100 to 3600000",
         "tls" | "tls.cert" | "tls.key" => "true, false or (cert: \"server.pem\", key: \"server.key\")",
         "listen" | "connect" => "a list of endpoints, for example [\"tcp/10.0.0.7:7447\"]",
         "peers" => "a list of nodes to dial, for example [\"<device id>=ws://10.0.0.7:18789\"]",
@@ -116,7 +121,7 @@ mod tests {
         assert_eq!(
             read("(\n    hz: 50,\n    nmae: \"barn\",\n)").unwrap_err(),
             "node.ron:3:5: unknown key `nmae`, known keys are name, role, host, port, tls, mesh_name, discovery, \
-             host_sensors, mock_actuator, planner, zenoh_mode, listen, connect, peers, trusted, hz, digest_every_ticks, limits; did you mean `name`?"
+             host_sensors, mock_sensor, sensor_interval_ms, mock_actuator, planner, zenoh_mode, listen, connect, peers, trusted, hz, digest_every_ticks, limits; did you mean `name`?"
         );
         assert_eq!(
             read("(limits: (\n envelope_per_second_max: 1))").unwrap_err(),

@@ -152,6 +152,18 @@ impl StateDir {
         self.root.join("trust.ron")
     }
 
+    /// Secrets for services outside of the mesh.
+    #[must_use]
+    pub fn credentials_file(&self) -> PathBuf {
+        self.root.join("credentials.ron")
+    }
+
+    /// The OpenClaw gateways that people here have saved.
+    #[must_use]
+    pub fn gateways_file(&self) -> PathBuf {
+        self.root.join("gateways.ron")
+    }
+
     /// Takes the state dir for this process until the lock is dropped, or the process ends in any way.
     pub fn lock(&self) -> Result<StateLock, ConfigError> {
         let busy = ConfigError::Locked { dir: self.root.clone() };
@@ -321,6 +333,8 @@ mod tests {
             state.restored_file(),
             state.operators_file(),
             state.trust_file(),
+            state.credentials_file(),
+            state.gateways_file(),
         ];
         let names: Vec<_> = files.iter().map(|file| file.strip_prefix(state.root()).unwrap()).collect();
         let expected = [
@@ -338,6 +352,8 @@ mod tests {
             "restored.ron",
             "operators.ron",
             "trust.ron",
+            "credentials.ron",
+            "gateways.ron",
         ];
         assert_eq!(names, expected.map(Path::new));
     }

@@ -9,6 +9,7 @@ mod faults;
 mod guests;
 mod host_sensors;
 mod mesh_to_come;
+mod mock_sensor;
 mod node;
 mod planner;
 mod plant;

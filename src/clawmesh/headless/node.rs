@@ -38,7 +38,7 @@ use super::plant::PlantDriver;
 use super::simulator::SimulationOrders;
 use super::ticker::Ticker;
 use super::worker::Worker;
-use super::{faults, host_sensors, plant, rearm, signals, simulator, trust};
+use super::{faults, host_sensors, mock_sensor, plant, rearm, signals, simulator, trust};
 use crate::config::certificate::{self, Certificate};
 use crate::config::durable_file::{remove_durably, write_atomic};
 use crate::config::farm;
@@ -102,6 +102,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let waited = Node::start(&options, start, journal, ways, workers.handle()).and_then(|node| {
         let why = workers.block_on(signals::wait(options.stop_with_stdin, Arc::clone(&node.death)))?;
         tracing::info!("stopping: {why}");
+        node.guests.host.tell_end(why);
         Ok(node)
     });
     let served = workers.block_on(serving.end());
@@ -302,6 +303,7 @@ impl Ways {
             stop: Arc::new(self.latch.clone()),
             neighbours: self.mesh.clone(),
             web_sockets: Some(self.guests.clone()),
+            history: self.guests.clone(),
         }
     }
 
@@ -353,7 +355,7 @@ impl Serving {
 /// fails halfway leaves none of them running.
 struct Node {
     planner: Option<Worker>,
-    host_sensors: Option<Worker>,
+    sensors: Vec<Worker>,
     plant: Option<Worker>,
     guests: GuestSide,
     bridge: Bridge,
@@ -411,7 +413,8 @@ impl Node {
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
         let bridge = bridge(&options.config, start, bridge_ports, marks)?;
         mesh.came(bridge.neighbours());
-        let own = OwnRecord { node: facts.key.id(), name: facts.name.clone(), address: gateway, pin };
+        let own_id = facts.key.id();
+        let own = OwnRecord { node: own_id, name: facts.name.clone(), address: gateway, pin };
         let found = options.config.discovery.value.then_some(own);
         let host = GuestHost::new(
             facts,
@@ -426,27 +429,14 @@ impl Node {
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
             .transpose()?;
-        let wants_host = options.config.host_sensors.value;
-        let host_sensors = wants_host.then(|| host_sensors::start(inbox)).transpose()?;
-        Ok(Self {
-            planner,
-            host_sensors,
-            plant,
-            guests,
-            bridge,
-            simulator,
-            ticker,
-            drivers,
-            rearm,
-            trust,
-            death,
-        })
+        let sensors = own_sensors(&options.config, own_id, &inbox)?;
+        Ok(Self { planner, sensors, plant, guests, bridge, simulator, ticker, drivers, rearm, trust, death })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
     fn close(self, workers: &Runtime) -> Option<String> {
         drop(self.planner);
-        drop(self.host_sensors);
+        drop(self.sensors);
         drop(self.trust);
         self.guests.close(workers);
         self.bridge.close();
@@ -476,6 +466,7 @@ fn feed_earlier(inbox: &InboxHandle, recovered: Vec<InputBody>, start: &Start) -
 struct GuestSide {
     discovery: Option<Worker>,
     herald: Herald,
+    host: Arc<GuestHost>,
     links: Links,
 }
 
@@ -491,14 +482,14 @@ impl GuestSide {
         let _here = tasks.enter();
         let host = Arc::new(host);
         let links = Links::start(clawmesh_wire_link::Config::default(), Arc::clone(&host) as Arc<dyn Host>);
-        door.came(links.clone(), tasks.clone(), host.knocks());
+        door.came(links.clone(), Arc::clone(&host), tasks.clone());
         for peer in host.peers() {
             links.dial(peer.clone());
         }
-        let herald = Herald::start(host, links.clone(), tasks);
+        let herald = Herald::start(Arc::clone(&host), links.clone(), tasks);
         let discovery =
             own.map(|own| discovery::start(own, links.clone(), door.nearby.clone())).transpose()?;
-        Ok(Self { discovery, herald, links })
+        Ok(Self { discovery, herald, host, links })
     }
 
     fn close(self, workers: &Runtime) {
@@ -506,6 +497,19 @@ impl GuestSide {
         drop(self.herald);
         workers.block_on(self.links.close());
     }
+}
+
+/// What measures this machine, and the mock that measures nothing.
+fn own_sensors(config: &NodeConfig, own: NodeId, inbox: &InboxHandle) -> anyhow::Result<Vec<Worker>> {
+    let mut sensors = Vec::new();
+    if config.host_sensors.value {
+        sensors.push(host_sensors::start(inbox.clone())?);
+    }
+    if config.mock_sensor.value {
+        tracing::warn!("this node has a mock sensor; its numbers are drawn, and nothing may rest on them");
+        sensors.push(mock_sensor::start(inbox.clone(), own, config.sensor_interval_ms.value)?);
+    }
+    Ok(sensors)
 }
 
 fn follow_trust(

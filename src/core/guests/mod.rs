@@ -12,6 +12,8 @@ mod systems;
 
 use bevy::prelude::*;
 use clawmesh_authority::{ContentHash, NodeId};
+pub use clawmesh_wire::context::ContextFrame;
+pub use clawmesh_wire::log::Told;
 
 pub use components::{Guest, GuestLog, GuestProfile, MockBench};
 pub use picture::{GuestRow, GuestsPicture};

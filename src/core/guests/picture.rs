@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bevy::prelude::Resource;
 use clawmesh_authority::NodeId;
-use clawmesh_wire::log::{Entry, Told};
+use clawmesh_wire::context::ContextFrame;
+use clawmesh_wire::log::{Entry, Told, newest_in_turns};
 use clawmesh_wire::mock::MockState;
 
 use super::components::{GuestLog, GuestProfile, MockBench};
@@ -47,6 +48,27 @@ impl GuestsPicture {
     #[must_use]
     pub fn entries(&self) -> &[(String, Entry)] {
         &self.0.entries
+    }
+
+    /// What was told last about each thing that is wanted, of each teller in turns the newest `limit` that fit into `bytes_max`,
+    /// oldest first; and how many were left off.
+    #[must_use]
+    pub fn newest(
+        &self,
+        limit: usize,
+        bytes_max: usize,
+        is_wanted: impl Fn(&ContextFrame) -> bool,
+    ) -> (Vec<&Told>, usize) {
+        let wanted = || self.0.entries.iter().filter(|(_, entry)| is_wanted(&entry.told.frame));
+        let mut chosen = newest_in_turns(wanted().map(|(_, entry)| &*entry.told), limit);
+        let mut bytes = 0;
+        let fits = |told: &&&Told| {
+            bytes += told.frame.bytes();
+            bytes <= bytes_max
+        };
+        let many = chosen.iter().rev().take_while(fits).count();
+        chosen.drain(..chosen.len() - many);
+        (chosen, wanted().count() - many)
     }
 
     /// The mock actuator; `None` before anything was drawn.

@@ -31,7 +31,7 @@ const DELIVERED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The numbers of the observations that the world of a node holds; none while it does not answer.
 fn known(place: &Place) -> BTreeSet<u32> {
-    let said = run_on(&place.dir, &["world", "observed/", "--json"]);
+    let said = run_on(&place.dir, &["world", "observed/", "--limit", "10000", "--json"]);
     let world: Value = serde_json::from_str(&said.out).unwrap_or_default();
     let beliefs = world["beliefs"].as_array().into_iter().flatten();
     beliefs.filter_map(|row| row["key"].as_str()?.strip_prefix("observed/")?.parse().ok()).collect()

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::progress::Progress;
 use super::table::quantity;
 use super::terminal::{say, say_json};
-use crate::config::backup::{EPOCH, ITSELF, JOURNAL, LISTS, Making, SETTINGS};
+use crate::config::backup::{CREDENTIALS, EPOCH, ITSELF, JOURNAL, LISTS, Making, SETTINGS};
 use crate::config::state_dir::StateDir;
 use crate::config::{identity, trust_file};
 use crate::moments::system_time;
@@ -35,6 +35,8 @@ struct Answer {
     journal_rows: Option<u64>,
     files: Vec<String>,
     bytes: u64,
+    /// What the state dir has and the backup does not, and never will.
+    left_out: Vec<&'static str>,
 }
 
 /// Makes a backup, also while the node runs.
@@ -58,6 +60,7 @@ pub fn take(state_dir: Option<PathBuf>, args: &BackupArgs) -> anyhow::Result<Exi
         journal_rows,
         files: made.files().map(|(name, _)| name.to_owned()).collect(),
         bytes: made.files().map(|(_, bytes)| bytes).sum(),
+        left_out: dir.credentials_file().exists().then_some(CREDENTIALS).into_iter().collect(),
     };
     if args.output.json {
         say_json(&answer)?;
@@ -73,6 +76,11 @@ pub fn take(state_dir: Option<PathBuf>, args: &BackupArgs) -> anyhow::Result<Exi
     let size = quantity(answer.bytes as f64, clawmesh_authority::Unit::Byte);
     say(&format!("holds       {} files, {size}; {journal}", answer.files.len()));
     say(&format!("fingerprint {}", answer.fingerprint));
+    if !answer.left_out.is_empty() {
+        say(
+            "left out    credentials.ron: what was deleted since must not come back; set them again after a restore",
+        );
+    }
     say("\nThe folder holds the secret keys of the node: guard it as you guard the node.");
     Ok(ExitCode::SUCCESS)
 }

@@ -84,6 +84,11 @@ impl Known {
         self.rows.get(id).is_some_and(|row| row.is_trusted)
     }
 
+    /// How many nodes are trusted.
+    pub fn trusted(&self) -> usize {
+        self.rows.values().filter(|row| row.is_trusted).count()
+    }
+
     /// True when somebody has removed it.
     pub fn is_removed(&self, id: &NodeId) -> bool {
         self.rows.get(id).is_some_and(|row| !row.is_trusted)

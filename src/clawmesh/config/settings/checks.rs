@@ -19,6 +19,8 @@ pub const PEERS_MAX: usize = 128;
 pub const LIST_ENTRIES_MAX: usize = 1_024;
 /// Ticks between two digests.
 pub const DIGEST_EVERY_TICKS_RANGE: RangeInclusive<u64> = 1..=1_000_000;
+/// Milliseconds between two numbers of the mock sensor: an hour at most.
+pub const SENSOR_INTERVAL_MS_RANGE: RangeInclusive<u32> = 100..=3_600_000;
 /// Envelopes of one peer in a second.
 pub const ENVELOPES_PER_SECOND_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
@@ -89,6 +91,11 @@ pub fn tls(key: &str, value: &Tls) -> Result<Tls, Fault> {
 /// Ticks per second.
 pub fn hz(key: &str, value: &u32) -> Result<u32, Fault> {
     within(key, *value, &HZ_RANGE)
+}
+
+/// Milliseconds between two numbers of the mock sensor.
+pub fn sensor_interval_ms(key: &str, value: &u32) -> Result<u32, Fault> {
+    within(key, *value, &SENSOR_INTERVAL_MS_RANGE)
 }
 
 /// Ticks between two digests.
@@ -225,6 +232,13 @@ mod tests {
         assert_eq!(hz("hz", &200), Ok(200));
         assert_eq!(sentence(hz("hz", &0)), "`hz` is 0, it must be 1 to 200");
         assert_eq!(sentence(hz("hz", &201)), "`hz` is 201, it must be 1 to 200");
+        for (interval_ms, is_fine) in [(99, false), (100, true), (3_600_000, true), (3_600_001, false)] {
+            assert_eq!(
+                sensor_interval_ms("sensor_interval_ms", &interval_ms).is_ok(),
+                is_fine,
+                "{interval_ms}"
+            );
+        }
         assert!(digest_every_ticks("digest_every_ticks", &0).is_err());
         assert!(envelopes_per_second("limits.envelopes_per_second_max", &0).is_err());
     }

@@ -90,6 +90,10 @@ pub struct NodeConfig {
     pub discovery: Setting<bool>,
     /// Whether the machine itself is a sensor.
     pub host_sensors: Setting<bool>,
+    /// Whether it has a mock sensor: numbers that are drawn, and worth nothing.
+    pub mock_sensor: Setting<bool>,
+    /// How often the mock sensor shows a number, milliseconds.
+    pub sensor_interval_ms: Setting<u32>,
     /// Whether plain commands of existing ClawMesh nodes reach a mock actuator, which moves nothing.
     pub mock_actuator: Setting<bool>,
     /// Whether it thinks about dry zones of its site and proposes to water them.
@@ -173,6 +177,13 @@ impl NodeConfig {
             )?,
             discovery: layers.pick("discovery", true, |l| l.discovery.as_ref(), checks::any)?,
             host_sensors: layers.pick("host_sensors", false, |l| l.host_sensors.as_ref(), checks::any)?,
+            mock_sensor: layers.pick("mock_sensor", false, |l| l.mock_sensor.as_ref(), checks::any)?,
+            sensor_interval_ms: layers.pick(
+                "sensor_interval_ms",
+                5_000,
+                |l| l.sensor_interval_ms.as_ref(),
+                checks::sensor_interval_ms,
+            )?,
             mock_actuator: layers.pick("mock_actuator", false, |l| l.mock_actuator.as_ref(), checks::any)?,
             planner,
             zenoh_mode,
@@ -336,6 +347,7 @@ fn fault_of_flag(key: &str, fault: Fault) -> ConfigError {
     let flag = match key {
         "trusted" => "--trust".to_owned(),
         "peers" => "--peer".to_owned(),
+        "sensor_interval_ms" => "--sensor-interval".to_owned(),
         key => format!("--{}", key.replace('_', "-")),
     };
     ConfigError::Refused { place: Place::Flag(flag), sentence: fault.sentence }

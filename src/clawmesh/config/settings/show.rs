@@ -37,6 +37,8 @@ impl NodeConfig {
             Row::of("mesh_name", &self.mesh_name),
             Row::of("discovery", &self.discovery),
             Row::of("host_sensors", &self.host_sensors),
+            Row::of("mock_sensor", &self.mock_sensor),
+            Row::of("sensor_interval_ms", &self.sensor_interval_ms),
             Row::of("mock_actuator", &self.mock_actuator),
             Row::of("planner", &self.planner),
             Row::of("zenoh_mode", &self.zenoh_mode),
@@ -86,7 +88,7 @@ mod tests {
     fn the_table_has_a_line_for_every_setting() {
         let table = config().to_table();
         let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(words.len(), 18);
+        assert_eq!(words.len(), 21);
         assert!(!table.ends_with('\n'), "whoever prints it ends the last line");
         assert_eq!(words[0], ["key", "value", "source"]);
         for expected in [
@@ -105,7 +107,7 @@ mod tests {
         let view = config().to_json();
         assert_eq!(view["connect"], json!({ "value": ["tcp/a:1"], "source": "command line" }));
         assert_eq!(view["discovery"], json!({ "value": true, "source": "default" }));
-        assert_eq!(view.as_object().unwrap().len(), 17);
+        assert_eq!(view.as_object().unwrap().len(), 20);
     }
 
     #[test]

@@ -161,7 +161,18 @@ pub fn all<'a>(snapshot: &'a Snapshot, own: &'a [Arc<Told>]) -> impl Iterator<It
 
 /// What followed from each frame and each proposal.
 pub fn chains<'a>(snapshot: &'a Snapshot, own: &'a [Arc<Told>]) -> impl Iterator<Item = Chain> + 'a {
-    let of_frame = |told: &Told| Chain {
+    // Anybody can give a frame the name of a proposal, and nobody a proposal that of a frame.
+    proposal_chains(snapshot).chain(frame_chains(snapshot, own))
+}
+
+/// What followed from each proposal.
+pub fn proposal_chains(snapshot: &Snapshot) -> impl Iterator<Item = Chain> + '_ {
+    snapshot.proposals.iter().map(chain_of_proposal)
+}
+
+/// Where each frame came from.
+pub fn frame_chains<'a>(snapshot: &'a Snapshot, own: &'a [Arc<Told>]) -> impl Iterator<Item = Chain> + 'a {
+    all(snapshot, own).map(|told| Chain {
         frame_id: told.frame.frame_id.clone(),
         steps: vec![Step {
             stage: INGEST.to_owned(),
@@ -169,9 +180,7 @@ pub fn chains<'a>(snapshot: &'a Snapshot, own: &'a [Arc<Told>]) -> impl Iterator
             device_id: told.frame.source_device_id.clone(),
             note: format!("{} told by {}", told.frame.kind.as_str(), told.from),
         }],
-    };
-    // Anybody can give a frame the name of a proposal, and nobody a proposal that of a frame.
-    snapshot.proposals.iter().map(chain_of_proposal).chain(all(snapshot, own).map(of_frame))
+    })
 }
 
 fn chain_of_proposal(view: &ProposalView) -> Chain {

@@ -1,35 +1,54 @@
 //! The door of existing nodes on the port of the gateway, which is open before the links are there.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use axum::http::HeaderMap;
-use clawmesh_gateway::{DialledView, LinksView, NearbyView, NoWebSocket, Serve, WebSockets};
+use clawmesh_core::mesh::Asking;
+use clawmesh_gateway::{
+    Chains, DialledView, Events, History, LinksView, NearbyView, NoHistory, NoWebSocket, Serve, WantedChains,
+    WantedEvents, WebSockets,
+};
 use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire_link::{Head, Links, PeerState, PeerView};
 use tokio::runtime::Handle;
 
 use super::discovery::{Found, Nearby};
-use super::knocks::Knocks;
+use super::host::GuestHost;
 
 /// Hands WebSockets to the links once they are there.
 #[derive(Default)]
 pub struct GuestDoor {
-    links: OnceLock<(Links, Handle, Knocks)>,
+    links: OnceLock<(Links, Handle)>,
+    host: OnceLock<Arc<GuestHost>>,
     /// Who was found in the local network.
     pub nearby: Nearby,
 }
 
 impl GuestDoor {
-    /// The links are there, `tasks` runs what they serve, and `knocks` is who is refused. A node has them once in its life.
-    pub fn came(&self, links: Links, tasks: Handle, knocks: Knocks) {
-        let _ = self.links.set((links, tasks, knocks));
+    /// The links and what is behind them are there, and `tasks` runs what they serve. A node has them once in its life.
+    pub fn came(&self, links: Links, host: Arc<GuestHost>, tasks: Handle) {
+        let _ = self.host.set(host);
+        let _ = self.links.set((links, tasks));
+    }
+}
+
+impl History for GuestDoor {
+    fn events(&self, wanted: &WantedEvents) -> Result<Events, NoHistory> {
+        self.host.get().ok_or(NoHistory::Starting)?.events(wanted)
+    }
+
+    fn chains(&self, wanted: WantedChains) -> Asking<Result<Chains, NoHistory>> {
+        match self.host.get() {
+            Some(host) => host.chains(wanted),
+            None => Box::pin(async { Err(NoHistory::Starting) }),
+        }
     }
 }
 
 impl WebSockets for GuestDoor {
     fn admit(&self, headers: &HeaderMap, from: SocketAddr) -> Result<Serve, NoWebSocket> {
-        let Some((links, tasks, _)) = self.links.get().cloned() else {
+        let Some((links, tasks)) = self.links.get().cloned() else {
             let sentence = "this node is starting; connect again in a moment".to_owned();
             return Err(NoWebSocket { status: 503, sentence });
         };
@@ -47,13 +66,15 @@ impl WebSockets for GuestDoor {
     }
 
     fn view(&self) -> LinksView {
-        let Some((links, _, knocks)) = self.links.get() else { return LinksView::default() };
+        let (Some((links, _)), Some(host)) = (self.links.get(), self.host.get()) else {
+            return LinksView::default();
+        };
         LinksView {
             connections: links.connections(),
             counts: links.counts().iter().map(|(name, many)| (name.to_owned(), many)).collect(),
             dialled: links.peers().into_iter().map(dialled).collect(),
             nearby: self.nearby.all().into_iter().map(|found| nearby(found, links)).collect(),
-            knocks: knocks.all(),
+            knocks: host.knocks().all(),
         }
     }
 }

@@ -171,6 +171,11 @@ impl GuestHost {
         lock(&self.events).push(SystemEvent { kind, at_ms: unix_ms(), message, node, task });
     }
 
+    /// Remembers, as long as anybody can still ask, that this node is about to end.
+    pub fn tell_end(&self, why: &str) {
+        self.note(EventKind::Shutdown, format!("this node is about to end: {why}"), None, None);
+    }
+
     /// Tells the tick what was refused, also what the links have counted.
     pub fn tell_refusals(&self, counts: Counts) {
         let mut refusals = lock(&self.refusals);
@@ -205,22 +210,30 @@ impl GuestHost {
         Ok(answer)
     }
 
-    /// Answers what looks through everything that is known, two at a time and away from the tasks of connections.
-    fn look_through(&self, method: Method, params: Option<Box<RawValue>>) -> Later {
+    /// What has happened so far.
+    pub fn event_log(&self) -> MutexGuard<'_, EventLog> {
+        lock(&self.events)
+    }
+
+    /// Looks through everything that is known, two at a time and away from the tasks of connections; nothing before the first
+    /// picture, or when this node ends.
+    pub fn look_through<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Snapshot, &[Arc<ToldFrame>]) -> T + Send + 'static,
+    ) -> impl Future<Output = Option<T>> + Send + 'static {
         let snapshots = self.snapshots.clone();
         let own: Vec<Arc<ToldFrame>> = lock(&self.own).all().cloned().collect();
         let turns = Arc::clone(&self.turns);
-        Box::pin(async move {
-            let gone = || Refusal::new(Code::InternalError, "this node ends");
-            let turn = turns.acquire_owned().await.map_err(|_| gone())?;
+        async move {
+            let turn = turns.acquire_owned().await.ok()?;
             // Whoever waits for a turn holds no picture meanwhile.
-            let (snapshot, _) = snapshots.look().ok_or_else(starting)?;
+            let (snapshot, _) = snapshots.look()?;
             let looked = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
-                looked_up(method, params.as_deref(), &snapshot, &own)
+                look(&snapshot, &own)
             });
-            looked.await.map_err(|_| gone())?
-        })
+            looked.await.ok()
+        }
     }
 
     fn mock(&self, snapshot: &Snapshot, params: Option<&RawValue>) -> Answer {
@@ -292,7 +305,11 @@ impl Host for GuestHost {
     fn call(&self, from: &Peer, method: Method, params: Option<Box<RawValue>>) -> Later {
         match method {
             Method::Forward => self.commands.forward(from, params),
-            Method::WorldQuery | Method::ContextSync | Method::Trace => self.look_through(method, params),
+            Method::WorldQuery | Method::ContextSync | Method::Trace => {
+                let looked = self
+                    .look_through(move |snapshot, own| looked_up(method, params.as_deref(), snapshot, own));
+                Box::pin(async move { looked.await.unwrap_or_else(|| Err(starting())) })
+            }
             Method::ProposalApprove | Method::ProposalReject => {
                 let sentence = "a proposal is answered with a signature, and no program has the key: a person runs \
                                 `clawmesh approve ID` or `clawmesh reject ID`";

@@ -7,7 +7,7 @@ use clawmesh_authority::{Code as TickCode, MeshId, NodeId, NodeKey, NodeRole};
 use clawmesh_bridge::Trust;
 use clawmesh_core::intake::{InboxLimits, Inboxes, Input, InputBody, doors};
 use clawmesh_core::proposals::AnswerDesk;
-use clawmesh_gateway::{SnapshotFeeder, snapshot_feed};
+use clawmesh_gateway::{History, NoHistory, SnapshotFeeder, WantedChains, WantedEvents, snapshot_feed};
 use clawmesh_wire::access::{Caller, Method};
 use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::handshake::PeerTrust;
@@ -114,6 +114,19 @@ async fn events_are_remembered_from_the_start() {
     let kinds: Vec<&str> =
         answer["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["startup", "peer.disconnect"]);
+    host.tell_end("asked to terminate");
+    let kind = |kind: Option<&str>| {
+        let wanted = WantedEvents { limit: 9, kind: kind.map(str::to_owned), within_ms: Some(60_000) };
+        History::events(&host, &wanted).map(|found| (found.events.len(), found.total))
+    };
+    assert_eq!(
+        (kind(None), kind(Some("shutdown"))),
+        (Ok((3, 3)), Ok((1, 3))),
+        "also that it is about to end"
+    );
+    assert!(matches!(kind(Some("hello")), Err(NoHistory::Unclear(_))));
+    let wanted = WantedChains { limit: 9, id: None, stage: None, is_proposal: false };
+    assert_eq!(host.chains(wanted).await, Err(NoHistory::Starting), "without a picture");
     let wrong = boxed(&json!({"type": "peer.hello"}));
     let refused = host.read(&node(), Method::Events, wrong.as_deref()).expect("it is answered at once");
     assert_eq!(refused.unwrap_err().code, Code::InvalidParams);

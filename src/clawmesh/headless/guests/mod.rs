@@ -10,6 +10,7 @@ mod commands;
 pub mod discovery;
 mod door;
 mod herald;
+mod history;
 mod host;
 #[cfg(test)]
 mod host_tests;

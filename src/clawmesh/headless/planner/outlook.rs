@@ -1,6 +1,6 @@
 //! From the newest picture of the world to a thought of every zone. Pure: the same picture gives the same thoughts.
 
-use clawmesh_authority::{NodeId, Unit};
+use clawmesh_authority::{NodeId, Tier, Unit};
 use clawmesh_brain::{Choice, ZoneFacts};
 use clawmesh_core::intake::Thought;
 use clawmesh_core::publish::Snapshot;
@@ -77,7 +77,9 @@ impl Zone {
         }
         let mut rows = snapshot.sensors.iter();
         let row = rows.find(|row| Some(row.node) == self.node && row.sensor == self.sensor)?;
-        let is_sound = row.flags.is_empty() && row.unit == Some(Unit::Percent);
+        // What is worth no more than somebody's thought, as a mock's numbers are, dries no zone.
+        let is_measured = row.tier.is_some_and(|tier| tier > Tier::T0);
+        let is_sound = is_measured && row.flags.is_empty() && row.unit == Some(Unit::Percent);
         row.value.filter(|percent| is_sound && (0.0..=100.0).contains(percent))
     }
 }

@@ -176,6 +176,15 @@ fn a_sensor_that_cannot_be_relied_on_makes_no_zone_dry() {
     undescribed.lab.run_ticks(15);
     assert_eq!(unknown(&undescribed), 4);
 
+    // Somebody's thought, or a mock's number.
+    let mut drawn = Farm::new();
+    let sensors: Vec<String> = drawn.moisture_sensors().map(|sensor| sensor.capability.clone()).collect();
+    for capability in sensors {
+        drawn.lab.sample(FIELD, Sample { tier: Tier::T0, ..sample(&capability, 14.0) });
+    }
+    drawn.lab.run_ticks(15);
+    assert_eq!(unknown(&drawn), 4);
+
     // A node that the site does not name for it says so too, and counts for nothing.
     let mut elsewhere = Farm::new();
     let specs = specs(&elsewhere.plan, FIELD, &plant()).unwrap();

@@ -8,6 +8,7 @@ mod events;
 mod evidence;
 mod guards;
 mod health;
+mod history;
 mod observations;
 mod page;
 mod reads;

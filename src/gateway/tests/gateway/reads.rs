@@ -91,10 +91,30 @@ async fn the_world_can_be_narrowed_and_says_what_it_left_off() {
 }
 
 #[tokio::test]
+async fn rows_are_chosen_by_name_by_kind_and_by_whose_they_are() {
+    let rig = showing();
+    let rows = |world: &World| (world.sensors.len(), world.actuators.len(), world.beliefs.len());
+    let own = "01".repeat(32);
+    for (query, expected) in [
+        ("containing=tank", (2, 0, 0)),
+        ("containing=gate", (0, 0, 1)),
+        ("kind=observation", (3, 1, 1)),
+        ("kind=human_input", (0, 0, 0)),
+        (&*format!("source={own}"), (1, 1, 1)),
+        ("source=abab", (2, 0, 0)),
+        ("source=abab&containing=tank-1&kind=observation", (1, 0, 0)),
+        ("limit=1", (1, 1, 1)),
+    ] {
+        let (status, world) = rig.get::<World>(&format!("/api/world?{query}")).await;
+        assert_eq!((status, rows(&world)), (StatusCode::OK, expected), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_query_that_makes_no_sense_names_its_field() {
     for (query, word) in [
-        ("limit=many", "word: limit:"),
-        ("limit=-1", "word: limit:"),
+        ("limit=many", "words: limit:"),
+        ("limit=-1", "words: limit:"),
         ("limit=1&limit=2", "duplicate field `limit`"),
         ("colour=red", "`colour`"),
     ] {

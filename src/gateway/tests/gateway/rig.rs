@@ -19,7 +19,10 @@ use clawmesh_core::publish::{
 };
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::safety::{Latched, StopPort, StopReport};
-use clawmesh_gateway::{GatewayConfig, GatewayPorts, Refused, SnapshotFeeder, router, snapshot_feed};
+use clawmesh_gateway::{
+    ChainView, Chains, EventView, Events, GatewayConfig, GatewayPorts, History, NoHistory, Refused,
+    SnapshotFeeder, WantedChains, WantedEvents, router, snapshot_feed,
+};
 use serde::de::DeserializeOwned;
 use tower::ServiceExt as _;
 
@@ -87,6 +90,35 @@ impl Neighbours for Mesh {
     }
 }
 
+/// Remembers two things, and refuses what it does not know.
+struct Memory;
+
+impl History for Memory {
+    fn events(&self, wanted: &WantedEvents) -> Result<Events, NoHistory> {
+        match wanted.kind.as_deref() {
+            Some("later") => Err(NoHistory::Starting),
+            Some(other) => Err(NoHistory::Unclear(format!("{other} is no kind"))),
+            None => {
+                let event = EventView {
+                    kind: "startup".to_owned(),
+                    at_ms: NOW_MS,
+                    sentence: format!("{wanted:?}"),
+                    node: None,
+                    proposal: None,
+                };
+                Ok(Events { now_ms: NOW_MS, total: 2, left_off: 1, events: vec![event] })
+            }
+        }
+    }
+
+    fn chains(&self, wanted: WantedChains) -> Asking<Result<Chains, NoHistory>> {
+        let is_known = wanted.id.as_ref().is_none_or(|id| id == "f1");
+        let chain = ChainView { id: format!("{wanted:?}"), is_proposal: false, steps: Vec::new() };
+        let chains = if is_known { vec![chain] } else { Vec::new() };
+        Box::pin(async move { Ok(Chains { now_ms: NOW_MS, total: chains.len(), chains }) })
+    }
+}
+
 pub fn config() -> GatewayConfig {
     GatewayConfig {
         host: [127, 0, 0, 1].into(),
@@ -119,6 +151,7 @@ pub fn ports(limits: InboxLimits) -> (GatewayPorts, SnapshotFeeder, Inboxes, Com
         stop: Arc::<Latch>::default(),
         neighbours: Arc::<Mesh>::default(),
         web_sockets: None,
+        history: Arc::new(Memory),
     };
     (ports, feeder, inboxes, commits)
 }
