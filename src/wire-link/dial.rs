@@ -229,9 +229,8 @@ pub(crate) async fn carry(
     }
     let config = client_config(fingerprint)
         .map_err(|fault| DialFault::refused(Cause::NoTls, format!("there is no TLS: {fault}")))?;
-    let name = ServerName::try_from(host.clone()).map_err(|_| {
-        DialFault::refused(Cause::Name, format!("{} has no host that TLS can name", url))
-    })?;
+    let name = ServerName::try_from(host.clone())
+        .map_err(|_| DialFault::refused(Cause::Name, format!("{} has no host that TLS can name", url)))?;
     stage.begin(Cause::NoTls);
     let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(|fault| {
         if is_refused_certificate(&fault) {
