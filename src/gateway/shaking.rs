@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const SHAKING_MAX: usize = 512;
 /// The most from one address of another machine.
 const PER_ADDRESS_MAX: usize = 64;
-/// The most from this machine; the rest is left to others.
+/// The most from this machine; the rest is for others, and neither can take the places of the other.
 const LOCAL_MAX: usize = SHAKING_MAX / 2;
 
 /// Who is before the end of the handshake. Clones are the same.
@@ -33,10 +33,15 @@ impl Shaking {
     /// A place for a connection from `from`, if there is one.
     pub(crate) fn enter(&self, from: IpAddr) -> Option<Place> {
         let address = counted_as(from);
-        let most = if address.is_loopback() { LOCAL_MAX } else { PER_ADDRESS_MAX };
         let mut places = self.lock();
         let held = places.by_address.get(&address).copied().unwrap_or(0);
-        if places.taken >= SHAKING_MAX || held >= most {
+        let local = places.by_address.get(&IpAddr::from(Ipv4Addr::LOCALHOST)).copied().unwrap_or(0);
+        let has_room = match address.is_loopback() {
+            // Whoever stands before this machine stops it, however many knock from elsewhere.
+            true => held < LOCAL_MAX,
+            false => held < PER_ADDRESS_MAX && places.taken - local < SHAKING_MAX - LOCAL_MAX,
+        };
+        if !has_room {
             return None;
         }
         places.taken += 1;
@@ -103,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_leaves_half_of_the_places_to_others_and_all_are_bounded() {
+    fn this_machine_and_all_others_have_half_of_the_places_each_whoever_comes_first() {
         let shaking = Shaking::default();
         let mut held: Vec<Place> = (0..LOCAL_MAX).map(|_| shaking.enter(address("::1")).unwrap()).collect();
         assert!(shaking.enter(address("127.0.0.9")).is_none());
@@ -112,5 +117,11 @@ mod tests {
             held.push(shaking.enter(far).unwrap());
         }
         assert!(shaking.enter(address("10.9.9.9")).is_none());
+        let (shaking, mut held) = (Shaking::default(), Vec::new());
+        for n in 0..SHAKING_MAX {
+            held.extend(shaking.enter(IpAddr::from([10, 0, 0, u8::try_from(n / 32).unwrap()])));
+        }
+        assert_eq!(held.len(), SHAKING_MAX - LOCAL_MAX);
+        assert!(shaking.enter(address("127.0.0.1")).is_some(), "the stop of this machine is heard");
     }
 }

@@ -45,8 +45,13 @@ fn serve(listener: &TcpListener, mut answer: Value) -> Value {
     said
 }
 
+/// What a gateway gives a node to come back with.
+const DEVICE_TOKEN: &str = "device-token-of-the-gateway";
+const PIN: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
 fn welcome() -> Value {
-    json!({"ok": true, "payload": {"type": "hello-ok", "protocol": 3, "server": {"version": "2026.1"}}})
+    json!({"ok": true, "payload": {"type": "hello-ok", "protocol": 3, "server": {"version": "2026.1"},
+        "auth": {"deviceToken": DEVICE_TOKEN}}})
 }
 
 #[test]
@@ -107,6 +112,8 @@ fn a_secret_goes_to_no_other_address_and_what_is_wrong_is_one_sentence() {
         (&["--url", "wss://192.0.2.7:1", "--password", TOKEN], "a secret goes there only over wss://"),
         (&["--url", "wss://127.0.0.1:1", "--fingerprint", "ab"], "64 hexadecimal digits"),
         (&["--url", "ws://127.0.0.1:1", "--role", "a|b"], "has a bar in it"),
+        (&["--url", "ws://127.0.0.1:1/?token=x"], "an address with a query"),
+        (&["--url", "ws://127.0.0.1:1", "--fingerprint", PIN], "shows no certificate"),
     ] {
         let said = run_on(&dir, &[&["gateway-connect"], args].concat());
         expect_sentence(&said, &[words]);
@@ -116,14 +123,20 @@ fn a_secret_goes_to_no_other_address_and_what_is_wrong_is_one_sentence() {
         assert_eq!(run_on(&dir, args).code, Some(2), "{args:?}");
     }
 
-    let (url, played) = gateway(vec![welcome()]);
+    let (url, played) = gateway(vec![welcome(), welcome(), welcome()]);
     let list = "[(name: \"barn\", url: \"ws://127.0.0.1:1\", role: \"node\")]";
     fs::write(dir.join("gateways.ron"), list).unwrap();
     assert_eq!(run_on(&dir, &["cred", "set", "gateway/barn/token", TOKEN]).code, Some(0));
     // Under the same name somebody else is called: the token is not theirs.
     assert_eq!(run_on(&dir, &["gateway-connect", "barn", "--url", &url]).code, Some(0));
-    assert_eq!(played.join().expect("it was called")[0]["params"]["auth"], json!({}));
     assert_eq!(fs::read_to_string(dir.join("gateways.ron")).unwrap(), list, "nothing was to be saved");
+    // Nor is it when they are saved under that name.
+    let saved = run_on(&dir, &["gateway-connect", "barn", "--url", &url, "--save", "--json"]);
+    assert!(saved.code == Some(0) && !saved.out.contains(DEVICE_TOKEN), "{saved:?}");
+    assert_eq!(run_on(&dir, &["gateway-connect", "barn"]).code, Some(0));
+    for call in played.join().expect("it was called") {
+        assert_eq!(call["params"]["auth"], json!({}), "{call}");
+    }
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("ws://{}", listener.local_addr().unwrap());

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::cli::{id_of, json_on};
+use crate::support::cli::{id_of, json_on, run_on};
 use crate::support::node::Node;
 use crate::support::wait::until;
 
@@ -25,8 +25,9 @@ fn two_clients_of_a_router_that_nobody_trusts_hear_each_other_and_it_hears_neith
         .map(|(dir, name)| Node::start_at("start", dir, &[&link[..], &["--name", name]].concat()));
     for (dir, name) in [(&center, "field"), (&field, "center")] {
         until(&format!("{name} is heard over the hub"), PATIENCE, || {
-            let peers = json_on(dir, &["peers"]);
-            let is_heard = |row: &serde_json::Value| row["name"] == name && row["trusted"] == json!(true);
+            let said = run_on(dir, &["peers", "--json"]);
+            let peers: Value = serde_json::from_str(&said.out).ok()?;
+            let is_heard = |row: &Value| row["name"] == name && row["trusted"] == json!(true);
             peers["peers"].as_array()?.iter().any(is_heard).then_some(())
         });
     }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
-use clawmesh_authority::{Capability, ContentHash, Policy, Setpoint};
+use clawmesh_authority::{Capability, ContentHash, Policy, Setpoint, Tier};
 use clawmesh_core::site::{Sight, limits_of, snapshot_of, switch_state};
 use clawmesh_gateway::World;
 use clawmesh_twin::card::Card;
@@ -83,11 +83,11 @@ fn both<'a>(
     Ok((plan, policy))
 }
 
-/// What a sensor said, unless something is wrong with it. Of two nodes that claim one sensor the site says which counts.
+/// What a sensor said, unless something is wrong with it or it is made up. Of two nodes that claim one sensor the site says which counts.
 fn read(world: &World, sensor: &Sensor) -> Option<Sight> {
     let rows = world.sensors.iter().filter(|row| row.sensor == sensor.capability && row.flags.is_empty());
     let mut rows = rows.filter(|row| row.node_name.as_deref() == Some(sensor.node.as_str()));
-    let row = rows.next()?;
+    let row = rows.next().filter(|row| row.tier > Some(Tier::T0))?;
     let age_ms = row.age_ms?.saturating_add(world.snapshot_age_ms);
     Some(Sight { value: row.value?, age_s: Duration::from_millis(age_ms).as_secs_f64() })
 }

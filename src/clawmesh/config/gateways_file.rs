@@ -48,8 +48,12 @@ impl SavedGateway {
     /// A sentence about the first thing that does not.
     pub fn checked(self) -> Result<Self, String> {
         let name = name_of(&self.name)?;
-        let url = PeerUrl::read(&self.url).map_err(|fault| fault.to_string())?.to_string();
+        let url = PeerUrl::read(&self.url).map_err(|fault| fault.to_string())?;
         let fingerprint = self.fingerprint.as_deref().map(pin).transpose()?;
+        if fingerprint.is_some() && !url.is_tls {
+            return Err(format!("{url} shows no certificate that could be pinned; write wss://"));
+        }
+        let url = url.to_string();
         let role = checks::name("role", &self.role).map_err(|fault| fault.sentence)?;
         if role.contains('|') {
             return Err(format!("the role {role:?} has a bar in it, which parts what is signed"));

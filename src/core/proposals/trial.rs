@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use clawmesh_authority::gate::Live;
-use clawmesh_authority::{Capability, Policy, Setpoint, Step};
+use clawmesh_authority::{Capability, Policy, Setpoint, Step, Tier};
 use clawmesh_twin::site::{Name, Plan, SwitchState};
 use clawmesh_twin::trial::{Act, Estimate, Horizon, LENGTH_S_MAX, Snapshot, Step as Move, Trial};
 
@@ -22,7 +22,9 @@ pub fn snapshot_now(site: &SiteFiles, live: &Live, running: Vec<Move>) -> Snapsh
         let node = site.home.nodes.get(sensor.node.as_str())?;
         let reading = live.readings.get(&(*node, Capability::new(&sensor.capability).ok()?))?;
         let age_s = reading.age_ms as f64 / 1_000.0;
-        reading.doubt.is_none().then_some(Sight { value: reading.value, age_s })
+        // What was only thought of, or made up, is nothing that was seen.
+        let is_seen = reading.doubt.is_none() && reading.tier > Tier::T0;
+        is_seen.then_some(Sight { value: reading.value, age_s })
     };
     let position = |actuator: &Capability| live.actuators.get(actuator)?.read_back;
     Snapshot { running, ..snapshot_of(&site.plan, read, position) }

@@ -61,6 +61,12 @@ struct Outcome {
 /// Runs the command.
 pub fn run(state_dir: Option<PathBuf>, args: &DemoActuateArgs) -> anyhow::Result<ExitCode> {
     let dir = StateDir::find(state_dir)?;
+    if dir.is_in_use()? {
+        bail!(
+            "the node of {} runs, and two under one name put each other out; stop it, or use another --state-dir",
+            dir.root().display()
+        );
+    }
     let spec = PeerSpec::read(&args.peer).map_err(|fault| anyhow::anyhow!("--peer: {fault}"))?;
     spec.may_dial().map_err(|way| anyhow::anyhow!("--peer: {way}"))?;
     let Some(key) = identity::load(&dir)? else {

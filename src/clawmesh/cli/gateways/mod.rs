@@ -78,7 +78,7 @@ pub fn list(state_dir: Option<PathBuf>, output: Output) -> anyhow::Result<ExitCo
 #[derive(Serialize)]
 struct Greeted {
     url: String,
-    /// What it has answered, as it came; null when it has refused us.
+    /// What it has answered, but for secrets; null when it has refused us.
     answer: Option<Value>,
     /// Why it has refused us, for programs.
     code: Option<String>,
@@ -118,7 +118,7 @@ pub fn connect(state_dir: Option<PathBuf>, args: &GatewayConnectArgs) -> anyhow:
         Greeted { url: wanted.gateway.url.clone(), answer: None, code: None, sentence: None, saved_as: None };
     match met {
         Ok(answer) => {
-            let answer = serde_json::from_str(answer.get())?;
+            let answer = without_secrets(serde_json::from_str(answer.get())?);
             let saved_as = args.save.then(|| save(&dir, &wanted)).transpose()?;
             tell(&Greeted { answer: Some(answer), saved_as, ..none }, args.json)?;
             Ok(ExitCode::SUCCESS)
@@ -132,6 +132,14 @@ pub fn connect(state_dir: Option<PathBuf>, args: &GatewayConnectArgs) -> anyhow:
     }
 }
 
+/// The answer of a gateway without what it has given us to come back with.
+fn without_secrets(mut answer: Value) -> Value {
+    if let Some(auth) = answer.get_mut("auth") {
+        *auth = Value::from("not shown");
+    }
+    answer
+}
+
 /// What was typed, and otherwise what is saved.
 fn wanted(dir: &StateDir, args: &GatewayConnectArgs) -> anyhow::Result<Wanted> {
     let name = args.gateway.as_deref().map(gateways_file::name_of).transpose().map_err(anyhow::Error::msg)?;
@@ -143,9 +151,12 @@ fn wanted(dir: &StateDir, args: &GatewayConnectArgs) -> anyhow::Result<Wanted> {
             name.unwrap_or_default()
         );
     };
+    let url = address(&url)?;
     // A pin belongs to an address.
-    let pin = saved.as_ref().filter(|saved| saved.url == url).and_then(|saved| saved.fingerprint.clone());
-    let is_saved_there = saved.as_ref().is_some_and(|saved| saved.url == url);
+    let saved_there = saved.as_ref().filter(|saved| saved.url == url);
+    let pin = saved_there.and_then(|saved| saved.fingerprint.clone());
+    // What was kept for one address is not for another one that somebody types under the same name.
+    let is_kept_for_it = saved.is_none() || saved_there.is_some();
     let role = args.role.clone().or_else(|| saved.map(|saved| saved.role));
     let gateway = SavedGateway {
         name: name.clone().unwrap_or_else(|| "unnamed".to_owned()),
@@ -154,8 +165,8 @@ fn wanted(dir: &StateDir, args: &GatewayConnectArgs) -> anyhow::Result<Wanted> {
         role: role.unwrap_or_else(|| "node".to_owned()),
     };
     let gateway = gateway.checked().map_err(anyhow::Error::msg)?;
-    // What was kept for one address is not for another one that somebody types under the same name.
-    let kept = if is_saved_there { credentials_file::load(dir)? } else { Credentials::new() };
+    let kept =
+        if is_kept_for_it && name.is_some() { credentials_file::load(dir)? } else { Credentials::new() };
     let secret = |typed: &Option<String>, key: &str| match typed {
         Some(typed) => Secret::new(typed).map(Some).map_err(anyhow::Error::msg),
         None => Ok(kept.get(key).map(|credential| credential.value.clone())),
@@ -175,6 +186,16 @@ fn wanted(dir: &StateDir, args: &GatewayConnectArgs) -> anyhow::Result<Wanted> {
     Ok(Wanted { gateway, url, token, password, display_name })
 }
 
+/// An address as it is saved, however somebody has typed it.
+fn address(typed: &str) -> anyhow::Result<String> {
+    if typed.contains(['?', '#']) {
+        bail!(
+            "an address with a query would be shown and saved with it; keep a token with `clawmesh credential set`"
+        );
+    }
+    Ok(PeerUrl::read(typed.trim_end_matches('/'))?.to_string())
+}
+
 /// A secret goes to this machine, or to the one certificate that is pinned.
 fn may_carry_a_secret(url: &PeerUrl, is_pinned: bool) -> anyhow::Result<()> {
     let is_here = url.host == "localhost" || url.host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
@@ -190,9 +211,11 @@ fn may_carry_a_secret(url: &PeerUrl, is_pinned: bool) -> anyhow::Result<()> {
 fn save(dir: &StateDir, wanted: &Wanted) -> anyhow::Result<String> {
     let Wanted { gateway, token, password, .. } = wanted;
     for (key, secret) in [(gateway.token_key(), token), (gateway.password_key(), password)] {
-        if let Some(secret) = secret {
-            credentials_file::set(dir, &key, secret.clone(), None, system_time())?;
-        }
+        match secret {
+            Some(secret) => credentials_file::set(dir, &key, secret.clone(), None, system_time())?,
+            // It was for another address, or there is none.
+            None => credentials_file::delete(dir, &key)?,
+        };
     }
     gateways_file::save(dir, gateway.clone())?;
     Ok(gateway.name.clone())

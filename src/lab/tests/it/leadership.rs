@@ -13,7 +13,7 @@ use clawmesh_core::leadership::{Lead, SUBJECT};
 use clawmesh_core::publish::LeadView;
 use clawmesh_lab::{Lab, LinkFaults};
 
-use crate::proposals::rig::{CENTER, FIELD, Farm, SPARE, ann, code};
+use crate::proposals::rig::{CENTER, FIELD, Farm, SPARE, ann, code, step, valve};
 use crate::refusals;
 
 const BARN: &str = "barn";
@@ -253,7 +253,8 @@ fn only_the_node_that_leads_wishes() {
 /// A program of the `n`-th node proposes in a term.
 fn propose_as(farm: &mut Farm, n: usize, term: Option<Term>) -> (Proposal, Answer) {
     farm.for_s += 1.0;
-    let mut proposal = farm.proposal();
+    // A valve may open whoever is missed.
+    let mut proposal = farm.proposal_of(vec![step(valve(), "open", Some(farm.for_s))]);
     proposal.maker = Maker { node: Lab::id_of(n), term, ..proposal.maker };
     let request = farm.request(RequestBody::Propose(proposal.clone()));
     let answer = farm.lab.ask(FIELD, AskKind::Request, request::seal(&Lab::key_of(n), &request));
@@ -290,11 +291,8 @@ fn s2_an_owner_takes_proposals_of_the_newest_leader_only_also_after_a_restart() 
         farm.restart();
         farm.run_seconds(1);
     }
-    let (good, answer) = propose_as(&mut farm, 3, Some(Term(2)));
+    let (_, answer) = propose_as(&mut farm, 3, Some(Term(2)));
     assert_eq!(code(&answer), None, "{answer:?}");
-    farm.run_seconds(1);
-    let offer = farm.offer(good.id());
-    farm.assert_carried_out(&offer);
 }
 
 #[test]
@@ -388,12 +386,13 @@ fn whoever_stands_down_takes_back_that_it_leads_so_that_nobody_who_comes_later_f
     // It hears whoever led before, and not who leads now.
     lab.partition(&[BARN], &[PUMP]);
     lab.start(PUMP);
-    lab.run_seconds(3);
+    // Frames of before are brought one by one; a claim alone would count for 10 s from then on.
+    lab.run_seconds(6);
     for _ in 0..20 {
         assert_eq!(leaders(&lab, &[PUMP]), BTreeSet::from([None]), "led by {led:?}");
         lab.run_seconds(1);
     }
     lab.heal();
-    lab.run_seconds(5);
+    lab.run_seconds(15);
     assert_eq!(leaders(&lab, &ALL), led);
 }

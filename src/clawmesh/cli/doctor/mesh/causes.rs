@@ -208,11 +208,13 @@ fn not_running(facts: &Facts) -> Option<(Cause, String)> {
 
 fn by_dial(facts: &Facts, peer: &PeerFacts) -> Option<(Cause, String)> {
     let (cause, words) = peer.way.as_ref()?.trouble.as_ref()?;
-    // What it says when it comes by itself tells more than that we do not reach it.
+    // What it says when it comes by itself may tell more than that we do not reach it; but anybody can come in its name.
     let is_unreached = ["name", "unreached"].contains(&&**cause);
-    if is_unreached && let Some(found) = by_knock(peer) {
-        return Some(found);
+    let knock = by_knock(peer).filter(|_| is_unreached);
+    if let Some(found) = knock.as_ref().filter(|_| !peer.is_trusted) {
+        return Some(found.clone());
     }
+    let words = knock.map_or_else(|| words.clone(), |(_, besides)| format!("{words} ({besides})"));
     let id = peer.id;
     let own = facts.own.map_or_else(|| "ID".to_owned(), |own| own.to_string());
     let (cause, remedy) = match &**cause {
@@ -250,6 +252,8 @@ fn by_dial(facts: &Facts, peer: &PeerFacts) -> Option<(Cause, String)> {
 fn by_knock(peer: &PeerFacts) -> Option<(Cause, String)> {
     let (code, words) = peer.knock.as_ref()?;
     let cause = match &**code {
+        // It was so before somebody trusted it.
+        "UNTRUSTED_PEER" if peer.is_trusted => return None,
         "UNTRUSTED_PEER" => {
             let sentence = format!(
                 "it wants to connect and is not trusted here; `clawmesh trust add {}` trusts it",
@@ -289,9 +293,9 @@ fn by_links(links: &LinkFacts) -> Option<(Cause, String)> {
 fn by_name(peer: &PeerFacts) -> Option<(Cause, String)> {
     let (other, name) = (peer.namesake?, peer.name.as_deref()?);
     let sentence = format!(
-        "the node that calls itself {name:?} now is {other}, and {name:?} is trusted here with another id; if it was set up \
-         anew, `clawmesh trust remove {}` and `clawmesh trust add {other}`",
-        peer.id
+        "a node that calls itself {name:?} is {other}, and {name:?} is trusted here with another id; anybody can say so: if it was \
+         set up anew, `clawmesh identity` over there prints that id, and it is trusted in place of {}",
+        peer.id.short()
     );
     Some((Cause::Name, sentence))
 }
@@ -395,9 +399,19 @@ mod tests {
             ("PUBLIC_KEY_MISMATCH", Cause::Name),
             ("AUTH_NONCE_INVALID", Cause::Unknown),
         ] {
-            assert_eq!(cause(PeerFacts { knock: said(code), ..trusted() }).1, Some(expected), "{code}");
+            let stranger = PeerFacts { knock: said(code), ..PeerFacts::new(PEER) };
+            assert_eq!(cause(stranger).1, Some(expected), "{code}");
+            let is_older = code == "UNTRUSTED_PEER";
+            let before = if is_older { Cause::Unknown } else { expected };
+            assert_eq!(cause(PeerFacts { knock: said(code), ..trusted() }).1, Some(before), "{code}");
+            // Anybody can knock in its name.
             let behind = PeerFacts { knock: said(code), ..dialled("unreached") };
-            assert_eq!(cause(behind).1, Some(expected), "{code}");
+            let behind = found(behind, LinkFacts::default());
+            assert_eq!(
+                (behind.cause, behind.sentence.contains("somebody who says")),
+                (Some(Cause::Port), !is_older),
+                "{code}"
+            );
             let refused = PeerFacts { knock: said(code), ..dialled("other_certificate") };
             assert_eq!(cause(refused).1, Some(Cause::Certificate));
         }

@@ -12,6 +12,7 @@ use clawmesh_authority::{
     ProposalId, ProposalReport, Reading, ReadingBatch, Role, Roster, Setpoint, Step, Tier, Unit, Value,
 };
 use clawmesh_core::intake::{InputBody, LinkState, Sample, SourceId};
+use clawmesh_core::leadership::Lead;
 use clawmesh_lab::{Hardware, Lab};
 use minicbor::bytes::ByteVec;
 
@@ -272,7 +273,7 @@ impl Farm {
             maker: Maker {
                 node: self.lab.id(CENTER),
                 mind: Mind::Utility { name: "dryness".to_owned() },
-                term: Some(Term(1)),
+                term: Some(self.heard_term()),
             },
             steps,
             reason: "the food forest is at 14 %".to_owned(),
@@ -287,6 +288,12 @@ impl Farm {
         let mut proposal = self.proposal_of(steps);
         proposal.evidence.push(self.evidence_of(2, &[(&soil, Unit::Percent, 9.0)]));
         proposal
+    }
+
+    /// In which term the owner has heard the command center lead.
+    fn heard_term(&self) -> Term {
+        let lead = self.lab.core(FIELD).world().resource::<Lead>();
+        lead.terms().highest_seen.map_or(Term(1), |claim| claim.term)
     }
 
     fn site_hash(&self) -> clawmesh_authority::ContentHash {
