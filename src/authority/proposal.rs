@@ -195,13 +195,21 @@ impl Step {
         if parameters.len() > PARAMETERS_MAX {
             return Some(format!("{actuator} {operation}: at most {PARAMETERS_MAX} parameters are allowed"));
         }
-        let is_wrong = |(name, value): &(&String, &Value)| {
-            let is_text_wrong = matches!(value, Value::Text(text) if text.len() > TEXT_BYTES_MAX);
-            let is_number_wrong = matches!(value, Value::Number(number) if !number.is_finite());
-            name.is_empty() || name.len() > TEXT_BYTES_MAX || is_text_wrong || is_number_wrong
+        // What is too long is not repeated: the sentence is kept, and goes back to whoever asked.
+        let fault = |(name, value): (&String, &Value)| match value {
+            _ if name.is_empty() || name.len() > TEXT_BYTES_MAX => {
+                Some(format!("the name of a parameter has 1 to {TEXT_BYTES_MAX} bytes, not {}", name.len()))
+            }
+            Value::Text(text) if text.len() > TEXT_BYTES_MAX => {
+                Some(format!("the parameter {name:?} has at most {TEXT_BYTES_MAX} bytes, not {}", text.len()))
+            }
+            Value::Number(number) if !number.is_finite() => {
+                Some(format!("the parameter {name:?} cannot be {number}"))
+            }
+            _ => None,
         };
-        let (name, value) = parameters.iter().find(is_wrong)?;
-        Some(format!("{actuator} {operation}: the parameter {name:?} cannot be {value}"))
+        let fault = parameters.iter().find_map(fault)?;
+        Some(format!("{actuator} {operation}: {fault}"))
     }
 }
 
@@ -275,6 +283,24 @@ pub(crate) mod tests {
             (with(|p| p.maker.mind = Mind::Utility { name: String::new() }), "the name of a planner"),
         ] {
             assert!(fault.contains(words), "{words:?} is not in {fault:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_named_and_not_repeated() {
+        let with = |name: String, value: Value| {
+            let mut changed = proposal();
+            changed.steps[0].parameters.insert(name, value);
+            changed.fault().unwrap()
+        };
+        let (long, text) = ("n".repeat(40_000), Value::Text("t".repeat(40_000)));
+        for (fault, words) in [
+            (with(long.clone(), Value::Flag(true)), "the name of a parameter has 1 to 512 bytes, not 40000"),
+            (with(String::new(), Value::Flag(true)), "1 to 512 bytes, not 0"),
+            (with("for_s".to_owned(), text.clone()), "\"for_s\" has at most 512 bytes, not 40000"),
+            (with(long, text), "the name of a parameter"),
+        ] {
+            assert!(fault.contains(words) && fault.len() < 200, "{words:?} is not in {fault:?}");
         }
     }
 

@@ -246,13 +246,14 @@ impl Observation {
     /// Says what is wrong with the observation, if anything is.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        match &self.value {
+        // The key first: a key that is too long is not repeated.
+        text_fault("key", &self.key).or_else(|| match &self.value {
             Value::Number(number) if !number.is_finite() => Some(format!("{} is {number}", self.key)),
             Value::Text(text) if text.len() > TEXT_BYTES_MAX => {
                 Some(format!("the text is longer than {TEXT_BYTES_MAX} bytes"))
             }
-            _ => text_fault("key", &self.key),
-        }
+            _ => None,
+        })
     }
 }
 
@@ -299,5 +300,7 @@ mod tests {
         assert_eq!(seen(Value::Flag(true)).fault(), None);
         assert_eq!(seen(Value::Number(f64::NAN)).fault().unwrap(), "zone-1/gate is NaN");
         assert!(seen(Value::Text("x".repeat(513))).fault().is_some());
+        let long = Observation { key: "k".repeat(40_000), ..seen(Value::Number(f64::NAN)) };
+        assert_eq!(long.fault().unwrap(), "key is longer than 512 bytes");
     }
 }

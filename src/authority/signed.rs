@@ -129,6 +129,10 @@ impl Signed {
         }
         let raw = <&[u8; 32]>::try_from(header.key_id.as_slice()).ok();
         let key = raw.and_then(PublicKey::from_raw).ok_or("the key id is no Ed25519 public key")?;
+        // The protected header comes out as it went in, so that its own encoding is judged by its bytes.
+        if claimed_key(bytes) != raw {
+            return Err("the protected header is not in canonical form");
+        }
         Ok(Self { sealed, key })
     }
 
@@ -162,6 +166,7 @@ fn header_of(key_id: Vec<u8>) -> Header {
 mod tests {
     use super::*;
     use crate::keys::NodeKey;
+    use coset::ProtectedHeader;
     use proptest::prelude::*;
 
     fn sealed() -> Vec<u8> {
@@ -202,6 +207,26 @@ mod tests {
             with(header_of(vec![1; 31]), Header::default()),
             Some("the key id is no Ed25519 public key")
         );
+    }
+
+    #[test]
+    fn a_header_in_another_encoding_is_refused_although_its_signature_holds() {
+        let key = NodeKey::from_secret(&[7; 32]);
+        let (id, aad) =
+            ([&[0x04, 0x58, 0x20], &key.public().raw()[..]].concat(), Purpose::REQUEST.external_data());
+        let with = |header: &[&[u8]]| {
+            let protected =
+                ProtectedHeader { original_data: Some(header.concat()), header: Header::default() };
+            let mut sealed = CoseSign1 { protected, payload: Some(vec![1]), ..CoseSign1::default() };
+            sealed.signature = key.sign(&sealed.tbs_data(aad)).to_vec();
+            let parsed = Signed::parse(&sealed.to_vec().unwrap());
+            parsed.map(|signed| signed.holds_for(Purpose::REQUEST)).map_err(str::to_owned)
+        };
+        assert_eq!(with(&[&[0xa2, 0x01, 0x32], &id]), Ok(true));
+        let other = Err("the protected header is not in canonical form".to_owned());
+        assert_eq!(with(&[&[0xa2, 0x01, 0x38, 0x12], &id]), other, "a number that is written longer");
+        assert_eq!(with(&[&[0xa2], &id, &[0x01, 0x32]]), other, "another order");
+        assert_eq!(with(&[&[0xbf, 0x01, 0x32], &id, &[0xff]]), other, "a map without its length");
     }
 
     proptest! {

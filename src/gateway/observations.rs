@@ -168,3 +168,47 @@ fn origin_of(field: Option<Field>, now_ms: u64) -> Result<u64, Fault> {
     }
     Ok(origin_ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW_MS: u64 = 1_730_000_000_000;
+
+    /// Any JSON, of the fields that are known and of others.
+    fn body() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            any::<bool>().prop_map(|flag| flag.to_string()),
+            any::<f64>().prop_map(|number| serde_json::json!(number).to_string()),
+            any::<i64>().prop_map(|number| number.to_string()),
+            Just("1e999".to_owned()),
+            ".{0,600}".prop_map(|text| serde_json::json!(text).to_string()),
+        ];
+        let value = leaf.prop_recursive(3, 8, 3, |inner| {
+            let list =
+                prop::collection::vec(inner.clone(), 0..3).prop_map(|items| format!("[{}]", items.join(",")));
+            prop_oneof![inner.prop_map(|value| format!("{{\"key\":{value}}}")), list]
+        });
+        let field = ("(key|value|unit|origin_ms|other)", value);
+        prop::collection::vec(field.prop_map(|(name, value)| format!("\"{name}\":{value}")), 0..5)
+            .prop_map(|fields| format!("{{{}}}", fields.join(",")))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_of_any_body_makes_sense(body in body()) {
+            if let Ok(taken) = parse(body.as_bytes(), NOW_MS) {
+                prop_assert_eq!(taken.fault(), None);
+                prop_assert!(taken.origin_ms <= NOW_MS + AHEAD_MS_MAX && taken.tier == Tier::T1);
+                prop_assert!(!taken.key.chars().any(char::is_control));
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(body: Vec<u8>) {
+            prop_assert!(parse(&body, NOW_MS).is_err());
+        }
+    }
+}

@@ -232,7 +232,8 @@ fn name_and_address_that_are_another_nodes_are_told() {
     json_on(&two.barn, &["trust", "add", &other_id, "--name", "pump"]);
     let _barn = two.dial("ws", "");
     until("it is connected", PATIENCE, || (told(&two.barn, &two.pump_id).0 == "good").then_some(()));
-    expect_cause(&two.barn, &other_id, "name", &format!("`clawmesh trust add {}`", two.pump_id));
+    let words = format!("is {}, and", two.pump_id);
+    expect_cause(&two.barn, &other_id, "name", &words);
 }
 
 /// A node whose clock is ten minutes ahead, and that trusts everybody.

@@ -39,6 +39,15 @@ pub struct Point(
     pub f64,
 );
 
+impl Point {
+    /// What is wrong with it. A number that is none cannot be kept: JSON has no word for it.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let is_somewhere = self.0.is_finite() && self.1.is_finite();
+        (!is_somewhere).then(|| format!("({}, {}) is no pair of numbers", self.0, self.1))
+    }
+}
+
 /// The corners of an area in order, counter-clockwise or clockwise, the last one joined to the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -68,7 +77,7 @@ impl Outline {
         if !(3..=CORNERS_MAX).contains(&corners) {
             return Some(format!("an outline has 3 to {CORNERS_MAX} corners, this one has {corners}"));
         }
-        if self.0.iter().any(|corner| !(corner.0.is_finite() && corner.1.is_finite())) {
+        if self.0.iter().any(|corner| corner.fault().is_some()) {
             return Some("a corner is no pair of numbers".to_owned());
         }
         if self.crosses_itself() {

@@ -70,6 +70,7 @@ impl Plan {
             note("zones", index, "irrigation", zone.irrigation.as_ref().and_then(Irrigation::fault));
         }
         for (index, part) in self.water.parts.iter().enumerate() {
+            note("water.parts", index, "at", part.at.fault());
             note("water.parts", index, "kind", part.kind.fault());
         }
         for (index, line) in self.water.lines.iter().enumerate() {
@@ -79,15 +80,18 @@ impl Plan {
             note("sensors", index, "", sensor.fault());
         }
         for (index, rover) in self.rovers.iter().enumerate() {
+            note("rovers", index, "home", rover.home.fault());
             note("rovers", index, "", rover.fault());
         }
         for (index, person) in self.people.iter().enumerate() {
+            note("people", index, "usually_at", person.usually_at.fault());
             note("people", index, "", person.fault());
         }
         for (index, keep_out) in self.keep_outs.iter().enumerate() {
             note("keep_outs", index, "outline", keep_out.outline.fault());
-            let is_volume = keep_out.floor_m < keep_out.ceiling_m;
-            let sentence = "`ceiling_m` must be above `floor_m`".to_owned();
+            let (floor_m, ceiling_m) = (keep_out.floor_m, keep_out.ceiling_m);
+            let is_volume = floor_m.is_finite() && ceiling_m.is_finite() && floor_m < ceiling_m;
+            let sentence = "`ceiling_m` must be above `floor_m`, and both have to be numbers".to_owned();
             note("keep_outs", index, "ceiling_m", (!is_volume).then_some(sentence));
         }
         faults

@@ -36,6 +36,8 @@ const ARROWS: &[(&str, MayUse)] = &[
     ("brain", MayUse::Only(&[])),
     // The stand-in plant shares no code with the model it is compared with.
     ("plant", MayUse::AllBut(&["twin", "clawmesh"])),
+    // It stands beside, as the lab does: what it throws bytes at is what has no edge.
+    ("fuzz", MayUse::Only(&["authority", "core", "lab", "twin", "wire"])),
     ("netlab", MayUse::Only(&[])),
     ("xtask", MayUse::Only(&[])),
     ("clawmesh", MayUse::Anything),
@@ -137,6 +139,7 @@ mod tests {
             ("clawmesh-brain", "clawmesh-authority"),
             ("clawmesh-plant", "clawmesh-twin"),
             ("clawmesh-wire-link", "clawmesh-core"),
+            ("clawmesh-fuzz", "clawmesh-bridge"),
             ("xtask", "clawmesh-core"),
         ];
         for (package, on) in forbidden {

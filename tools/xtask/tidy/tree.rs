@@ -78,9 +78,10 @@ impl Tree {
         self.files.iter().filter(|file| file.path.ends_with(".rs"))
     }
 
-    /// The manifests of the crates under `src/`, `plugins/` and `tools/`.
+    /// The manifests of the crates under `src/`, `plugins/` and `tools/`, and that of `fuzz`.
     pub fn manifests(&self) -> impl Iterator<Item = &SourceFile> {
-        let is_ours = |path: &str| ["src/", "plugins/", "tools/"].iter().any(|top| path.starts_with(top));
+        let is_ours =
+            |path: &str| ["src/", "plugins/", "tools/", "fuzz/"].iter().any(|top| path.starts_with(top));
         self.files.iter().filter(move |file| file.name() == "Cargo.toml" && is_ours(&file.path))
     }
 
@@ -130,11 +131,16 @@ mod tests {
     }
 
     #[test]
-    fn only_crates_under_the_three_tops_count_as_manifests() {
-        let tree = Tree::of(&[("Cargo.toml", ""), ("fuzz/Cargo.toml", ""), ("src/core/Cargo.toml", "")]);
+    fn only_crates_under_the_four_tops_count_as_manifests() {
+        let tree = Tree::of(&[
+            ("Cargo.toml", ""),
+            ("examples/Cargo.toml", ""),
+            ("fuzz/Cargo.toml", ""),
+            ("src/core/Cargo.toml", ""),
+        ]);
         assert_eq!(
             tree.manifests().map(|file| file.path.as_str()).collect::<Vec<_>>(),
-            ["src/core/Cargo.toml"]
+            ["fuzz/Cargo.toml", "src/core/Cargo.toml"]
         );
     }
 }

@@ -1,12 +1,12 @@
 //! Whatever numbers come in, no card holds one that is none.
 
 use clawmesh_twin::card::Card;
-use clawmesh_twin::site::Point;
+use clawmesh_twin::site::{Plan, Point};
 use clawmesh_twin::trial::{Act, Estimate, Horizon, LastSeen, Trial};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
-use crate::farm::{drive, forest, model, name, trial};
+use crate::farm::{self, drive, forest, model, name, trial};
 
 /// Numbers of every kind, the wrong ones more often than chance would bring them.
 fn number() -> impl Strategy<Value = f64> {
@@ -79,4 +79,32 @@ fn some_of_the_hostile_trials_get_as_far_as_a_card() {
     };
     let taken = (0..400).map(is_taken).filter(|is_taken| *is_taken).count();
     assert!(taken > 40, "{taken} of 400");
+}
+
+#[test]
+fn a_place_that_is_no_pair_of_numbers_is_told_wherever_it_stands() {
+    let told = |change: fn(&mut Plan)| {
+        let mut plan = farm::plan();
+        change(&mut plan);
+        plan.faults().into_iter().map(|fault| format!("{}: {}", fault.at, fault.sentence)).collect::<Vec<_>>()
+    };
+    let nowhere = "is no pair of numbers";
+    for (faults, at, words) in [
+        (told(|plan| plan.water.parts[0].at.1 = f64::INFINITY), "water.parts[0].at", nowhere),
+        (told(|plan| plan.rovers[0].home.0 = f64::NAN), "rovers[0].home", nowhere),
+        (told(|plan| plan.people[0].usually_at.0 = f64::NEG_INFINITY), "people[0].usually_at", nowhere),
+        (
+            told(|plan| plan.keep_outs[0].ceiling_m = f64::INFINITY),
+            "keep_outs[0].ceiling_m",
+            "have to be numbers",
+        ),
+        (
+            told(|plan| plan.keep_outs[0].floor_m = f64::NEG_INFINITY),
+            "keep_outs[0].ceiling_m",
+            "have to be numbers",
+        ),
+    ] {
+        let [fault] = &faults[..] else { panic!("{at} is told once: {faults:?}") };
+        assert!(fault.starts_with(at) && fault.contains(words), "{fault}");
+    }
 }
