@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clawmesh_authority::leadership::Term;
 use clawmesh_authority::approval::{Approval, Decision};
 use clawmesh_authority::envelope::{self, Body, Receipt, Statement};
+use clawmesh_authority::leadership::Term;
 use clawmesh_authority::offer::nonce_of;
 use clawmesh_authority::transition::State;
 use clawmesh_authority::{
