@@ -55,12 +55,16 @@ fn activities(lab: &Lab) -> [Activity; 4] {
 
 /// The `n`-th node of the lab says this, in a run of its own that nobody else knows of.
 fn say(lab: &mut Lab, at: &str, n: usize, say: Say) {
+    let bytes = signed(lab, n, say);
+    lab.offer(at, SourceId::Node(Lab::id_of(n)), InputBody::Envelope { lane: Lane::State, bytes });
+}
+
+fn signed(lab: &Lab, n: usize, say: Say) -> Vec<u8> {
     let hlc = Hlc { wall_ms: lab.now_ms(), logical: 0 };
     let body = Body::Frame(Frame::Leadership(say));
     let statement =
         Statement { mesh: MeshId::of_name("lab"), epoch: 1_000, sequence: lab.now_ms(), hlc, body };
-    let bytes = envelope::seal(&Lab::key_of(n), &statement);
-    lab.offer(at, SourceId::Node(Lab::id_of(n)), InputBody::Envelope { lane: Lane::State, bytes });
+    envelope::seal(&Lab::key_of(n), &statement)
 }
 
 fn claim(term: u64, n: usize) -> Claim {
@@ -146,6 +150,21 @@ fn terms_grow_over_a_restart_of_everybody() {
     assert_eq!(leaders(&lab, &ALL), BTreeSet::from([None]), "what was said in an earlier run renews nothing");
     lab.run_seconds(8);
     assert_eq!(leaders(&lab, &ALL), led_by(&lab, BARN, 2));
+}
+
+#[test]
+fn a_claim_that_an_earlier_run_has_acknowledged_leaves_no_term_free_and_renews_nothing() {
+    let mut lab = mesh();
+    lab.run_seconds(1);
+    // The node was killed between the receipt of a claim and what it keeps of it.
+    let bytes = signed(&lab, 2, Say::Claim(claim(9, 2)));
+    lab.offer(PUMP, SourceId::Journal, InputBody::Recovered { bytes });
+    let bytes = signed(&lab, 4, Say::Claim(claim(12, 4)));
+    lab.offer(PUMP, SourceId::Journal, InputBody::Recovered { bytes });
+    lab.run_seconds(1);
+    let terms = lab.core(PUMP).world().resource::<Lead>().terms();
+    assert_eq!(terms.highest_seen, Some(claim(9, 2)), "the role of the other one does not lead");
+    assert_eq!(leaders(&lab, &[PUMP]), BTreeSet::from([None]));
 }
 
 #[test]
