@@ -51,7 +51,7 @@ impl NodeRole {
     /// What a node is called where people decide; it plans.
     pub const COMMAND_CENTER: &str = "command-center";
 
-    /// The role with this name; [`NodeRole::Node`] for a name we do not know.
+    /// The role with this name, a command center being a planner; [`NodeRole::Node`] for a name we do not know.
     #[must_use]
     pub fn of_name(name: &str) -> Self {
         if name == Self::COMMAND_CENTER {
