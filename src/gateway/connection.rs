@@ -10,14 +10,18 @@ use std::time::Duration;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
+use crate::answer::RefusedRequests;
+use crate::places::{Caps, Place, Places};
 use crate::secured::{Secured, TlsTerms};
 
-/// The most connections at once; one more waits until one of them ends. Most of them are for WebSockets, of which the edge that
+/// How many may be connected; one more is closed at once, and counted. Most of them are for WebSockets, of which the edge that
 /// takes them allows 2,048.
-const CONNECTIONS_MAX: usize = 2_304;
+const CONNECTED: Caps = Caps { local: 1_280, elsewhere: 2_048, per_address: 256 };
+
+/// The code under which those are counted.
+const CONNECTIONS_BUSY: &str = "CONNECTIONS_BUSY";
 
 /// How long a connection may go without a byte of an answer. Event streams write more often than that.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -25,13 +29,14 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// A listener that hands out bounded, impatient connections.
 pub(crate) struct BoundedListener {
     inner: TcpListener,
-    places: Arc<Semaphore>,
+    places: Places,
+    refused: Arc<RefusedRequests>,
     tls: Option<TlsTerms>,
 }
 
 impl BoundedListener {
-    pub(crate) fn new(inner: TcpListener, tls: Option<TlsTerms>) -> Self {
-        Self { inner, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)), tls }
+    pub(crate) fn new(inner: TcpListener, refused: Arc<RefusedRequests>, tls: Option<TlsTerms>) -> Self {
+        Self { inner, places: Places::of(CONNECTED), refused, tls }
     }
 }
 
@@ -40,10 +45,13 @@ impl Listener for BoundedListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        // The semaphore is never closed, so there is always a permit sooner or later.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
         loop {
             let (stream, address) = Listener::accept(&mut self.inner).await;
+            let Some(place) = self.places.enter(address.ip()) else {
+                self.refused.count(CONNECTIONS_BUSY);
+                tracing::debug!(%address, "a connection was closed: too many of its address are open");
+                continue;
+            };
             if let Err(fault) = stream.set_nodelay(true) {
                 tracing::debug!(%fault, "a connection will answer late");
             }
@@ -53,7 +61,7 @@ impl Listener for BoundedListener {
                 Some(terms) => terms.take(stream, address, to),
             };
             if let Some(stream) = taken {
-                return (Impatient::new(stream, place), address);
+                return (Impatient::new(stream, Some(place)), address);
             }
         }
     }
@@ -68,7 +76,7 @@ pub(crate) struct Impatient<S> {
     inner: S,
     deadline: Pin<Box<Sleep>>,
     is_answered: bool,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 impl<S> Impatient<S> {
@@ -77,7 +85,7 @@ impl<S> Impatient<S> {
         &self.inner
     }
 
-    fn new(inner: S, place: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(inner: S, place: Option<Place>) -> Self {
         let deadline = Box::pin(tokio::time::sleep(PATIENCE));
         Self { inner, deadline, is_answered: true, _place: place }
     }
@@ -154,6 +162,28 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    #[tokio::test]
+    async fn who_finds_no_place_is_closed_at_once_and_counted_and_the_place_comes_back() {
+        let inner = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = inner.local_addr().unwrap();
+        let refused = Arc::<RefusedRequests>::default();
+        let caps = Caps { local: 1, elsewhere: 0, per_address: 0 };
+        let places = Places::of(caps);
+        let mut listener = BoundedListener { inner, places, refused: Arc::clone(&refused), tls: None };
+        let connect = || TcpStream::connect(address);
+        let (_first, held) = (connect().await.unwrap(), listener.accept().await);
+        let mut second = connect().await.unwrap();
+        tokio::select! {
+            biased;
+            (_, from) = listener.accept() => panic!("{from} was taken"),
+            said = second.read_u8() => assert!(said.is_err()),
+        }
+        assert_eq!(refused.by_code().into_iter().collect::<Vec<_>>(), [(CONNECTIONS_BUSY.to_owned(), 1)]);
+        drop(held);
+        let third = connect().await.unwrap();
+        assert_eq!(listener.accept().await.1, third.local_addr().unwrap());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn half_a_request_is_cut_off_however_slowly_it_drips() {

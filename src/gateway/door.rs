@@ -64,7 +64,7 @@ impl BoundGateway {
         };
         let app = routes(Arc::clone(&shared)).into_make_service_with_connect_info::<From>();
         let tls = self.config.tls.map(|tls| TlsTerms::new(tls, Arc::clone(&shared.refused)));
-        let listener = BoundedListener::new(self.listener, tls);
+        let listener = BoundedListener::new(self.listener, Arc::clone(&shared.refused), tls);
         let serving = axum::serve(listener, app).with_graceful_shutdown(signal);
         tokio::select! {
             outcome = async { serving.await } => outcome.map_err(|source| GatewayError::Serve { source }),

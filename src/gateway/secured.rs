@@ -16,10 +16,14 @@ use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
 use crate::answer::RefusedRequests;
-use crate::shaking::{Place, Shaking};
+use crate::places::{Caps, Place, Places};
 
 /// The first byte of every TLS connection, a handshake record; no method of HTTP begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
+
+/// How many may be before the end of their handshake, well below how many may be connected: who knows how to speak here finds a
+/// place.
+const SHAKING: Caps = Caps { local: 256, elsewhere: 256, per_address: 64 };
 
 /// Codes under which connections are counted that were ended before a request.
 const TLS_REQUIRED: &str = "TLS_REQUIRED";
@@ -29,13 +33,13 @@ const TLS_BUSY: &str = "TLS_BUSY";
 /// What a listener needs to take TLS.
 pub(crate) struct TlsTerms {
     acceptor: TlsAcceptor,
-    shaking: Shaking,
+    shaking: Places,
     refused: Arc<RefusedRequests>,
 }
 
 impl TlsTerms {
     pub(crate) fn new(config: Arc<ServerConfig>, refused: Arc<RefusedRequests>) -> Self {
-        Self { acceptor: TlsAcceptor::from(config), shaking: Shaking::default(), refused }
+        Self { acceptor: TlsAcceptor::from(config), shaking: Places::of(SHAKING), refused }
     }
 
     /// Takes a connection from `from` that came in at our address `to`; `None` when too many have not finished their handshake.

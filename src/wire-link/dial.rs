@@ -232,7 +232,7 @@ pub(crate) async fn carry(
     let name = ServerName::try_from(host.clone())
         .map_err(|_| DialFault::refused(Cause::Name, format!("{} has no host that TLS can name", url)))?;
     stage.begin(Cause::NoTls);
-    let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(|fault| {
+    let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(|fault| {
         if is_refused_certificate(&fault) {
             let sentence = "shows another certificate than the pinned one; compare its fingerprint";
             return DialFault::refused(Cause::OtherCertificate, format!("{} {sentence}", url));

@@ -47,4 +47,4 @@ pub use openclaw::{GatewayAddress, GatewayFault, greet_gateway};
 pub use origin::{Head, TurnedAway};
 pub use peers::{PeerState, PeerView};
 pub use server::Ticket;
-pub use tls::{TlsFault, fingerprint, self_signed, server_config};
+pub use tls::{TlsFault, fingerprint, pinned_client_config, self_signed, server_config};

@@ -81,11 +81,19 @@ fn no_pem(what: &'static str) -> impl Fn(rustls::pki_types::pem::Error) -> TlsFa
     move |fault| TlsFault::Pem { what, fault }
 }
 
+/// The settings of a client that takes the certificate with this fingerprint and no other.
+///
+/// # Errors
+/// When the provider has no version of TLS we speak.
+pub fn pinned_client_config(fingerprint: &str) -> Result<ClientConfig, TlsFault> {
+    client_config(Some(fingerprint))
+}
+
 /// The settings of a client that takes the certificate with this fingerprint, or, without one, any certificate.
 ///
 /// # Errors
 /// When the provider has no version of TLS we speak.
-pub(crate) fn client_config(fingerprint: Option<&str>) -> Result<Arc<ClientConfig>, TlsFault> {
+pub(crate) fn client_config(fingerprint: Option<&str>) -> Result<ClientConfig, TlsFault> {
     let provider = provider();
     let verifier = OneCertificate {
         fingerprint: fingerprint.map(str::to_owned),
@@ -96,7 +104,7 @@ pub(crate) fn client_config(fingerprint: Option<&str>) -> Result<Arc<ClientConfi
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 /// True for a failure that is about the certificate and not about the network.
@@ -173,7 +181,8 @@ mod tests {
     /// Everything of a TLS handshake that can be done without a socket.
     fn handshake(server: Arc<ServerConfig>, fingerprint: Option<&str>) -> Result<(), Error> {
         let name = ServerName::try_from("localhost").unwrap();
-        let mut client = rustls::ClientConnection::new(client_config(fingerprint).unwrap(), name).unwrap();
+        let mut client =
+            rustls::ClientConnection::new(Arc::new(client_config(fingerprint).unwrap()), name).unwrap();
         let mut server = rustls::ServerConnection::new(server).unwrap();
         while client.is_handshaking() || server.is_handshaking() {
             let mut bytes = Vec::new();

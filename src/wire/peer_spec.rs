@@ -89,6 +89,11 @@ pub enum PeerSpecFault {
     /// The fingerprint has not 64 hexadecimal digits, so no certificate fits it.
     #[error("the fingerprint of a certificate has 64 hexadecimal digits, this one has {0}")]
     Fingerprint(usize),
+    /// There is a fingerprint, and over `ws://` nobody shows a certificate.
+    #[error(
+        "{0} has a fingerprint, and over ws:// nobody shows a certificate; write wss://, or leave it out"
+    )]
+    PinInClear(String),
     /// Something stands after the label.
     #[error("{0} has more than id, address, fingerprint and label")]
     TooMany(String),
@@ -120,6 +125,9 @@ impl PeerSpec {
         let label = parts.next().filter(|text| !text.is_empty()).map(str::to_owned);
         if parts.next().is_some() {
             return Err(PeerSpecFault::TooMany(quoted(text)));
+        }
+        if fingerprint.is_some() && !url.is_tls {
+            return Err(PeerSpecFault::PinInClear(quoted(text)));
         }
         Ok(Self { node, url, fingerprint, label })
     }
@@ -230,7 +238,11 @@ pub fn normal_fingerprint(text: &str) -> String {
     text[begin..].chars().filter(char::is_ascii_hexdigit).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-fn pin(text: &str) -> Result<String, PeerSpecFault> {
+/// The fingerprint of a certificate that somebody wrote, in that form.
+///
+/// # Errors
+/// When it has not 64 digits.
+pub fn pin(text: &str) -> Result<String, PeerSpecFault> {
     let digits = normal_fingerprint(text);
     if digits.len() == 64 { Ok(digits) } else { Err(PeerSpecFault::Fingerprint(digits.len())) }
 }
@@ -293,6 +305,7 @@ mod tests {
         assert!(matches!(fault("barn=ws://h"), DeviceId { .. }));
         assert_eq!(fault(&format!("{ID}=wss://h|abcd")), Fingerprint(4));
         assert!(matches!(fault(&format!("{ID}=ws://h|||x")), TooMany(_)));
+        assert!(matches!(fault(&format!("{ID}=ws://h|{}", "ab".repeat(32))), PinInClear(_)));
         assert!(fault("abba=ws://h").to_string().contains("64 hexadecimal"));
     }
 

@@ -10,10 +10,12 @@ mod asking;
 mod backup;
 mod bad_input;
 mod credentials;
+#[cfg(feature = "planner")]
 mod demo;
 mod demo_actuate;
 mod doctor;
 mod doctor_mesh;
+#[cfg(feature = "planner")]
 mod faults;
 mod gateways;
 mod history;

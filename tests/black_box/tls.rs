@@ -80,6 +80,26 @@ fn a_node_is_dialled_over_tls_by_its_pin_and_has_the_same_one_after_a_restart() 
 }
 
 #[test]
+fn a_node_is_asked_over_tls_by_the_pin_of_its_certificate_and_by_no_other() {
+    let (folder, dir) = empty();
+    let mut node = Node::start(&dir, &["--tls"]);
+    node.endpoint();
+    let token = folder.path().join("token");
+    fs::copy(dir.join("gateway.token"), &token).unwrap();
+    let (elsewhere, url) = (folder.path().join("elsewhere"), format!("https://{}", address(&dir)));
+    let ask = |pin: &[&str]| {
+        let asked = ["status", "--json", "--url", &url, "--token-file", token.to_str().unwrap()];
+        run_on(&elsewhere, &[&asked, pin].concat())
+    };
+    let status: Value = serde_json::from_str(&ask(&["--fingerprint", &pin_of(&dir)]).out).unwrap();
+    assert_eq!(status["node"]["id"], id_of(&dir).as_str());
+    expect_sentence(&ask(&[]), &["only its fingerprint tells", "--fingerprint"]);
+    let other = "ab".repeat(32);
+    expect_sentence(&ask(&["--fingerprint", &other]), &["no node with the certificate of --fingerprint"]);
+    node.stop();
+}
+
+#[test]
 fn a_damaged_certificate_is_one_sentence_and_is_never_replaced() {
     let (_folder, dir) = empty();
     fs::write(dir.join("node.ron"), "(tls: true)").unwrap();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use clawmesh_wire::peer_spec::pin;
 
 use super::alarms_args::AlarmsArgs;
 use super::backup::args::{BackupArgs, ReplaceArgs, RestoreArgs};
@@ -155,6 +156,9 @@ pub struct Target {
     /// The token of that gateway; needed when it is on another machine [default: the token of the state dir]
     #[arg(long, value_name = "FILE", requires = "url")]
     pub token_file: Option<PathBuf>,
+    /// The fingerprint of its certificate, for an address with https://, as `clawmesh identity` prints it over there
+    #[arg(long, value_name = "HEX", requires = "url", value_parser = |text: &str| pin(text))]
+    pub fingerprint: Option<String>,
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,

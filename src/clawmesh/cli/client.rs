@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clawmesh_wire_link::pinned_client_config;
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
@@ -45,6 +46,7 @@ pub struct Client {
     http: reqwest::Client,
     url: String,
     token: GatewayToken,
+    is_pinned: bool,
 }
 
 impl Client {
@@ -54,14 +56,15 @@ impl Client {
         let Some(url) = &target.url else {
             // Read before anything else is asked: without it there never was a node here.
             let token = token_of(&dir)?;
-            return Self::with(format!("http://{}", address_of_running(&dir)?), token);
+            return Self::with(format!("http://{}", address_of_running(&dir)?), token, None);
         };
         let url = url.trim_end_matches('/').to_owned();
         let is_loopback = is_loopback(&url)?;
+        let pin = pin_for(&url, target.fingerprint.as_deref())?;
         match &target.token_file {
-            Some(file) => Self::with(url, token_in(file)?),
+            Some(file) => Self::with(url, token_in(file)?, pin),
             None if address_of_running(&dir).is_ok_and(|address| url == format!("http://{address}")) => {
-                Self::with(url, token_of(&dir)?)
+                Self::with(url, token_of(&dir)?, pin)
             }
             None if is_loopback => bail!(
                 "{url} is not where the node of this state dir runs, so it must not learn its token; \
@@ -76,14 +79,18 @@ impl Client {
 
     /// The gateway at `url`, with the token of `dir`.
     pub fn at(url: String, dir: &StateDir) -> anyhow::Result<Self> {
-        Self::with(url, token_of(dir)?)
+        Self::with(url, token_of(dir)?, None)
     }
 
-    fn with(url: String, token: GatewayToken) -> anyhow::Result<Self> {
+    /// With a pin only the gateway that shows this certificate gets to see the token.
+    fn with(url: String, token: GatewayToken, pin: Option<&str>) -> anyhow::Result<Self> {
         // A gateway leads nowhere else, and neither does the token.
-        let http =
-            reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(PATIENCE).build()?;
-        Ok(Self { http, url, token })
+        let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(PATIENCE);
+        let http = match pin {
+            Some(pin) => http.tls_backend_preconfigured(pinned_client_config(pin)?),
+            None => http,
+        };
+        Ok(Self { http: http.build()?, url, token, is_pinned: pin.is_some() })
     }
 
     /// Where it is.
@@ -139,7 +146,7 @@ impl Client {
     /// What was brought may have arrived although no answer came back.
     fn without_answer(&self, fault: &reqwest::Error) -> anyhow::Error {
         if fault.is_connect() {
-            return nobody_at(&self.url);
+            return self.nobody();
         }
         let what = if fault.is_timeout() {
             format!("did not answer within {} s", PATIENCE_TO_ACT.as_secs())
@@ -156,7 +163,29 @@ impl Client {
         if fault.is_timeout() {
             return anyhow::anyhow!("{} did not answer within {} s", self.url, PATIENCE.as_secs());
         }
+        self.nobody()
+    }
+
+    fn nobody(&self) -> anyhow::Error {
+        if self.is_pinned {
+            return anyhow::anyhow!("no node with the certificate of --fingerprint answers at {}", self.url);
+        }
         nobody_at(&self.url)
+    }
+}
+
+/// What the gateway at `url` has to show: nobody vouches for the certificate of a node but whoever has read its fingerprint.
+fn pin_for<'a>(url: &str, fingerprint: Option<&'a str>) -> anyhow::Result<Option<&'a str>> {
+    let is_tls = Url::parse(url).is_ok_and(|url| url.scheme() == "https");
+    match (is_tls, fingerprint) {
+        (true, None) => bail!(
+            "{url} shows a certificate that only its fingerprint tells from another; name it with --fingerprint, as \
+             `clawmesh identity` prints it over there"
+        ),
+        (false, Some(_)) => {
+            bail!("{url} shows no certificate, so --fingerprint would protect nothing; write https://")
+        }
+        (_, pin) => Ok(pin),
     }
 }
 
@@ -246,6 +275,18 @@ mod tests {
         ] {
             assert_eq!(is_loopback(url).unwrap(), is_here, "{url}");
         }
+    }
+
+    #[test]
+    fn a_pin_goes_with_tls_and_tls_with_a_pin() {
+        let pin = "ab".repeat(32);
+        for url in ["https://barn:18789", "HTTPS://barn:18789"] {
+            assert_eq!(pin_for(url, Some(&pin)).unwrap(), Some(pin.as_str()));
+            assert!(pin_for(url, None).unwrap_err().to_string().contains("--fingerprint"), "{url}");
+        }
+        assert_eq!(pin_for("http://barn:18789", None).unwrap(), None);
+        let sentence = pin_for("http://barn:18789", Some(&pin)).unwrap_err().to_string();
+        assert!(sentence.contains("would protect nothing"), "{sentence}");
     }
 
     #[test]

@@ -10,7 +10,11 @@ mod guests;
 mod host_sensors;
 mod mesh_to_come;
 mod mock_sensor;
+#[cfg(not(feature = "planner"))]
+mod no_planner;
 mod node;
+mod open_files;
+#[cfg(feature = "planner")]
 mod planner;
 mod plant;
 mod rearm;

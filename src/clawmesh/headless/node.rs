@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use clawmesh_authority::{LaneMark, NodeId, NodeKey, envelope};
 use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, SourceId, doors};
-use clawmesh_core::planner::Wishes;
 use clawmesh_core::proposals::{AnswerDesk, Simulator};
 use clawmesh_core::publish::{NodeView, Outbox, OutboxReader, outbox};
 use clawmesh_core::replay::CommitWatch;
@@ -32,13 +31,15 @@ use tokio::task::JoinHandle;
 use super::guests::discovery::{self, OwnRecord};
 use super::guests::{GuestDoor, GuestFacts, GuestHost, Herald};
 use super::mesh_to_come::MeshToCome;
-use super::planner::is_wanted;
+#[cfg(not(feature = "planner"))]
+use super::no_planner::Planning;
+#[cfg(feature = "planner")]
 use super::planner::wiring::Planning;
 use super::plant::PlantDriver;
 use super::simulator::SimulationOrders;
 use super::ticker::Ticker;
 use super::worker::Worker;
-use super::{faults, host_sensors, mock_sensor, plant, rearm, signals, simulator, trust};
+use super::{faults, host_sensors, mock_sensor, open_files, plant, rearm, signals, simulator, trust};
 use crate::config::certificate::{self, Certificate};
 use crate::config::durable_file::{remove_durably, write_atomic};
 use crate::config::farm;
@@ -92,6 +93,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("the system gives no threads")?;
+    open_files::allow();
     let start = Start::read(&options)?;
     let gateway = workers.block_on(clawmesh_gateway::bind(start.gateway_config(&options.config)))?;
     let journal = Journal::open(&options.dir.journal_file(), JournalOptions::default())?;
@@ -189,7 +191,7 @@ impl Start {
             roster: operators_file::load(dir)?,
             entropy: identity::random_secret("nonces of this run")?,
             mock_actuator: config.mock_actuator.value,
-            plans: site.plan.as_ref().is_some_and(|plan| is_wanted(config, plan)),
+            plans: site.plan.as_ref().is_some_and(|plan| config.plans_at(plan)),
         };
         Ok(Self {
             token: token::load_or_create(dir)?.reveal().to_owned(),
@@ -402,7 +404,7 @@ impl Node {
                 simulator: simulations.map(|orders| Box::new(orders) as Box<dyn Simulator>),
                 latch: Some(Box::new(opener)),
                 desk,
-                planner: wishes.map(|port| Box::new(port) as Box<dyn Wishes>),
+                planner: wishes,
                 drivers: orders.map(|orders| Box::new(orders) as Box<dyn DriverPort>),
                 fault_handler: faults::remember,
             },

@@ -25,6 +25,7 @@ use super::progress::Progress;
 use super::terminal::{complain, say};
 use super::wording;
 use crate::config::farm;
+use crate::config::settings::planning;
 use crate::moments::now;
 
 use child::Child;
@@ -43,6 +44,11 @@ const PLANT_SPEED: &str = "10";
 /// Runs the command. Success means: readings of both nodes were seen, both recordings replay, and with `--approve` a sensor
 /// confirmed what was approved.
 pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    if !planning::IS_BUILT {
+        bail!(
+            "the demo shows a planner, and this program was built without one; build it with its default features"
+        );
+    }
     // Before there is anything to tidy up.
     let ending = Ending::watch()?;
     let folder = Folder::new(args.keep.as_deref())?;

@@ -2,6 +2,7 @@
 //! Every value remembers where it came from, so that nobody has to guess why a node behaves as it does.
 
 pub mod checks;
+pub mod planning;
 pub mod show;
 pub mod tls;
 
@@ -10,7 +11,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use clawmesh_authority::{MeshId, NodeId, NodeRole};
+use clawmesh_authority::{MeshId, NodeId};
 use clawmesh_bridge::{BridgeLimits, ZenohMode};
 use clawmesh_wire::peer_spec::PeerSpec;
 
@@ -157,11 +158,7 @@ impl NodeConfig {
         let layers = Layers { path, text: text.unwrap_or_default(), file, command_line };
         let trusted = layers.gather("trusted", |l| l.trusted.as_deref(), checks::node_ids, |a, b| &a | &b)?;
         let role = layers.pick("role", "node".to_owned(), |l| l.role.as_deref(), checks::name)?;
-        let leads = NodeRole::of_name(&role.value).planner_rank() > 0;
-        let planner = layers.pick("planner", leads, |l| l.planner.as_ref(), checks::any)?;
-        if planner.value && !leads {
-            return Err(layers.fault_of(&planner.source, "planner", leads_not(&role.value)));
-        }
+        let planner = layers.planner(&role.value)?;
         let (zenoh_mode, listen, connect) = layers.zenoh()?;
         Ok(Self {
             name: layers.pick("name", machine_name.to_owned(), |l| l.name.as_deref(), checks::name)?,
@@ -318,13 +315,6 @@ impl Layers<'_> {
     }
 }
 
-fn leads_not(role: &str) -> String {
-    format!(
-        "`planner` is on, and the role {role:?} does not lead the planning; use the role `command-center`, `planner` or \
-         `standby-planner`"
-    )
-}
-
 /// A list, and what another one has besides.
 fn with_new(mut list: Vec<String>, other: Vec<String>) -> Vec<String> {
     for entry in other {
@@ -411,28 +401,6 @@ mod tests {
         assert_eq!(config.port, Setting { value: 1, source: file() });
         assert_eq!(config.name, Setting { value: "gate".into(), source: file() });
         assert_eq!(config.role.source, Source::Default);
-    }
-
-    #[test]
-    fn who_may_lead_plans_unless_somebody_says_otherwise_and_nobody_else_can() {
-        let plans = |text| resolve(Some(text), NodeFile::default()).unwrap().planner.value;
-        for (text, expected) in [
-            ("()", false),
-            ("(role: \"field\")", false),
-            ("(role: \"command-center\")", true),
-            ("(role: \"command-center\", planner: false)", false),
-            ("(role: \"planner\")", true),
-            ("(role: \"standby-planner\")", true),
-        ] {
-            assert_eq!(plans(text), expected, "{text}");
-        }
-        let command_line = NodeFile { role: Some("command-center".into()), ..NodeFile::default() };
-        assert!(resolve(Some("()"), command_line).unwrap().planner.value);
-        let error = resolve(Some("(role: \"field\",\n planner: true)"), NodeFile::default()).unwrap_err();
-        assert!(
-            error.starts_with("node.ron:2:2: `planner` is on, and the role \"field\" does not"),
-            "{error}"
-        );
     }
 
     #[test]

@@ -25,7 +25,6 @@ use clawmesh_gateway::SnapshotFeed;
 use clawmesh_twin::site::Plan;
 
 use super::worker::{Ends, Worker};
-use crate::config::settings::NodeConfig;
 use crate::moments::now;
 use errand::{Envoy, Errand, Outcome};
 use outlook::Outlook;
@@ -64,11 +63,6 @@ pub struct PlannerPorts {
     pub commits: CommitWatch,
     /// What the tick wishes.
     pub wishes: WishBook,
-}
-
-/// True when a node with these settings is to plan at this site.
-pub fn is_wanted(config: &NodeConfig, plan: &Plan) -> bool {
-    config.planner.value && plan.zones.iter().any(|zone| zone.irrigation.is_some())
 }
 
 /// Begins to think, and to ask for what is wished.
@@ -166,7 +160,6 @@ impl Work {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
     use std::sync::Arc;
     use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -177,7 +170,6 @@ mod tests {
     use clawmesh_gateway::snapshot_feed;
     use clawmesh_lab::Lab;
 
-    use crate::config::node_file::NodeFile;
     use wishes::WishPort;
 
     struct Rig {
@@ -293,18 +285,5 @@ mod tests {
         }
         assert_eq!(work.errands.len(), WISHES_MAX);
         assert!(port.wish(scenario::wish_for("z-one-too-many")).is_err());
-    }
-
-    #[test]
-    fn a_command_center_plans_at_a_site_that_tells_how_to_water() {
-        let config = |text: &str| {
-            NodeConfig::resolve(Path::new("node.ron"), Some(text), NodeFile::default(), "barn").unwrap()
-        };
-        let center = config("(role: \"command-center\")");
-        assert!(is_wanted(&center, &plan()));
-        assert!(!is_wanted(&config("(role: \"field\")"), &plan()));
-        let mut dry = plan();
-        dry.zones.iter_mut().for_each(|zone| zone.irrigation = None);
-        assert!(!is_wanted(&center, &dry));
     }
 }

@@ -9,14 +9,15 @@ use clawmesh_authority::{Answer, AskKind, Code, NodeKey, Refused};
 use clawmesh_core::Settings;
 use clawmesh_core::intake::{InboxHandle, SourceId};
 use clawmesh_core::mesh::Neighbours;
+use clawmesh_core::planner::Wishes;
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::site::SiteFiles;
 use clawmesh_gateway::SnapshotFeed;
 
 use super::super::worker::Worker;
-use super::wishes::{WishBook, WishPort, wishes};
-use super::{PlannerPorts, PlannerWays, is_wanted, start};
+use super::wishes::{WishBook, wishes};
+use super::{PlannerPorts, PlannerWays, start};
 use crate::config::settings::NodeConfig;
 
 /// How long the tick of this very node may take to answer.
@@ -37,12 +38,12 @@ impl Planning {
         settings: &Settings,
         key: &NodeKey,
         inbox: &InboxHandle,
-    ) -> anyhow::Result<Option<(WishPort, Self)>> {
+    ) -> anyhow::Result<Option<(Box<dyn Wishes>, Self)>> {
         let site = SiteFiles::of(settings).map_err(anyhow::Error::msg)?;
-        let Some(site) = site.filter(|site| is_wanted(config, &site.plan)) else { return Ok(None) };
+        let Some(site) = site.filter(|site| config.plans_at(&site.plan)) else { return Ok(None) };
         let (port, book) = wishes(inbox.clone());
         let (key, inbox) = (key.clone(), inbox.clone());
-        Ok(Some((port, Self { key, site, inbox, wishes: book })))
+        Ok(Some((Box::new(port), Self { key, site, inbox, wishes: book })))
     }
 
     /// Begins to plan.

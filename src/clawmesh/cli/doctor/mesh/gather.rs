@@ -75,7 +75,7 @@ fn in_node_file(dir: &StateDir) -> Option<Vec<String>> {
 
 /// What the running node says, once no dial is the first of its node.
 async fn ask(dir: &StateDir) -> anyhow::Result<(Status, Peers)> {
-    let target = Target { url: None, token_file: None, json: false };
+    let target = Target { url: None, token_file: None, fingerprint: None, json: false };
     let client = Client::new(Some(dir.root().to_owned()), &target)?;
     let looks = FIRST_DIALS_WITHIN.as_millis() / BETWEEN_LOOKS.as_millis();
     let mut answer: Peers = client.get("/api/peers").await?;
