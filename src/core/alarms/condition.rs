@@ -8,6 +8,8 @@ use crate::safety::RefusalTally;
 
 /// The key of the stop.
 pub const STOP: &str = "stop";
+/// The key of the planning that nobody leads.
+pub const LEADERLESS: &str = "leaderless";
 /// The key of the alarm that counts those without a place.
 pub const MORE: &str = "more";
 /// The longest key, in bytes.
@@ -17,6 +19,8 @@ pub const KEY_BYTES_MAX: usize = 320;
 pub const FLAG_LASTS_MS: u64 = 1_000;
 /// A sensor that the site names must have been met after so long.
 pub const MET_WITHIN_MS: u64 = 30_000;
+/// Nobody must have led the planning for so long before it rings: longer than it takes to choose somebody.
+pub const LEADERLESS_LASTS_MS: u64 = 60_000;
 /// Refusals of one kind are over when there was none for so long.
 pub const REFUSALS_LAST_MS: u64 = 600_000;
 
@@ -117,6 +121,21 @@ pub fn stopped(reason: &str, now: &Now) -> (String, Condition) {
 pub fn not_made_safe(actuator: &str, why: &str, now: &Now) -> (String, Condition) {
     let sentence = format!("{actuator} could not be made safe: {why}; go and look");
     (format!("unsafe/{actuator}"), Condition::at_once(Priority::Critical, &sentence, now))
+}
+
+/// Nobody has led the planning since `since_tick`, where somebody did before.
+#[must_use]
+pub fn leaderless(since_tick: u64) -> (String, Condition) {
+    let sentence =
+        "nobody leads the planning any more, so no planner proposes anything; look at the command center";
+    let condition = Condition {
+        priority: Priority::Low,
+        sentence: sentence.to_owned(),
+        since_tick,
+        on_delay_ms: LEADERLESS_LASTS_MS,
+        happens_once: false,
+    };
+    (LEADERLESS.to_owned(), condition)
 }
 
 /// Somebody was refused what has to do with safety, and not long ago.

@@ -29,6 +29,7 @@ pub struct Watch {
     sensors: BTreeMap<Sensor, Priority>,
     limits: BTreeMap<String, Limit>,
     has_plan: bool,
+    is_watered: bool,
 }
 
 impl Watch {
@@ -37,6 +38,7 @@ impl Watch {
     pub fn of(site: Option<&SiteFiles>) -> Self {
         let Some(site) = site else { return Self::default() };
         let mut watch = Self { has_plan: true, ..Self::default() };
+        watch.is_watered = site.plan.zones.iter().any(|zone| zone.irrigation.is_some());
         watch.names = site.home.nodes.iter().map(|(name, id)| (*id, name.clone())).collect();
         for sensor in &site.plan.sensors {
             let found = Capability::new(&sensor.capability).ok();
@@ -54,6 +56,12 @@ impl Watch {
     #[must_use]
     pub fn priority(&self, sensor: &Sensor) -> Option<Priority> {
         if self.has_plan { self.sensors.get(sensor).copied() } else { Some(Priority::Low) }
+    }
+
+    /// True where a planner has something to propose.
+    #[must_use]
+    pub fn is_watered(&self) -> bool {
+        self.is_watered
     }
 
     /// Every sensor that the site names.

@@ -24,6 +24,9 @@ pub struct Lead {
     /// What we have said last, while we lead.
     #[n(2)]
     said: Option<Claim>,
+    /// The tick since which nobody leads.
+    #[n(3)]
+    leaderless_since: Option<u64>,
 }
 
 impl Lead {
@@ -99,6 +102,18 @@ impl Lead {
         let leads = self.claim(now_ms);
         let before = std::mem::replace(&mut self.said, leads);
         before.filter(|_| leads.is_none()).map(Say::Released)
+    }
+
+    /// Notes since when nobody leads, if so.
+    pub(super) fn note(&mut self, tick: u64, now_ms: u64) {
+        let since = self.leaderless_since.unwrap_or(tick);
+        self.leaderless_since = (self.leader(now_ms) == Leader::None).then_some(since);
+    }
+
+    /// The tick since which nobody leads, where somebody did before, in this run or an earlier one.
+    #[must_use]
+    pub fn leaderless_since(&self) -> Option<u64> {
+        self.leaderless_since.filter(|_| self.terms().highest_seen.is_some())
     }
 
     /// Judges as an owner in whose name a program proposes.

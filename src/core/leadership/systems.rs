@@ -96,6 +96,7 @@ pub(super) fn follow_leader(
     }
     to_say.extend(lead.pass(now_ms));
     to_say.extend(lead.take_back(now_ms));
+    lead.note(tick.0, now_ms);
     frames.write_batch(to_say.into_iter().map(|say| FrameDue(Frame::Leadership(say))));
     refused.write_batch(refusals.into_iter().map(|refusal| Refused { refusal, count: 1 }));
     if lead.terms() != before {

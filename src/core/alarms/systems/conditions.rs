@@ -9,11 +9,12 @@ use clawmesh_authority::transition::State;
 
 use crate::alarms::components::FlaggedSince;
 use crate::alarms::condition::{
-    Condition, FLAG_LASTS_MS, MET_WITHIN_MS, SensorFlag, failed, not_made_safe, refused, stopped,
+    Condition, FLAG_LASTS_MS, MET_WITHIN_MS, SensorFlag, failed, leaderless, not_made_safe, refused, stopped,
 };
 use crate::alarms::state::{Now, Priority};
 use crate::alarms::watch::Watch;
 use crate::clock::{Tick, WallClock};
+use crate::leadership::Lead;
 use crate::proposals::{Copied, CopyOf, Life, Proposed};
 use crate::safety::{Refusals, StopState};
 use crate::settings::Settings;
@@ -29,6 +30,7 @@ pub(in crate::alarms) struct Seen<'w, 's> {
     site: Res<'w, Site>,
     stop: Res<'w, StopState>,
     refusals: Res<'w, Refusals>,
+    lead: Res<'w, Lead>,
     freshness: Res<'w, FreshnessPolicy>,
     index: Res<'w, SensorIndex>,
     sensors: Query<'w, 's, (&'static Sensor, &'static FlaggedSince, Option<&'static Profile>)>,
@@ -65,6 +67,8 @@ impl Seen<'_, '_> {
             why.iter().for_each(|why| add(not_made_safe(actuator.0.as_str(), why, &now)));
         }
         self.refusals.0.tallies().iter().filter_map(|tally| refused(tally, &now)).for_each(&mut add);
+        let since = self.lead.leaderless_since().filter(|_| watch.is_watered());
+        since.into_iter().for_each(|tick| add(leaderless(tick)));
         self.flags(watch).for_each(&mut add);
         self.unmet(watch).for_each(&mut add);
         self.outside(watch, &now).for_each(&mut add);

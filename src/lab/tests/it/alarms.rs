@@ -1,5 +1,6 @@
 //! What a person has to look at, as nodes see it.
 
+use clawmesh_authority::leadership::CHOSEN_MS_MAX;
 use clawmesh_authority::request::{self, Request, RequestBody};
 use clawmesh_authority::transition::{Cause, State};
 use clawmesh_authority::{
@@ -16,7 +17,7 @@ use clawmesh_core::replay::DomainId;
 use clawmesh_core::{Core, Settings};
 use clawmesh_lab::{Lab, lone_settings};
 
-use crate::proposals::rig::{ann, people};
+use crate::proposals::rig::{CENTER, FIELD, Farm, ann, people};
 use crate::{flow, flow_of, pump_and_barn, refusals, site, with_flow};
 
 const ONCE: u64 = 6;
@@ -217,6 +218,23 @@ fn a_reading_outside_the_interlocks_of_the_owner_rings_there_with_the_reason_and
     assert_eq!(alarm(&lab, "field-node", lower).state, Standing::Unacknowledged);
     assert_eq!(alarm(&lab, "field-node", low).state, Standing::Acknowledged);
     assert_eq!(limits(&lab, "command-center"), [] as [&str; 0], "it owns no actuator");
+}
+
+#[test]
+fn planning_that_nobody_leads_any_more_rings_where_there_is_something_to_water_until_somebody_leads() {
+    let mut farm = Farm::brief();
+    let rings = |farm: &Farm| keys(&farm.lab, FIELD).iter().any(|key| key == "leaderless");
+    farm.run_seconds(70);
+    assert!(!rings(&farm), "the command center leads");
+    farm.lab.crash(CENTER);
+    farm.run_seconds(50);
+    assert!(!rings(&farm), "it may be back in a moment");
+    farm.run_seconds(40);
+    assert!(rings(&farm));
+    handle(&mut farm.lab, FIELD, "leaderless", AlarmAct::Acknowledge);
+    farm.lab.start(CENTER);
+    farm.run_seconds(CHOSEN_MS_MAX / 1_000 + 8);
+    assert!(!rings(&farm), "seen, and over");
 }
 
 #[test]
