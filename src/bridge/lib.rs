@@ -7,8 +7,8 @@
 //! The way in: `gate` bounds what anybody may make us do, `admission` judges envelopes, `readings` and
 //! `deliveries` bring them, `samples` brings what foreign programs say, `asks` what is signed for us as an owner. The way
 //! out: `outbound` seals, `courier` carries frames until a receipt comes back, `asks` brings to other owners what is
-//! signed for them. `evidence` keeps the newest readings as they were signed, `presence` knows who is there, `session` opens and closes, `links` and `papers` say who
-//! may link and is told what, `edge` is what all share.
+//! signed for them. `evidence` keeps the newest readings as they were signed, `presence` knows who is there, `session` opens and closes, `dialler` links to
+//! whom discovery found, `links` and `papers` say who may link and is told what, `edge` is what all share.
 
 mod bridge;
 mod config;
@@ -22,6 +22,7 @@ mod backoff;
 mod bucket;
 mod clock;
 mod crowd;
+mod dials;
 mod gate;
 mod keys;
 mod ledger;
@@ -30,9 +31,11 @@ mod retained;
 mod roster;
 mod tally;
 mod trust;
+mod ways;
 
 mod courier;
 mod deliveries;
+mod dialler;
 mod edge;
 mod evidence;
 mod outbound;
@@ -50,3 +53,4 @@ pub use links::{LinkSecurity, link_security};
 pub use mapping::{Decoder, Mapping};
 pub use papers::{MeshRoot, Papers};
 pub use trust::Trust;
+pub use ways::{FoundWay, Ways, ZenohWay};
