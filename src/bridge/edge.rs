@@ -53,6 +53,7 @@ impl Edge {
     /// The shared part of a bridge that is about to begin.
     pub fn new(config: &BridgeConfig, ports: &BridgePorts) -> Self {
         let trust = Arc::new(Trust::of(ports.key.id(), &config.trusted));
+        trust.set_parts(config.parts.clone());
         Self {
             mesh: config.mesh,
             own: ports.key.id(),

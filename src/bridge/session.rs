@@ -31,6 +31,9 @@ const REOPEN_LONGEST: Duration = Duration::from_secs(30);
 /// How long a session may take to say good-bye.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(1_200);
 
+/// How long links may take to end that never came to be a session.
+const DROP_PATIENCE: Duration = Duration::from_millis(300);
+
 /// zenoh answers a query with the congestion control and the priority the asking program chose, and blocks for
 /// seconds when that is `Block` and the program does not read. So queries are changed as they come in. Their
 /// answers are small and get a queue of their own, beside the one that readings may fill.
@@ -163,8 +166,9 @@ fn secured(edge: &Edge, config: &BridgeConfig, settings: &Config) -> Result<Conf
     let mut settings = settings.clone();
     if are_secured(config) {
         let (papers, key) = edge.papers_and_key()?;
-        let trusted = edge.trust.nodes();
-        Secured { papers: &papers, key: &key, trusted: &trusted }.put_into(&mut settings, config)?;
+        let (trusted, parts) = (edge.trust.nodes(), edge.trust.parts());
+        let secured = Secured { papers: &papers, key: &key, own: edge.own, trusted: &trusted, parts: &parts };
+        secured.put_into(&mut settings, config)?;
     }
     Ok(settings)
 }
@@ -228,7 +232,7 @@ impl Drop for Links {
         if self.0.is_closed() {
             return;
         }
-        if let Err(fault) = self.0.close().wait() {
+        if let Err(fault) = self.0.close().timeout(DROP_PATIENCE).wait() {
             tracing::warn!(%fault, "the links of a zenoh session did not close");
         }
     }
@@ -300,6 +304,7 @@ mod tests {
             connect: Vec::new(),
             discovery: false,
             trusted: BTreeSet::new(),
+            parts: BTreeMap::new(),
             mappings: Vec::new(),
             limits: BridgeLimits::default(),
             marks: BTreeMap::new(),

@@ -598,6 +598,7 @@ fn bridge(
         connect: config.connect.value.clone(),
         discovery: config.discovery.value,
         trusted: config.trusted.value.clone(),
+        parts: config.parts.clone(),
         mappings: start.site.mappings,
         limits: BridgeLimits {
             envelopes_per_second_max: config.envelopes_per_second_max.value,
