@@ -50,6 +50,13 @@ fn client(dir: &Path, name: &str, router: &str, more: &[&str]) -> Node {
     Node::start_at("start", dir, &[&link, more].concat())
 }
 
+/// How the link of a node stands, once it answers.
+fn link_of(dir: &Path) -> Option<String> {
+    let said = run_on(dir, &["status", "--json"]);
+    let status: Value = serde_json::from_str(&said.out).ok()?;
+    status["link"]["state"].as_str().map(str::to_owned)
+}
+
 fn until_heard(dir: &Path, name: &str) -> Value {
     until(&format!("{name} is heard"), PATIENCE, || {
         let said = run_on(dir, &["peers", "--json"]);
@@ -84,10 +91,9 @@ fn two_nodes_hear_each_other_through_a_stock_router_with_papers_of_their_mesh_an
 
     let (_router, endpoint) = router(&hub);
     let command_center = client(&center, "center", &endpoint, &["--role", "command-center"]);
-    until("the command center is linked", PATIENCE, || {
-        (json_on(&center, &["status"])["link"]["state"] == "open").then_some(())
-    });
-    assert_ne!(json_on(&field, &["status"])["link"]["state"], "open", "papers of another mesh");
+    until("the command center is linked", PATIENCE, || (link_of(&center)? == "open").then_some(()));
+    let lost_link = until("the other one answers", PATIENCE, || link_of(&field));
+    assert_ne!(lost_link, "open", "a router with papers of another mesh");
     lost.stop();
 
     let field_node = client(&field, "field", &endpoint, &["--role", "field", "--host-sensors"]);
