@@ -89,9 +89,11 @@ fn look(own: &OwnRecord, links: &Links, ways: &Ways, nearby: &Nearby, ends: &End
         nearby.set(&found);
         ways.found(found.zenoh());
         let own_way = ways.own();
-        if own_way != told {
-            record = tell(&daemon, own, own_way.as_ref())?;
-            told = own_way;
+        // Told at the next look when the daemon has no room for it now.
+        if own_way != told
+            && let Ok(renewed) = tell(&daemon, own, own_way.as_ref())
+        {
+            (record, told) = (renewed, own_way);
         }
         for found in found.iter() {
             // Nothing happens for those we have, and for those that dial us.
