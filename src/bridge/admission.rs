@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clawmesh_authority::hlc::AHEAD_MS_MAX;
 use clawmesh_authority::{Body, Code, MeshId, NodeId, Opened, Refusal, envelope};
 
+use crate::config::Part;
 use crate::trust::Trust;
 
 /// What a key expression is for.
@@ -49,6 +50,11 @@ impl Admission {
         if !self.trust.has(&opened.source) {
             return refuse(Code::UntrustedPeer, untrusted(opened.source));
         }
+        if self.trust.part(&opened.source) == Part::Viewer
+            && matches!(opened.statement.body, Body::Readings(_))
+        {
+            return refuse(Code::NotAuthorized, looks_on(opened.source));
+        }
         match (wanted, &opened.statement.body) {
             (Wanted::ReadingsOf(_), Body::Readings(_)) | (Wanted::Frames, Body::Frame(_)) => {}
             _ => return refuse(Code::InvalidParams, misplaced(wanted)),
@@ -62,6 +68,12 @@ impl Admission {
 
 fn untrusted(node: NodeId) -> String {
     format!("node {node} is not trusted here; trust it with `clawmesh trust add {node}`")
+}
+
+fn looks_on(node: NodeId) -> String {
+    format!(
+        "node {node} is a viewer here and says no readings; if it measures something, say `clawmesh trust add {node} --as node`"
+    )
 }
 
 fn misplaced(wanted: Wanted) -> String {
@@ -81,7 +93,7 @@ fn ahead(ahead_ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use clawmesh_authority::envelope::Receipt;
@@ -160,6 +172,19 @@ mod tests {
             assert_eq!(refusal.code, code, "{refusal}");
             assert!(refusal.sentence.contains(words), "{refusal}");
         }
+    }
+
+    #[test]
+    fn a_viewer_says_no_readings_whichever_way_they_came_and_still_says_who_it_is() {
+        let trust = Trust::of(key(9).id(), &BTreeSet::from([key(1).id()]));
+        trust.set_parts(BTreeMap::from([(key(1).id(), Part::Viewer)]));
+        let admission = Admission::new(mesh(), Arc::new(trust));
+        let refusal = admission
+            .judge(&sealed(1, mesh(), NOW_MS, readings()), Wanted::ReadingsOf(key(1).id()), NOW_MS)
+            .unwrap_err();
+        assert_eq!(refusal.code, Code::NotAuthorized);
+        assert!(refusal.sentence.contains("--as node"), "{refusal}");
+        assert!(admission.judge(&sealed(1, mesh(), NOW_MS, frame()), Wanted::Frames, NOW_MS).is_ok());
     }
 
     #[test]

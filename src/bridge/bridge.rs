@@ -15,9 +15,10 @@ use tokio::sync::watch;
 use zenoh::Config;
 
 use crate::asks::{AsksIn, Mesh};
-use crate::config::{BridgeConfig, BridgePorts};
+use crate::config::{BridgeConfig, BridgePorts, ZenohMode};
 use crate::courier::send_couriers;
 use crate::deliveries::Deliveries;
+use crate::dialler::dial_found;
 use crate::edge::Edge;
 use crate::error::BridgeError;
 use crate::links::{LinkSecurity, are_secured, link_security};
@@ -29,6 +30,7 @@ use crate::replies::{REPLIES_MAX, Reply, send_replies};
 use crate::samples::SamplesIn;
 use crate::session::{Ears, OpenSession, open_patiently, settings};
 use crate::trust::Trust;
+use crate::ways::Ways;
 
 /// zenoh has threads of its own; ours only wait and hand over.
 const WORKERS: usize = 2;
@@ -90,6 +92,13 @@ impl Bridge {
     #[must_use]
     pub fn trust(&self) -> Arc<Trust> {
         Arc::clone(&self.edge.0.trust)
+    }
+
+    /// The way to this node for others, and the ways to nodes that were found in the local network. Those that are trusted are
+    /// dialled; a zenoh client dials nobody but its router.
+    #[must_use]
+    pub fn ways(&self) -> Arc<Ways> {
+        Arc::clone(&self.edge.0.ways)
     }
 
     /// Undeclares the liveliness token, closes the session and waits for the threads, two seconds at most.
@@ -174,6 +183,8 @@ impl Plan {
             let couriers =
                 send_couriers(Arc::clone(&self.edge), session.clone(), Arc::clone(&shelf), friends);
             let couriers = tokio::spawn(couriers);
+            let dialler = (self.config.mode != ZenohMode::Client)
+                .then(|| tokio::spawn(dial_found(Arc::clone(&self.edge), open.links.runtime())));
             tokio::select! {
                 () = reconcile(&ears.presence, &session) => {},
                 () = follow_until_links_change(&ears, &mut trust, &mut known, are_secured(&self.config)) => {
@@ -182,7 +193,11 @@ impl Plan {
                 },
                 _ = stop.wait_for(|stop| *stop) => {},
             }
+            self.edge.ways.tell_own(None);
             couriers.abort();
+            if let Some(dialler) = dialler {
+                dialler.abort();
+            }
             self.mesh.use_session(None);
             drop(session);
             open.close().await;

@@ -43,6 +43,49 @@ impl ZenohMode {
     }
 }
 
+/// What somebody of the mesh is for our links, as people here say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// A node that speaks for itself.
+    #[default]
+    Node,
+    /// A node that speaks for itself, and brings what others say.
+    Relay,
+    /// It brings what others say and is nobody itself: a stock zenoh router. Nothing it signs counts.
+    Router,
+    /// A node that looks on: its readings count nowhere here.
+    Viewer,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Self; 4] = [Self::Node, Self::Relay, Self::Router, Self::Viewer];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Relay => "relay",
+            Self::Router => "router",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    /// The part, if it is anything but a node.
+    #[must_use]
+    pub fn beyond_node(self) -> Option<Self> {
+        (self != Self::Node).then_some(self)
+    }
+
+    /// The part with this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.as_str() == word)
+    }
+}
+
 /// How a node is on the mesh.
 #[derive(Debug, Clone)]
 pub struct BridgeConfig {
@@ -58,6 +101,8 @@ pub struct BridgeConfig {
     pub discovery: bool,
     /// The nodes whose statements are taken.
     pub trusted: BTreeSet<NodeId>,
+    /// What they, and routers, are for our links; who is not named is a node that speaks for itself.
+    pub parts: BTreeMap<NodeId, Part>,
     /// What foreign programs say, and which sensors of ours it becomes.
     pub mappings: Vec<Mapping>,
     /// The bounds.

@@ -21,6 +21,7 @@ use crate::own::OwnInputs;
 use crate::papers::Papers;
 use crate::tally::RefusalTally;
 use crate::trust::Trust;
+use crate::ways::Ways;
 
 /// The shared part of one bridge.
 pub struct Edge {
@@ -29,6 +30,7 @@ pub struct Edge {
     pub epoch: u64,
     pub limits: BridgeLimits,
     pub trust: Arc<Trust>,
+    pub ways: Arc<Ways>,
     pub people: Roster,
     pub admission: Admission,
     pub inbox: InboxHandle,
@@ -51,6 +53,7 @@ impl Edge {
     /// The shared part of a bridge that is about to begin.
     pub fn new(config: &BridgeConfig, ports: &BridgePorts) -> Self {
         let trust = Arc::new(Trust::of(ports.key.id(), &config.trusted));
+        trust.set_parts(config.parts.clone());
         Self {
             mesh: config.mesh,
             own: ports.key.id(),
@@ -58,6 +61,7 @@ impl Edge {
             limits: config.limits,
             admission: Admission::new(config.mesh, Arc::clone(&trust)),
             trust,
+            ways: Arc::default(),
             people: config.people.clone(),
             inbox: ports.inbox.clone(),
             own_inputs: OwnInputs::new(ports.inbox.clone()),
@@ -84,6 +88,11 @@ impl Edge {
     /// Nanoseconds since the bridge began.
     pub fn now_ns(&self) -> u64 {
         self.clock.now_ns()
+    }
+
+    /// Milliseconds since the bridge began.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ns() / 1_000_000
     }
 
     /// The papers of this node and its key as PEM, for its links.

@@ -10,6 +10,11 @@ pub fn of_mesh(mesh: MeshId) -> String {
     format!("clawmesh/{mesh}/**")
 }
 
+/// Every key of a node.
+pub fn of_node(mesh: MeshId, node: NodeId) -> String {
+    format!("clawmesh/{mesh}/{node}/**")
+}
+
 /// The liveliness token of a node.
 pub fn alive(mesh: MeshId, node: NodeId) -> String {
     format!("clawmesh/{mesh}/{node}/alive")
@@ -25,9 +30,24 @@ pub fn reading_batch(mesh: MeshId, node: NodeId) -> String {
     format!("clawmesh/{mesh}/{node}/reading/batch")
 }
 
+/// Where a node says readings of any kind.
+pub fn readings_of(mesh: MeshId, node: NodeId) -> String {
+    format!("clawmesh/{mesh}/{node}/reading/**")
+}
+
 /// Where all nodes say their readings.
 pub fn readings_of_all(mesh: MeshId) -> String {
     format!("clawmesh/{mesh}/*/reading/**")
+}
+
+/// Where a node is asked for anything.
+pub fn calls_of(mesh: MeshId, node: NodeId) -> String {
+    format!("clawmesh/{mesh}/{node}/rpc/*")
+}
+
+/// Where all nodes are asked for anything.
+pub fn calls_of_all(mesh: MeshId) -> String {
+    format!("clawmesh/{mesh}/*/rpc/*")
 }
 
 /// Where a node takes frames.

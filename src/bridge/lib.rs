@@ -7,8 +7,8 @@
 //! The way in: `gate` bounds what anybody may make us do, `admission` judges envelopes, `readings` and
 //! `deliveries` bring them, `samples` brings what foreign programs say, `asks` what is signed for us as an owner. The way
 //! out: `outbound` seals, `courier` carries frames until a receipt comes back, `asks` brings to other owners what is
-//! signed for them. `evidence` keeps the newest readings as they were signed, `presence` knows who is there, `session` opens and closes, `links` and `papers` say who
-//! may link and is told what, `edge` is what all share.
+//! signed for them. `evidence` keeps the newest readings as they were signed, `presence` knows who is there, `session` opens and closes, `dialler` links to
+//! whom discovery found, `links`, `access` and `papers` say who may link, says what and is told what, `edge` is what all share.
 
 mod bridge;
 mod config;
@@ -16,23 +16,28 @@ mod error;
 mod mapping;
 mod papers;
 
+mod access;
 mod admission;
 mod asks;
 mod backoff;
 mod bucket;
 mod clock;
 mod crowd;
+mod dials;
 mod gate;
 mod keys;
 mod ledger;
 mod links;
 mod retained;
 mod roster;
+mod router;
 mod tally;
 mod trust;
+mod ways;
 
 mod courier;
 mod deliveries;
+mod dialler;
 mod edge;
 mod evidence;
 mod outbound;
@@ -44,9 +49,11 @@ mod samples;
 mod session;
 
 pub use bridge::{Bridge, spawn};
-pub use config::{BridgeConfig, BridgeLimits, BridgePorts, ZenohMode};
+pub use config::{BridgeConfig, BridgeLimits, BridgePorts, Part, ZenohMode};
 pub use error::BridgeError;
 pub use links::{LinkSecurity, link_security};
 pub use mapping::{Decoder, Mapping};
 pub use papers::{MeshRoot, Papers};
+pub use router::{RouterFiles, router_settings};
 pub use trust::Trust;
+pub use ways::{FoundWay, Ways, ZenohWay};

@@ -2,38 +2,27 @@
 //!
 //! A node whose endpoints name TLS or QUIC is secured. Its listeners then want a certificate of the mesh, it uses no other
 //! transport beyond this machine, whatever discovery finds, and it says things only to nodes that it trusts, named by their
-//! certificates. What others say over TLS all the same is not filtered but judged at the envelope, so that the refusal is counted.
+//! certificates; `access` says who may say what.
 //! Certificates are not bound to addresses, because field nodes change theirs; and zenoh lets a server with a certificate of
 //! any public authority pass. So that it is a node we trust is never concluded from a link, only from the name in its
 //! certificate, which no public authority gives, and from signatures.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use clawmesh_authority::{MeshId, NodeId};
+use clawmesh_authority::NodeId;
 use serde_json::{Value, json};
 use zenoh::Config;
 
-use crate::config::BridgeConfig;
-use crate::keys;
+use crate::access::Audience;
+use crate::config::{BridgeConfig, Part};
 use crate::papers::Papers;
 
 const SECURE: [&str; 2] = ["tls/", "quic/"];
-const SOCKET: &str = "unixsock-stream";
-const EVERYTHING: [&str; 9] = [
-    "put",
-    "delete",
-    "declare_subscriber",
-    "query",
-    "declare_queryable",
-    "reply",
-    "liveliness_token",
-    "declare_liveliness_subscriber",
-    "liveliness_query",
-];
-
+/// The transport of programs of this machine over a socket file.
+pub const SOCKET: &str = "unixsock-stream";
 /// How a node with these endpoints links to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkSecurity<'a> {
@@ -83,8 +72,12 @@ pub struct Secured<'a> {
     pub papers: &'a Papers,
     /// Its key, PKCS#8 PEM.
     pub key: &'a str,
+    /// Which node it is.
+    pub own: NodeId,
     /// Whom it trusts now. Fixed when the session is opened.
     pub trusted: &'a BTreeSet<NodeId>,
+    /// What they and routers are for our links now. Fixed likewise.
+    pub parts: &'a BTreeMap<NodeId, Part>,
 }
 
 impl Secured<'_> {
@@ -103,6 +96,14 @@ impl Secured<'_> {
             .chain(&config.connect)
             .filter_map(|endpoint| Some(endpoint.split_once('/')?.0))
             .collect();
+        let audience = Audience {
+            mesh: config.mesh,
+            own: Some(self.own),
+            mode: config.mode,
+            trusted: self.trusted,
+            parts: self.parts,
+            samples: &samples,
+        };
         for (setting, value) in [
             // What is found by discovery is linked to as well, so it must not lead to another transport.
             ("transport/link/protocols", json!(transports)),
@@ -113,7 +114,7 @@ impl Secured<'_> {
             ("transport/link/tls/connect_private_key_base64", encoded(self.key)),
             ("transport/link/tls/enable_mtls", true.into()),
             ("transport/link/tls/verify_name_on_connect", false.into()),
-            ("access_control", access(config.mesh, self.trusted, &samples)),
+            ("access_control", audience.rules()),
         ] {
             let taken = settings.insert_json5(setting, &value.to_string());
             // The value may hold the key, so it is not told.
@@ -121,38 +122,6 @@ impl Secured<'_> {
         }
         Ok(())
     }
-}
-
-/// Who may say and hear what: over TLS anybody may say things to us and hear our answers, nodes we trust also hear everything
-/// and are seen, and programs of this machine say their samples without a certificate.
-fn access(mesh: MeshId, trusted: &BTreeSet<NodeId>, samples: &BTreeSet<&str>) -> Value {
-    let allow = |id: &str, flow: &str, messages: &[&str], key_exprs: &Value| json!({"id": id, "permission": "allow", "flows": [flow], "messages": messages, "key_exprs": key_exprs});
-    let of_mesh = json!([keys::of_mesh(mesh)]);
-    let mut rules = vec![
-        allow("judge", "ingress", &["put", "query"], &of_mesh),
-        allow("answer", "egress", &["reply"], &of_mesh),
-    ];
-    let mut subjects = vec![json!({"id": "encrypted", "link_protocols": ["tls", "quic"]})];
-    let mut policies = vec![json!({"rules": ["judge", "answer"], "subjects": ["encrypted"]})];
-    // zenoh takes a list without names for one of all names.
-    if !trusted.is_empty() {
-        let names: Vec<String> = trusted.iter().map(ToString::to_string).collect();
-        rules.push(allow("hear", "ingress", &EVERYTHING, &of_mesh));
-        rules.push(allow("say", "egress", &EVERYTHING, &of_mesh));
-        subjects.push(json!({"id": "trusted", "cert_common_names": names}));
-        policies.push(json!({"rules": ["hear", "say"], "subjects": ["trusted"]}));
-    }
-    if !samples.is_empty() {
-        let samples = json!(samples);
-        rules.push(allow("take samples", "ingress", &["put", "delete"], &samples));
-        rules.push(allow("ask for samples", "egress", &["declare_subscriber"], &samples));
-        // The names that Linux and macOS have for it.
-        subjects.push(json!({"id": "loopback", "interfaces": ["lo", "lo0"], "link_protocols": ["tcp"]}));
-        subjects.push(json!({"id": "socket", "link_protocols": [SOCKET]}));
-        policies
-            .push(json!({"rules": ["take samples", "ask for samples"], "subjects": ["loopback", "socket"]}));
-    }
-    json!({"enabled": true, "default_permission": "deny", "rules": rules, "subjects": subjects, "policies": policies})
 }
 
 #[cfg(test)]
@@ -176,23 +145,5 @@ mod tests {
                 [listen, connect].map(|list| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
             assert_eq!(link_security(&listen, &connect), is, "{listen:?}");
         }
-    }
-
-    #[test]
-    fn who_trusts_nobody_says_nothing_to_anybody() {
-        let mesh = MeshId::of_name("barn");
-        let names = |trusted: &[u8]| {
-            let trusted = trusted.iter().map(|n| NodeId([*n; 32])).collect();
-            let access = access(mesh, &trusted, &BTreeSet::new());
-            assert_eq!(access["default_permission"], "deny");
-            access["subjects"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .flat_map(|subject| subject["cert_common_names"].as_array().cloned())
-                .collect::<Vec<_>>()
-        };
-        assert!(names(&[]).is_empty());
-        assert_eq!(names(&[7]), [vec![Value::from(NodeId([7; 32]).to_string())]]);
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clawmesh_authority::NodeId;
 use clawmesh_core::intake::LinkState;
+use zenoh::internal::runtime::{Runtime, RuntimeBuilder};
 use zenoh::liveliness::LivelinessToken;
 use zenoh::pubsub::Subscriber;
 use zenoh::query::Queryable;
 use zenoh::sample::Locality;
-use zenoh::{Config, Session};
+use zenoh::{Config, Session, Wait as _};
 
 use crate::asks::AsksIn;
 use crate::backoff::Backoff;
@@ -23,11 +24,15 @@ use crate::links::{Secured, are_secured};
 use crate::presence::Presence;
 use crate::readings::ReadingsIn;
 use crate::samples::SamplesIn;
+use crate::ways::ZenohWay;
 
 const REOPEN_FIRST: Duration = Duration::from_secs(1);
 const REOPEN_LONGEST: Duration = Duration::from_secs(30);
 /// How long a session may take to say good-bye.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(1_200);
+
+/// How long links may take to end that never came to be a session.
+const DROP_PATIENCE: Duration = Duration::from_millis(300);
 
 /// zenoh answers a query with the congestion control and the priority the asking program chose, and blocks for
 /// seconds when that is `Block` and the program does not read. So queries are changed as they come in. Their
@@ -110,6 +115,8 @@ impl Ears {
 pub struct OpenSession {
     /// The session.
     pub session: Session,
+    /// What is below it: the links.
+    pub links: Links,
     subscribers: Vec<Subscriber<()>>,
     queryables: Vec<Queryable<()>>,
     token: LivelinessToken,
@@ -134,7 +141,12 @@ pub async fn open_patiently(
         };
         match opened {
             Ok(open) => {
-                let listen = locators(&open.session, &config.listen).await;
+                let locators = open.locators().await;
+                let own_way =
+                    ZenohWay::of_session(&config.listen, &locators, &open.session.zid().to_string());
+                edge.ways.tell_own(own_way);
+                // With no address but the loopback one, what we were told is the best answer.
+                let listen = if locators.is_empty() { config.listen.clone() } else { locators };
                 tracing::info!(?listen, "the zenoh session is open");
                 edge.own_inputs.offer_link(LinkState::Open { listen });
                 return open;
@@ -154,19 +166,23 @@ fn secured(edge: &Edge, config: &BridgeConfig, settings: &Config) -> Result<Conf
     let mut settings = settings.clone();
     if are_secured(config) {
         let (papers, key) = edge.papers_and_key()?;
-        let trusted = edge.trust.nodes();
-        Secured { papers: &papers, key: &key, trusted: &trusted }.put_into(&mut settings, config)?;
+        let (trusted, parts) = (edge.trust.nodes(), edge.trust.parts());
+        let secured = Secured { papers: &papers, key: &key, own: edge.own, trusted: &trusted, parts: &parts };
+        secured.put_into(&mut settings, config)?;
     }
     Ok(settings)
 }
 
 async fn open(edge: &Edge, settings: Config, ears: &Ears) -> zenoh::Result<OpenSession> {
-    let session = zenoh::open(settings).await?;
+    // As `zenoh::open` does it, which keeps the links to itself.
+    let mut links = Links(RuntimeBuilder::new(settings).build().await?);
+    let session = zenoh::session::init(links.0.clone().into()).await?;
+    links.0.start().await?;
     let subscribers = subscribe(edge, &session, ears).await?;
     let queryables = serve(edge, &session, ears).await?;
     // Last, so that whoever sees us finds everything in place.
     let token = session.liveliness().declare_token(keys::alive(edge.mesh, edge.own)).await?;
-    Ok(OpenSession { session, subscribers, queryables, token })
+    Ok(OpenSession { session, links, subscribers, queryables, token })
 }
 
 async fn subscribe(edge: &Edge, session: &Session, ears: &Ears) -> zenoh::Result<Vec<Subscriber<()>>> {
@@ -201,19 +217,40 @@ async fn serve(edge: &Edge, session: &Session, ears: &Ears) -> zenoh::Result<Vec
     Ok(vec![deliver, heard, ask])
 }
 
-/// Where others reach us. With no address but the loopback one, what we were told is the best answer.
-async fn locators(session: &Session, listen: &[String]) -> Vec<String> {
-    let real: Vec<String> = session.info().locators().await.iter().map(ToString::to_string).collect();
-    if real.is_empty() { listen.to_vec() } else { real }
+/// The links of a session. They end when it is closed, or when this is dropped because it never came to be open.
+pub struct Links(Runtime);
+
+impl Links {
+    /// What zenoh calls them.
+    pub fn runtime(&self) -> Runtime {
+        self.0.clone()
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        if self.0.is_closed() {
+            return;
+        }
+        if let Err(fault) = self.0.close().timeout(DROP_PATIENCE).wait() {
+            tracing::warn!(%fault, "the links of a zenoh session did not close");
+        }
+    }
 }
 
 impl OpenSession {
+    /// Where others reach us.
+    async fn locators(&self) -> Vec<String> {
+        self.session.info().locators().await.iter().map(ToString::to_string).collect()
+    }
+
     /// Says good-bye first, so that others see us go at once and not when a lease runs out.
     pub async fn close(self) {
         let farewell = async {
             let token = self.token.undeclare().await;
             drop((self.subscribers, self.queryables));
-            token.and(self.session.close().await)
+            let session = token.and(self.session.close().await);
+            session.and(self.links.0.close().await)
         };
         match tokio::time::timeout(CLOSE_PATIENCE, farewell).await {
             Ok(Ok(())) => {}
@@ -253,7 +290,6 @@ mod tests {
 
     use clawmesh_authority::MeshId;
     use crossbeam_channel::bounded;
-    use zenoh::Wait;
     use zenoh::qos::{CongestionControl, Priority};
     use zenoh::query::Query;
 
@@ -268,6 +304,7 @@ mod tests {
             connect: Vec::new(),
             discovery: false,
             trusted: BTreeSet::new(),
+            parts: BTreeMap::new(),
             mappings: Vec::new(),
             limits: BridgeLimits::default(),
             marks: BTreeMap::new(),

@@ -1,22 +1,27 @@
 //! Whom this node trusts now. People change that while it runs, and everything here looks before it believes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use clawmesh_authority::NodeId;
 use tokio::sync::watch;
+
+use crate::config::Part;
+use crate::edge::lock;
 
 /// The other nodes whose statements are taken.
 #[derive(Debug)]
 pub struct Trust {
     own: NodeId,
     nodes: watch::Sender<BTreeSet<NodeId>>,
+    parts: Mutex<BTreeMap<NodeId, Part>>,
 }
 
 impl Trust {
     /// The trust of a node that is `own`.
     #[must_use]
     pub fn of(own: NodeId, nodes: &BTreeSet<NodeId>) -> Self {
-        Self { own, nodes: watch::Sender::new(without(own, nodes)) }
+        Self { own, nodes: watch::Sender::new(without(own, nodes)), parts: Mutex::default() }
     }
 
     /// True for another node whose statements are taken.
@@ -39,6 +44,32 @@ impl Trust {
             *known = nodes;
             is_new
         });
+    }
+
+    /// What somebody is for our links.
+    #[must_use]
+    pub fn part(&self, node: &NodeId) -> Part {
+        lock(&self.parts).get(node).copied().unwrap_or_default()
+    }
+
+    /// What everybody is of whom people here have said something.
+    #[must_use]
+    pub fn parts(&self) -> BTreeMap<NodeId, Part> {
+        lock(&self.parts).clone()
+    }
+
+    /// From now on they are this for our links, and everybody else is a node that speaks for itself.
+    pub fn set_parts(&self, parts: BTreeMap<NodeId, Part>) {
+        let is_new = {
+            let mut known = lock(&self.parts);
+            let is_new = *known != parts;
+            *known = parts;
+            is_new
+        };
+        if is_new {
+            // zenoh asks only at the beginning of a session who may say what.
+            self.nodes.send_modify(|_| {});
+        }
     }
 
     /// Has secured links opened anew, as the papers of this node are others now.
@@ -74,6 +105,14 @@ mod tests {
         assert!(!told.has_changed().unwrap());
         trust.set(&set(&[1, 3]));
         assert!(told.has_changed().unwrap());
+        let told = trust.follow();
+        let viewer = BTreeMap::from([(NodeId([3; 32]), Part::Viewer)]);
+        trust.set_parts(viewer.clone());
+        assert!(told.has_changed().unwrap());
+        let told = trust.follow();
+        trust.set_parts(viewer);
+        assert!(!told.has_changed().unwrap() && trust.part(&NodeId([3; 32])) == Part::Viewer);
+        assert_eq!(trust.part(&NodeId([4; 32])), Part::Node);
         assert!(trust.has(&NodeId([3; 32])) && !trust.has(&NodeId([2; 32])) && !trust.has(&NodeId([1; 32])));
     }
 }

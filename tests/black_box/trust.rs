@@ -102,6 +102,50 @@ fn the_list_tells_since_when_and_which_file_and_is_exported_as_commands() {
 }
 
 #[test]
+fn what_a_node_is_on_links_is_kept_listed_and_exported_and_a_router_is_not_trusted() {
+    let (_folder, dir) = empty();
+    id_of(&dir);
+    let (hub, well) = ("ab".repeat(32), "cd".repeat(32));
+    json_on(&dir, &["trust", "add", &hub, "--name", "hub", "--as", "router"]);
+    let added = json_on(&dir, &["trust", "add", &well, "--as", "relay"]);
+    assert_eq!((&added["changed"], &added["node"]["part"]), (&Value::Bool(true), &"relay".into()));
+    assert_eq!(json_on(&dir, &["trust", "add", &well])["node"]["part"], "relay", "it stays what it was");
+    let listed = nodes(&dir);
+    let is = |row: &Value| (row["part"].clone(), row["is_trusted"].clone());
+    assert_eq!(is(&listed[0]), ("router".into(), Value::Bool(false)));
+    assert_eq!(is(&listed[1]), ("relay".into(), Value::Bool(true)));
+    let shown = json_on(&dir, &["config", "show"]).to_string();
+    assert!(shown.contains(&well) && !shown.contains(&hub), "{shown}");
+    let exported = run_on(&dir, &["trust", "export"]).out;
+    assert!(exported.contains(&format!("{hub} --name hub --as router\n")), "{exported}");
+    assert!(exported.contains(&format!("{well} --as relay\n")), "{exported}");
+    json_on(&dir, &["trust", "add", &hub, "--as", "node"]);
+    assert_eq!(is(&nodes(&dir)[0]), ("node".into(), Value::Bool(true)));
+    json_on(&dir, &["trust", "remove", "hub"]);
+    assert_eq!(nodes(&dir)[0]["is_trusted"], false);
+}
+
+#[test]
+fn papers_for_a_router_are_made_once_and_only_where_papers_are_issued() {
+    let (folder, dir) = empty();
+    let out = folder.path().join("hub");
+    let out = out.to_str().expect("UTF-8");
+    let make = |name: &str| run_on(&dir, &["papers", "router", name, "--out", out]);
+    expect_sentence(&make("hub"), &["there is no node in", "clawmesh start"]);
+    id_of(&dir);
+    let made = make("hub");
+    assert!(made.code == Some(0) && made.out.contains("--name hub --as router"), "{made:?}");
+    for file in ["mesh.pem", "router.pem", "router.key", "zenohd.json5"] {
+        assert!(Path::new(out).join(file).is_file(), "{file}");
+    }
+    expect_sentence(&make("hub"), &["is called \"hub\" here already"]);
+    expect_sentence(&make("hub2"), &["cannot make", "a folder that is not there yet"]);
+    // Who joined at another node has papers and no key of the mesh.
+    fs::remove_file(dir.join("identity/mesh.pem")).expect("it issues");
+    expect_sentence(&make("hub3"), &["another node issues the papers"]);
+}
+
+#[test]
 fn whatever_is_wrong_is_one_sentence_and_changes_nothing() {
     let (_folder, dir) = empty();
     let own = id_of(&dir);

@@ -88,6 +88,13 @@ impl Farm {
     }
 }
 
+impl Farm {
+    /// Starts every node, and none is told where the others are.
+    pub fn start_unacquainted(&mut self) {
+        self.hosts.iter_mut().for_each(|host| host.start(&[]));
+    }
+}
+
 impl Host {
     fn command(&self) -> Command {
         let mut command = Command::new("ip");

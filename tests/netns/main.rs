@@ -5,4 +5,6 @@
 mod wait;
 
 mod farm;
+mod looks;
+mod moving;
 mod partition;

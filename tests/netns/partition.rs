@@ -5,33 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::farm::{Farm, Host, PATIENCE};
+use crate::looks::{beliefs, hears};
 use crate::wait::until;
 
 /// Names and roles: a planner on each side of the partition.
 const NODES: [(&str, &str); 5] =
     [("one", "planner"), ("two", "field"), ("three", "field"), ("four", "planner"), ("five", "field")];
-
-/// What a node believes: the value for each key, by whom and when it was said.
-fn beliefs(host: &Host) -> BTreeMap<String, Value> {
-    let Ok(world) = host.try_json(&["world", "--limit", "10000"]) else { return BTreeMap::new() };
-    let rows = world["beliefs"].as_array().cloned().unwrap_or_default();
-    let of = |row: Value| {
-        let key = row["key"].as_str().expect("a belief has a key").to_owned();
-        (key, json!([row["value"], row["source"], row["hlc"]]))
-    };
-    rows.into_iter().map(of).collect()
-}
-
-/// How many of the others a node hears and trusts.
-fn hears(host: &Host) -> usize {
-    let Ok(peers) = host.try_json(&["peers"]) else { return 0 };
-    let rows = peers["peers"].as_array().cloned().unwrap_or_default();
-    rows.iter()
-        .filter(|row| {
-            row["liveness"] == "alive" && row["trusted"] == json!(true) && row["name"] != Value::Null
-        })
-        .count()
-}
 
 /// The ids of the guests of a node.
 fn guests(host: &Host) -> Vec<String> {

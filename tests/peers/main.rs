@@ -9,5 +9,6 @@ mod hostile;
 mod python;
 mod router;
 mod samples;
+mod secured_router;
 mod site;
 mod wire;

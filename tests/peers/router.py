@@ -1,6 +1,8 @@
-"""A stock zenoh router, not ours: router.py [ENDPOINT_OF_ANOTHER ...]. Answers each line with where it listens and who is linked."""
+"""A stock zenoh router, not ours: router.py [SETTINGS.json5] [ENDPOINT_OF_ANOTHER ...]. Answers each line with where it listens and
+who is linked. With settings it runs in their folder, and listens over TLS."""
 
 import json
+import os
 import socket
 import sys
 
@@ -12,13 +14,14 @@ def open_somewhere():
     for _ in range(20):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            endpoint = f"tcp/127.0.0.1:{free.getsockname()[1]}"
-        config = zenoh.Config()
+            transport = "tls" if settings else "tcp"
+            endpoint = f"{transport}/127.0.0.1:{free.getsockname()[1]}"
+        config = zenoh.Config.from_file(settings) if settings else zenoh.Config()
         for setting, value in [
             ("mode", "router"),
             ("listen/endpoints", [endpoint]),
             ("listen/exit_on_failure", True),
-            ("connect/endpoints", sys.argv[1:]),
+            ("connect/endpoints", others),
             ("scouting/multicast/enabled", False),
         ]:
             config.insert_json5(setting, json.dumps(value))
@@ -29,6 +32,11 @@ def open_somewhere():
     sys.exit("no port of this machine is free")
 
 
+others = sys.argv[1:]
+settings = None
+if others and others[0].endswith(".json5"):
+    folder, settings = os.path.split(others.pop(0))
+    os.chdir(folder)
 endpoint, session = open_somewhere()
 with session:
     for _ in sys.stdin:

@@ -202,6 +202,7 @@ impl Ingest {
             connect: Vec::new(),
             discovery: false,
             trusted: BTreeSet::from([key.id()]),
+            parts: BTreeMap::new(),
             mappings: Vec::new(),
             limits: BridgeLimits { envelopes_per_second_max: u32::MAX, ..BridgeLimits::default() },
             marks: BTreeMap::new(),

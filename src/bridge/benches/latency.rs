@@ -186,6 +186,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         connect: Vec::new(),
         discovery: false,
         trusted: BTreeSet::new(),
+        parts: BTreeMap::new(),
         mappings: vec![mapping()],
         limits: BridgeLimits::default(),
         marks: BTreeMap::new(),

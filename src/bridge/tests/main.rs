@@ -3,6 +3,8 @@
 //! Only what must not happen is given a moment (`QUIET`) in which it could.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod asks;
 #[cfg(test)]
 mod evidence;

@@ -11,18 +11,18 @@ use crossbeam_channel::after;
 use crate::support::{Node, Setup, Stranger, envelope_of, frame, id, key, outgoing, readings, sealed};
 
 /// Papers of node `n`, issued with the key `root`.
-fn papers(root: u8, n: u8) -> Papers {
+pub fn papers(root: u8, n: u8) -> Papers {
     MeshRoot::found(key(root), "barn").unwrap().issue(&key(n).public()).unwrap()
 }
 
 /// A node with papers that listens here.
-fn with_papers(root: u8, n: u8, trusted: &[u8], listen: &str) -> Setup {
+pub fn with_papers(root: u8, n: u8, trusted: &[u8], listen: &str) -> Setup {
     let papers = Some(papers(root, n));
     Setup { papers, listen: vec![listen.to_owned()], ..Setup::trusting(trusted) }
 }
 
 /// An endpoint on a port that is free now, and that stays the same when the session is opened anew.
-fn steady(transport: &str) -> String {
+pub fn steady(transport: &str) -> String {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     format!("{transport}/127.0.0.1:{port}")
 }
@@ -48,7 +48,7 @@ fn say(node: &Node, sequence: u64) {
 }
 
 /// Until `to` hears `from`: what was said while a link came up may be lost.
-fn expect_heard(from: &Node, to: &mut Node, first: u64) {
+pub fn expect_heard(from: &Node, to: &mut Node, first: u64) {
     let mut sequence = first;
     while to.all(|input| envelope_of(input, from.id)).iter().all(|heard| *heard < first) {
         say(from, sequence);

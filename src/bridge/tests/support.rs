@@ -12,7 +12,9 @@ use clawmesh_authority::{
     Answer, Body, Capability, Code, ContentHash, Frame, Hlc, LaneMark, MeshId, NodeId, NodeKey, Observation,
     Reading, ReadingBatch, Refusal, Roster, Statement, Tier, Unit, Value, answer,
 };
-use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, Papers, ZenohMode, spawn};
+use clawmesh_bridge::{
+    Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, Papers, Part, ZenohMode, spawn,
+};
 use clawmesh_core::intake::{
     InboxHandle, InboxLimits, Inboxes, Input, InputBody, LinkState, SourceId, doors,
 };
@@ -49,6 +51,8 @@ pub struct Setup {
     pub listen: Vec<String>,
     pub connect: Vec<String>,
     pub trusted: BTreeSet<NodeId>,
+    pub parts: BTreeMap<NodeId, Part>,
+    pub mode: ZenohMode,
     pub mappings: Vec<Mapping>,
     pub limits: BridgeLimits,
     pub marks: BTreeMap<NodeId, (LaneMark, LaneMark)>,
@@ -64,6 +68,8 @@ impl Setup {
             listen: vec!["tcp/127.0.0.1:0".to_owned()],
             connect: Vec::new(),
             trusted: trusted.iter().map(|n| id(*n)).collect(),
+            parts: BTreeMap::new(),
+            mode: ZenohMode::Peer,
             mappings: Vec::new(),
             limits: BridgeLimits::default(),
             marks: BTreeMap::new(),
@@ -81,11 +87,12 @@ impl Setup {
     pub fn config(self) -> BridgeConfig {
         BridgeConfig {
             mesh: mesh(),
-            mode: ZenohMode::Peer,
+            mode: self.mode,
             listen: self.listen,
             connect: self.connect,
             discovery: false,
             trusted: self.trusted,
+            parts: self.parts,
             mappings: self.mappings,
             limits: self.limits,
             marks: self.marks,

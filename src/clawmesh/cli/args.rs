@@ -15,6 +15,7 @@ use super::gateways::args::GatewayConnectArgs;
 use super::history::args::{EventsArgs, TraceArgs};
 use super::operator_args::OperatorCommand;
 use super::pair::args::PairArgs;
+use super::papers::args::PapersCommand;
 use super::proposals::args::ProposalCommand;
 use super::trust::args::TrustCommand;
 use crate::config::node_file::NodeFile;
@@ -84,6 +85,9 @@ pub enum Command {
     Operator(OperatorCommand),
     /// Make two nodes trust each other, with a person in front of each; the one that joins is given its papers
     Pair(PairArgs),
+    /// Make papers for what is in the mesh and is not paired
+    #[command(subcommand)]
+    Papers(PapersCommand),
     /// Say which nodes this one trusts, at its console
     #[command(subcommand)]
     Trust(TrustCommand),

@@ -22,6 +22,7 @@ mod logging;
 mod operator;
 mod operator_args;
 mod pair;
+mod papers;
 mod peers;
 mod plant;
 mod progress;
@@ -68,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),
         Command::Operator(command) => operator::run(cli.state_dir, command),
         Command::Pair(args) => pair::run(cli.state_dir, &args),
+        Command::Papers(command) => papers::run(cli.state_dir, command),
         Command::Backup(args) => backup::take(cli.state_dir, &args),
         Command::Restore(args) => backup::restore::run(cli.state_dir, &args),
         Command::Replace(args) => backup::replace::run(cli.state_dir, &args),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use clawmesh_authority::NodeId;
+use clawmesh_bridge::Part;
 use serde::{Deserialize, Serialize};
 
 use crate::config::error::ConfigError;
@@ -32,6 +33,8 @@ pub struct Peer {
     pub since: SystemTime,
     /// True once somebody has removed it.
     pub is_removed: bool,
+    /// What it is for our links.
+    pub part: Part,
 }
 
 /// The list: what it says of each node.
@@ -62,17 +65,29 @@ impl TrustList {
     }
 
     /// The nodes that are trusted: those `configured` elsewhere and those of the list. What was removed here is trusted
-    /// nowhere.
+    /// nowhere, and neither is a router, which is nobody.
     #[must_use]
     pub fn applied_to(&self, mut configured: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
         for (id, peer) in &self.0 {
-            if peer.is_removed {
+            if peer.is_removed || peer.part == Part::Router {
                 configured.remove(id);
             } else {
                 configured.insert(*id);
             }
         }
         configured
+    }
+
+    /// What those of the list that were not removed are for our links, as far as it is anything but a node.
+    #[must_use]
+    pub fn parts(&self) -> BTreeMap<NodeId, Part> {
+        let parts = self.0.iter().filter(|(_, peer)| !peer.is_removed && peer.part != Part::Node);
+        parts.map(|(id, peer)| (*id, peer.part)).collect()
+    }
+
+    /// A node of the list is this for our links from now on; false if it is so already.
+    pub fn set_part(&mut self, id: NodeId, part: Part) -> bool {
+        self.0.get_mut(&id).is_some_and(|peer| std::mem::replace(&mut peer.part, part) != part)
     }
 
     /// Trusts a node from now on. Without a name it keeps the one it has.
@@ -89,7 +104,7 @@ impl TrustList {
             return Ok(Added::Again);
         }
         self.has_place()?;
-        self.0.insert(id, Peer { name, since: now, is_removed: false });
+        self.0.insert(id, Peer { name, since: now, is_removed: false, part: Part::Node });
         Ok(Added::New)
     }
 
@@ -106,7 +121,7 @@ impl TrustList {
             return Ok(was_trusted);
         }
         self.has_place()?;
-        self.0.insert(id, Peer { name: None, since: now, is_removed: true });
+        self.0.insert(id, Peer { name: None, since: now, is_removed: true, part: Part::Node });
         Ok(true)
     }
 
@@ -139,6 +154,8 @@ struct Entry {
     since: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     removed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    part: Option<String>,
 }
 
 impl Entry {
@@ -148,6 +165,7 @@ impl Entry {
             name: peer.name.clone(),
             since: time_text(peer.since),
             removed: peer.is_removed,
+            part: peer.part.beyond_node().map(|part| part.as_str().to_owned()),
         }
     }
 
@@ -156,8 +174,14 @@ impl Entry {
         let name = self.name.map(|name| name_of(&name)).transpose().map_err(|why| ("name", why))?;
         let since = humantime::parse_rfc3339(&self.since)
             .map_err(|fault| ("since", format!("{:?} is no time: {fault}", self.since)))?;
-        Ok((id, Peer { name, since, is_removed: self.removed }))
+        let part = self.part.map(|word| Part::of_word(&word).ok_or(("part", no_part(&word)))).transpose()?;
+        Ok((id, Peer { name, since, is_removed: self.removed, part: part.unwrap_or_default() }))
     }
+}
+
+fn no_part(word: &str) -> String {
+    let words: Vec<&str> = Part::ALL.into_iter().map(Part::as_str).collect();
+    format!("{word:?} is no part; write one of {}", words.join(", "))
 }
 
 /// A moment as the file and people have it, for example `2026-11-21T23:05:00Z`.
@@ -221,6 +245,7 @@ fn hint(key: &str) -> Option<&'static str> {
         "name" => "a text in quotes",
         "since" => "a time like \"2026-11-21T23:05:00Z\"",
         "removed" => "true or false",
+        "part" => "\"node\", \"relay\", \"router\" or \"viewer\"",
         _ => return None,
     })
 }
@@ -261,7 +286,7 @@ mod tests {
         let mut list = TrustList::default();
         assert_eq!(list.add(node(1), Some("pump".to_owned()), at(1)), Ok(Added::New));
         assert_eq!(list.add(node(1), None, at(2)), Ok(Added::Known));
-        let pump = Peer { name: Some("pump".to_owned()), since: at(1), is_removed: false };
+        let pump = Peer { name: Some("pump".to_owned()), since: at(1), is_removed: false, part: Part::Node };
         assert_eq!(list.get(&node(1)), Some(&pump));
         assert_eq!(list.applied_to(set(&[2])), set(&[1, 2]));
         assert_eq!(list.remove(node(1), at(3)), Ok(true));
@@ -272,6 +297,24 @@ mod tests {
         assert_eq!(list.get(&node(1)), Some(&gone), "its name stays, so that people know who it was");
         assert_eq!(list.add(node(1), None, at(5)), Ok(Added::Again));
         assert_eq!(list.applied_to(set(&[])), set(&[1]));
+    }
+
+    #[test]
+    fn a_router_brings_what_others_say_and_is_trusted_nowhere() {
+        let mut list = TrustList::default();
+        for (n, part) in [(1, Part::Router), (2, Part::Viewer), (3, Part::Relay), (4, Part::Node)] {
+            list.add(node(n), None, at(0)).unwrap();
+            assert_eq!(list.set_part(node(n), part), part != Part::Node);
+        }
+        assert_eq!(list.applied_to(set(&[1])), set(&[2, 3, 4]));
+        let named = |nodes: &[(u8, Part)]| nodes.iter().map(|(n, part)| (node(*n), *part)).collect();
+        assert_eq!(list.parts(), named(&[(1, Part::Router), (2, Part::Viewer), (3, Part::Relay)]));
+        list.remove(node(1), at(1)).unwrap();
+        assert_eq!(
+            list.parts(),
+            named(&[(2, Part::Viewer), (3, Part::Relay)]),
+            "what was removed brings nothing"
+        );
     }
 
     #[test]
@@ -303,7 +346,7 @@ mod tests {
         for (text, begins, ends) in [
             (
                 format!("[\n {}]", entry.replace("since", "sinze")),
-                "trust.ron:2:75: unknown key `sinze`, known keys are id, name, since, removed",
+                "trust.ron:2:75: unknown key `sinze`, known keys are id, name, since, removed, part",
                 "; did you mean `since`?",
             ),
             (format!("[\n {}]", entry.replace("01", "0x")), "trust.ron:2:3: `[0].id`: ", repair),
@@ -311,6 +354,11 @@ mod tests {
             (
                 format!("[\n {}]", entry.replace("(id", "(name: \"a\\u{7}b\", id")),
                 "trust.ron:2:3: `[0].name`: ",
+                repair,
+            ),
+            (
+                format!("[\n {}]", entry.replace("(id", "(part: \"king\", id")),
+                "trust.ron:2:3: `[0].part`: \"king\" is no part; write one of node, relay, router, viewer",
                 repair,
             ),
             (format!("[{entry},\n {entry}]"), "trust.ron:2:3: `[1].id`: this node is in the list", repair),
@@ -363,13 +411,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_back(
-            rows in prop::collection::btree_map(any::<[u8; 32]>(), (any::<bool>(), prop::option::of("[a-z\"\\\\ äß]{1,9}x"), 0_u64..4_000_000_000), 0..20),
+            rows in prop::collection::btree_map(any::<[u8; 32]>(), (any::<bool>(), prop::option::of("[a-z\"\\\\ äß]{1,9}x"), 0_u64..4_000_000_000, 0_usize..4), 0..20),
         ) {
             let (_dir, state) = StateDir::temporary();
-            let rows = rows.into_iter().map(|(id, (is_removed, name, second))| {
+            let rows = rows.into_iter().map(|(id, (is_removed, name, second, part))| {
                 let name = name.map(|name| name_of(&name).unwrap_or_else(|_| "x".to_owned()));
                 let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
-                (NodeId(id), Peer { name, since, is_removed })
+                (NodeId(id), Peer { name, since, is_removed, part: Part::ALL[part] })
             });
             let rows = TrustList(rows.collect());
             let wanted = rows.clone();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clawmesh_authority::{LaneMark, NodeId, NodeKey, envelope};
-use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts};
+use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Ways as ZenohWays};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, SourceId, doors};
 use clawmesh_core::proposals::{AnswerDesk, Simulator};
 use clawmesh_core::publish::{NodeView, Outbox, OutboxReader, outbox};
@@ -417,7 +417,7 @@ impl Node {
         mesh.came(bridge.neighbours());
         let own_id = facts.key.id();
         let own = OwnRecord { node: own_id, name: facts.name.clone(), address: gateway, pin };
-        let found = options.config.discovery.value.then_some(own);
+        let found = options.config.discovery.value.then(|| (own, bridge.ways()));
         let host = GuestHost::new(
             facts,
             bridge.trust(),
@@ -478,7 +478,7 @@ impl GuestSide {
     fn open(
         door: &GuestDoor,
         host: GuestHost,
-        own: Option<OwnRecord>,
+        own: Option<(OwnRecord, Arc<ZenohWays>)>,
         tasks: &Handle,
     ) -> anyhow::Result<Self> {
         let _here = tasks.enter();
@@ -489,8 +489,9 @@ impl GuestSide {
             links.dial(peer.clone());
         }
         let herald = Herald::start(Arc::clone(&host), links.clone(), tasks);
-        let discovery =
-            own.map(|own| discovery::start(own, links.clone(), door.nearby.clone())).transpose()?;
+        let discovery = own
+            .map(|(own, ways)| discovery::start(own, links.clone(), ways, door.nearby.clone()))
+            .transpose()?;
         Ok(Self { discovery, herald, host, links })
     }
 
@@ -599,6 +600,7 @@ fn bridge(
         connect: config.connect.value.clone(),
         discovery: config.discovery.value,
         trusted: config.trusted.value.clone(),
+        parts: config.parts.clone(),
         mappings: start.site.mappings,
         limits: BridgeLimits {
             envelopes_per_second_max: config.envelopes_per_second_max.value,

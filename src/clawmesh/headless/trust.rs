@@ -89,6 +89,7 @@ impl Follower {
                 return self.refuse(&format!("{fault}; until then the nodes trusted before stay trusted"));
             }
         };
+        self.told.bridge.set_parts(list.parts());
         let trusted = list.applied_to(self.configured.clone());
         if trusted == self.known {
             return;

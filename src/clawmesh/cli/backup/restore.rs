@@ -164,11 +164,15 @@ fn fill(state: &StateDir, backup: &Backup, has_new_key: bool, now: SystemTime) -
 fn forget_nodes(state: &StateDir, gone: Option<NodeId>, now: SystemTime) -> anyhow::Result<Vec<Exported>> {
     let configured = NodeConfig::load(state, NodeFile::default())?.trust_configured;
     trust_file::update(state, |list| {
-        let trusted = list.applied_to(configured);
+        // Routers are not trusted, and let in what others say.
+        let parts = list.parts();
+        let mut known = list.applied_to(configured);
+        known.extend(parts.keys());
         let names = |id: &NodeId| list.get(id).and_then(|peer| peer.name.clone());
-        let others = trusted.iter().filter(|id| Some(**id) != gone);
-        let nodes = others.map(|id| Exported { id: *id, name: names(id) }).collect();
-        for id in trusted.into_iter().chain(gone) {
+        let part = |id: &NodeId| parts.get(id).copied();
+        let others = known.iter().filter(|id| Some(**id) != gone);
+        let nodes = others.map(|id| Exported { id: *id, name: names(id), part: part(id) }).collect();
+        for id in known.into_iter().chain(gone) {
             list.remove(id, now).map_err(anyhow::Error::msg)?;
         }
         Ok(nodes)

@@ -28,6 +28,11 @@ pub struct AddArgs {
     /// What people here call it; what it calls itself counts for nothing
     #[arg(long)]
     pub name: Option<String>,
+    /// What it is on encrypted links: a `node` says what it says itself; a `relay` brings what others say, too, because it is a
+    /// zenoh router or others link to it alone; a `router` brings what others say and is no node; a `viewer` looks on, and what
+    /// it measures counts nowhere [default: node, or what it was here before]
+    #[arg(long = "as", value_name = "PART", value_parser = ["node", "relay", "router", "viewer"])]
+    pub part: Option<String>,
     /// How to answer
     #[command(flatten)]
     pub output: Output,

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clawmesh_authority::NodeId;
+use clawmesh_bridge::Part;
 use serde::Serialize;
 
 use super::args::Output;
@@ -41,6 +42,10 @@ pub struct Row {
     pub id: NodeId,
     name: Option<String>,
     is_trusted: bool,
+    /// What it is on encrypted links.
+    part: Part,
+    #[serde(skip)]
+    is_removed: bool,
     /// When it was last added or removed by hand; absent for what only `node.ron` names.
     since: Option<String>,
     /// The files that name it.
@@ -53,7 +58,9 @@ impl Row {
         Self {
             id,
             name: peer.and_then(|peer| peer.name.clone()),
-            is_trusted: peer.is_none_or(|peer| !peer.is_removed),
+            is_trusted: peer.is_none_or(|peer| !peer.is_removed && peer.part != Part::Router),
+            part: peer.map(|peer| peer.part).unwrap_or_default(),
+            is_removed: peer.is_some_and(|peer| peer.is_removed),
             since: peer.map(|peer| trust_file::time_text(peer.since)),
             named_in: files.into_iter().filter(|(_, names)| *names).map(|(file, _)| file).collect(),
         }
@@ -91,7 +98,7 @@ impl Known {
 
     /// True when somebody has removed it.
     pub fn is_removed(&self, id: &NodeId) -> bool {
-        self.rows.get(id).is_some_and(|row| !row.is_trusted)
+        self.rows.get(id).is_some_and(|row| row.is_removed)
     }
 
     /// The node that somebody means. A whole id says all, also of one that no file names.
@@ -159,8 +166,12 @@ fn add(dir: &StateDir, args: &AddArgs) -> anyhow::Result<()> {
     {
         bail!("{} is called {name:?} here already; give this node another name", other.id.short());
     }
-    let added =
-        trust_file::update(dir, |list| list.add(id, name, system_time()).map_err(anyhow::Error::msg))?;
+    let part = args.part.as_deref().and_then(Part::of_word);
+    let (added, is_other) = trust_file::update(dir, |list| {
+        let added = list.add(id, name, system_time()).map_err(anyhow::Error::msg)?;
+        let is_other = part.is_some_and(|part| list.set_part(id, part));
+        Ok::<_, anyhow::Error>((added, is_other))
+    })?;
     let note = match added {
         Added::Again => {
             let gone = known.list.get(&id).map(|peer| trust_file::time_text(peer.since)).unwrap_or_default();
@@ -168,8 +179,13 @@ fn add(dir: &StateDir, args: &AddArgs) -> anyhow::Result<()> {
         }
         Added::New | Added::Known => None,
     };
-    let word = if added == Added::Known { "is trusted" } else { "trusted" };
-    Change::made(dir, id, added != Added::Known, note)?.say(args.output, word)
+    let change = Change::made(dir, id, added != Added::Known || is_other, note)?;
+    let word = match change.node.part {
+        Part::Router => "a router",
+        _ if added == Added::Known => "is trusted",
+        _ => "trusted",
+    };
+    change.say(args.output, word)
 }
 
 fn remove(dir: &StateDir, args: &RemoveArgs) -> anyhow::Result<()> {
@@ -203,7 +219,7 @@ fn list(dir: &StateDir, output: Output) -> anyhow::Result<()> {
         vec![
             row.name.as_deref().map_or_else(|| "-".to_owned(), plain),
             row.id.to_string(),
-            if row.is_trusted { "trusted" } else { "removed" }.to_owned(),
+            word_for(row).to_owned(),
             row.since.clone().unwrap_or_else(|| "-".to_owned()),
             row.named_in.join(", "),
         ]
@@ -213,6 +229,17 @@ fn list(dir: &StateDir, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a row says of a node, in a word or two.
+fn word_for(row: &Row) -> &'static str {
+    match row.part {
+        _ if row.is_removed => "removed",
+        Part::Node => "trusted",
+        Part::Relay => "trusted, relay",
+        Part::Router => "router",
+        Part::Viewer => "trusted, viewer",
+    }
+}
+
 /// A node that another one may come to trust.
 #[derive(Serialize)]
 pub struct Exported {
@@ -220,6 +247,9 @@ pub struct Exported {
     pub id: NodeId,
     /// What people here call it.
     pub name: Option<String>,
+    /// What it is on encrypted links, if it is anything but a node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 /// This node first, then those it trusts. What was removed stays here.
@@ -232,9 +262,9 @@ fn export(dir: &StateDir, output: Output) -> anyhow::Result<()> {
         bail!("there is no node in {} yet; `clawmesh start` makes one", dir.root().display());
     };
     let name = NodeConfig::load(dir, NodeFile::default())?.name.value;
-    let trusted = Known::load(dir)?.rows.into_values().filter(|row| row.is_trusted);
-    let others = trusted.map(|row| Exported { id: row.id, name: row.name });
-    let nodes = [Exported { id: own.id(), name: Some(name) }].into_iter().chain(others).collect();
+    let others = Known::load(dir)?.rows.into_values().filter(|row| !row.is_removed);
+    let others = others.map(|row| Exported { id: row.id, name: row.name, part: row.part.beyond_node() });
+    let nodes = [Exported { id: own.id(), name: Some(name), part: None }].into_iter().chain(others).collect();
     let answer = Answer { nodes };
     if output.json {
         return say_json(&answer);
@@ -247,7 +277,8 @@ fn export(dir: &StateDir, output: Output) -> anyhow::Result<()> {
 pub fn command_for(program: &str, node: &Exported) -> String {
     let name = node.name.as_ref().filter(|name| is_plain(name));
     let name = name.map_or_else(String::new, |name| format!(" --name {name}"));
-    format!("{program} trust add {}{name}", node.id)
+    let part = node.part.map_or_else(String::new, |part| format!(" --as {}", part.as_str()));
+    format!("{program} trust add {}{name}{part}", node.id)
 }
 
 /// True when a shell takes the text as it is, and no command takes it for an option.
@@ -273,7 +304,7 @@ mod tests {
     use super::*;
 
     fn peer(name: Option<&str>, is_removed: bool) -> Peer {
-        Peer { name: name.map(str::to_owned), since: SystemTime::UNIX_EPOCH, is_removed }
+        Peer { name: name.map(str::to_owned), since: SystemTime::UNIX_EPOCH, is_removed, part: Part::Node }
     }
 
     #[test]
@@ -320,8 +351,11 @@ mod tests {
             (Some("$(reboot)"), "07"),
             (Some("-x"), "07"),
         ] {
-            let command = command_for("clawmesh", &Exported { id, name: name.map(str::to_owned) });
+            let node = Exported { id, name: name.map(str::to_owned), part: None };
+            let command = command_for("clawmesh", &node);
             assert!(command.starts_with("clawmesh trust add 0707") && command.ends_with(ends), "{command}");
+            let command = command_for("clawmesh", &Exported { part: Some(Part::Relay), ..node });
+            assert!(command.ends_with(&format!("{ends} --as relay")), "{command}");
         }
     }
 }

@@ -6,13 +6,13 @@ pub mod planning;
 pub mod show;
 pub mod tls;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clawmesh_authority::{MeshId, NodeId};
-use clawmesh_bridge::{BridgeLimits, ZenohMode};
+use clawmesh_bridge::{BridgeLimits, Part, ZenohMode};
 use clawmesh_wire::peer_spec::PeerSpec;
 
 use crate::config::durable_file::read_bounded;
@@ -111,6 +111,8 @@ pub struct NodeConfig {
     pub trusted: Setting<BTreeSet<NodeId>>,
     /// Those that `node.ron` and the command line name, whatever `trust.ron` says of them.
     pub trust_configured: BTreeSet<NodeId>,
+    /// What nodes of `trust.ron` are for our links.
+    pub parts: BTreeMap<NodeId, Part>,
     /// Ticks per second.
     pub hz: Setting<u32>,
     /// Ticks between two digests.
@@ -128,6 +130,7 @@ impl NodeConfig {
         let text = content.as_deref().map(|content| ron_text::utf8(&path, content)).transpose()?;
         let mut config = Self::resolve(&path, text, command_line, &machine_name())?;
         let list = trust_file::load(dir)?;
+        config.parts = list.parts();
         if list.iter().next().is_some() {
             let Setting { value, source } = config.trusted;
             let source = Source::AndList { before: Box::new(source), path: dir.trust_file() };
@@ -188,6 +191,7 @@ impl NodeConfig {
             connect,
             peers: layers.gather("peers", |l| l.peers.as_deref(), checks::peers, other_ways)?,
             trust_configured: trusted.value.clone(),
+            parts: BTreeMap::new(),
             trusted,
             hz: layers.pick("hz", 50, |l| l.hz.as_ref(), checks::hz)?,
             digest_every_ticks: layers.pick(

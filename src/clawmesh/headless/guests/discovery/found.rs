@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use clawmesh_authority::NodeId;
+use clawmesh_bridge::{FoundWay, ZenohWay};
 use clawmesh_wire::peer_spec::{PeerSpec, PeerUrl, normal_fingerprint};
 
 /// The most nodes that are remembered; whoever says more of them takes the place of nobody.
@@ -26,6 +27,8 @@ pub struct Record {
     pub port: u16,
     /// The fingerprint of its certificate, if it says that it speaks TLS.
     pub pin: Option<String>,
+    /// Where its zenoh session listens and which one it is, if it has one that other machines reach.
+    pub zenoh: Option<ZenohWay>,
 }
 
 /// A node that was found. Anybody in the network can say it: only the handshake shows who is there.
@@ -35,6 +38,7 @@ pub struct Found {
     pub name: String,
     /// The way to it.
     pub spec: PeerSpec,
+    zenoh: Option<FoundWay>,
     full_name: String,
 }
 
@@ -54,7 +58,8 @@ impl FoundNodes {
     /// Takes a record; the node it tells of, if it is another one that can be reached.
     pub fn take(&mut self, record: &Record) -> Option<NodeId> {
         let node: NodeId = record.device_id.as_ref()?.parse().ok()?;
-        let host = best(&record.addresses)?;
+        let addresses = best_first(&record.addresses);
+        let host = addresses.first()?;
         let is_known = self.nodes.contains_key(&node);
         if node == self.own || record.port == 0 || (!is_known && self.nodes.len() >= FOUND_MAX) {
             return None;
@@ -65,7 +70,8 @@ impl FoundNodes {
         let url = PeerUrl { is_tls, host: host.to_string(), port, path: String::new() };
         let spec = PeerSpec { node, url, fingerprint, label: Some(LABEL.to_owned()) };
         let name = instance(&record.full_name);
-        self.nodes.insert(node, Found { name, spec, full_name: record.full_name.clone() });
+        let zenoh = record.zenoh.as_ref().map(|way| way.at(&addresses));
+        self.nodes.insert(node, Found { name, spec, zenoh, full_name: record.full_name.clone() });
         Some(node)
     }
 
@@ -75,22 +81,30 @@ impl FoundNodes {
         self.nodes.remove(&node).map(|_| node)
     }
 
+    /// Where the zenoh sessions of those who have one are said to be.
+    pub fn zenoh(&self) -> BTreeMap<NodeId, FoundWay> {
+        let ways = self.nodes.iter().filter_map(|(node, found)| Some((*node, found.zenoh.clone()?)));
+        ways.collect()
+    }
+
     /// Everybody who was found and not lost.
     pub fn iter(&self) -> impl Iterator<Item = &Found> {
         self.nodes.values()
     }
 }
 
-/// The address to dial: IPv4 before IPv6, and none that is known only together with an interface; of several the lowest, so
+/// The addresses to dial: IPv4 before IPv6, and none that is known only together with an interface; the lowest first, so
 /// that the same record always gives the same way.
-fn best(addresses: &[IpAddr]) -> Option<IpAddr> {
+fn best_first(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let is_plain = |address: &&IpAddr| match address {
         IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_multicast(),
         IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast() && !v6.is_unicast_link_local(),
     };
     // Addresses of this machine lead to the other node only when that is here too.
     let rank = |address: &&IpAddr| (address.is_ipv6(), address.is_loopback(), **address);
-    addresses.iter().filter(is_plain).min_by_key(rank).copied()
+    let mut plain: Vec<IpAddr> = addresses.iter().filter(is_plain).copied().collect();
+    plain.sort_by_key(|address| rank(&address));
+    plain
 }
 
 /// What stands before the type of the service.
@@ -113,6 +127,7 @@ mod tests {
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             port: 18_789,
             pin: None,
+            zenoh: None,
         }
     }
 
@@ -168,6 +183,23 @@ mod tests {
     }
 
     #[test]
+    fn the_zenoh_session_of_a_node_is_where_its_record_is() {
+        let mut found = FoundNodes::new(OWN);
+        let zenoh = ZenohWay::read("tcp/7447", "1f");
+        found
+            .take(&Record { zenoh: zenoh.clone(), ..record(2, &["fd00::2", "fe80::1", "10.0.0.7"]) })
+            .unwrap();
+        found.take(&record(3, &["10.0.0.8"])).unwrap();
+        let ways = found.zenoh();
+        assert_eq!(ways.len(), 1);
+        assert_eq!(ways[&NodeId([2; 32])].locators, ["tcp/10.0.0.7:7447", "tcp/[fd00::2]:7447"]);
+        found.take(&Record { zenoh, ..record(2, &["10.0.0.9"]) }).unwrap();
+        assert_eq!(found.zenoh()[&NodeId([2; 32])].locators, ["tcp/10.0.0.9:7447"]);
+        found.lose("pump 2._clawmesh._tcp.local.");
+        assert!(found.zenoh().is_empty());
+    }
+
+    #[test]
     fn what_is_nobody_or_ourselves_is_not_found() {
         let mut found = FoundNodes::new(OWN);
         let good = record(2, &["10.0.0.7"]);
@@ -193,9 +225,9 @@ mod tests {
         fn no_record_panics_and_no_name_moves_a_cursor(name in ".{0,200}", id in ".{0,80}", port: u16, address: [u8; 4]) {
             let mut found = FoundNodes::new(OWN);
             let addresses = vec![IpAddr::from(address)];
-            found.take(&Record { full_name: name.clone(), device_id: Some(id), addresses: addresses.clone(), port, pin: None });
+            found.take(&Record { full_name: name.clone(), device_id: Some(id), addresses: addresses.clone(), port, pin: None, zenoh: None });
             let device_id = Some(NodeId([2; 32]).to_string());
-            found.take(&Record { full_name: name, device_id, addresses, port, pin: None });
+            found.take(&Record { full_name: name, device_id, addresses, port, pin: None, zenoh: None });
             prop_assert!(found.iter().all(|found| !found.name.chars().any(char::is_control)));
         }
     }
