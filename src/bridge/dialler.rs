@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use zenoh::config::Locator;
 use zenoh::internal::runtime::Runtime;
 use zenoh::session::ZenohId;
 
-use crate::dials::Dials;
+use crate::dials::{Dials, Outcome};
 use crate::edge::Edge;
 use crate::ways::FoundWay;
 
 /// How often it is looked whose time has come.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What takes no longer was hardly tried.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// Dials whoever is found and trusted and not linked, as long as the session is open.
 pub async fn dial_found(edge: Arc<Edge>, runtime: Runtime) {
@@ -31,14 +34,20 @@ pub async fn dial_found(edge: Arc<Edge>, runtime: Runtime) {
         }
         tokio::select! {
             _ = beat.tick() => {}
-            Some(Ok((node, is_linked))) = under_way.join_next() => dials.ended(node, is_linked, edge.now_ms()),
+            Some(Ok((node, outcome))) = under_way.join_next() => dials.ended(node, outcome, edge.now_ms()),
         }
     }
 }
 
-/// True when there is a link to that session, old or new. zenoh waits ten seconds for each address.
-async fn dial(runtime: &Runtime, way: &FoundWay) -> bool {
-    let Ok(session) = way.session.parse::<ZenohId>() else { return false };
+/// zenoh waits ten seconds for each address. While it dials that session by itself, where it was found before, it dials nothing else
+/// for us and says so at once.
+async fn dial(runtime: &Runtime, way: &FoundWay) -> Outcome {
+    let Ok(session) = way.session.parse::<ZenohId>() else { return Outcome::Failed };
     let locators: Vec<Locator> = way.locators.iter().filter_map(|locator| locator.parse().ok()).collect();
-    runtime.connect_peer(&session.into(), &locators).await
+    let begun = Instant::now();
+    match runtime.connect_peer(&session.into(), &locators).await {
+        true => Outcome::Linked,
+        false if begun.elapsed() < AT_ONCE => Outcome::FailedAtOnce,
+        false => Outcome::Failed,
+    }
 }

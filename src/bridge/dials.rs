@@ -12,10 +12,24 @@ use crate::ways::FoundWay;
 const BRAKE_MS: u64 = 2_000;
 /// How long a way that does not help rests at most.
 const REST_LONGEST_MS: u64 = 60_000;
+/// The same for one that failed at once: that costs nobody anything, and maybe zenoh was dialling where that node was before, for
+/// which it waits up to ten seconds and tries nothing else.
+const REST_AT_ONCE_LONGEST_MS: u64 = 8_000;
 /// Two nodes that find each other do not call at the same moment: the one with the higher id waits for the other.
 const HIGHER_WAITS_MS: u64 = 4_000;
 /// How many are dialled at a time.
 pub const AT_ONCE_MAX: usize = 8;
+
+/// How a dial has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is a link, old or new.
+    Linked,
+    /// There is none, although it was tried for a while.
+    Failed,
+    /// There is none, and it was hardly tried.
+    FailedAtOnce,
+}
 
 /// What is known of the dials to one node.
 #[derive(Debug)]
@@ -68,17 +82,18 @@ impl Dials {
     }
 
     /// A dial has ended. A node that is linked is looked at again soon, as a link that is there costs nothing.
-    pub fn ended(&mut self, node: NodeId, is_linked: bool, now_ms: u64) {
+    pub fn ended(&mut self, node: NodeId, outcome: Outcome, now_ms: u64) {
         let Some(dial) = self.dials.get_mut(&node) else { return };
         dial.is_under_way = false;
         dial.brake_until_ms = now_ms + BRAKE_MS;
-        if is_linked {
-            dial.rest_ms = BRAKE_MS;
-        }
-        dial.next_ms = now_ms + dial.rest_ms;
-        if !is_linked {
-            dial.rest_ms = (dial.rest_ms * 2).min(REST_LONGEST_MS);
-        }
+        let longest_ms = match outcome {
+            Outcome::Linked => BRAKE_MS,
+            Outcome::Failed => REST_LONGEST_MS,
+            Outcome::FailedAtOnce => REST_AT_ONCE_LONGEST_MS,
+        };
+        let rest_ms = dial.rest_ms.min(longest_ms);
+        dial.next_ms = now_ms + rest_ms;
+        dial.rest_ms = (rest_ms * 2).min(longest_ms);
     }
 }
 
@@ -118,7 +133,7 @@ mod tests {
             .step_by(500)
             .filter(|now_ms| {
                 let due = dials.due(*now_ms, &found(node, place(*now_ms)), |_| true);
-                due.iter().for_each(|(node, _)| dials.ended(*node, false, *now_ms));
+                due.iter().for_each(|(node, _)| dials.ended(*node, Outcome::Failed, *now_ms));
                 !due.is_empty()
             })
             .collect()
@@ -129,6 +144,18 @@ mod tests {
         let moments = moments(7, |_| 1);
         assert_eq!(moments[..5], [0, 2_000, 6_000, 14_000, 30_000]);
         assert_eq!(moments[moments.len() - 1] - moments[moments.len() - 2], 60_000);
+    }
+
+    #[test]
+    fn what_fails_at_once_is_tried_again_every_few_seconds() {
+        let (mut dials, node, mut dialled) = (Dials::new(OWN), NodeId([7; 32]), Vec::new());
+        for now_ms in (0..60_000).step_by(500) {
+            if !dials.due(now_ms, &found(7, 1), |_| true).is_empty() {
+                dials.ended(node, Outcome::FailedAtOnce, now_ms);
+                dialled.push(now_ms);
+            }
+        }
+        assert_eq!(dialled, [0, 2_000, 6_000, 14_000, 22_000, 30_000, 38_000, 46_000, 54_000]);
     }
 
     #[test]
@@ -144,7 +171,7 @@ mod tests {
         let mut now_ms = 0;
         for _ in 0..10 {
             let due = dials.due(now_ms, &found(7, 1), |_| true);
-            due.iter().for_each(|_| dials.ended(node, false, now_ms));
+            due.iter().for_each(|_| dials.ended(node, Outcome::Failed, now_ms));
             now_ms += 60_000;
         }
         assert_eq!(dials.due(now_ms - 1_000, &found(7, 2), |_| true), [(node, at(2))]);
@@ -163,7 +190,7 @@ mod tests {
         let mut count = 0;
         for now_ms in (0..60_000_u64).step_by(500) {
             for (node, _) in dials.due(now_ms, &found(7, 1), |_| true) {
-                dials.ended(node, false, now_ms);
+                dials.ended(node, Outcome::Failed, now_ms);
                 count += 1;
             }
             assert_eq!(dials.due(now_ms, &BTreeMap::new(), |_| true), []);
@@ -196,7 +223,7 @@ mod tests {
                 prop_assert!(under_way.len() <= AT_ONCE_MAX);
                 for is_linked in ends {
                     if let Some(node) = under_way.pop() {
-                        dials.ended(node, is_linked, now_ms);
+                        dials.ended(node, if is_linked { Outcome::Linked } else { Outcome::FailedAtOnce }, now_ms);
                     }
                 }
             }
