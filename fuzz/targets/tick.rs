@@ -48,6 +48,11 @@ pub(super) fn guest() -> NodeId {
     Lab::id_of(3)
 }
 
+/// The connection of that node has ended.
+fn left() -> InputBody {
+    InputBody::GuestLeft { guest: guest(), why: "gone".to_owned(), end: GuestEnd::Ended }
+}
+
 /// Everything that comes from outside, once.
 pub(super) fn outside() -> Vec<(SourceId, InputBody)> {
     let profile = GuestProfile {
@@ -115,10 +120,7 @@ pub(super) fn outside() -> Vec<(SourceId, InputBody)> {
         ),
         (SourceId::Clock, InputBody::ClockSampled { unix_ms: NOW_MS + 300_001, up_ms: 1_000 }),
         (SourceId::Guests, InputBody::GuestsHeard(vec![guest(), Lab::id_of(2)])),
-        (
-            SourceId::Guests,
-            InputBody::GuestLeft { guest: guest(), why: "gone".to_owned(), end: GuestEnd::Ended },
-        ),
+        (SourceId::Guests, left()),
     ]);
     all
 }
