@@ -1,6 +1,7 @@
 //! Short texts that people and other nodes write: ways to peers, ids, capabilities, units, keys.
 
-use clawmesh_authority::pattern::{Health, best, matches, parts, score};
+use clawmesh_authority::pattern::{Health, matches, parts, score};
+use clawmesh_authority::route::{Ability, Owner, Reach, Way, owner, rank};
 use clawmesh_authority::{Capability, MeshId, NodeId, NodeKey, NodeRole, PublicKey, Unit};
 use clawmesh_core::safety::{STOP_REPORT_BYTES_MAX, StopReport};
 use clawmesh_lab::Lab;
@@ -96,9 +97,14 @@ fn names(text: &str) -> Result<String, String> {
     let (one, other) = text.split_once(' ').unwrap_or((text, "sensor:*"));
     let points = score(one, other, Health::Healthy);
     promised(points.is_some() == matches(one, other), || "what does not match has points".to_owned())?;
-    let chosen = best([(one, Health::Healthy)], other);
-    promised(chosen.is_some() == points.is_some(), || {
+    let (node, health, way) = (Lab::id_of(2), Health::Healthy, Way::default());
+    let ability = Ability { node, role: NodeRole::Field, capability: one, reach: Reach::Alive, health, way };
+    promised(rank([ability], other).len() == usize::from(points.is_some()), || {
         "the only one that matches is not the best".to_owned()
+    })?;
+    let owner = owner([ability], other);
+    promised(owner == Owner::Nobody || other.starts_with(one), || {
+        "an actuator belongs to whoever offers another one".to_owned()
     })?;
     let unit = text.parse::<Unit>();
     let _ = (MeshId::of_name(text), NodeRole::of_name(text).as_str());

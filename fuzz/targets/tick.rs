@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use clawmesh_authority::envelope;
 use clawmesh_authority::request::{self, Request, RequestBody};
 use clawmesh_authority::{AskKind, Code, NodeId, Refusal, Tier, Unit, canonical};
-use clawmesh_core::guests::GuestProfile;
+use clawmesh_core::guests::{GuestEnd, GuestProfile};
 use clawmesh_core::intake::{AlarmAct, InputBody, Sample, SourceId};
 use clawmesh_core::replay::Replayer;
 use clawmesh_lab::Lab;
@@ -46,6 +46,11 @@ struct Step {
 /// A node of the wire protocol that is trusted.
 pub(super) fn guest() -> NodeId {
     Lab::id_of(3)
+}
+
+/// The connection of that node has ended.
+fn left() -> InputBody {
+    InputBody::GuestLeft { guest: guest(), why: "gone".to_owned(), end: GuestEnd::Ended }
 }
 
 /// Everything that comes from outside, once.
@@ -114,7 +119,8 @@ pub(super) fn outside() -> Vec<(SourceId, InputBody)> {
             },
         ),
         (SourceId::Clock, InputBody::ClockSampled { unix_ms: NOW_MS + 300_001, up_ms: 1_000 }),
-        (SourceId::Guests, InputBody::GuestLeft { guest: guest(), why: "gone".to_owned() }),
+        (SourceId::Guests, InputBody::GuestsHeard(vec![guest(), Lab::id_of(2)])),
+        (SourceId::Guests, left()),
     ]);
     all
 }
@@ -189,6 +195,7 @@ fn comes(step: &Step) -> bool {
         }
         InputBody::GuestJoined { .. }
         | InputBody::GuestLeft { .. }
+        | InputBody::GuestsHeard(_)
         | InputBody::GuestFrame { .. }
         | InputBody::GuestCommand { .. } => of_guests,
         InputBody::Asked { .. } | InputBody::Recorded { .. } | InputBody::AlarmHandled { .. } => {

@@ -33,6 +33,7 @@ pub mod refusal;
 pub mod refused;
 pub mod report;
 pub mod request;
+pub mod route;
 pub mod setpoint;
 pub mod signed;
 pub mod transition;

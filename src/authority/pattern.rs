@@ -1,4 +1,4 @@
-//! How what a node can do is asked for: the kind of a capability, patterns with `*`, and which of several fits best.
+//! How what a node can do is asked for: the kind of a capability, patterns with `*`, and how well one fits.
 //!
 //! Existing nodes advertise texts that [`Capability`](crate::Capability) would not take, for example `llm:openai/gpt`, so
 //! everything here works on the text as it came.
@@ -118,19 +118,6 @@ pub fn score(capability: &str, pattern: &str, health: Health) -> Option<u32> {
     matches(capability, pattern).then(|| health.points() + exact)
 }
 
-/// The place of the best of `offers` for `pattern`; of equals the first.
-#[must_use]
-pub fn best<'a>(offers: impl IntoIterator<Item = (&'a str, Health)>, pattern: &str) -> Option<usize> {
-    let mut best: Option<(usize, u32)> = None;
-    for (place, (capability, health)) in offers.into_iter().enumerate() {
-        let Some(points) = score(capability, pattern, health) else { continue };
-        if best.is_none_or(|(_, most)| points > most) {
-            best = Some((place, points));
-        }
-    }
-    best.map(|(place, _)| place)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,15 +167,6 @@ mod tests {
             assert_eq!(score("sensor:a", "sensor:a", health), Some(by_pattern + 5));
             assert_eq!(score("sensor:a", "sensor:b", health), None);
         }
-    }
-
-    #[test]
-    fn of_equals_the_first_is_the_best() {
-        let offers =
-            [("sensor:a", Health::Degraded), ("sensor:b", Health::Healthy), ("sensor:c", Health::Healthy)];
-        assert_eq!(best(offers, "sensor:*"), Some(1));
-        assert_eq!(best(offers, "sensor:a"), Some(0));
-        assert_eq!(best(offers, "actuator:*"), None);
     }
 
     proptest! {

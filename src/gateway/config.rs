@@ -11,6 +11,7 @@ use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::safety::StopPort;
 use rustls::ServerConfig;
 
+use crate::capabilities::Abilities;
 use crate::error::GatewayError;
 use crate::feed::SnapshotFeed;
 use crate::history::History;
@@ -55,6 +56,8 @@ pub struct GatewayPorts {
     pub web_sockets: Option<Arc<dyn WebSockets>>,
     /// Who remembers what has happened.
     pub history: Arc<dyn History>,
+    /// Who knows what all nodes can do.
+    pub abilities: Arc<dyn Abilities>,
 }
 
 impl GatewayConfig {

@@ -12,6 +12,7 @@
 mod alarms;
 mod answer;
 mod asks;
+mod capabilities;
 mod config;
 mod connection;
 mod door;
@@ -34,6 +35,7 @@ mod upgrade;
 
 pub use alarms::Alarms;
 pub use answer::Refused;
+pub use capabilities::{Abilities, AbilityView, Capabilities};
 pub use config::{GatewayConfig, GatewayPorts, TOKEN_BYTES_MIN};
 pub use door::{BoundGateway, bind};
 pub use error::GatewayError;

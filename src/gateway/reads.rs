@@ -7,7 +7,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use clawmesh_authority::{NodeId, Tier};
-use clawmesh_core::guests::{ContextFrame, GuestProfile, GuestRow, Told};
+use clawmesh_core::guests::{ContextFrame, GuestProfile, GuestRow, GuestState, Told};
 use clawmesh_core::publish::{ActuatorView, BeliefView, NodeView, PeerView, ProposalView, SensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub struct Peers {
     pub snapshot_age_ms: u64,
     /// Other nodes, by id.
     pub peers: Vec<PeerView>,
-    /// Existing ClawMesh nodes that are connected, by id.
+    /// Existing ClawMesh nodes that are connected, or were in this run, by id.
     pub guests: Vec<GuestView>,
     /// Existing ClawMesh nodes that this one dials, by id.
     pub dialled: Vec<DialledView>,
@@ -42,7 +42,7 @@ pub struct Peers {
     pub knocks: Vec<KnockView>,
 }
 
-/// An existing ClawMesh node that is connected. Only its id is proven; the rest it says of itself.
+/// An existing ClawMesh node that is connected, or was in this run. Only its id is proven; what its profile has it says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestView {
     /// Its id.
@@ -50,11 +50,18 @@ pub struct GuestView {
     /// What it says of itself.
     #[serde(flatten)]
     pub profile: GuestProfile,
+    /// How it stands.
+    pub state: GuestState,
+    /// True while it has a connection.
+    pub is_connected: bool,
+    /// When it was last known to be there, Unix milliseconds.
+    pub heard_ms: u64,
 }
 
 impl GuestView {
     fn of(row: &GuestRow) -> Self {
-        Self { id: row.id, profile: row.profile.clone() }
+        let GuestRow { id, profile, state, is_connected, heard_ms } = row.clone();
+        Self { id, profile, state, is_connected, heard_ms }
     }
 }
 
@@ -115,6 +122,8 @@ pub struct ToldView {
     pub made_ms: u64,
     /// Milliseconds since then.
     pub age_ms: u64,
+    /// `fresh`, `aging`, `stale` or `expired`, for something that is told every 30 s.
+    pub freshness: String,
 }
 
 impl ToldView {
@@ -132,6 +141,7 @@ impl ToldView {
             tier: frame.shown_tier(),
             made_ms: told.made_ms(),
             age_ms: wall_ms.saturating_sub(told.made_ms()),
+            freshness: told.freshness(wall_ms).as_str().to_owned(),
         }
     }
 }

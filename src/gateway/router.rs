@@ -21,7 +21,7 @@ use crate::guards::{check_caller, check_token};
 use crate::hosts::Hosts;
 use crate::observations::{BODY_BYTES_MAX, note};
 use crate::upgrade::{LinksView, hand_over};
-use crate::{alarms, asks, evidence, history, page, reads, status, stop};
+use crate::{alarms, asks, capabilities, evidence, history, page, reads, status, stop};
 
 /// What every request can see.
 pub(crate) struct Shared {
@@ -95,6 +95,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/peers", get(reads::peers))
         .route("/api/peers/{id}", get(reads::peer))
         .route("/api/world", get(reads::world))
+        .route("/api/capabilities", get(capabilities::capabilities))
         .route("/api/observations", post(note))
         .route("/api/events", get(follow))
         .route("/api/system-events", get(history::events))

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use clawmesh_authority::leadership::Activity;
 use clawmesh_core::alarms::{Priority, Standing};
+use clawmesh_core::guests::GuestState;
 use clawmesh_core::intake::LinkState;
 use clawmesh_core::publish::{
     AlarmView, DigestView, LeadView, NodeView, PersonView, RefusalView, SiteView, Snapshot,
@@ -134,6 +135,9 @@ pub struct GuestCounts {
     pub connections: usize,
     /// Nodes that have shown who they are.
     pub nodes: usize,
+    /// Nodes that were connected in this run and are lost.
+    #[serde(default)]
+    pub lost: usize,
     /// Context frames that are remembered.
     pub frames: usize,
     /// Things about which the newest frame is remembered.
@@ -268,7 +272,8 @@ fn with_snapshot(starting: Status, snapshot: &Snapshot, age_ms: u64) -> Status {
         alarms: AlarmCounts::of(&snapshot.alarms),
         digest: snapshot.digest.clone(),
         guests: GuestCounts {
-            nodes: snapshot.guests.guests().len(),
+            nodes: snapshot.guests.connected().count(),
+            lost: snapshot.guests.guests().iter().filter(|row| row.state == GuestState::Lost).count(),
             frames: snapshot.guests.frames().len(),
             things: snapshot.guests.entries().len(),
             ..starting.guests

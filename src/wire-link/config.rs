@@ -32,6 +32,8 @@ pub struct Timing {
     pub handshake_max: Duration,
     /// For the answer of a node that others say is down.
     pub probe_max: Duration,
+    /// From one such question to the next to the same node.
+    pub probe_rest: Duration,
     /// For the answer to `context.sync`.
     pub sync_max: Duration,
     /// For the last words of a connection.
@@ -67,6 +69,7 @@ impl Default for Timing {
             silence_max: seconds(30),
             handshake_max: seconds(10),
             probe_max: seconds(3),
+            probe_rest: seconds(10),
             sync_max: seconds(10),
             goodbye_max: seconds(2),
             redial_first: seconds(1),

@@ -158,8 +158,8 @@ impl Connection {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         while let Poll::Ready(ready) = Pin::new(&mut self.socket).poll_ready(cx) {
             ready?;
-            let message = if self.link.take_ping() {
-                Message::Ping(Bytes::new())
+            let message = if let Some(number) = self.link.take_ping(self.hub.elapsed()) {
+                Message::Ping(Bytes::copy_from_slice(&number.to_be_bytes()))
             } else if let Some(text) = self.link.pop() {
                 Message::Text(text)
             } else {
@@ -180,7 +180,8 @@ impl Connection {
                 self.said_goodbye = Some(said.unwrap_or_else(|| "without a reason".to_owned()));
             }
             Message::Binary(_) => self.hub.counters.add(Count::BadMessages),
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            Message::Pong(payload) => self.link.pong(&payload, self.hub.elapsed()),
+            Message::Ping(_) | Message::Frame(_) => {}
         }
     }
 

@@ -50,6 +50,7 @@ counts! {
     NewsBad "news_bad" "News of nodes that go that make no sense.";
     ProbesAnswered "probes_answered" "Nodes said to be down that answer us.";
     ProbesInVain "probes_in_vain" "Nodes said to be down that do not answer us either.";
+    ProbesSpared "probes_spared" "News that a node is down that came while it was asked, or soon after.";
     SyncFailed "sync_failed" "Questions for missed frames without an answer.";
     DialsFailed "dials_failed" "Attempts to reach a node that failed before the handshake.";
     EventsLimited "events_limited" "Events other than frames dropped because there were too many.";

@@ -88,6 +88,11 @@ async fn keep_connected(hub: &Arc<Hub>, peer: &Arc<Dialled>) {
             peer.is_connected();
             peer.session_changed.notified().await;
         }
+        // What was in vain at another address says nothing about this one.
+        if peer.take_fresh() {
+            backoff.reset();
+            refusals.reset();
+        }
         let spec = peer.view().spec;
         if let Err(way) = spec.may_dial() {
             let cause = match way {

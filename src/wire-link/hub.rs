@@ -1,6 +1,6 @@
 //! What all connections of a node share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,12 +23,13 @@ use crate::host::{Host, Session, Why};
 use crate::limits::{Class, Limits, Who};
 use crate::link::{Link, locked};
 use crate::peers::Dialled;
+use crate::probe::Again;
 use crate::registry::{Entry, Join, Registry};
 
 /// The most connections at a time that are told that there is no room.
 const TURNED_AWAY_AT_ONCE: usize = 32;
 
-/// What is shared. Its locks are held for a few lines each, never two at once but for `news`, which comes first.
+/// What is shared. Its locks are held for a few lines each, never two at once but for `news` and `probed`, which come first.
 pub(crate) struct Hub {
     pub host: Arc<dyn Host>,
     pub own_id: NodeId,
@@ -47,7 +48,7 @@ pub(crate) struct Hub {
     links: Mutex<BTreeMap<u64, Arc<Link>>>,
     followers: Mutex<BTreeMap<u64, Arc<Link>>>,
     gossip: Mutex<Gossip>,
-    pub probed: Mutex<BTreeSet<NodeId>>,
+    pub probed: Mutex<BTreeMap<NodeId, Again>>,
     /// Held while the host is told who came and who went, so that it hears of it in the order it happened.
     news: Mutex<()>,
 }
@@ -172,7 +173,7 @@ impl Hub {
         locked(&self.registry).get(node).cloned()
     }
 
-    fn peers(&self) -> Vec<(NodeId, Arc<Link>)> {
+    pub fn peers(&self) -> Vec<(NodeId, Arc<Link>)> {
         locked(&self.registry).iter().map(|entry| (entry.session.node, Arc::clone(&entry.link))).collect()
     }
 

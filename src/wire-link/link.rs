@@ -32,6 +32,17 @@ pub enum CallFault {
 /// What came back; a payload that is missing is `null`.
 pub(crate) type Replied = Result<Box<RawValue>, CallFault>;
 
+/// How good a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LinkQuality {
+    /// How long a ping takes there and back, milliseconds; nothing before the first pong.
+    pub round_trip_ms: Option<u64>,
+    /// Calls of ours that wait for an answer.
+    pub waiting_calls: usize,
+    /// Whether calls of ours are answered; nothing while none was made. An existing node takes none on a link it has dialled.
+    pub takes_calls: Option<bool>,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -44,6 +55,17 @@ pub(crate) struct Link {
     heard_ms: AtomicU64,
     heard_count: AtomicU64,
     wants_ping: AtomicBool,
+    pings: Mutex<Pings>,
+    answered_calls: AtomicU64,
+    vain_calls: AtomicU64,
+}
+
+/// The ping that waits for its pong, and how long the last ones took.
+#[derive(Debug, Default)]
+struct Pings {
+    sent: u64,
+    waiting: Option<(u64, Duration)>,
+    round_trip: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +92,9 @@ impl Link {
             heard_ms: AtomicU64::new(0),
             heard_count: AtomicU64::new(0),
             wants_ping: AtomicBool::new(false),
+            pings: Mutex::default(),
+            answered_calls: AtomicU64::new(0),
+            vain_calls: AtomicU64::new(0),
         }
     }
 
@@ -143,9 +168,29 @@ impl Link {
             return Err(CallFault::Ours(Refusal::new(Code::SendFailed, sentence)));
         }
         match tokio::time::timeout(timeout, answer).await {
-            Ok(Ok(replied)) => replied,
+            Ok(Ok(replied)) => {
+                self.answered_calls.fetch_add(1, Ordering::Relaxed);
+                replied
+            }
             Ok(Err(_)) => Err(CallFault::Ours(disconnected())),
-            Err(_) => Err(CallFault::Ours(timed_out())),
+            Err(_) => {
+                self.vain_calls.fetch_add(1, Ordering::Relaxed);
+                Err(CallFault::Ours(timed_out()))
+            }
+        }
+    }
+
+    /// How good the connection is.
+    pub fn quality(&self) -> LinkQuality {
+        let has = |count: &AtomicU64| count.load(Ordering::Relaxed) > 0;
+        LinkQuality {
+            round_trip_ms: locked(&self.pings).round_trip.map(whole_ms),
+            waiting_calls: locked(&self.calls).len(),
+            takes_calls: match (has(&self.answered_calls), has(&self.vain_calls)) {
+                (true, _) => Some(true),
+                (false, true) => Some(false),
+                (false, false) => None,
+            },
         }
     }
 
@@ -184,8 +229,27 @@ impl Link {
         locked(&self.queue).outbox.is_filling()
     }
 
-    pub fn take_ping(&self) -> bool {
-        self.wants_ping.swap(false, Ordering::Relaxed)
+    /// The number of the ping that is to be sent now, if one is wanted.
+    pub fn take_ping(&self, elapsed: Duration) -> Option<u64> {
+        self.wants_ping.swap(false, Ordering::Relaxed).then(|| {
+            let mut pings = locked(&self.pings);
+            pings.sent += 1;
+            pings.waiting = Some((pings.sent, elapsed));
+            pings.sent
+        })
+    }
+
+    /// A pong came. One that nobody waits for says nothing about the way.
+    pub fn pong(&self, payload: &[u8], elapsed: Duration) {
+        let mut pings = locked(&self.pings);
+        if let Some((number, sent_at)) = pings.waiting
+            && payload == number.to_be_bytes()
+        {
+            pings.waiting = None;
+            let now = elapsed.saturating_sub(sent_at);
+            // The mean of the last ones, each older one half as heavy.
+            pings.round_trip = Some(pings.round_trip.map_or(now, |before| (before + now) / 2));
+        }
     }
 
     /// Nothing more is taken, and whoever waits for an answer hears that none will come.
@@ -215,6 +279,8 @@ pub(crate) fn whole_ms(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn link() -> Link {
@@ -237,6 +303,42 @@ mod tests {
         assert!(!link.answered("c1", Ok(None)) && locked(&link.calls).is_empty());
         drop(tokio::time::timeout(Duration::ZERO, link.call("x", &(), Duration::MAX / 4)).await);
         assert!(locked(&link.calls).is_empty(), "also when whoever has called is gone");
+    }
+
+    #[test]
+    fn the_way_of_a_ping_is_measured_by_its_own_pong_and_by_no_other() {
+        let (link, ms) = (link(), Duration::from_millis);
+        assert_eq!(link.take_ping(ms(0)), None, "nobody wants one");
+        link.pong(&1_u64.to_be_bytes(), ms(1));
+        link.ping();
+        assert_eq!(link.take_ping(ms(10)), Some(1));
+        link.pong(&2_u64.to_be_bytes(), ms(11));
+        link.pong(b"", ms(12));
+        assert_eq!(link.quality().round_trip_ms, None);
+        link.pong(&1_u64.to_be_bytes(), ms(50));
+        link.pong(&1_u64.to_be_bytes(), ms(9_000));
+        assert_eq!(link.quality().round_trip_ms, Some(40));
+        link.ping();
+        let number = link.take_ping(ms(100)).unwrap();
+        link.pong(&number.to_be_bytes(), ms(200));
+        assert_eq!(link.quality().round_trip_ms, Some(70), "half of it is what was");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_leaves_calls_unanswered_takes_none_until_it_answers_one() {
+        let link = Arc::new(link());
+        let call = || link.call("mesh.health", &(), Duration::from_secs(1));
+        assert_eq!(link.quality(), LinkQuality::default());
+        assert!(call().await.is_err());
+        assert_eq!(link.quality().takes_calls, Some(false));
+        let (caller, answering) = (Arc::clone(&link), Arc::clone(&link));
+        let waiting = tokio::spawn(async move { caller.call("x", &(), Duration::from_secs(9)).await });
+        while answering.quality().waiting_calls == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(answering.answered("c2", Ok(None)));
+        assert!(waiting.await.unwrap().is_ok());
+        assert_eq!(link.quality(), LinkQuality { takes_calls: Some(true), ..LinkQuality::default() });
     }
 
     #[tokio::test]

@@ -22,11 +22,22 @@ use crate::config::Config;
 use crate::counts::Counts;
 use crate::host::{Host, Session, Why};
 use crate::hub::Hub;
-use crate::link::{CallFault, locked};
+use crate::link::{CallFault, Link, LinkQuality, locked};
 use crate::origin::{Head, TurnedAway};
 use crate::peers::{PeerState, PeerView};
 use crate::server::Ticket;
 use crate::{dial, server};
+
+/// How the connection of a node is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vitals {
+    /// The node.
+    pub node: NodeId,
+    /// How often something came from it on this connection, pongs too.
+    pub heard_count: u64,
+    /// How good the connection is.
+    pub quality: LinkQuality,
+}
 
 /// All connections of a node. Copies of it are the same.
 #[derive(Clone)]
@@ -135,6 +146,17 @@ impl Links {
     #[must_use]
     pub fn sessions(&self) -> Vec<Session> {
         self.hub.sessions()
+    }
+
+    /// How the connection of each connected node is, in the order of their ids.
+    #[must_use]
+    pub fn vitals(&self) -> Vec<Vitals> {
+        let vitals = |(node, link): (NodeId, Arc<Link>)| Vitals {
+            node,
+            heard_count: link.heard_count(),
+            quality: link.quality(),
+        };
+        self.hub.peers().into_iter().map(vitals).collect()
     }
 
     /// How many connections there are, with and without a session.

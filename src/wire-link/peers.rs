@@ -1,6 +1,7 @@
 //! The nodes we dial, and how each of them stands, for people to see.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clawmesh_authority::NodeId;
 use clawmesh_wire::peer_spec::PeerSpec;
@@ -53,6 +54,8 @@ pub(crate) struct Dialled {
     pub session_changed: Notify,
     /// Somebody wants it dialled now.
     pub poked: Notify,
+    /// Its way is another one than that of the last attempt, so the waits begin anew.
+    is_fresh: AtomicBool,
     /// It is not to be dialled any more.
     pub forgotten: Notify,
 }
@@ -63,6 +66,7 @@ impl Dialled {
             view: Mutex::new(PeerView { spec, is_static, state: PeerState::Connecting, trouble: None }),
             session_changed: Notify::new(),
             poked: Notify::new(),
+            is_fresh: AtomicBool::new(false),
             forgotten: Notify::new(),
         }
     }
@@ -94,6 +98,11 @@ impl Dialled {
         (view.state, view.trouble) = (state, Some(trouble));
     }
 
+    /// True, once, when the way was changed.
+    pub fn take_fresh(&self) -> bool {
+        self.is_fresh.swap(false, Ordering::Relaxed)
+    }
+
     /// Takes a new way to the node; true when it is another one.
     pub fn set_spec(&self, spec: PeerSpec, is_static: bool) -> bool {
         let mut view = locked(&self.view);
@@ -102,6 +111,7 @@ impl Dialled {
         // What was wrong with another way says nothing about this one.
         if is_other {
             view.trouble = None;
+            self.is_fresh.store(true, Ordering::Relaxed);
         }
         view.is_static |= is_static;
         is_other

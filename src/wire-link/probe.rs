@@ -10,19 +10,56 @@ use crate::host::Why;
 use crate::hub::Hub;
 use crate::link::{Link, locked};
 
+/// Whether somebody has said that a node is down since it was last asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    No,
+    Yes,
+}
+
 impl Hub {
     /// Asks a node that is said to be down; only who does not answer is removed.
+    ///
+    /// One question for each node at a time, and then none for a while, so nobody has us ask another node more often than
+    /// that. What is said meanwhile is asked about afterwards.
     pub fn probe(self: &Arc<Self>, node: NodeId) {
         let Some(entry) = self.session(node) else { return };
-        // One question for each node at a time, so there are never more of these tasks than sessions.
-        if !locked(&self.probed).insert(node) {
+        let mut probed = locked(&self.probed);
+        if let Some(again) = probed.get_mut(&node) {
+            *again = Again::Yes;
+            self.counters.add(Count::ProbesSpared);
             return;
         }
+        probed.insert(node, Again::No);
+        drop(probed);
         let hub = Arc::clone(self);
         tokio::spawn(async move {
-            hub.probe_now(&entry.link).await;
-            locked(&hub.probed).remove(&node);
+            let mut link = Some(entry.link);
+            while let Some(asked) = link {
+                hub.probe_now(&asked).await;
+                drop(asked);
+                let closing = hub.closing.notified();
+                if hub.is_closing() {
+                    return;
+                }
+                let rest = tokio::time::sleep(hub.config.timing.probe_rest);
+                tokio::select! { () = rest => {}, () = closing => return }
+                link = hub.probe_again(node);
+            }
         });
+    }
+
+    /// The connection to ask on once more; nothing when nobody wants it, or the node is not connected any more.
+    fn probe_again(&self, node: NodeId) -> Option<Arc<Link>> {
+        let mut probed = locked(&self.probed);
+        let is_wanted =
+            probed.get_mut(&node).is_some_and(|again| std::mem::replace(again, Again::No) == Again::Yes);
+        // The lock is held so that whoever says it now sees either this question or no entry.
+        let link = is_wanted.then(|| self.session(node)).flatten().map(|entry| entry.link);
+        if link.is_none() {
+            probed.remove(&node);
+        }
+        link
     }
 
     async fn probe_now(&self, link: &Link) {

@@ -135,7 +135,8 @@ pub(crate) fn cut(text: &mut String, bytes_max: usize) {
 const QUOTED_CHARACTERS_MAX: usize = 40;
 
 /// What somebody sent, in quotes, without control characters and not at length.
-pub(crate) fn quoted(text: &str) -> String {
+#[must_use]
+pub fn quoted(text: &str) -> String {
     let mut begin: String = text.chars().take(QUOTED_CHARACTERS_MAX).collect();
     if begin.len() < text.len() {
         begin.push('…');

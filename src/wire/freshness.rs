@@ -16,6 +16,19 @@ pub enum Freshness {
     Expired,
 }
 
+impl Freshness {
+    /// The word people see.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Aging => "aging",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// How fresh a value is that was made at `origin_ms` and is expected every `interval_ms`, now being `unix_ms`.
 ///
 /// A value from the future counts as made now; how far in the future one is taken at all is judged where it is read.

@@ -54,6 +54,8 @@ pub struct Forward {
     pub to: String,
     /// Where it began, as it says itself.
     pub origin_gateway_id: String,
+    /// The node that has passed it on, if one has.
+    pub relayed_by: Option<String>,
     /// What the sender calls it, to ask for it once only.
     pub idempotency_key: Option<String>,
     /// Its words.
@@ -169,6 +171,7 @@ fn read(fields: &Fields<'_>, own_id: NodeId, unix_ms: u64) -> Result<Forward, Re
     let channel = fields.required_text("channel", NAME_BYTES_MAX)?.into_owned();
     let to = fields.required_text("to", NAME_BYTES_MAX)?.into_owned();
     let origin_gateway_id = fields.required_text("originGatewayId", NAME_BYTES_MAX)?.into_owned();
+    let relayed_by = text("relayedBy")?;
     let idempotency_key = text("idempotencyKey")?;
     let message = fields.text("message", DATA_BYTES_MAX)?.map(|text| text.into_owned());
     if origin_gateway_id.trim().eq_ignore_ascii_case(&own_id.to_string()) {
@@ -188,7 +191,8 @@ fn read(fields: &Fields<'_>, own_id: NodeId, unix_ms: u64) -> Result<Forward, Re
         let sentence = "`trust` and `command.trust` say different things; send one of them";
         return Err(Refusal::new(Code::TrustEnvelopeMismatch, sentence));
     }
-    let forward = Forward { channel, to, origin_gateway_id, idempotency_key, message, command, trust };
+    let forward =
+        Forward { channel, to, origin_gateway_id, relayed_by, idempotency_key, message, command, trust };
     one_target(&forward)?;
     Ok(forward)
 }

@@ -9,6 +9,7 @@
 //! [`handshake::Dialler`]. A request it looks up with [`access::Method`]; a message for somebody goes to [`gate::judge`] and
 //! then to [`gate::authorize`]. An answer it takes from [`calls::Calls`], which both sides have: whoever dialled, both call.
 
+pub mod abilities;
 pub mod access;
 pub mod auth;
 pub mod calls;
@@ -32,6 +33,7 @@ pub mod own_frames;
 pub mod peer_news;
 pub mod peer_spec;
 pub mod query;
+pub mod relay;
 pub mod sync;
 pub mod system_events;
 pub mod trace;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clawmesh_authority::{ContentHash, NodeId};
 
 use crate::context::{ContextFrame, Stamp};
+use crate::freshness::{Freshness, INTERVAL_MS, freshness};
 
 /// The most frames that are kept.
 pub const FRAMES_MAX: usize = 1_000;
@@ -45,6 +46,12 @@ impl Told {
     #[must_use]
     pub fn made_ms(&self) -> u64 {
         self.frame.timestamp_ms.min(self.received_ms)
+    }
+
+    /// How fresh it is at `unix_ms`, for something that is told as often as is expected.
+    #[must_use]
+    pub fn freshness(&self, unix_ms: u64) -> Freshness {
+        freshness(self.made_ms(), unix_ms, INTERVAL_MS)
     }
 
     /// True when the node that has made the frame told us itself.

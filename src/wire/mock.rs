@@ -213,7 +213,8 @@ fn record(command: &Command, unix_ms: u64) -> MockRecord {
 }
 
 /// To say that a real one was moved would be a lie that somebody might build on.
-fn is_mock(reference: &str) -> bool {
+#[must_use]
+pub fn is_mock(reference: &str) -> bool {
     let name = actuator_name(reference).unwrap_or_default().to_ascii_lowercase();
     name == "mock" || name.starts_with("mock:")
 }

@@ -35,6 +35,7 @@ fn every_reading_command_answers_a_program_with_one_document() {
     assert_eq!(keys(&node.ask(&["peers", &id[..8]])), ["peer", "sensors", "snapshot_age_ms"]);
     check_status(&node.ask(&["status"]));
     check_world(&node);
+    check_capabilities(&node);
     check_files(&here);
     node.stop();
     let replay = json_on(&here, &["replay", here.to_str().unwrap(), "--verify"]);
@@ -64,6 +65,18 @@ fn check_status(status: &Value) {
     assert_eq!(keys(&status["alarms"]), ["active", "highest", "shelved", "unacknowledged"]);
     assert_eq!(keys(&status["node"]), ["epoch", "hz", "id", "mesh", "name", "role", "version"]);
     assert_eq!(status["state"], "running");
+}
+
+fn check_capabilities(node: &Node) {
+    let found = until("what measures the machine is known", Duration::from_secs(30), || {
+        let found = node.ask(&["capabilities", "sensor:cpu-load:*"]);
+        (!found["capabilities"].as_array()?.is_empty()).then_some(found)
+    });
+    assert_eq!(keys(&found), ["capabilities", "left_off", "pattern"]);
+    let row = &found["capabilities"][0];
+    assert_eq!((&row["reach"], &row["capability"]), (&"here".into(), &"sensor:cpu-load:host".into()));
+    let of_row = ["capability", "health", "name", "node", "points", "reach", "round_trip_ms", "takes_calls"];
+    assert_eq!(keys(row), [&of_row[..], &["waiting_calls"]].concat());
 }
 
 fn check_world(node: &Node) {

@@ -196,6 +196,53 @@ fn an_existing_node_hears_of_us_in_time_and_loses_its_link_with_our_trust() {
 }
 
 #[test]
+fn c10_a_message_goes_once_to_the_one_node_that_has_its_channel_and_a_command_to_its_owner_or_nowhere() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let dir = folder.path().join("field");
+    let own = id_of(&dir);
+    let office = NodeKey::from_secret(&[8; 32]).id().to_string();
+    for trusted in [&guest(), &office] {
+        json_on(&dir, &["trust", "add", trusted]);
+    }
+    let mut node = Node::start(&dir, &[]);
+    node.endpoint();
+    let (binary, state) = (env!("CARGO_BIN_EXE_clawmesh"), dir.to_str().expect("UTF-8"));
+    let said =
+        python::run("relay.py", &[&address(&dir), &seed(), &"08".repeat(32), "default", binary, state]);
+    let said: Value = serde_json::from_str(&said).expect("it prints JSON");
+
+    assert_eq!((&said["found"][0]["node"], &said["found"][0]["points"]), (&json!(office), &json!(15)));
+    assert_eq!(said["taken"]["channel"], "telegram", "{said:#}");
+    let passed = json!({
+        "channel": "telegram", "to": "chat:7", "originGatewayId": guest(), "relayedBy": own,
+        "message": "the tank is full",
+    });
+    assert_eq!(said["came"][0], passed, "who wrote it, who has passed it on, the words, and nothing else");
+    assert_eq!(said["command"]["code"], "NOT_FOUND");
+    assert!(said["command"]["message"].as_str().is_some_and(|why| why.contains(&office)), "{said:#}");
+    assert_eq!(said["again"]["code"], "LOOP_DETECTED");
+    assert_eq!(
+        (&said["unknown"]["code"], &said["moved"]["code"]),
+        (&json!("DELIVERY_FAILED"), &said["unknown"]["code"])
+    );
+    let many = said["many"].as_array().expect("there are some");
+    assert_eq!((&many[0], &many[11]), (&Value::Null, &json!("RATE_LIMITED")), "{said:#}");
+    assert_eq!(said["came"].as_array().map(Vec::len), Some(10), "ten a minute, and no command among them");
+    assert_eq!(said["mail"], json!([office]), "what a node can do, it says itself");
+
+    until("the one that broke off is suspect and the one that said goodbye has left", PATIENCE, || {
+        let peers = json_on(&dir, &["peers"]);
+        let state = |id: &str| {
+            peers["guests"].as_array()?.iter().find(|row| row["id"] == json!(id))?["state"].as_str()
+        };
+        (state(&office) == Some("suspect") && state(&guest()) == Some("left")).then_some(())
+    });
+    node.stop();
+    let replay = json_on(&dir, &["replay", dir.to_str().expect("UTF-8"), "--verify"]);
+    assert_eq!(replay["verified"], json!(true), "what guests do replays");
+}
+
+#[test]
 fn c06_what_a_node_tells_at_one_end_of_three_of_ours_is_known_at_the_other_also_after_it_was_killed() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let Row { dirs, ids, nodes: [one, two, three], to_two } = row_of_three(folder.path(), &[0]);

@@ -64,6 +64,8 @@ pub enum Command {
     Peers(PeersArgs),
     /// Show the sensors, actuators and beliefs of a running node, and what existing ClawMesh nodes told it
     World(WorldArgs),
+    /// Show who can do what, as a running node knows it, the best first and why
+    Capabilities(CapabilitiesArgs),
     /// Show what has happened to a running node since its start, the newest last
     Events(EventsArgs),
     /// Show what followed from a context frame or from a proposal
@@ -184,6 +186,16 @@ pub struct StatusArgs {
     /// Show what has happened last, too; `clawmesh events` shows more
     #[arg(long)]
     pub events: bool,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `capabilities`
+#[derive(Debug, Args)]
+pub struct CapabilitiesArgs {
+    /// What somebody shall be able to do: `sensor:soil:zone-1`, or with `*` for the rest, such as `channel:*`; without it, anything
+    pub pattern: Option<String>,
     /// Which node to ask, and how to answer
     #[command(flatten)]
     pub target: Target,

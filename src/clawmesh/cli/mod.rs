@@ -8,6 +8,7 @@ mod alarms;
 mod alarms_args;
 mod args;
 mod backup;
+mod capabilities;
 mod client;
 mod config_show;
 mod credential;
@@ -60,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Info(target) => info::run(cli.state_dir, &target),
         Command::Peers(args) => peers::run(cli.state_dir, &args),
         Command::World(args) => world::run(cli.state_dir, &args),
+        Command::Capabilities(args) => capabilities::run(cli.state_dir, &args),
         Command::Events(args) => history::events::run(cli.state_dir, &args),
         Command::Trace(args) => history::trace::run(cli.state_dir, &args),
         Command::Replay(args) => replay::run(&args),

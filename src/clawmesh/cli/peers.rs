@@ -55,7 +55,7 @@ fn page(answer: &Peers) -> String {
 
 fn guest_table(guests: &[GuestView], now_ms: u64) -> String {
     let rows: Vec<Vec<String>> = guests.iter().map(|guest| guest_row(guest, now_ms)).collect();
-    table(&["existing node", "id", "role", "link", "connected", "capabilities"], &rows)
+    table(&["existing node", "id", "role", "is", "heard", "link", "connected", "capabilities"], &rows)
 }
 
 fn dialled_table(dialled: &[DialledView], now_ms: u64) -> String {
@@ -89,12 +89,18 @@ fn dialled_row(peer: &DialledView, now_ms: u64) -> Vec<String> {
 
 fn guest_row(guest: &GuestView, now_ms: u64) -> Vec<String> {
     let profile = &guest.profile;
-    let way = if profile.is_outbound { "dialled" } else { "came" };
+    let way = match (guest.is_connected, profile.is_outbound) {
+        (false, _) => "none",
+        (true, true) => "dialled",
+        (true, false) => "came",
+    };
     let link = profile.label.as_ref().map_or(way.to_owned(), |label| format!("{way}, {label}"));
     vec![
         plain(profile.name.as_deref().unwrap_or("-")),
         guest.id.short(),
         plain(&profile.role),
+        guest.state.word().to_owned(),
+        format!("{} ago", age(now_ms.saturating_sub(guest.heard_ms))),
         plain(&link),
         format!("{} ago", age(now_ms.saturating_sub(profile.connected_ms))),
         plain(&profile.capabilities.join(" ")),
@@ -145,7 +151,8 @@ mod tests {
     fn existing_nodes_have_a_table_of_their_own_and_no_text_of_theirs_moves_the_cursor() {
         let guest = serde_json::json!({
             "id": "cd".repeat(32), "name": "old\u{1b}[2Jnode", "role": "field", "capabilities": ["channel:clawmesh"],
-            "is_outbound": false, "label": "mdns", "connected_ms": 10_000,
+            "is_outbound": false, "label": "mdns", "connected_ms": 10_000, "state": "suspect", "is_connected": true,
+            "heard_ms": 11_500,
         });
         let answer: Peers = serde_json::from_value(serde_json::json!({
             "tick": 7, "wall_ms": 12_000, "snapshot_age_ms": 500, "peers": [], "guests": [guest],
@@ -160,7 +167,8 @@ mod tests {
         .unwrap();
         let page = page(&answer);
         assert!(
-            page.contains("  came, mdns  2.5 s ago  channel:clawmesh") && !page.contains('\u{1b}'),
+            page.contains("  suspect  1.0 s ago  came, mdns  2.5 s ago  channel:clawmesh")
+                && !page.contains('\u{1b}'),
             "{page}"
         );
         assert!(page.contains("  insecure  waiting, again in 2.0 s  it cannot be reached"), "{page}");

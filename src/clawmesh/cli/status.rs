@@ -153,8 +153,11 @@ fn gateway(counts: &GatewayCounts) -> String {
 
 /// Existing ClawMesh nodes; what was refused at their door stands among the refusals.
 pub fn guests(guests: &GuestCounts) -> String {
-    let GuestCounts { nodes, connections, frames, things, .. } = guests;
-    format!("{nodes} existing nodes on {connections} connections, {frames} frames about {things} things")
+    let GuestCounts { nodes, lost, connections, frames, things, .. } = guests;
+    let lost = if *lost == 0 { String::new() } else { format!(", {lost} lost") };
+    format!(
+        "{nodes} existing nodes on {connections} connections{lost}, {frames} frames about {things} things"
+    )
 }
 
 fn refusals(status: &Status) -> String {

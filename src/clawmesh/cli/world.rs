@@ -175,10 +175,11 @@ fn told_table(told: &[ToldView], snapshot_age_ms: u64) -> String {
             let source = row.source_name.clone().unwrap_or_else(|| row.source.chars().take(8).collect());
             let age = age(row.age_ms.saturating_add(snapshot_age_ms));
             let from = row.from.short();
-            vec![plain(&source), from, plain(&row.kind), plain(&content(row)), age, row.tier.to_string()]
+            let (what, tier) = (plain(&content(row)), row.tier.to_string());
+            vec![plain(&source), from, plain(&row.kind), what, age, plain(&row.freshness), tier]
         })
         .collect();
-    table(&["existing node", "told by", "kind", "what", "age", "tier"], &rows)
+    table(&["existing node", "told by", "kind", "what", "age", "is", "tier"], &rows)
 }
 
 /// The longest content that is shown, in characters.
@@ -229,7 +230,7 @@ mod tests {
             "told": [{
                 "source": "cd".repeat(32), "source_name": "old\u{1b}[2Jnode", "from": id, "kind": "observation",
                 "zone": "zone-1", "metric": "moisture", "data": {"value": 31.5, "unit": "%"}, "note": null,
-                "tier": "T2", "made_ms": 7, "age_ms": 1_000,
+                "tier": "T2", "made_ms": 7, "age_ms": 1_000, "freshness": "fresh",
             }],
         });
         serde_json::from_value(answer).unwrap()
@@ -249,14 +250,16 @@ mod tests {
         let page_of = |world: &World| page(world, "");
         let shown = page_of(&world);
         assert!(
-            shown.contains("old\u{fffd}[2Jnode    abababab  observation  zone-1 moisture 31.5 %  1.0 s  T2"),
+            shown.contains(
+                "old\u{fffd}[2Jnode    abababab  observation  zone-1 moisture 31.5 %  1.0 s  fresh  T2"
+            ),
             "{shown}"
         );
         world.told[0].metric = None;
         world.told[0].data = json!({ "intent": "x".repeat(500) });
         world.left_off = 3;
         let shown = page_of(&world);
-        assert!(shown.contains("  {\"intent\":\"xxx") && shown.contains("x…  1.0 s  T2"), "{shown}");
+        assert!(shown.contains("  {\"intent\":\"xxx") && shown.contains("x…  1.0 s  fresh  T2"), "{shown}");
         assert!(shown.ends_with("3 more rows are not shown; `clawmesh world --limit` shows more"), "{shown}");
     }
 

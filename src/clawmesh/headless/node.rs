@@ -306,6 +306,7 @@ impl Ways {
             neighbours: self.mesh.clone(),
             web_sockets: Some(self.guests.clone()),
             history: self.guests.clone(),
+            abilities: self.guests.clone(),
         }
     }
 
@@ -484,6 +485,7 @@ impl GuestSide {
         let _here = tasks.enter();
         let host = Arc::new(host);
         let links = Links::start(clawmesh_wire_link::Config::default(), Arc::clone(&host) as Arc<dyn Host>);
+        host.routes().use_links(Some(links.clone()));
         door.came(links.clone(), Arc::clone(&host), tasks.clone());
         for peer in host.peers() {
             links.dial(peer.clone());
@@ -498,6 +500,7 @@ impl GuestSide {
     fn close(self, workers: &Runtime) {
         drop(self.discovery);
         drop(self.herald);
+        self.host.routes().use_links(None);
         workers.block_on(self.links.close());
     }
 }
@@ -583,6 +586,7 @@ fn guest_facts(config: &NodeConfig, start: &Start) -> GuestFacts {
         has_mock: start.settings.mock_actuator,
         is_discovering: config.discovery.value,
         peers: config.peers.value.iter().filter_map(|text| PeerSpec::read(text).ok()).collect(),
+        owners: site_file::owners_of(&start.site),
         token: start.token.clone(),
     }
 }

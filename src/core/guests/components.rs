@@ -8,11 +8,14 @@ use minicbor::encode::Write;
 use minicbor::{Decode, Encode, Encoder};
 use serde::{Deserialize, Serialize};
 
-/// A connected guest, by the hash of its key.
+use super::lifecycle::{GuestContact, GuestState};
+
+/// A guest that is connected, or was a while ago, by the hash of its key.
 #[derive(
     Component, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode,
 )]
 #[component(immutable)]
+#[require(GuestContact, GuestState)]
 pub struct Guest(#[n(0)] pub NodeId);
 
 /// What a guest said of itself when it connected. Only its id is proven.

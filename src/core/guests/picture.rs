@@ -9,14 +9,21 @@ use clawmesh_wire::log::{Entry, Told, newest_in_turns};
 use clawmesh_wire::mock::MockState;
 
 use super::components::{GuestLog, GuestProfile, MockBench};
+use super::lifecycle::GuestState;
 
-/// A connected guest.
+/// A guest that is connected, or was a while ago.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestRow {
     /// Its id.
     pub id: NodeId,
     /// What it says of itself.
     pub profile: GuestProfile,
+    /// How it stands.
+    pub state: GuestState,
+    /// True while it has a connection.
+    pub is_connected: bool,
+    /// When it was last known to be there, Unix milliseconds by our clock.
+    pub heard_ms: u64,
 }
 
 /// Everything of guests, for readers. Clones share it.
@@ -32,10 +39,15 @@ struct Drawn {
 }
 
 impl GuestsPicture {
-    /// Who is connected, by id.
+    /// Who is connected and who is gone, by id.
     #[must_use]
     pub fn guests(&self) -> &[GuestRow] {
         &self.0.guests
+    }
+
+    /// Who is connected, by id.
+    pub fn connected(&self) -> impl Iterator<Item = &GuestRow> {
+        self.0.guests.iter().filter(|row| row.is_connected)
     }
 
     /// What was told, oldest first by when it was made.

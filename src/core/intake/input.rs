@@ -11,7 +11,7 @@ use clawmesh_authority::{
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::guests::GuestProfile;
+use crate::guests::{GuestEnd, GuestProfile};
 
 /// Who brought an input. The order of the list is the order within a tick.
 #[derive(
@@ -426,6 +426,11 @@ pub enum InputBody {
         /// Why, for people.
         #[n(1)]
         why: String,
+        /// What that says about the guest.
+        #[n(2)]
+        #[cbor(default)]
+        #[serde(default)]
+        end: GuestEnd,
     },
     /// A guest told something, or relayed it.
     #[n(23)]
@@ -447,6 +452,9 @@ pub enum InputBody {
         #[n(1)]
         json: String,
     },
+    /// These guests were heard since the edge said so last, whatever they said; pings are answers too.
+    #[n(25)]
+    GuestsHeard(#[n(0)] Vec<NodeId>),
 }
 
 /// One input on its way to the tick.
@@ -549,6 +557,7 @@ impl InputBody {
             Self::GuestLeft { .. } => "guest_left",
             Self::GuestFrame { .. } => "guest_frame",
             Self::GuestCommand { .. } => "guest_command",
+            Self::GuestsHeard(_) => "guests_heard",
         }
     }
 }

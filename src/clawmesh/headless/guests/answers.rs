@@ -7,6 +7,7 @@ use clawmesh_authority::leadership::Activity;
 use clawmesh_core::guests::GuestRow;
 use clawmesh_core::publish::{ProposalView, Snapshot};
 use clawmesh_wire::context::{ContextFrame, GENERATION};
+use clawmesh_wire::freshness::{INTERVAL_MS, freshness};
 use clawmesh_wire::log::{Told, newest_in_turns};
 use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire::query::WorldQuery;
@@ -87,7 +88,7 @@ impl Peer {
 }
 
 fn peers_in(snapshot: &Snapshot) -> Vec<Peer> {
-    snapshot.guests.guests().iter().map(Peer::of).collect()
+    snapshot.guests.connected().map(Peer::of).collect()
 }
 
 /// `mesh.peers`
@@ -349,6 +350,8 @@ pub struct World {
     by_source_device_id: BTreeMap<String, usize>,
     by_kind: BTreeMap<&'static str, usize>,
     by_trust_tier: BTreeMap<&'static str, usize>,
+    /// Existing nodes do not tell; for something that is told every 30 s.
+    by_freshness: BTreeMap<&'static str, usize>,
     peer_timestamp: u64,
 }
 
@@ -366,12 +369,15 @@ pub fn world(snapshot: &Snapshot, own: &[Arc<Told>], query: &WorldQuery) -> Worl
         by_source_device_id: BTreeMap::new(),
         by_kind: BTreeMap::new(),
         by_trust_tier: BTreeMap::new(),
+        by_freshness: BTreeMap::new(),
         peer_timestamp: snapshot.wall_ms,
     };
     for frame in &world.frames {
         *world.by_source_device_id.entry(frame.source_device_id.clone()).or_default() += 1;
         *world.by_kind.entry(frame.kind.as_str()).or_default() += 1;
         *world.by_trust_tier.entry(tier_text(frame.claimed_tier)).or_default() += 1;
+        let class = freshness(frame.timestamp_ms, snapshot.wall_ms, INTERVAL_MS);
+        *world.by_freshness.entry(class.as_str()).or_default() += 1;
     }
     world
 }

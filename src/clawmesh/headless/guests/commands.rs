@@ -8,6 +8,7 @@ use clawmesh_core::guests::name_of_command;
 use clawmesh_core::intake::{InboxHandle, InputBody, SourceId};
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_wire::gate::{self, Allowed, Delivered, Forward};
+use clawmesh_wire::mock::is_mock;
 use clawmesh_wire::{Code, Refusal};
 use clawmesh_wire_link::{Answer, Later, Peer};
 use serde_json::value::RawValue;
@@ -16,6 +17,7 @@ use tokio::sync::oneshot;
 use super::budget::FrameBudget;
 use super::host::{at_once, lock, random_bytes, raw};
 use super::refusals::{self, Refusals};
+use super::routes::Routes;
 use crate::moments::{unix_ms, up_ms};
 
 /// How long a guest waits for the tick and the journal.
@@ -27,6 +29,8 @@ const COMMAND_BYTES_MAX: usize = 8 * 1_024;
 
 /// The way of a command from the door to the tick.
 pub struct Commands {
+    /// Who is asked for what is not done here.
+    pub routes: Arc<Routes>,
     /// Our own id: who says it is them is refused.
     pub own: NodeId,
     /// Whether there is a mock actuator; plain commands reach nothing else.
@@ -54,10 +58,7 @@ impl Commands {
         let allowed = gate::judge(params.as_deref(), self.own, unix_ms())?;
         match (gate::authorize(allowed, from.caller.rights())?, params) {
             (Allowed::Actuation(forward), Some(params)) => self.command(from, forward, &params),
-            (Allowed::Message(forward), _) => {
-                let sentence = format!("nobody listens on the channel {:?} here", forward.channel);
-                Err(Refusal::new(Code::DeliveryFailed, sentence))
-            }
+            (Allowed::Message(forward), _) => self.routes.message(from, &forward),
             _ => {
                 let sentence = "the planner of this node takes no words; propose with `clawmesh propose`";
                 Err(Refusal::new(Code::NoPlanner, sentence))
@@ -79,6 +80,11 @@ impl Commands {
 
     /// Brings a command to the tick and answers when the journal holds what became of it.
     fn command(&self, from: &Peer, forward: Forward, params: &RawValue) -> Result<Later, Refusal> {
+        // What is for the mock actuator is for ours, if there is one.
+        let is_ours = self.has_mock && is_mock(forward.target());
+        if !is_ours && let Some(refusal) = self.routes.is_of_another(forward.target()) {
+            return Err(refusal);
+        }
         if !self.has_mock {
             return Err(no_mock());
         }
@@ -121,7 +127,8 @@ pub fn no_mock() -> Refusal {
     Refusal::new(Code::NotFound, sentence)
 }
 
-fn delivered(forward: &Forward) -> Answer {
+/// The answer for a message that was delivered.
+pub fn delivered(forward: &Forward) -> Answer {
     let none = || Refusal::new(Code::InternalError, "the system gives no random bytes; try again");
     let random = random_bytes().ok_or_else(none)?;
     raw(&Delivered::new(forward, &random))

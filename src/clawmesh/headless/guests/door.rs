@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use axum::http::HeaderMap;
 use clawmesh_core::mesh::Asking;
 use clawmesh_gateway::{
-    Chains, DialledView, Events, History, LinksView, NearbyView, NoHistory, NoWebSocket, Serve, WantedChains,
-    WantedEvents, WebSockets,
+    Abilities, AbilityView, Chains, DialledView, Events, History, LinksView, NearbyView, NoHistory,
+    NoWebSocket, Serve, WantedChains, WantedEvents, WebSockets,
 };
 use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire_link::{Head, Links, PeerState, PeerView};
@@ -43,6 +43,12 @@ impl History for GuestDoor {
             Some(host) => host.chains(wanted),
             None => Box::pin(async { Err(NoHistory::Starting) }),
         }
+    }
+}
+
+impl Abilities for GuestDoor {
+    fn who_can(&self, pattern: &str) -> Option<Vec<AbilityView>> {
+        self.host.get()?.routes().who_can(pattern)
     }
 }
 

@@ -1,15 +1,17 @@
 //! What the links ask of the node, and hand over to it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clawmesh_authority::{Code as TickCode, MeshId, NodeId, NodeKey, Refusal as Told};
 use clawmesh_bridge::Trust;
-use clawmesh_core::guests::GuestProfile;
+use clawmesh_core::guests::{GuestEnd, GuestProfile, HEARD_AT_ONCE_MAX};
 use clawmesh_core::intake::{InboxHandle, Input, InputBody, SourceId, StreamKey};
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::Snapshot;
 use clawmesh_gateway::SnapshotFeed;
+use clawmesh_wire::abilities;
 use clawmesh_wire::access::Method;
 use clawmesh_wire::connect::About;
 use clawmesh_wire::context::ContextFrame;
@@ -35,14 +37,13 @@ use super::commands::{Commands, TOO_MUCH, no_mock};
 use super::knocks::Knocks;
 use super::own::OwnFrames;
 use super::refusals::{self, Refusals};
+use super::routes::Routes;
 use super::teller::Teller;
 use crate::config::identity::random_secret;
 use crate::moments::{unix_ms, up_ms};
 
 /// How many answers that look through everything known are made at a time; the others wait.
 const LOOKING_THROUGH_MAX: usize = 2;
-/// The most bytes of a guest's capabilities that are written down each time it connects, and shown.
-const CAPABILITIES_BYTES_MAX: usize = 512;
 /// The most that a target in a question for the mock actuator may have, in bytes.
 const TARGET_BYTES_MAX: usize = 512;
 
@@ -62,6 +63,8 @@ pub struct GuestFacts {
     pub is_discovering: bool,
     /// The nodes that somebody has configured to be dialled.
     pub peers: Vec<PeerSpec>,
+    /// The owners of the actuators of the site, those that have an id.
+    pub owners: BTreeMap<String, NodeId>,
     /// The token of the gateway: whoever has it operates this node.
     pub token: String,
 }
@@ -76,6 +79,7 @@ pub struct GuestHost {
     inbox: InboxHandle,
     teller: Teller,
     commands: Commands,
+    routes: Arc<Routes>,
     budget: Arc<Mutex<FrameBudget>>,
     /// Our own readings and abilities, as they were told last.
     own: Mutex<OwnFrames>,
@@ -121,7 +125,9 @@ impl GuestHost {
         let budget: Arc<Mutex<FrameBudget>> = Arc::default();
         let (own, has_mock) = (facts.key.id(), facts.has_mock);
         let refusals: Arc<Mutex<Refusals>> = Arc::default();
+        let routes = Arc::new(Routes::new(&facts, about.capabilities.clone(), snapshots.clone()));
         let commands = Commands {
+            routes: Arc::clone(&routes),
             own,
             has_mock,
             inbox: inbox.clone(),
@@ -139,6 +145,7 @@ impl GuestHost {
             inbox,
             teller,
             commands,
+            routes,
             budget,
             own: Mutex::default(),
             events: Mutex::default(),
@@ -154,6 +161,11 @@ impl GuestHost {
     /// The nodes that somebody has configured to be dialled.
     pub fn peers(&self) -> &[PeerSpec] {
         &self.facts.peers
+    }
+
+    /// Who is asked for what.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     /// Who wanted to connect and was refused.
@@ -185,6 +197,13 @@ impl GuestHost {
         for (refusal, count) in due {
             self.note(EventKind::Error, refusal.to_string(), None, None);
             self.teller.tell(InputBody::Refused { refusal, count });
+        }
+    }
+
+    /// Tells the tick who was heard.
+    pub fn tell_heard(&self, heard: &[NodeId]) {
+        for some in heard.chunks(HEARD_AT_ONCE_MAX) {
+            self.teller.tell(InputBody::GuestsHeard(some.to_vec()));
         }
     }
 
@@ -347,7 +366,7 @@ impl Host for GuestHost {
         let profile = GuestProfile {
             name: session.display_name.clone(),
             role: session.role.as_str().to_owned(),
-            capabilities: shown(&session.capabilities),
+            capabilities: abilities::fitting(&session.capabilities),
             is_outbound: session.is_outbound,
             label: session.transport_label.clone(),
             connected_ms: 0,
@@ -357,23 +376,18 @@ impl Host for GuestHost {
 
     fn left(&self, node: NodeId, why: &Why) {
         self.note(EventKind::PeerDisconnect, why.to_string(), Some(node), None);
-        self.teller.tell(InputBody::GuestLeft { guest: node, why: why.to_string() });
+        let end = match why {
+            Why::Leaving => GuestEnd::Left,
+            Why::Down => GuestEnd::Down,
+            _ => GuestEnd::Ended,
+        };
+        self.teller.tell(InputBody::GuestLeft { guest: node, why: why.to_string(), end });
         lock(&self.budget).forget_idle(up_ms());
     }
 }
 
 fn starting() -> Refusal {
     Refusal::new(Code::Busy, "the node is starting; ask again in a moment")
-}
-
-/// As many capabilities as have room.
-fn shown(capabilities: &[String]) -> Vec<String> {
-    let mut bytes = 0;
-    let fits = |capability: &&String| {
-        bytes += capability.len();
-        bytes <= CAPABILITIES_BYTES_MAX
-    };
-    capabilities.iter().take_while(fits).cloned().collect()
 }
 
 /// What is held under a lock here is in order whoever panicked: nothing panics half-way.

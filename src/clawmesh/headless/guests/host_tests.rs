@@ -1,13 +1,17 @@
 //! The host by itself: over an inbox that nobody empties, and pictures that nobody draws.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clawmesh_authority::{Code as TickCode, MeshId, NodeId, NodeKey, NodeRole};
 use clawmesh_bridge::Trust;
-use clawmesh_core::intake::{InboxLimits, Inboxes, Input, InputBody, doors};
+use clawmesh_core::guests::GuestProfile;
+use clawmesh_core::intake::{InboxLimits, Inboxes, Input, InputBody, SourceId, doors};
 use clawmesh_core::proposals::AnswerDesk;
+use clawmesh_core::publish::{Snapshot, SnapshotSink as _};
 use clawmesh_gateway::{History, NoHistory, SnapshotFeeder, WantedChains, WantedEvents, snapshot_feed};
+use clawmesh_lab::Lab;
 use clawmesh_wire::access::{Caller, Method};
 use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::handshake::PeerTrust;
@@ -37,6 +41,7 @@ fn host(has_mock: bool) -> (GuestHost, Inboxes, SnapshotFeeder) {
         has_mock,
         is_discovering: false,
         peers: Vec::new(),
+        owners: BTreeMap::new(),
         token: "a token that is long enough".to_owned(),
     };
     let trust = Arc::new(Trust::of(key(1).id(), &[key(2).id()].into()));
@@ -243,4 +248,71 @@ async fn proposals_are_answered_by_how_to_sign_and_the_token_is_compared_whole()
     assert!(!host.is_operator_token("a token that is long") && !host.is_operator_token(""));
     assert_eq!(host.trust(key(2).id()), PeerTrust::Trusted);
     assert_eq!(host.trust(key(3).id()), PeerTrust::Unknown);
+}
+
+/// A picture of the world, from a core of its own.
+fn picture(offers: &[&str]) -> Arc<Snapshot> {
+    let mut lab = Lab::seeded(1).with_nodes(["barn"]);
+    lab.offer("barn", SourceId::Runner, InputBody::TrustChanged([key(2).id(), key(3).id()].into()));
+    let profile = GuestProfile {
+        name: Some("office".to_owned()),
+        role: "node".to_owned(),
+        capabilities: offers.iter().map(|offer| (*offer).to_owned()).collect(),
+        is_outbound: true,
+        label: None,
+        connected_ms: 0,
+    };
+    lab.run_ticks(1);
+    lab.offer("barn", SourceId::Guests, InputBody::GuestJoined { guest: key(3).id(), profile });
+    lab.run_ticks(10);
+    lab.snapshot("barn")
+}
+
+#[tokio::test]
+async fn s2_a_command_for_what_another_node_has_is_refused_with_its_owner_and_goes_nowhere() {
+    for has_mock in [true, false] {
+        let (host, inboxes, feeder) = host(has_mock);
+        feeder.publish(picture(&["actuator:pump", "actuator:mock"]));
+        let mut pumping = opening("c-1", "");
+        pumping["to"] = json!("actuator:pump:p1");
+        pumping["command"]["target"]["ref"] = json!("actuator:pump:p1");
+        let refusal = host.call(&node(), Method::Forward, boxed(&pumping)).await.unwrap_err();
+        assert_eq!(refusal.code, Code::NotFound);
+        let owner = key(3).id().to_string();
+        assert!(refusal.message.contains(&owner) && refusal.message.contains("office"), "{refusal}");
+        assert!(told(&inboxes).await.is_empty(), "nothing goes to the tick");
+    }
+    // Our own mock actuator is ours, whatever others say they have.
+    let (host, inboxes, feeder) = host(true);
+    feeder.publish(picture(&["actuator:mock"]));
+    let waiting = host.call(&node(), Method::Forward, boxed(&opening("c-2", "")));
+    assert!(matches!(&told(&inboxes).await[..], [InputBody::GuestCommand { .. }]));
+    drop(waiting);
+}
+
+#[tokio::test]
+async fn a_message_for_a_channel_that_nobody_reaches_is_not_delivered_and_a_star_is_no_channel() {
+    let (host, _inboxes, feeder) = host(false);
+    let message = |channel: &str| json!({"channel": channel, "to": "chat:7", "originGatewayId": key(2).id(), "message": "the tank is full"});
+    for offers in [&[][..], &["channel:telegram"]] {
+        feeder.publish(picture(offers));
+        // It is known to have the channel, and no connection with it is open here.
+        for channel in ["telegram", "*", "sms"] {
+            let code = code_of(&host, node(), Method::Forward, &message(channel)).await;
+            assert_eq!(code, Code::DeliveryFailed, "{channel}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_can_do_what_is_answered_with_points_and_reasons() {
+    let (host, _inboxes, feeder) = host(true);
+    assert_eq!(host.routes().who_can("*"), None, "nothing is known yet");
+    feeder.publish(picture(&["channel:telegram", "actuator:mock"]));
+    let found = host.routes().who_can("actuator:mock").expect("there is a picture");
+    let rows: Vec<_> = found.iter().map(|row| (&*row.reach, &*row.health, row.points)).collect();
+    assert_eq!(rows, [("here", "healthy", 15), ("alive", "unknown", 8)]);
+    let found = host.routes().who_can("channel:*").expect("there is a picture");
+    let rows: Vec<_> = found.iter().map(|row| (&*row.capability, row.points)).collect();
+    assert_eq!(rows, [("channel:clawmesh", 10), ("channel:telegram", 3)]);
 }

@@ -7,8 +7,10 @@
 mod answers;
 mod budget;
 mod commands;
+mod directory;
 pub mod discovery;
 mod door;
+mod guest_news;
 mod herald;
 mod history;
 mod host;
@@ -17,6 +19,8 @@ mod host_tests;
 mod knocks;
 mod own;
 mod refusals;
+mod relay;
+mod routes;
 mod teller;
 
 pub use door::GuestDoor;

@@ -175,6 +175,8 @@ mod tests {
             Count::FramesSeen,
             Count::FramesForwarded,
             Count::ProbesAnswered,
+            // Not dropped: what is said meanwhile is asked about afterwards.
+            Count::ProbesSpared,
             // Told by the host, with whose they were and why.
             Count::HandshakesRefused,
             Count::FramesWithoutRoom,

@@ -42,12 +42,14 @@ impl Teller {
 #[cfg(test)]
 mod tests {
     use clawmesh_authority::NodeId;
+    use clawmesh_core::guests::GuestEnd;
     use clawmesh_core::intake::{InboxLimits, doors};
 
     use super::*;
 
     fn left(n: u8) -> InputBody {
-        InputBody::GuestLeft { guest: NodeId([n; 32]), why: "it slept".to_owned() }
+        let (guest, why) = (NodeId([n; 32]), "it slept".to_owned());
+        InputBody::GuestLeft { guest, why, end: GuestEnd::Ended }
     }
 
     #[tokio::test(start_paused = true)]

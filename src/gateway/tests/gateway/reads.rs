@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use clawmesh_core::publish::NodeView;
-use clawmesh_gateway::{PeerDetail, Peers, Refused, World};
+use clawmesh_gateway::{Capabilities, PeerDetail, Peers, Refused, World};
 
 use crate::rig::{Rig, config, rig, snapshot};
 
@@ -88,6 +88,26 @@ async fn the_world_can_be_narrowed_and_says_what_it_left_off() {
     let (_, world) = rig.get::<World>("/api/world?flag=stale").await;
     assert_eq!(world.sensors, snapshot().sensors[1..2]);
     assert_eq!(world.left_off, 0);
+}
+
+#[tokio::test]
+async fn who_can_do_what_is_asked_for_by_a_pattern_and_bounded() {
+    let rig = showing();
+    let (status, found) = rig.get::<Capabilities>("/api/capabilities?pattern=channel:*").await;
+    assert_eq!((status, &*found.pattern, found.left_off), (StatusCode::OK, "channel:*", 0));
+    assert_eq!((&*found.capabilities[0].capability, found.capabilities[0].points), ("channel:telegram", 10));
+    let (_, all) = rig.get::<Capabilities>("/api/capabilities").await;
+    assert_eq!((&*all.pattern, all.capabilities.len(), all.left_off), ("*", 1_000, 1));
+    let long = format!("pattern={}", "x".repeat(129));
+    for (query, status, code) in [
+        ("pattern=later:x", StatusCode::SERVICE_UNAVAILABLE, "STARTING"),
+        ("pattern=", StatusCode::BAD_REQUEST, "INVALID_PARAMS"),
+        (&*long, StatusCode::BAD_REQUEST, "INVALID_PARAMS"),
+        ("who=me", StatusCode::BAD_REQUEST, "INVALID_PARAMS"),
+    ] {
+        let (found, refusal) = rig.refused(&format!("/api/capabilities?{query}")).await;
+        assert_eq!((found, &*refusal.code), (status, code), "{query}");
+    }
 }
 
 #[tokio::test]

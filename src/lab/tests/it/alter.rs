@@ -45,6 +45,7 @@ fn candidates<T: Serialize + DeserializeOwned>(leaf: &Value, place: &str, whole:
             json!(1),
             json!("x"),
             json!("BUSY"),
+            json!("left"),
             json!("00"),
             json!("kPa"),
             json!([0.0, 1.0]),

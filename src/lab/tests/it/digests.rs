@@ -10,7 +10,7 @@ use clawmesh_authority::{Code, LaneMark, NodeId, ProposalId, Refusal, Setpoint, 
 use clawmesh_core::Core;
 use clawmesh_core::alarms::{Alarm, AlarmState, FlaggedSince, LastKept};
 use clawmesh_core::clock::{Tick, WallClock};
-use clawmesh_core::guests::{Guest, GuestLog, GuestProfile, MockBench};
+use clawmesh_core::guests::{Guest, GuestContact, GuestLog, GuestProfile, GuestState, MockBench};
 use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SafeBecause, SourceId, Thought};
 use clawmesh_core::leadership::Lead;
 use clawmesh_core::mesh::{
@@ -181,6 +181,8 @@ fn alter_guests(world: &mut World) -> BTreeSet<TypeId> {
     BTreeSet::from([
         every_alteration_shows::<Guest>(world),
         every_alteration_shows::<GuestProfile>(world),
+        every_alteration_shows::<GuestContact>(world),
+        every_alteration_shows::<GuestState>(world),
         changing_shows(world, |log: &GuestLog| {
             let mut other = log.clone();
             other.0.take(told("f-2", 12.0), NodeId([7; 32]), START_MS + 1);

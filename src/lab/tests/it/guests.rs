@@ -1,7 +1,9 @@
 //! Nodes of the wire protocol: what they tell is shown and moves nothing, and their commands reach the mock actuator alone.
 
 use clawmesh_authority::{Answer, Code, NodeId, Tier};
-use clawmesh_core::guests::{GuestProfile, GuestsPicture};
+use clawmesh_core::guests::{
+    GuestEnd, GuestProfile, GuestState, GuestsPicture, LOST_AFTER_MS, SUSPECT_AFTER_MS,
+};
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_lab::Lab;
 use serde_json::{Value, json};
@@ -39,6 +41,22 @@ pub fn profile() -> GuestProfile {
         label: Some("mdns".to_owned()),
         connected_ms: 0,
     }
+}
+
+/// The connection of a guest has ended.
+pub fn left(guest: NodeId, end: GuestEnd) -> InputBody {
+    InputBody::GuestLeft { guest, why: "it slept".to_owned(), end }
+}
+
+fn heard(lab: &mut Lab, source: SourceId) {
+    lab.offer(NODE, source, InputBody::GuestsHeard(vec![guest(), Lab::id_of(8)]));
+}
+
+/// How the one guest stands after so much time more; nothing when it is not shown.
+fn state_after(lab: &mut Lab, ms: u64) -> Option<GuestState> {
+    // Ticks take 20 ms; some more for the input and the picture.
+    lab.run_ticks(ms / 20);
+    picture(lab).guests().first().map(|row| row.state)
 }
 
 fn frame(lab: &Lab, id: &str, moisture: f64, age_ms: u64) -> Value {
@@ -99,9 +117,89 @@ fn a_guest_comes_once_and_goes_and_is_known_by_its_key_alone() {
     let ids: Vec<NodeId> = drawn.guests().iter().map(|row| row.id).collect();
     assert_eq!(ids, [guest()], "an untrusted one is not shown, and nobody is shown twice");
     assert!(lab.snapshot(NODE).refusals.iter().any(|row| row.code == Code::UntrustedPeer));
-    let why = "the connection has ended".to_owned();
-    lab.offer(NODE, SourceId::Guests, InputBody::GuestLeft { guest: guest(), why });
-    assert!(picture(&mut lab).guests().is_empty());
+    lab.offer(NODE, SourceId::Guests, left(guest(), GuestEnd::Left));
+    let drawn = picture(&mut lab);
+    assert_eq!((drawn.connected().count(), drawn.guests()[0].state), (0, GuestState::Left));
+    assert_eq!(lab.replay(NODE).difference, None);
+}
+
+#[test]
+fn a_guest_is_alive_suspect_and_lost_by_its_silence_in_ticks_and_alive_again_when_it_is_heard() {
+    let mut lab = lab();
+    join(&mut lab, guest(), SourceId::Guests);
+    assert_eq!(state_after(&mut lab, SUSPECT_AFTER_MS - 1_000), Some(GuestState::Alive));
+    heard(&mut lab, SourceId::Gateway);
+    assert_eq!(state_after(&mut lab, 2_000), Some(GuestState::Suspect), "only its own edge hears it");
+    heard(&mut lab, SourceId::Guests);
+    assert_eq!(state_after(&mut lab, SUSPECT_AFTER_MS - 1_000), Some(GuestState::Alive));
+    assert_eq!(state_after(&mut lab, LOST_AFTER_MS - SUSPECT_AFTER_MS), Some(GuestState::Suspect));
+    assert_eq!(state_after(&mut lab, 2_000), Some(GuestState::Lost));
+    heard(&mut lab, SourceId::Guests);
+    assert_eq!(state_after(&mut lab, 0), Some(GuestState::Alive));
+    assert_eq!(lab.replay(NODE).difference, None);
+}
+
+#[test]
+fn a_connection_that_ends_makes_suspect_and_then_lost_and_a_goodbye_neither() {
+    let mut lab = lab();
+    join(&mut lab, guest(), SourceId::Guests);
+    lab.offer(NODE, SourceId::Guests, left(guest(), GuestEnd::Ended));
+    heard(&mut lab, SourceId::Guests);
+    assert_eq!(state_after(&mut lab, 0), Some(GuestState::Suspect), "what was heard was heard before");
+    assert_eq!(state_after(&mut lab, LOST_AFTER_MS), Some(GuestState::Lost));
+    join(&mut lab, guest(), SourceId::Guests);
+    assert_eq!(state_after(&mut lab, 0), Some(GuestState::Alive), "it has come back");
+    lab.offer(NODE, SourceId::Guests, left(guest(), GuestEnd::Down));
+    assert_eq!(state_after(&mut lab, 0), Some(GuestState::Lost), "others said so, and it does not answer");
+    join(&mut lab, guest(), SourceId::Guests);
+    lab.offer(NODE, SourceId::Guests, left(guest(), GuestEnd::Left));
+    assert_eq!(state_after(&mut lab, 0), Some(GuestState::Left));
+    assert_eq!(lab.replay(NODE).difference, None);
+}
+
+#[test]
+fn who_is_gone_is_forgotten_with_the_trust_in_it() {
+    let mut lab = lab();
+    join(&mut lab, guest(), SourceId::Guests);
+    lab.offer(NODE, SourceId::Guests, left(guest(), GuestEnd::Down));
+    assert_eq!(state_after(&mut lab, 0), Some(GuestState::Lost));
+    lab.offer(NODE, SourceId::Runner, InputBody::TrustChanged([Lab::id_of(8)].into()));
+    assert_eq!(state_after(&mut lab, 0), None);
+    assert_eq!(lab.replay(NODE).difference, None);
+}
+
+/// A frame in which `source` says what it can do.
+fn update(source: NodeId, id: &str, capabilities: &[&str], timestamp_ms: u64) -> Value {
+    let mut json = observation(id, 0.0, timestamp_ms);
+    json["kind"] = json!("capability_update");
+    json["sourceDeviceId"] = json!(source);
+    json["data"] = json!({"capabilities": capabilities});
+    json
+}
+
+#[test]
+fn a_guest_says_what_it_can_do_and_nobody_else_says_it_and_nothing_older_counts() {
+    let mut lab = lab();
+    let can = |lab: &mut Lab| picture(lab).guests()[0].profile.capabilities.clone();
+    let old = update(guest(), "old", &["skill:old"], lab.now_ms());
+    lab.run_ticks(5);
+    join(&mut lab, guest(), SourceId::Guests);
+    tell(&mut lab, guest(), &old);
+    assert_eq!(can(&mut lab), ["channel:clawmesh"], "it was made before the handshake");
+    let new = update(guest(), "new", &["channel:telegram"], lab.now_ms());
+    tell(&mut lab, guest(), &new);
+    assert_eq!(can(&mut lab), ["channel:telegram"]);
+    lab.offer(NODE, SourceId::Runner, InputBody::TrustChanged([guest(), Lab::id_of(8)].into()));
+    let of_another = update(guest(), "forged", &["skill:forged"], lab.now_ms());
+    tell(&mut lab, Lab::id_of(8), &of_another);
+    tell(&mut lab, guest(), &old);
+    assert_eq!(can(&mut lab), ["channel:telegram"]);
+    let viewer = GuestProfile { role: "viewer".to_owned(), capabilities: Vec::new(), ..profile() };
+    lab.offer(NODE, SourceId::Guests, InputBody::GuestJoined { guest: guest(), profile: viewer });
+    lab.run_ticks(2);
+    let offers = update(guest(), "viewer", &["skill:look"], lab.now_ms());
+    tell(&mut lab, guest(), &offers);
+    assert_eq!(can(&mut lab), [""; 0], "a viewer offers nothing");
     assert_eq!(lab.replay(NODE).difference, None);
 }
 

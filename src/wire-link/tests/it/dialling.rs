@@ -1,7 +1,9 @@
 //! Whom we dial, when, and when not.
 
+use std::time::Duration;
+
 use clawmesh_wire::peer_spec::PeerSpec;
-use clawmesh_wire_link::{Count, PeerState};
+use clawmesh_wire_link::{Count, Host as _, PeerState};
 use tokio::net::TcpListener;
 
 use crate::support::{Bare, Node, PATIENCE, config, key, keys_by_id};
@@ -89,6 +91,31 @@ async fn of_two_discovered_nodes_the_lower_id_dials_and_a_new_address_is_followe
     assert!(lower.joined().await.is_outbound);
     assert!(!higher.joined().await.is_outbound);
     assert_eq!(lower.links.peers().len(), 1);
+}
+
+#[tokio::test]
+async fn a_fresh_address_lifts_the_long_wait_that_the_old_one_had_come_to() {
+    let keys = keys_by_id(2);
+    let mut settings = config();
+    settings.timing.redial_first = Duration::from_millis(300);
+    settings.timing.redial_longest = Duration::from_secs(600);
+    let dialler = Node::open_with(&keys[0], &[&keys[1]], settings).await;
+    let nowhere = async || {
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        PeerSpec::read(&format!("{}=ws://{port}", keys[1].id())).unwrap()
+    };
+    let until = |state: &PeerState| match state {
+        PeerState::Waiting { until_ms, .. } => Some(*until_ms),
+        _ => None,
+    };
+    assert!(dialler.links.discovered(nowhere().await));
+    let long = |state: &PeerState| {
+        until(state).is_some_and(|until_ms| until_ms > dialler.host.now().unix_ms + 1_500)
+    };
+    let long = until(&state_of(&dialler, long).await);
+    assert!(dialler.links.discovered(nowhere().await));
+    let fresh = state_of(&dialler, |state| until(state).is_some() && until(state) != long).await;
+    assert!(until(&fresh) < long, "{fresh:?} after {long:?}");
 }
 
 #[tokio::test]

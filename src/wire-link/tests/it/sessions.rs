@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clawmesh_wire::Code;
 use clawmesh_wire_link::{CallFault, Count, Why};
+use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -36,7 +37,6 @@ async fn a_newer_connection_of_a_node_takes_the_place_of_the_older_and_its_calls
 
 #[tokio::test(start_paused = true)]
 async fn silence_ends_a_link_after_thirty_seconds_and_an_answer_to_a_ping_is_none() {
-    use futures_util::StreamExt as _;
     use tokio_tungstenite::WebSocketStream;
     use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -92,8 +92,6 @@ async fn news_that_a_reachable_peer_is_down_change_nothing() {
 
 #[tokio::test]
 async fn a_peer_that_answers_no_calls_as_existing_nodes_do_stays_because_it_answers_pings() {
-    use futures_util::StreamExt as _;
-
     let mut settings = config();
     settings.timing.probe_max = Duration::from_millis(200);
     let node = Node::open_with(&key(1), &[&key(2), &key(3)], settings).await;
@@ -127,6 +125,78 @@ async fn a_peer_that_is_said_to_be_down_and_does_not_answer_us_is_removed() {
     assert_eq!(node.left().await, (key(3).id(), Why::Down));
     assert_eq!(node.count(Count::ProbesInVain), 1);
     assert_eq!(teller.code("mesh.health").await, "OK");
+}
+
+#[tokio::test]
+async fn a_flood_of_news_that_a_node_is_down_has_it_asked_once() {
+    let mut settings = config();
+    settings.timing.probe_max = Duration::from_millis(50);
+    let node = Node::open_with(&key(1), &[&key(2), &key(3)], settings).await;
+    let mut teller = Bare::open_as(&key(2), node.address).await;
+    let mut mute = Bare::open_as(&key(3), node.address).await;
+    let reading = tokio::spawn(async move {
+        let mut asked = 0;
+        while let Ok(text) = mute.socket.next().await.transpose() {
+            let Some(message) = text else { break };
+            asked += usize::from(message.to_text().is_ok_and(|text| text.contains("mesh.health")));
+        }
+        asked
+    });
+    for _ in 0..200 {
+        teller.tell("peer.down", down(key(3).id())).await;
+    }
+    while node.count(Count::ProbesAnswered) == 0 {
+        assert_eq!(teller.code("mesh.health").await, "OK");
+    }
+    assert_eq!((node.count(Count::ProbesAnswered), node.count(Count::ProbesSpared)), (1, 199));
+    node.links.close().await;
+    assert_eq!(reading.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_is_said_while_a_node_is_asked_is_asked_about_afterwards() {
+    let mut settings = config();
+    settings.timing.probe_max = Duration::from_millis(20);
+    settings.timing.probe_rest = Duration::from_millis(50);
+    let mut node = Node::open_with(&key(1), &[&key(2), &key(3)], settings).await;
+    let mut teller = Bare::open_as(&key(2), node.address).await;
+    let mut gone = Bare::open_as(&key(3), node.address).await;
+    for _ in 0..2 {
+        node.joined().await;
+    }
+    teller.tell("peer.down", down(key(3).id())).await;
+    teller.tell("peer.down", down(key(3).id())).await;
+    // It answers the first time, and then no more.
+    gone.next_where(|value| value["method"] == "mesh.health").await;
+    gone.code("mesh.health").await;
+    while node.count(Count::ProbesAnswered) == 0 {
+        assert_eq!(teller.code("mesh.health").await, "OK");
+    }
+    assert_eq!(node.left().await, (key(3).id(), Why::Down));
+}
+
+#[tokio::test]
+async fn a_link_knows_how_long_a_ping_takes_and_whether_calls_are_answered() {
+    let (a, b) = (key(1), key(2));
+    let mut settings = config();
+    settings.timing.keepalive = Duration::from_millis(20);
+    let mut one = Node::open_with(&a, &[&b], settings).await;
+    let two = Node::open(&b, &[&a]).await;
+    one.links.dial(two.spec());
+    one.joined().await;
+    assert!(one.health_of(b.id()).await);
+    let measured = async {
+        loop {
+            let vitals = one.links.vitals().remove(0);
+            if vitals.quality.round_trip_ms.is_some() {
+                return vitals;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let vitals = tokio::time::timeout(PATIENCE, measured).await.expect("a pong comes");
+    assert_eq!((vitals.node, vitals.quality.takes_calls), (b.id(), Some(true)));
+    assert!(vitals.heard_count > 0);
 }
 
 #[tokio::test]

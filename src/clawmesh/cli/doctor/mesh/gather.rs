@@ -145,7 +145,7 @@ impl Gathered {
         }
         for guest in &answer.guests {
             self.names.extend(guest.profile.name.clone().map(|name| (guest.id, name)));
-            self.of(guest.id).is_guest = true;
+            self.of(guest.id).is_guest = guest.is_connected;
         }
         for facts in self.peers.values_mut() {
             let of_it = |row: &&clawmesh_core::publish::RefusalView| row.from == facts.id.to_string();

@@ -8,6 +8,7 @@ use clawmesh_authority::{
     AskKind, Code, Decision, Frame, Hlc, Lane, LaneMark, MeshId, Observation, Proposal, ProposalReport,
     Refusal, Setpoint, StoryEntry, Tier, Unit, Value, canonical,
 };
+use clawmesh_core::guests::GuestEnd;
 use clawmesh_core::intake::{
     ActuatorReport, AlarmAct, DriverReport, InputBody, LinkState, SafeBecause, Sample, SourceId, Thought,
 };
@@ -64,10 +65,11 @@ fn kind(body: &InputBody) -> usize {
         InputBody::GuestLeft { .. } => 22,
         InputBody::GuestFrame { .. } => 23,
         InputBody::GuestCommand { .. } => 24,
+        InputBody::GuestsHeard(_) => 25,
     }
 }
 
-const KINDS: usize = 25;
+const KINDS: usize = 26;
 
 /// What the command center says of the field node's proposal: that it is carried out.
 fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
@@ -165,7 +167,8 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
         (SourceId::Guests, InputBody::GuestJoined { guest: center, profile: guests::profile() }),
         (SourceId::Guests, InputBody::GuestFrame { from: center, json: moist }),
         (SourceId::Guests, InputBody::GuestCommand { from: center, json: plain }),
-        (SourceId::Guests, InputBody::GuestLeft { guest: center, why: "it slept".to_owned() }),
+        (SourceId::Guests, InputBody::GuestsHeard(vec![center])),
+        (SourceId::Guests, guests::left(center, GuestEnd::Ended)),
         (SourceId::Gateway, InputBody::Restored { at_unix_ms: u64::MAX }),
     ];
     all.extend([SafeBecause::Started, SafeBecause::TimeIsOver].map(|because| {

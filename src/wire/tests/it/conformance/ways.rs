@@ -1,7 +1,8 @@
 //! Vectors 10 and 11: what a node can do, and over which ways it is dialled.
 
-use clawmesh_authority::NodeId;
-use clawmesh_authority::pattern::{CapabilityKind, Health, best, matches, parts, score};
+use clawmesh_authority::pattern::{CapabilityKind, Health, matches, parts, score};
+use clawmesh_authority::route::{Ability, Owner, Reach, Way, owner, rank};
+use clawmesh_authority::{NodeId, NodeRole};
 use clawmesh_wire::diagnostics::{StartSettings, diagnose, may_start};
 use clawmesh_wire::peer_spec::{PeerSpec, PeerUrl, Posture, WayRefused, may_dial, normal_fingerprint};
 
@@ -47,7 +48,39 @@ fn c10_health_and_the_exact_text_make_the_score() {
     let by_pattern = [Health::Healthy, Health::Degraded, Health::Unknown, Health::Unhealthy]
         .map(|health| score("sensor:a", "sensor:*", health));
     assert_eq!(by_pattern, [Some(10), Some(5), Some(3), Some(0)]);
-    assert_eq!(best([("sensor:a", Health::Unknown), ("sensor:b", Health::Unknown)], "sensor:*"), Some(0));
+}
+
+/// What the node of this number offers.
+fn ability(node: u8, capability: &str, health: Health) -> Ability<'_> {
+    let (role, reach, way) = (NodeRole::Field, Reach::Alive, Way::default());
+    Ability { node: NodeId([node; 32]), role, capability, reach, health, way }
+}
+
+#[test]
+fn c10_what_is_here_is_asked_first_then_the_best_and_never_a_viewer() {
+    let here = Ability { reach: Reach::Own, ..ability(9, "channel:telegram", Health::Unknown) };
+    let viewer = Ability { role: NodeRole::Viewer, ..ability(1, "channel:telegram", Health::Healthy) };
+    let degraded = ability(2, "channel:telegram", Health::Degraded);
+    let healthy = ability(3, "channel:telegram", Health::Healthy);
+    let first = |offers: &[Ability<'_>]| {
+        rank(offers.iter().copied(), "channel:telegram").first().map(|ranked| ranked.ability.node.0[0])
+    };
+    assert_eq!(first(&[viewer, degraded, healthy, here]), Some(9));
+    assert_eq!(first(&[viewer, degraded, healthy]), Some(3));
+    assert_eq!(first(&[viewer]), None);
+}
+
+#[test]
+fn c10_an_actuator_is_found_by_its_text_or_by_its_first_two_parts() {
+    let offers =
+        [ability(1, "actuator:mock", Health::Healthy), ability(2, "actuator:pump:p1", Health::Healthy)];
+    for (target, found) in [
+        ("actuator:mock:valve-1", Owner::Node(NodeId([1; 32]))),
+        ("actuator:pump:p1", Owner::Node(NodeId([2; 32]))),
+        ("actuator:pump:p2", Owner::Nobody),
+    ] {
+        assert_eq!(owner(offers, target), found, "{target}");
+    }
 }
 
 #[test]

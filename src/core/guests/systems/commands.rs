@@ -1,123 +1,26 @@
-//! What guests do, tick by tick.
+//! Commands of guests, for the mock actuator and nothing else.
 
 use bevy::prelude::*;
 use clawmesh_authority::{Answer, Code, NodeId, Refused};
+use clawmesh_wire::Refusal as WireRefusal;
 use clawmesh_wire::command::COMMAND_AGE_MS_MAX;
-use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::gate::{self, Allowed};
 use clawmesh_wire::mock::MockActuator;
-use clawmesh_wire::{Code as WireCode, Refusal as WireRefusal};
 use serde_json::value::RawValue;
 
-use super::components::{Guest, GuestLog, GuestProfile, MockBench};
-use super::kept;
-use super::picture::{GuestRow, GuestsPicture};
-use super::{GUESTS_MAX, name_of_command};
+use super::{code_of, trusted};
 use crate::clock::{Tick, WallClock};
+use crate::guests::components::MockBench;
+use crate::guests::{kept, name_of_command};
 use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::mesh::Trust;
 use crate::proposals::DeskPort;
-use crate::replay::{DomainId, Keeping};
+use crate::replay::Keeping;
 use crate::safety::{self, StopState};
 use crate::settings::Settings;
 
-/// Who has come and who has gone.
-pub(super) fn follow_guests(
-    tick: Res<Tick>,
-    settings: Res<Settings>,
-    wall: Res<WallClock>,
-    batch: Res<TickBatch>,
-    trust: Res<Trust>,
-    guests: Query<(Entity, &Guest)>,
-    mut refused: MessageWriter<safety::Refused>,
-    mut commands: Commands,
-) {
-    let mut here: std::collections::BTreeMap<NodeId, Entity> =
-        guests.iter().map(|(entity, guest)| (guest.0, entity)).collect();
-    for stamped in batch.iter() {
-        if stamped.input.source != SourceId::Guests {
-            continue;
-        }
-        match &stamped.input.body {
-            InputBody::GuestJoined { guest, profile } => {
-                if let Err(why) = may_come(&trust, here.len(), *guest) {
-                    refused.write(safety::Refused::once(why.code, guest.short(), why.sentence));
-                    continue;
-                }
-                let connected_ms = wall.at(*tick, &settings);
-                let profile = GuestProfile { connected_ms, ..profile.clone() };
-                // A newer connection of the same guest takes the place of the older one.
-                let entity = here.entry(*guest).or_insert_with(|| {
-                    commands.spawn((Guest(*guest), DomainId::of("guest", &[&guest.0]))).id()
-                });
-                commands.entity(*entity).insert(profile);
-            }
-            InputBody::GuestLeft { guest, .. } => {
-                if let Some(entity) = here.remove(guest) {
-                    commands.entity(entity).despawn();
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-fn may_come(trust: &Trust, guests: usize, guest: NodeId) -> Result<(), Refused> {
-    trusted(trust, guest)?;
-    if guests < GUESTS_MAX {
-        return Ok(());
-    }
-    let sentence = format!("{GUESTS_MAX} guests are here already; end the connection of another one");
-    Err(Refused::new(Code::LimitExceeded, "guest.places", sentence))
-}
-
-fn trusted(trust: &Trust, guest: NodeId) -> Result<(), Refused> {
-    if trust.has(&guest) {
-        return Ok(());
-    }
-    let sentence = format!("node {guest} is not trusted here; trust it with `clawmesh trust add {guest}`");
-    Err(Refused::new(Code::UntrustedPeer, "guest.trust", sentence))
-}
-
-/// What guests have told.
-pub(super) fn take_frames(
-    tick: Res<Tick>,
-    settings: Res<Settings>,
-    wall: Res<WallClock>,
-    batch: Res<TickBatch>,
-    trust: Res<Trust>,
-    mut log: ResMut<GuestLog>,
-    mut refused: MessageWriter<safety::Refused>,
-) {
-    let wall_ms = wall.at(*tick, &settings);
-    for stamped in batch.iter() {
-        let InputBody::GuestFrame { from, json } = &stamped.input.body else { continue };
-        if stamped.input.source != SourceId::Guests {
-            continue;
-        }
-        let read = trusted(&trust, *from)
-            .map_err(|why| (why.code, why.sentence))
-            .and_then(|()| frame(json, wall_ms).map_err(|why| (code_of(why.code), why.message)));
-        match read {
-            // What is known already, or older than what is known, is no fault.
-            Ok(frame) => {
-                let _ = log.0.take(frame, *from, wall_ms);
-            }
-            Err((code, sentence)) => {
-                refused.write(safety::Refused::once(code, from.short(), sentence));
-            }
-        }
-    }
-}
-
-fn frame(json: &str, wall_ms: u64) -> Result<ContextFrame, WireRefusal> {
-    let raw: &RawValue = serde_json::from_str(json)
-        .map_err(|_| WireRefusal::new(WireCode::InvalidJson, "the frame is no JSON"))?;
-    ContextFrame::read(Some(raw), wall_ms)
-}
-
 /// Commands of guests, for the mock actuator and nothing else.
-pub(super) fn take_commands(
+pub(in crate::guests) fn take_commands(
     tick: Res<Tick>,
     settings: Res<Settings>,
     wall: Res<WallClock>,
@@ -211,7 +114,7 @@ fn keep(mock: &MockActuator, command_id: &str, keeping: &mut Keeping) {
 }
 
 /// What earlier runs have carried out, and whether that is all.
-pub(super) fn recall_commands(
+pub(in crate::guests) fn recall_commands(
     batch: Res<TickBatch>,
     mut bench: ResMut<MockBench>,
     mut refused: MessageWriter<safety::Refused>,
@@ -237,28 +140,5 @@ pub(super) fn recall_commands(
             Err(sentence) => (Code::MalformedEnvelope, sentence),
         };
         refused.write(safety::Refused::once(code, stamped.input.source, sentence));
-    }
-}
-
-/// The code of ours that says the same; the sentence says the rest.
-fn code_of(code: WireCode) -> Code {
-    let same = Code::ALL.iter().copied().find(|ours| ours.as_str() == code.as_str());
-    same.unwrap_or(Code::InvalidParams)
-}
-
-/// Draws the picture anew when something of it has changed.
-pub(super) fn draw(
-    guests: Query<(&Guest, &GuestProfile)>,
-    changed: Query<(), Changed<GuestProfile>>,
-    mut gone: RemovedComponents<Guest>,
-    log: Res<GuestLog>,
-    bench: Res<MockBench>,
-    mut picture: ResMut<GuestsPicture>,
-) {
-    let has_gone = gone.read().count() > 0;
-    if has_gone || !changed.is_empty() || log.is_changed() || bench.is_changed() {
-        let row =
-            |(guest, profile): (&Guest, &GuestProfile)| GuestRow { id: guest.0, profile: profile.clone() };
-        *picture = GuestsPicture::of(guests.iter().map(row).collect(), &log, &bench);
     }
 }
