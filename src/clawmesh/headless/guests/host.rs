@@ -370,6 +370,7 @@ impl Host for GuestHost {
             is_outbound: session.is_outbound,
             label: session.transport_label.clone(),
             connected_ms: 0,
+            signed_ms: Some(session.signed_at_ms),
         };
         self.teller.tell(InputBody::GuestJoined { guest: session.node, profile });
     }

@@ -261,6 +261,7 @@ fn picture(offers: &[&str]) -> Arc<Snapshot> {
         is_outbound: true,
         label: None,
         connected_ms: 0,
+        signed_ms: None,
     };
     lab.run_ticks(1);
     lab.offer("barn", SourceId::Guests, InputBody::GuestJoined { guest: key(3).id(), profile });
