@@ -62,6 +62,7 @@ pub(super) fn outside() -> Vec<(SourceId, InputBody)> {
         is_outbound: false,
         label: Some("mdns".to_owned()),
         connected_ms: 0,
+        signed_ms: None,
     };
     let rearm = Request {
         mesh: samples::mesh(),

@@ -20,8 +20,9 @@ const ROWS_MAX: usize = 1_000;
 
 /// Who knows what all nodes can do.
 pub trait Abilities: Send + Sync {
-    /// Who can do what `pattern` asks for, the best first; nothing before anything is known.
-    fn who_can(&self, pattern: &str) -> Option<Vec<AbilityView>>;
+    /// Who can do what `pattern` asks for, the best first and at most `rows_max`, and how many more there are; nothing before
+    /// anything is known.
+    fn who_can(&self, pattern: &str, rows_max: usize) -> Option<(Vec<AbilityView>, usize)>;
 }
 
 /// Something that a node can do.
@@ -75,8 +76,7 @@ pub(crate) async fn capabilities(
         let sentence = format!("`pattern` has 1 to {PATTERN_BYTES_MAX} bytes, for example sensor:*");
         return Err(Fault::invalid(sentence));
     }
-    let mut capabilities = shared.ports.abilities.who_can(&pattern).ok_or_else(Fault::starting)?;
-    let left_off = capabilities.len().saturating_sub(ROWS_MAX);
-    capabilities.truncate(ROWS_MAX);
+    let found = shared.ports.abilities.who_can(&pattern, ROWS_MAX);
+    let (capabilities, left_off) = found.ok_or_else(Fault::starting)?;
     Ok(Json(Capabilities { pattern, capabilities, left_off }))
 }

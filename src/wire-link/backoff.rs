@@ -26,7 +26,7 @@ impl Backoff {
         jittered(wait, random)
     }
 
-    /// The next wait is the first one again. Only a handshake is worth that: a node that answers and refuses is not there.
+    /// The next wait is the first one again. Only a connection that has lasted is worth that, or another address.
     pub fn reset(&mut self) {
         self.next = self.first;
     }

@@ -38,6 +38,12 @@ pub struct Timing {
     pub sync_max: Duration,
     /// For the last words of a connection.
     pub goodbye_max: Duration,
+    /// From one dial of a node to the next at least, whatever is wanted.
+    pub dial_rest: Duration,
+    /// How long a connection that we have dialled has to last before the waits begin anew.
+    pub settled: Duration,
+    /// From one `peer.down` about a node to the next.
+    pub down_rest: Duration,
     /// The first wait before a node is dialled again.
     pub redial_first: Duration,
     /// The longest wait before a node is dialled again.
@@ -72,6 +78,9 @@ impl Default for Timing {
             probe_rest: seconds(10),
             sync_max: seconds(10),
             goodbye_max: seconds(2),
+            dial_rest: seconds(1),
+            settled: seconds(30),
+            down_rest: seconds(10),
             redial_first: seconds(1),
             redial_longest: seconds(30),
             refused_first: seconds(5),

@@ -227,6 +227,7 @@ impl Connection {
             is_outbound: self.listener.is_none(),
             transport_label: label,
             address: self.link.address,
+            signed_at_ms: admitted.signed_at_ms,
             connected_at_ms: self.hub.host.now().unix_ms,
         };
         if !self.hub.join(session, &self.link) {

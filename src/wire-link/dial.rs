@@ -9,7 +9,7 @@ use clawmesh_wire::handshake::PeerTrust;
 use clawmesh_wire::peer_spec::{PeerSpec, PeerUrl, WayRefused};
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::client_async_with_config;
 
@@ -82,16 +82,20 @@ async fn keep_connected(hub: &Arc<Hub>, peer: &Arc<Dialled>) {
     let timing = hub.config.timing;
     let mut backoff = Backoff::new(timing.redial_first, timing.redial_longest);
     let mut refusals = Backoff::new(timing.refused_first, timing.refused_longest);
+    let mut dialled_at: Option<Instant> = None;
     loop {
+        // However often somebody wants it dialled, or has its address change.
+        if let Some(at) = dialled_at {
+            tokio::time::sleep_until(at + timing.dial_rest).await;
+        }
         // Two nodes that dial each other would take each other's place for ever; who finds the other one there stands down.
         while hub.session(peer.node()).is_some() {
             peer.is_connected();
             peer.session_changed.notified().await;
         }
-        // What was in vain at another address says nothing about this one.
+        // What was in vain at another address says nothing about this one; but who refuses us does so at every address.
         if peer.take_fresh() {
             backoff.reset();
-            refusals.reset();
         }
         let spec = peer.view().spec;
         if let Err(way) = spec.may_dial() {
@@ -106,6 +110,8 @@ async fn keep_connected(hub: &Arc<Hub>, peer: &Arc<Dialled>) {
             continue;
         }
         peer.is_connecting();
+        peer.tries(&spec);
+        dialled_at = Some(Instant::now());
         let stage = Stage::default();
         let reached = timeout(timing.handshake_max, reach(hub, &spec, &stage)).await;
         let in_time = || {
@@ -114,11 +120,15 @@ async fn keep_connected(hub: &Arc<Hub>, peer: &Arc<Dialled>) {
         };
         let wait = match reached.unwrap_or_else(|_| in_time()) {
             Ok(connection) => {
-                backoff.reset();
-                refusals.reset();
                 peer.is_connected();
+                let begun = Instant::now();
                 // A task of its own, so that a node which is dialled no more keeps the connection that it has.
                 let why = tokio::spawn(connection.run()).await;
+                // Who lets us in and breaks off at once is not there.
+                if begun.elapsed() >= timing.settled {
+                    backoff.reset();
+                    refusals.reset();
+                }
                 let sentence = why.map_or_else(|fault| fault.to_string(), |why| why.to_string());
                 waiting(hub, peer, backoff.wait(random()), Trouble { cause: Cause::Ended, sentence })
             }
@@ -204,7 +214,12 @@ async fn reach(hub: &Arc<Hub>, spec: &PeerSpec, stage: &Stage) -> Result<Connect
         DialFault::unreached(Cause::NotANode, sentence)
     })?;
     let admitted = shake(hub, &mut socket, spec.node).await;
-    let admitted = admitted.inspect_err(|_| hub.counters.add(Count::HandshakesRefused))?;
+    let admitted = admitted
+        .and_then(|admitted| match hub.has_room_to_join(admitted.node) {
+            Ok(()) => Ok(admitted),
+            Err(refusal) => Err(DialFault::unreached(Cause::NoPlace, refusal.message)),
+        })
+        .inspect_err(|_| hub.counters.add(Count::HandshakesRefused))?;
     let link = hub.begin(address);
     Ok(Connection::outbound(Arc::clone(hub), socket, admitted, spec.label.clone(), held, link))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clawmesh_authority::NodeId;
 use clawmesh_wire::Refusal;
-use clawmesh_wire::context::ContextFrame;
+use clawmesh_wire::context::{ContextFrame, FrameKind};
 use clawmesh_wire::frame::Event;
 use clawmesh_wire::gossip::Heard;
 use clawmesh_wire::peer_news::{DOWN, LEAVING, PeerDown, PeerLeaving};
@@ -66,6 +66,10 @@ impl Connection {
             return;
         }
         match self.hub.gossip(|gossip| gossip.hear(&frame)) {
+            Heard::Seen if is_own_word(node, &frame) => {
+                self.hub.counters.add(Count::FramesTaken);
+                self.hub.host.frame(node, frame);
+            }
             Heard::Seen | Heard::Own => self.hub.counters.add(Count::FramesSeen),
             Heard::New { forward } => {
                 self.hub.counters.add(Count::FramesTaken);
@@ -76,10 +80,16 @@ impl Connection {
     }
 }
 
+/// True for what a node says itself about what it can do: that counts from it alone, so a copy that another one has brought
+/// before does not stand for it.
+fn is_own_word(from: NodeId, frame: &ContextFrame) -> bool {
+    frame.kind == FrameKind::CapabilityUpdate && frame.source_device_id.parse() == Ok(from)
+}
+
 /// Whether a frame that `from` tells is to be taken: it is new, and there is room for it.
 /// What is not taken is counted, and not remembered.
 fn may_take(hub: &Hub, from: NodeId, frame: &ContextFrame) -> bool {
-    let why_not = if !hub.gossip(|gossip| gossip.is_new(frame)) {
+    let why_not = if !is_own_word(from, frame) && !hub.gossip(|gossip| gossip.is_new(frame)) {
         Count::FramesSeen
     } else if !hub.host.has_room(from, frame.written_bytes()) {
         Count::FramesWithoutRoom
@@ -105,7 +115,9 @@ pub(crate) fn sync(hub: Arc<Hub>, link: Arc<Link>, node: NodeId) -> Work {
         };
         hub.counters.add_many(Count::FramesBad, synced.refused.len() as u64);
         for frame in synced.frames {
-            if may_take(&hub, node, &frame) && hub.gossip(|gossip| gossip.note(&frame)) {
+            let is_taken = may_take(&hub, node, &frame)
+                && (hub.gossip(|gossip| gossip.note(&frame)) || is_own_word(node, &frame));
+            if is_taken {
                 hub.counters.add(Count::FramesTaken);
                 hub.host.frame(node, frame);
             }

@@ -53,8 +53,9 @@ pub trait Host: Send + Sync + 'static {
     /// The future is dropped when the connection ends: what must not be left half done belongs to a task of the host.
     fn call(&self, from: &Peer, method: Method, params: Option<Box<RawValue>>) -> Later;
 
-    /// Whether a frame of so many bytes, as it is written, may come from `from` now. It is asked for each frame that is new, before anybody else
-    /// is told of it: what is not taken is not remembered either, so it may come again, or another way.
+    /// Whether a frame of so many bytes, as it is written, may come from `from` now, or a session of it begin. It is asked for each
+    /// frame that is new, before anybody else is told of it: what is not taken is not remembered either, so it may come again,
+    /// or another way.
     fn has_room(&self, _from: NodeId, _bytes: usize) -> bool {
         true
     }
@@ -109,6 +110,8 @@ pub struct Session {
     pub transport_label: Option<String>,
     /// Where the connection comes from or leads to.
     pub address: SocketAddr,
+    /// When it has signed the handshake, by its own clock, Unix milliseconds.
+    pub signed_at_ms: u64,
     /// When the handshake was over, Unix milliseconds.
     pub connected_at_ms: u64,
 }

@@ -12,6 +12,7 @@ use clawmesh_wire::frame::encode_event;
 use clawmesh_wire::gossip::Gossip;
 use clawmesh_wire::handshake::PeerTrust;
 use clawmesh_wire::peer_news::{DOWN, PeerDown};
+use clawmesh_wire::{Code, Refusal};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -28,6 +29,9 @@ use crate::registry::{Entry, Join, Registry};
 
 /// The most connections at a time that are told that there is no room.
 const TURNED_AWAY_AT_ONCE: usize = 32;
+
+/// What a session takes when it is written down, its end included, in bytes.
+const JOIN_BYTES: usize = 2 * 1_024;
 
 /// What is shared. Its locks are held for a few lines each, never two at once but for `news` and `probed`, which come first.
 pub(crate) struct Hub {
@@ -49,6 +53,8 @@ pub(crate) struct Hub {
     followers: Mutex<BTreeMap<u64, Arc<Link>>>,
     gossip: Mutex<Gossip>,
     pub probed: Mutex<BTreeMap<NodeId, Again>>,
+    /// Of whom we have said lately that they are down.
+    told_down: Mutex<BTreeMap<NodeId, Duration>>,
     /// Held while the host is told who came and who went, so that it hears of it in the order it happened.
     news: Mutex<()>,
 }
@@ -73,6 +79,7 @@ impl Hub {
             followers: Mutex::default(),
             gossip: Mutex::new(Gossip::new(own_id)),
             probed: Mutex::default(),
+            told_down: Mutex::default(),
             news: Mutex::default(),
             config,
             host,
@@ -120,6 +127,18 @@ impl Hub {
         link
     }
 
+    /// Whether a session of `node` may begin: that it came and that it went is written down.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`.
+    pub fn has_room_to_join(&self, node: NodeId) -> Result<(), Refusal> {
+        if self.host.has_room(node, JOIN_BYTES) {
+            return Ok(());
+        }
+        let sentence = "this node comes and goes, or tells, more than is written down; connect later";
+        Err(Refusal::new(Code::RateLimited, sentence))
+    }
+
     /// A session has begun; false when it stands down for another one.
     pub fn join(&self, session: Session, link: &Arc<Link>) -> bool {
         let node = session.node;
@@ -153,10 +172,19 @@ impl Hub {
             self.host.left(node, why);
         }
         drop(news);
-        if was_last && is_outbound && why.is_unexpected() {
+        if was_last && is_outbound && why.is_unexpected() && self.may_tell_down(node) {
             self.tell_all(DOWN, &PeerDown::new(node, self.host.now().unix_ms));
         }
         self.wake_dialler(node);
+    }
+
+    /// Whoever breaks off again and again is told of once in a while.
+    fn may_tell_down(&self, node: NodeId) -> bool {
+        let (now, mut told) = (self.elapsed(), locked(&self.told_down));
+        told.retain(|_, at| now.saturating_sub(*at) < self.config.timing.down_rest);
+        let is_due = !told.contains_key(&node);
+        told.entry(node).or_insert(now);
+        is_due
     }
 
     fn wake_dialler(&self, node: NodeId) {

@@ -13,10 +13,12 @@ use futures_util::task::AtomicWaker;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::host::Why;
 use crate::outbox::Outbox;
+use crate::requests::random_bytes;
 
 /// Why a call of ours has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +41,7 @@ pub struct LinkQuality {
     pub round_trip_ms: Option<u64>,
     /// Calls of ours that wait for an answer.
     pub waiting_calls: usize,
-    /// Whether calls of ours are answered; nothing while none was made. An existing node takes none on a link it has dialled.
+    /// Whether calls of ours are answered; nothing while nobody knows. An existing node takes none on a link it has dialled.
     pub takes_calls: Option<bool>,
 }
 
@@ -56,14 +58,45 @@ pub(crate) struct Link {
     heard_count: AtomicU64,
     wants_ping: AtomicBool,
     pings: Mutex<Pings>,
-    answered_calls: AtomicU64,
-    vain_calls: AtomicU64,
+    outcomes: Mutex<Outcomes>,
+}
+
+/// So many calls without an answer, one after the other, show that a node takes none.
+const IN_VAIN_MAX: u32 = 2;
+/// How long that counts; then it is tried again.
+const IN_VAIN_COUNTS: Duration = Duration::from_secs(60);
+
+/// What became of the last calls of ours.
+#[derive(Debug, Default)]
+struct Outcomes {
+    has_answered: bool,
+    /// Calls without an answer since the last one that had one.
+    in_vain: u32,
+    in_vain_at: Option<Instant>,
+}
+
+impl Outcomes {
+    fn answered(&mut self) {
+        *self = Self { has_answered: true, ..Self::default() };
+    }
+
+    fn timed_out(&mut self, now: Instant) {
+        (self.in_vain, self.in_vain_at) = (self.in_vain.saturating_add(1), Some(now));
+    }
+
+    /// Whether calls are answered; nothing when nobody knows, or knows any more.
+    fn takes_calls(&self, now: Instant) -> Option<bool> {
+        if self.in_vain < IN_VAIN_MAX {
+            return self.has_answered.then_some(true);
+        }
+        let is_recent = self.in_vain_at.is_some_and(|at| now.saturating_duration_since(at) < IN_VAIN_COUNTS);
+        is_recent.then_some(false)
+    }
 }
 
 /// The ping that waits for its pong, and how long the last ones took.
 #[derive(Debug, Default)]
 struct Pings {
-    sent: u64,
     waiting: Option<(u64, Duration)>,
     round_trip: Option<Duration>,
 }
@@ -93,8 +126,7 @@ impl Link {
             heard_count: AtomicU64::new(0),
             wants_ping: AtomicBool::new(false),
             pings: Mutex::default(),
-            answered_calls: AtomicU64::new(0),
-            vain_calls: AtomicU64::new(0),
+            outcomes: Mutex::default(),
         }
     }
 
@@ -169,12 +201,12 @@ impl Link {
         }
         match tokio::time::timeout(timeout, answer).await {
             Ok(Ok(replied)) => {
-                self.answered_calls.fetch_add(1, Ordering::Relaxed);
+                locked(&self.outcomes).answered();
                 replied
             }
             Ok(Err(_)) => Err(CallFault::Ours(disconnected())),
             Err(_) => {
-                self.vain_calls.fetch_add(1, Ordering::Relaxed);
+                locked(&self.outcomes).timed_out(Instant::now());
                 Err(CallFault::Ours(timed_out()))
             }
         }
@@ -182,15 +214,10 @@ impl Link {
 
     /// How good the connection is.
     pub fn quality(&self) -> LinkQuality {
-        let has = |count: &AtomicU64| count.load(Ordering::Relaxed) > 0;
         LinkQuality {
             round_trip_ms: locked(&self.pings).round_trip.map(whole_ms),
             waiting_calls: locked(&self.calls).len(),
-            takes_calls: match (has(&self.answered_calls), has(&self.vain_calls)) {
-                (true, _) => Some(true),
-                (false, true) => Some(false),
-                (false, false) => None,
-            },
+            takes_calls: locked(&self.outcomes).takes_calls(Instant::now()),
         }
     }
 
@@ -232,10 +259,10 @@ impl Link {
     /// The number of the ping that is to be sent now, if one is wanted.
     pub fn take_ping(&self, elapsed: Duration) -> Option<u64> {
         self.wants_ping.swap(false, Ordering::Relaxed).then(|| {
-            let mut pings = locked(&self.pings);
-            pings.sent += 1;
-            pings.waiting = Some((pings.sent, elapsed));
-            pings.sent
+            // One that nobody can guess: a pong that was sent before its ping would make the way seem short.
+            let number = random_bytes().map_or(0, u64::from_be_bytes);
+            locked(&self.pings).waiting = Some((number, elapsed));
+            number
         })
     }
 
@@ -311,34 +338,48 @@ mod tests {
         assert_eq!(link.take_ping(ms(0)), None, "nobody wants one");
         link.pong(&1_u64.to_be_bytes(), ms(1));
         link.ping();
-        assert_eq!(link.take_ping(ms(10)), Some(1));
-        link.pong(&2_u64.to_be_bytes(), ms(11));
+        let first = link.take_ping(ms(10)).unwrap();
+        link.pong(&first.wrapping_add(1).to_be_bytes(), ms(11));
         link.pong(b"", ms(12));
         assert_eq!(link.quality().round_trip_ms, None);
-        link.pong(&1_u64.to_be_bytes(), ms(50));
-        link.pong(&1_u64.to_be_bytes(), ms(9_000));
+        link.pong(&first.to_be_bytes(), ms(50));
+        link.pong(&first.to_be_bytes(), ms(9_000));
         assert_eq!(link.quality().round_trip_ms, Some(40));
         link.ping();
-        let number = link.take_ping(ms(100)).unwrap();
-        link.pong(&number.to_be_bytes(), ms(200));
+        let second = link.take_ping(ms(100)).unwrap();
+        assert_ne!(second, first.wrapping_add(1), "nobody knows the next number");
+        link.pong(&second.to_be_bytes(), ms(200));
         assert_eq!(link.quality().round_trip_ms, Some(70), "half of it is what was");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_leaves_calls_unanswered_takes_none_until_it_answers_one() {
+    async fn whoever_leaves_two_calls_unanswered_takes_none_for_a_minute_or_until_it_answers_one() {
         let link = Arc::new(link());
-        let call = || link.call("mesh.health", &(), Duration::from_secs(1));
+        let in_vain = async || {
+            assert!(link.call("mesh.health", &(), Duration::from_secs(1)).await.is_err());
+            link.quality().takes_calls
+        };
+        let answered = async |id: &str| {
+            let caller = Arc::clone(&link);
+            let waiting = tokio::spawn(async move { caller.call("x", &(), Duration::from_secs(9)).await });
+            while link.quality().waiting_calls == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert!(link.answered(id, Ok(None)) && waiting.await.unwrap().is_ok());
+            link.quality().takes_calls
+        };
         assert_eq!(link.quality(), LinkQuality::default());
-        assert!(call().await.is_err());
-        assert_eq!(link.quality().takes_calls, Some(false));
-        let (caller, answering) = (Arc::clone(&link), Arc::clone(&link));
-        let waiting = tokio::spawn(async move { caller.call("x", &(), Duration::from_secs(9)).await });
-        while answering.quality().waiting_calls == 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(answering.answered("c2", Ok(None)));
-        assert!(waiting.await.unwrap().is_ok());
-        assert_eq!(link.quality(), LinkQuality { takes_calls: Some(true), ..LinkQuality::default() });
+        assert_eq!((in_vain().await, in_vain().await), (None, Some(false)), "one is no habit");
+        tokio::time::advance(IN_VAIN_COUNTS).await;
+        assert_eq!(link.quality().takes_calls, None, "it is tried again");
+        assert_eq!(in_vain().await, Some(false));
+        assert_eq!(answered("c4").await, Some(true));
+        assert_eq!(
+            (in_vain().await, in_vain().await),
+            (Some(true), Some(false)),
+            "an answer is none for ever"
+        );
+        assert_eq!(answered("c7").await, Some(true));
     }
 
     #[tokio::test]

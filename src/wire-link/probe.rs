@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clawmesh_authority::NodeId;
+use clawmesh_wire::Code;
 
 use crate::counts::Count;
 use crate::host::Why;
 use crate::hub::Hub;
-use crate::link::{Link, locked};
+use crate::link::{CallFault, Link, locked};
 
 /// Whether somebody has said that a node is down since it was last asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,9 @@ impl Hub {
         tokio::spawn(async move {
             let mut link = Some(entry.link);
             while let Some(asked) = link {
-                hub.probe_now(&asked).await;
+                if !hub.probe_now(&asked).await {
+                    hub.probe_later(node);
+                }
                 drop(asked);
                 let closing = hub.closing.notified();
                 if hub.is_closing() {
@@ -62,17 +65,32 @@ impl Hub {
         link
     }
 
-    async fn probe_now(&self, link: &Link) {
+    /// What was asked in vain through no fault of the node is asked once more.
+    fn probe_later(&self, node: NodeId) {
+        if let Some(again) = locked(&self.probed).get_mut(&node) {
+            *again = Again::Yes;
+        }
+    }
+
+    /// Asks a node; false when that has shown nothing.
+    async fn probe_now(&self, link: &Link) -> bool {
         let heard = link.heard_count();
+        // While it does not take what we write we do not read, so we would not hear its answer.
+        let was_filling = link.is_filling();
         link.ping();
         let params = BTreeMap::<&str, ()>::new();
         // Existing nodes answer no call on a link they have dialled, but pings: whatever comes shows that they are there.
-        let _ = link.call("mesh.health", &params, self.config.timing.probe_max).await;
+        let replied = link.call("mesh.health", &params, self.config.timing.probe_max).await;
         if link.heard_count() != heard {
             self.counters.add(Count::ProbesAnswered);
-        } else {
-            self.counters.add(Count::ProbesInVain);
-            link.end(Why::Down);
+            return true;
         }
+        let has_waited = matches!(&replied, Err(CallFault::Ours(refusal)) if refusal.code == Code::Timeout);
+        if !has_waited || was_filling || link.is_filling() {
+            return false;
+        }
+        self.counters.add(Count::ProbesInVain);
+        link.end(Why::Down);
+        true
     }
 }

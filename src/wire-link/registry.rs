@@ -86,6 +86,7 @@ mod tests {
             is_outbound,
             transport_label: None,
             address: ([127, 0, 0, 1], 1).into(),
+            signed_at_ms: 0,
             connected_at_ms: 0,
         }
     }

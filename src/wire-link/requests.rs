@@ -127,6 +127,7 @@ impl Connection {
         let about = host.about();
         let ours = Ourselves { key: host.key(), about: &about };
         let judged = listener.connect(request.params, ours, &|node| hub.trust(node), host.now());
+        let judged = judged.and_then(|judged| hub.has_room_to_join(judged.0.node).map(|()| judged));
         let (admitted, answer) = judged.inspect_err(|refusal| {
             hub.counters.add(Count::HandshakesRefused);
             hub.host.refused_handshake(&self.peer, claimed(request.params), refusal);

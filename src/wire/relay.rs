@@ -13,7 +13,9 @@ use crate::gate::{Forward, is_actuator};
 /// The most words that are passed on, in bytes.
 pub const RELAYED_BYTES_MAX: usize = 4_096;
 /// The channel on which existing nodes take commands and words for their planner.
-const COMMANDS: &str = "clawmesh";
+pub const COMMANDS: &str = "clawmesh";
+/// How the capability of whoever has a channel begins.
+pub const CHANNEL: &str = "channel:";
 
 /// A message that is passed on: parameters of `mesh.message.forward`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,12 +72,12 @@ impl Relayed {
             message: message.clone(),
         })
     }
+}
 
-    /// The capability whoever takes it has.
-    #[must_use]
-    pub fn capability(&self) -> String {
-        format!("channel:{}", self.channel)
-    }
+/// The capability whoever takes what is for a channel has.
+#[must_use]
+pub fn capability_of(channel: &str) -> String {
+    format!("{CHANNEL}{channel}")
 }
 
 /// Nobody takes it.
@@ -119,7 +121,7 @@ mod tests {
         said["commandDraft"] = json!({"operation": {"name": "intent:parse", "params": {"text": "open"}}});
         said["accountId"] = json!("admin");
         let passed = relayed(&said).unwrap();
-        assert_eq!(passed.capability(), "channel:telegram");
+        assert_eq!(capability_of(&passed.channel), "channel:telegram");
         assert_eq!(
             serde_json::to_value(&passed).unwrap(),
             json!({

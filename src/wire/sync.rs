@@ -113,21 +113,21 @@ pub fn answer<'a>(
     let total_available = fitting.len();
     let limit = usize::try_from(params.limit).unwrap_or(usize::MAX);
     let frames = within(newest_in_turns(fitting.into_iter(), limit), ANSWER_BYTES_MAX);
+    let frames = frames.into_iter().map(|told| &told.frame).collect();
     SyncAnswer { frames, peer_timestamp: unix_ms, total_available }
 }
 
 /// The newest of these frames, which come oldest first, that fit into so many bytes; oldest first.
 #[must_use]
-pub fn within(chosen: Vec<&Told>, bytes_max: usize) -> Vec<&ContextFrame> {
+pub fn within(chosen: Vec<&Told>, bytes_max: usize) -> Vec<&Told> {
     let mut bytes = 0;
-    let fits = |frame: &&ContextFrame| {
-        let with_it = bytes + frame.written_bytes();
+    let fits = |told: &&Told| {
+        let with_it = bytes + told.frame.written_bytes();
         let fits = with_it <= bytes_max;
         bytes = if fits { with_it } else { bytes };
         fits
     };
-    let mut given: Vec<&ContextFrame> =
-        chosen.into_iter().rev().map(|told| &told.frame).filter(fits).collect();
+    let mut given: Vec<&Told> = chosen.into_iter().rev().filter(fits).collect();
     given.reverse();
     given
 }

@@ -31,6 +31,8 @@ pub enum EventKind {
     ProposalCreated,
     /// A proposal has come to its end.
     ProposalResolved,
+    /// A message of one node was passed on to another.
+    MessageRelayed,
     /// Something was refused or went wrong.
     Error,
     /// This node has started.
@@ -45,6 +47,7 @@ impl Word for EventKind {
         (Self::PeerDisconnect, "peer.disconnect"),
         (Self::ProposalCreated, "proposal.created"),
         (Self::ProposalResolved, "proposal.resolved"),
+        (Self::MessageRelayed, "message.relayed"),
         (Self::Error, "error"),
         (Self::Startup, "startup"),
         (Self::Shutdown, "shutdown"),
@@ -218,7 +221,7 @@ impl EventLog {
                 EventKind::Error => summary.errors += 1,
                 EventKind::PeerConnect | EventKind::PeerDisconnect => summary.peer_changes += 1,
                 EventKind::ProposalCreated | EventKind::ProposalResolved => summary.proposals += 1,
-                EventKind::Startup | EventKind::Shutdown => {}
+                EventKind::MessageRelayed | EventKind::Startup | EventKind::Shutdown => {}
             }
         }
         summary

@@ -204,6 +204,7 @@ fn c10_a_message_goes_once_to_the_one_node_that_has_its_channel_and_a_command_to
     for trusted in [&guest(), &office] {
         json_on(&dir, &["trust", "add", trusted]);
     }
+    fs::write(dir.join("node.ron"), "(relay: [\"channel:telegram\"])").expect("it can be written");
     let mut node = Node::start(&dir, &[]);
     node.endpoint();
     let (binary, state) = (env!("CARGO_BIN_EXE_clawmesh"), dir.to_str().expect("UTF-8"));
@@ -221,10 +222,8 @@ fn c10_a_message_goes_once_to_the_one_node_that_has_its_channel_and_a_command_to
     assert_eq!(said["command"]["code"], "NOT_FOUND");
     assert!(said["command"]["message"].as_str().is_some_and(|why| why.contains(&office)), "{said:#}");
     assert_eq!(said["again"]["code"], "LOOP_DETECTED");
-    assert_eq!(
-        (&said["unknown"]["code"], &said["moved"]["code"]),
-        (&json!("DELIVERY_FAILED"), &said["unknown"]["code"])
-    );
+    assert_eq!(said["unknown"]["code"], "DELIVERY_FAILED", "nobody has said that this channel is passed on");
+    assert_eq!(said["moved"]["code"], "RATE_LIMITED", "before anybody is looked for");
     let many = said["many"].as_array().expect("there are some");
     assert_eq!((&many[0], &many[11]), (&Value::Null, &json!("RATE_LIMITED")), "{said:#}");
     assert_eq!(said["came"].as_array().map(Vec::len), Some(10), "ten a minute, and no command among them");
@@ -237,6 +236,14 @@ fn c10_a_message_goes_once_to_the_one_node_that_has_its_channel_and_a_command_to
         };
         (state(&office) == Some("suspect") && state(&guest()) == Some("left")).then_some(())
     });
+    let counts = &json_on(&dir, &["status"])["guests"]["counts"];
+    assert_eq!((&counts["messages_passed_on"], &counts["messages_not_passed_on"]), (&json!(10), &json!(6)));
+    let events = json_on(&dir, &["events", "--kind", "message.relayed"]);
+    let first = events["events"][0]["sentence"].as_str().expect("a sentence");
+    assert!(
+        first.contains(&guest()[..8]) && first.contains(&office[..8]) && first.contains("telegram"),
+        "{first}"
+    );
     node.stop();
     let replay = json_on(&dir, &["replay", dir.to_str().expect("UTF-8"), "--verify"]);
     assert_eq!(replay["verified"], json!(true), "what guests do replays");

@@ -44,6 +44,8 @@ pub struct NodeFile {
     pub connect: Option<Vec<String>>,
     /// Existing ClawMesh nodes to dial, as `<deviceId>=<url>[|<fingerprint>[|<label>]]`.
     pub peers: Option<Vec<String>>,
+    /// Channels whose messages are passed on from one existing node to another, as `channel:<name>`.
+    pub relay: Option<Vec<String>>,
     /// Ids of the nodes whose statements count.
     pub trusted: Option<Vec<String>>,
     /// Ticks per second.
@@ -78,6 +80,7 @@ fn hint(key: &str) -> Option<&'static str> {
         "tls" | "tls.cert" | "tls.key" => "true, false or (cert: \"server.pem\", key: \"server.key\")",
         "listen" | "connect" => "a list of endpoints, for example [\"tcp/10.0.0.7:7447\"]",
         "peers" => "a list of nodes to dial, for example [\"<device id>=ws://10.0.0.7:18789\"]",
+        "relay" => "a list of channels, for example [\"channel:ops\"]",
         "trusted" => "a list of node ids in quotes",
         "hz" => "a whole number from 1 to 200",
         "digest_every_ticks" | "limits.envelopes_per_second_max" => "a whole number from 1 on",
@@ -121,7 +124,7 @@ mod tests {
         assert_eq!(
             read("(\n    hz: 50,\n    nmae: \"barn\",\n)").unwrap_err(),
             "node.ron:3:5: unknown key `nmae`, known keys are name, role, host, port, tls, mesh_name, discovery, \
-             host_sensors, mock_sensor, sensor_interval_ms, mock_actuator, planner, zenoh_mode, listen, connect, peers, trusted, hz, digest_every_ticks, limits; did you mean `name`?"
+             host_sensors, mock_sensor, sensor_interval_ms, mock_actuator, planner, zenoh_mode, listen, connect, peers, relay, trusted, hz, digest_every_ticks, limits; did you mean `name`?"
         );
         assert_eq!(
             read("(limits: (\n envelope_per_second_max: 1))").unwrap_err(),

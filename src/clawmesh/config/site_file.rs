@@ -118,15 +118,15 @@ pub fn place_of(site: &SiteFile, node: NodeId) -> Result<Place, String> {
     Ok(Place { name: name.to_owned(), plan: plan.clone(), safe_states })
 }
 
-/// The nodes that own the actuators of a site, as far as it says their ids.
+/// The nodes that own the actuators of a site; nothing for one of which the site does not say the id.
 #[must_use]
-pub fn owners_of(site: &SiteFile) -> BTreeMap<String, NodeId> {
+pub fn owners_of(site: &SiteFile) -> BTreeMap<String, Option<NodeId>> {
     let Some(plan) = &site.plan else { return BTreeMap::new() };
     let id_of = |name: &str| -> Option<NodeId> {
         plan.nodes.iter().find(|node| node.name.as_str() == name)?.id.as_deref()?.parse().ok()
     };
     let owned = plan.actuators.iter();
-    owned.filter_map(|entry| Some((entry.capability.clone(), id_of(entry.owner.as_str())?))).collect()
+    owned.map(|entry| (entry.capability.clone(), id_of(entry.owner.as_str()))).collect()
 }
 
 fn hint(key: &str) -> Option<&'static str> {

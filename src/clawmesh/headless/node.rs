@@ -587,6 +587,7 @@ fn guest_facts(config: &NodeConfig, start: &Start) -> GuestFacts {
         is_discovering: config.discovery.value,
         peers: config.peers.value.iter().filter_map(|text| PeerSpec::read(text).ok()).collect(),
         owners: site_file::owners_of(&start.site),
+        relay: config.relay.value.clone(),
         token: start.token.clone(),
     }
 }

@@ -39,6 +39,9 @@ pub struct GuestProfile {
     /// When it connected, Unix milliseconds by our clock.
     #[n(5)]
     pub connected_ms: u64,
+    /// When it has signed its handshake, by its own clock, Unix milliseconds.
+    #[n(6)]
+    pub signed_ms: Option<u64>,
 }
 
 /// Context frames of guests: the newest, and the newest about each thing.

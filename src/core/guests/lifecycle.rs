@@ -62,7 +62,8 @@ pub struct GuestContact {
     /// How its connection has ended; nothing while it has one.
     #[n(1)]
     pub end: Option<GuestEnd>,
-    /// When the newest word of its own about what it can do was made, Unix milliseconds.
+    /// When the newest word of its own about what it can do was made, Unix milliseconds by its own clock: what it says is
+    /// compared with what it said, and never with our time.
     #[n(2)]
     pub abilities_ms: u64,
 }

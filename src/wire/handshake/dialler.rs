@@ -209,7 +209,7 @@ impl Dialler {
             let sentence = format!("{} is in another mesh; give both the same mesh name", peer.short());
             return Err(Close::new(CloseReason::MeshIdMismatch, sentence));
         }
-        Ok(Admitted::new(peer, key, answer.about))
+        Ok(Admitted::new(peer, key, answer.signed_at_ms, answer.about))
     }
 }
 

@@ -119,7 +119,7 @@ fn judge_signer(
         let sentence = "the node is in another mesh; give both the same mesh name";
         return Err(Refusal::new(Code::MeshIdMismatch, sentence));
     }
-    Ok(Admitted::new(node, key, params.about.clone()))
+    Ok(Admitted::new(node, key, params.signed_at_ms, params.about.clone()))
 }
 
 fn answer(client_nonce: &str, ours: Ourselves<'_>, now: Moment) -> ConnectAnswer {

@@ -66,14 +66,16 @@ pub struct Admitted {
     pub key: PublicKey,
     /// What it is for; it says so itself.
     pub role: NodeRole,
+    /// When it has signed that, by its own clock, Unix milliseconds.
+    pub signed_at_ms: u64,
     /// What else it says of itself. Name and capabilities are covered by no signature.
     pub about: About,
 }
 
 impl Admitted {
-    fn new(node: NodeId, key: PublicKey, about: About) -> Self {
+    fn new(node: NodeId, key: PublicKey, signed_at_ms: u64, about: About) -> Self {
         let role = NodeRole::of_name(about.role.as_deref().unwrap_or_default());
-        Self { node, key, role, about }
+        Self { node, key, role, signed_at_ms, about }
     }
 
     /// What it offers to others: nothing if it only looks on, whatever it advertises.

@@ -13,8 +13,8 @@ pub struct EventsArgs {
     /// Show at most so many, the newest
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = limit)]
     pub limit: usize,
-    /// Show only events of this kind: peer.connect, peer.disconnect, proposal.created, proposal.resolved, error, startup or
-    /// shutdown
+    /// Show only events of this kind: peer.connect, peer.disconnect, proposal.created, proposal.resolved, message.relayed,
+    /// error, startup or shutdown
     #[arg(long)]
     pub kind: Option<String>,
     /// Show only what has happened in the time before now, for example `10m`

@@ -7,7 +7,9 @@ use std::ops::RangeInclusive;
 use clawmesh_authority::NodeId;
 use clawmesh_bridge::ZenohMode;
 use clawmesh_core::settings::HZ_RANGE;
+use clawmesh_wire::connect::CAPABILITY_BYTES_MAX;
 use clawmesh_wire::peer_spec::PeerSpec;
+use clawmesh_wire::relay::{CHANNEL, COMMANDS};
 
 use super::tls::Tls;
 
@@ -23,6 +25,9 @@ pub const DIGEST_EVERY_TICKS_RANGE: RangeInclusive<u64> = 1..=1_000_000;
 pub const SENSOR_INTERVAL_MS_RANGE: RangeInclusive<u32> = 100..=3_600_000;
 /// Envelopes of one peer in a second.
 pub const ENVELOPES_PER_SECOND_RANGE: RangeInclusive<u32> = 1..=1_000_000;
+
+/// The most channels whose messages are passed on.
+pub const CHANNELS_MAX: usize = 64;
 
 /// Transports with a host and a port.
 const NETWORK_TRANSPORTS: &[&str] = &["tcp", "tls", "quic", "udp"];
@@ -125,6 +130,26 @@ pub fn peers(key: &str, texts: &[String]) -> Result<Vec<String>, Fault> {
         Ok(ByNode(spec, text.to_owned()))
     })?;
     Ok(specs.into_iter().map(|ByNode(_, text)| text).collect())
+}
+
+/// Channels, each once and by its whole name: a pattern would let through what nobody has thought of.
+pub fn channels(key: &str, texts: &[String]) -> Result<Vec<String>, Fault> {
+    if texts.len() > CHANNELS_MAX {
+        let rule = format!("at most {CHANNELS_MAX} are passed on");
+        return Err(Fault::new(key, &format!("a list of {} entries", texts.len()), &rule));
+    }
+    list(key, texts, |text| {
+        let name = text.strip_prefix(CHANNEL).unwrap_or_default();
+        let is_name =
+            !name.is_empty() && !name.contains(|c: char| c == '*' || c.is_whitespace() || c.is_control());
+        if !is_name || text.len() > CAPABILITY_BYTES_MAX {
+            return Err("a channel is written by its whole name, for example channel:ops".to_owned());
+        }
+        if name == COMMANDS {
+            return Err("the channel of commands, which is never passed on; remove it".to_owned());
+        }
+        Ok(text.to_owned())
+    })
 }
 
 /// Two ways to one node are one too many.
@@ -303,6 +328,28 @@ mod tests {
             "`connect[1]` is \"tcp:b\", an endpoint is written tcp/host:port (tcp/, tls/, quic/, udp/), \
              or unixsock-stream/path"
         );
+    }
+
+    #[test]
+    fn channels_to_pass_on_are_written_by_their_whole_names() {
+        let read = |text: &str| channels("relay", &[text.to_owned()]);
+        assert_eq!(read("channel:ops"), Ok(vec!["channel:ops".to_owned()]));
+        for bad in [
+            "ops",
+            "channel:",
+            "channel:*",
+            "channel:ops:*",
+            "channel:o ps",
+            "channel:clawmesh",
+            "actuator:pump",
+            "",
+        ] {
+            assert_eq!(read(bad).unwrap_err().path, "relay[0]", "{bad}");
+        }
+        assert!(read(&format!("channel:{}", "x".repeat(200))).is_err());
+        let twice = vec!["channel:ops".to_owned(); 2];
+        assert!(sentence(channels("relay", &twice)).contains("already"));
+        assert!(sentence(channels("relay", &vec![String::new(); 65])).contains("at most 64"));
     }
 
     #[test]

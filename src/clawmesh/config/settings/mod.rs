@@ -107,6 +107,8 @@ pub struct NodeConfig {
     pub connect: Setting<Vec<String>>,
     /// Existing ClawMesh nodes to dial, as people write them.
     pub peers: Setting<Vec<String>>,
+    /// Channels whose messages are passed on from one existing node to another.
+    pub relay: Setting<Vec<String>>,
     /// The nodes whose statements count.
     pub trusted: Setting<BTreeSet<NodeId>>,
     /// Those that `node.ron` and the command line name, whatever `trust.ron` says of them.
@@ -190,6 +192,7 @@ impl NodeConfig {
             listen,
             connect,
             peers: layers.gather("peers", |l| l.peers.as_deref(), checks::peers, other_ways)?,
+            relay: layers.pick("relay", Vec::new(), |l| l.relay.as_deref(), checks::channels)?,
             trust_configured: trusted.value.clone(),
             parts: BTreeMap::new(),
             trusted,

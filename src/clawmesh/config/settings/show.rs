@@ -45,6 +45,7 @@ impl NodeConfig {
             Row::of("listen", &self.listen),
             Row::of("connect", &self.connect),
             Row::of("peers", &self.peers),
+            Row::of("relay", &self.relay),
             Row::of("trusted", &self.trusted),
             Row::of("hz", &self.hz),
             Row::of("digest_every_ticks", &self.digest_every_ticks),
@@ -88,7 +89,7 @@ mod tests {
     fn the_table_has_a_line_for_every_setting() {
         let table = config().to_table();
         let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(words.len(), 21);
+        assert_eq!(words.len(), 22);
         assert!(!table.ends_with('\n'), "whoever prints it ends the last line");
         assert_eq!(words[0], ["key", "value", "source"]);
         for expected in [
@@ -107,7 +108,7 @@ mod tests {
         let view = config().to_json();
         assert_eq!(view["connect"], json!({ "value": ["tcp/a:1"], "source": "command line" }));
         assert_eq!(view["discovery"], json!({ "value": true, "source": "default" }));
-        assert_eq!(view.as_object().unwrap().len(), 20);
+        assert_eq!(view.as_object().unwrap().len(), 21);
     }
 
     #[test]

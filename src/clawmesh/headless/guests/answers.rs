@@ -7,7 +7,6 @@ use clawmesh_authority::leadership::Activity;
 use clawmesh_core::guests::GuestRow;
 use clawmesh_core::publish::{ProposalView, Snapshot};
 use clawmesh_wire::context::{ContextFrame, GENERATION};
-use clawmesh_wire::freshness::{INTERVAL_MS, freshness};
 use clawmesh_wire::log::{Told, newest_in_turns};
 use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire::query::WorldQuery;
@@ -360,8 +359,9 @@ pub struct World {
 #[must_use]
 pub fn world(snapshot: &Snapshot, own: &[Arc<Told>], query: &WorldQuery) -> World {
     let chosen = newest_in_turns(all(snapshot, own).filter(|told| query.fits(&told.frame)), query.limit);
-    let shown = |frame: &ContextFrame| ContextFrame { claimed_tier: frame.shown_tier(), ..frame.clone() };
-    let frames: Vec<ContextFrame> = within(chosen, WORLD_BYTES_MAX).into_iter().map(shown).collect();
+    let chosen = within(chosen, WORLD_BYTES_MAX);
+    let shown = |told: &&Told| ContextFrame { claimed_tier: told.frame.shown_tier(), ..told.frame.clone() };
+    let frames: Vec<ContextFrame> = chosen.iter().map(shown).collect();
     let mut world = World {
         count: frames.len(),
         entries: snapshot.guests.entries().len() + own.len(),
@@ -376,8 +376,9 @@ pub fn world(snapshot: &Snapshot, own: &[Arc<Told>], query: &WorldQuery) -> Worl
         *world.by_source_device_id.entry(frame.source_device_id.clone()).or_default() += 1;
         *world.by_kind.entry(frame.kind.as_str()).or_default() += 1;
         *world.by_trust_tier.entry(tier_text(frame.claimed_tier)).or_default() += 1;
-        let class = freshness(frame.timestamp_ms, snapshot.wall_ms, INTERVAL_MS);
-        *world.by_freshness.entry(class.as_str()).or_default() += 1;
+    }
+    for told in chosen {
+        *world.by_freshness.entry(told.freshness(snapshot.wall_ms).as_str()).or_default() += 1;
     }
     world
 }

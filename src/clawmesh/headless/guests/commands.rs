@@ -80,6 +80,13 @@ impl Commands {
 
     /// Brings a command to the tick and answers when the journal holds what became of it.
     fn command(&self, from: &Peer, forward: Forward, params: &RawValue) -> Result<Later, Refusal> {
+        let Some(node) = from.node else {
+            let sentence = "a command comes from a node; connect as one first";
+            return Err(Refusal::new(Code::NotAuthorized, sentence));
+        };
+        let json = params.get().to_owned();
+        // Before anything is looked for: to look for an owner is work, too.
+        self.may_be_written(node, json.len())?;
         // What is for the mock actuator is for ours, if there is one.
         let is_ours = self.has_mock && is_mock(forward.target());
         if !is_ours && let Some(refusal) = self.routes.is_of_another(forward.target()) {
@@ -88,12 +95,6 @@ impl Commands {
         if !self.has_mock {
             return Err(no_mock());
         }
-        let Some(node) = from.node else {
-            let sentence = "a command comes from a node; connect as one first";
-            return Err(Refusal::new(Code::NotAuthorized, sentence));
-        };
-        let json = params.get().to_owned();
-        self.may_be_written(node, json.len())?;
         let (tx, rx) = oneshot::channel();
         let Ok(place) = self.desk.wait_for(name_of_command(node, &json), move |answer| drop(tx.send(answer)))
         else {

@@ -27,8 +27,23 @@ pub struct Directory {
     pub role: NodeRole,
     /// What it tells others that it can do.
     pub capabilities: Vec<String>,
-    /// The owners of the actuators of the site, those that have an id.
-    pub owners: BTreeMap<String, NodeId>,
+    /// The owners of the actuators of the site, each with its id if the site says it.
+    pub owners: BTreeMap<String, Option<NodeId>>,
+}
+
+/// Whose an actuator is, as far as this node knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody's that we know of.
+    Nobody,
+    /// This node's.
+    Own,
+    /// Another one's, by the site, which may not say its id.
+    Owner(Option<NodeId>),
+    /// Another one says so, and nobody else does.
+    Claimed(NodeId),
+    /// Several say so.
+    Several,
 }
 
 impl Directory {
@@ -47,13 +62,41 @@ impl Directory {
         ranked
     }
 
-    /// To whom an actuator belongs; what the site says of it counts, and only without a word there what others say of themselves.
+    /// The best node that has a channel, is connected over the wire protocol, takes calls, and is none that a message comes from.
     #[must_use]
-    pub fn owner(&self, snapshot: &Snapshot, target: &str) -> Owner {
-        match self.owners.get(target) {
-            Some(node) if *node == self.own => Owner::Own,
-            Some(node) => Owner::Node(*node),
-            None => owner(self.abilities(snapshot, &Qualities::new()), target),
+    pub fn listener(
+        &self,
+        snapshot: &Snapshot,
+        qualities: &Qualities,
+        channel: &str,
+        is_from: impl Fn(NodeId) -> bool,
+    ) -> Option<NodeId> {
+        let ranked = self.who_can(snapshot, qualities, channel);
+        let found = ranked.iter().map(|ranked| ranked.ability).find(|ability| {
+            let takes_calls = qualities.get(&ability.node).is_some_and(|way| way.takes_calls != Some(false));
+            // A channel is a name and no pattern, whoever writes a star into it.
+            let is_asked = ability.capability == channel && ability.reach != Reach::Own;
+            is_asked && takes_calls && !is_from(ability.node)
+        });
+        found.map(|ability| ability.node)
+    }
+
+    /// Whose an actuator is. What the site says of it, or of what it is a part of, counts, and only without a word there what
+    /// others say of themselves.
+    #[must_use]
+    pub fn holder(&self, snapshot: &Snapshot, target: &str) -> Holder {
+        let ends = target.match_indices(':').map(|(at, _)| at).chain([target.len()]);
+        // The longest beginning of whole parts says it best.
+        let by_site = ends.filter_map(|end| self.owners.get(&target[..end])).last();
+        match by_site {
+            Some(Some(node)) if *node == self.own => Holder::Own,
+            Some(node) => Holder::Owner(*node),
+            None => match owner(self.abilities(snapshot, &Qualities::new()), target) {
+                Owner::Nobody => Holder::Nobody,
+                Owner::Own => Holder::Own,
+                Owner::Node(node) => Holder::Claimed(node),
+                Owner::Several => Holder::Several,
+            },
         }
     }
 
@@ -62,8 +105,9 @@ impl Directory {
         let own = self.capabilities.iter().map(|capability| self.own(capability, Health::Healthy));
         let actuators = snapshot.actuators.iter().map(|row| self.own(&row.actuator, health_of_actuator(row)));
         let sensors = snapshot.sensors.iter().filter_map(|row| self.sensor(snapshot, row));
-        let owned = self.owners.iter().filter(|(_, node)| **node != self.own);
-        let owned = owned.map(|(capability, node)| of_node(snapshot, *node, capability, Health::Unknown));
+        let owned = self.owners.iter().filter_map(|(capability, node)| Some((capability, (*node)?)));
+        let owned = owned.filter(|(_, node)| *node != self.own);
+        let owned = owned.map(|(capability, node)| of_node(snapshot, node, capability, Health::Unknown));
         let guests = snapshot.guests.guests().iter().flat_map(|row| of_guest(row, qualities));
         own.chain(actuators).chain(sensors).chain(owned).chain(guests).collect()
     }
@@ -134,7 +178,7 @@ fn of_guest<'a>(row: &'a GuestRow, qualities: &Qualities) -> impl Iterator<Item 
 
 /// What people see of it: the points, and of what they are made.
 #[must_use]
-pub fn shown(ranked: &Ranked<'_>, snapshot: &Snapshot, qualities: &Qualities) -> AbilityView {
+pub fn shown(ranked: &Ranked<'_>, names: &Names<'_>, qualities: &Qualities) -> AbilityView {
     let Ability { node, capability, reach, health, way, .. } = ranked.ability;
     let reach = match reach {
         Reach::Own => "here",
@@ -151,7 +195,7 @@ pub fn shown(ranked: &Ranked<'_>, snapshot: &Snapshot, qualities: &Qualities) ->
     AbilityView {
         capability: capability.to_owned(),
         node,
-        name: name_of(snapshot, node),
+        name: names.get(node).map(str::to_owned),
         reach: reach.to_owned(),
         health: health.to_owned(),
         points: ranked.points,
@@ -161,13 +205,22 @@ pub fn shown(ranked: &Ranked<'_>, snapshot: &Snapshot, qualities: &Qualities) ->
     }
 }
 
-/// What a node is called, if it says.
-#[must_use]
-pub fn name_of(snapshot: &Snapshot, node: NodeId) -> Option<String> {
-    if snapshot.node.id == node {
-        return Some(snapshot.node.name.clone());
+/// What nodes are called, those that say it.
+pub struct Names<'a>(BTreeMap<NodeId, &'a str>);
+
+impl<'a> Names<'a> {
+    /// The names in this picture; what our own nodes are called counts before what guests call themselves.
+    #[must_use]
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        let guests = snapshot.guests.guests().iter();
+        let guests = guests.filter_map(|row| Some((row.id, row.profile.name.as_deref()?)));
+        let peers = snapshot.peers.iter().filter_map(|peer| Some((peer.id, peer.name.as_deref()?)));
+        Self(guests.chain(peers).chain([(snapshot.node.id, &*snapshot.node.name)]).collect())
     }
-    let peer = snapshot.peers.iter().find(|peer| peer.id == node).and_then(|peer| peer.name.clone());
-    let guest = snapshot.guests.guests().iter().find(|row| row.id == node);
-    peer.or_else(|| guest.and_then(|row| row.profile.name.clone()))
+
+    /// What a node is called, if it says.
+    #[must_use]
+    pub fn get(&self, node: NodeId) -> Option<&'a str> {
+        self.0.get(&node).copied()
+    }
 }

@@ -47,8 +47,8 @@ impl History for GuestDoor {
 }
 
 impl Abilities for GuestDoor {
-    fn who_can(&self, pattern: &str) -> Option<Vec<AbilityView>> {
-        self.host.get()?.routes().who_can(pattern)
+    fn who_can(&self, pattern: &str, rows_max: usize) -> Option<(Vec<AbilityView>, usize)> {
+        self.host.get()?.routes().who_can(pattern, rows_max)
     }
 }
 
@@ -75,9 +75,11 @@ impl WebSockets for GuestDoor {
         let (Some((links, _)), Some(host)) = (self.links.get(), self.host.get()) else {
             return LinksView::default();
         };
+        let counts = links.counts();
+        let counts = counts.iter().chain(host.routes().counts());
         LinksView {
             connections: links.connections(),
-            counts: links.counts().iter().map(|(name, many)| (name.to_owned(), many)).collect(),
+            counts: counts.map(|(name, many)| (name.to_owned(), many)).collect(),
             dialled: links.peers().into_iter().map(dialled).collect(),
             nearby: self.nearby.all().into_iter().map(|found| nearby(found, links)).collect(),
             knocks: host.knocks().all(),

@@ -66,6 +66,7 @@ mod tests {
             is_outbound: false,
             label: None,
             connected_ms: 0,
+            signed_ms: None,
         };
         GuestRow { id: NodeId([7; 32]), profile, state, is_connected: true, heard_ms: 0 }
     }

@@ -63,8 +63,10 @@ pub struct GuestFacts {
     pub is_discovering: bool,
     /// The nodes that somebody has configured to be dialled.
     pub peers: Vec<PeerSpec>,
-    /// The owners of the actuators of the site, those that have an id.
-    pub owners: BTreeMap<String, NodeId>,
+    /// The owners of the actuators of the site, each with its id if the site says it.
+    pub owners: BTreeMap<String, Option<NodeId>>,
+    /// The channels whose messages are passed on, as `channel:<name>`.
+    pub relay: Vec<String>,
     /// The token of the gateway: whoever has it operates this node.
     pub token: String,
 }
@@ -84,7 +86,7 @@ pub struct GuestHost {
     /// Our own readings and abilities, as they were told last.
     own: Mutex<OwnFrames>,
     /// What has happened since this node started.
-    events: Mutex<EventLog>,
+    events: Arc<Mutex<EventLog>>,
     /// What was refused at the door and is to be told.
     refusals: Arc<Mutex<Refusals>>,
     /// Who wanted to connect and was refused.
@@ -125,7 +127,14 @@ impl GuestHost {
         let budget: Arc<Mutex<FrameBudget>> = Arc::default();
         let (own, has_mock) = (facts.key.id(), facts.has_mock);
         let refusals: Arc<Mutex<Refusals>> = Arc::default();
-        let routes = Arc::new(Routes::new(&facts, about.capabilities.clone(), snapshots.clone()));
+        let events: Arc<Mutex<EventLog>> = Arc::default();
+        let routes = Arc::new(Routes::new(
+            &facts,
+            about.capabilities.clone(),
+            snapshots.clone(),
+            Arc::clone(&events),
+            Arc::clone(&refusals),
+        ));
         let commands = Commands {
             routes: Arc::clone(&routes),
             own,
@@ -148,7 +157,7 @@ impl GuestHost {
             routes,
             budget,
             own: Mutex::default(),
-            events: Mutex::default(),
+            events,
             refusals,
             knocks: Knocks::default(),
             turns: Arc::new(Semaphore::new(LOOKING_THROUGH_MAX)),
@@ -370,6 +379,7 @@ impl Host for GuestHost {
             is_outbound: session.is_outbound,
             label: session.transport_label.clone(),
             connected_ms: 0,
+            signed_ms: Some(session.signed_at_ms),
         };
         self.teller.tell(InputBody::GuestJoined { guest: session.node, profile });
     }

@@ -16,12 +16,13 @@ use clawmesh_wire::access::{Caller, Method};
 use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::handshake::PeerTrust;
 use clawmesh_wire::{Code, Refusal};
-use clawmesh_wire_link::{Host as _, Peer, Why};
+use clawmesh_wire_link::{Host as _, LinkQuality, Peer, Why};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::budget::EACH;
+use super::directory::{Directory, Qualities};
 use super::host::{GuestFacts, GuestHost};
 use crate::moments::unix_ms;
 
@@ -31,6 +32,15 @@ fn key(n: u8) -> NodeKey {
 
 /// A host that trusts node 2, with nothing around it.
 fn host(has_mock: bool) -> (GuestHost, Inboxes, SnapshotFeeder) {
+    host_with(has_mock, &[], BTreeMap::new())
+}
+
+/// The same, which passes on what is for these channels, at a site with these owners.
+fn host_with(
+    has_mock: bool,
+    relay: &[&str],
+    owners: BTreeMap<String, Option<NodeId>>,
+) -> (GuestHost, Inboxes, SnapshotFeeder) {
     let (inbox, inboxes) = doors(InboxLimits::default());
     let (feeder, snapshots) = snapshot_feed();
     let facts = GuestFacts {
@@ -41,7 +51,8 @@ fn host(has_mock: bool) -> (GuestHost, Inboxes, SnapshotFeeder) {
         has_mock,
         is_discovering: false,
         peers: Vec::new(),
-        owners: BTreeMap::new(),
+        owners,
+        relay: relay.iter().map(|channel| (*channel).to_owned()).collect(),
         token: "a token that is long enough".to_owned(),
     };
     let trust = Arc::new(Trust::of(key(1).id(), &[key(2).id()].into()));
@@ -252,18 +263,28 @@ async fn proposals_are_answered_by_how_to_sign_and_the_token_is_compared_whole()
 
 /// A picture of the world, from a core of its own.
 fn picture(offers: &[&str]) -> Arc<Snapshot> {
+    picture_of(&[(3, "node")], offers)
+}
+
+/// A picture with these guests, each with its role, who all offer the same.
+fn picture_of(guests: &[(u8, &str)], offers: &[&str]) -> Arc<Snapshot> {
     let mut lab = Lab::seeded(1).with_nodes(["barn"]);
-    lab.offer("barn", SourceId::Runner, InputBody::TrustChanged([key(2).id(), key(3).id()].into()));
-    let profile = GuestProfile {
+    let trusted = guests.iter().map(|(n, _)| key(*n).id()).collect();
+    lab.offer("barn", SourceId::Runner, InputBody::TrustChanged(trusted));
+    let profile = |role: &str| GuestProfile {
         name: Some("office".to_owned()),
-        role: "node".to_owned(),
+        role: role.to_owned(),
         capabilities: offers.iter().map(|offer| (*offer).to_owned()).collect(),
         is_outbound: true,
         label: None,
         connected_ms: 0,
+        signed_ms: None,
     };
     lab.run_ticks(1);
-    lab.offer("barn", SourceId::Guests, InputBody::GuestJoined { guest: key(3).id(), profile });
+    for (n, role) in guests {
+        let (guest, profile) = (key(*n).id(), profile(role));
+        lab.offer("barn", SourceId::Guests, InputBody::GuestJoined { guest, profile });
+    }
     lab.run_ticks(10);
     lab.snapshot("barn")
 }
@@ -291,28 +312,107 @@ async fn s2_a_command_for_what_another_node_has_is_refused_with_its_owner_and_go
 }
 
 #[tokio::test]
-async fn a_message_for_a_channel_that_nobody_reaches_is_not_delivered_and_a_star_is_no_channel() {
-    let (host, _inboxes, feeder) = host(false);
-    let message = |channel: &str| json!({"channel": channel, "to": "chat:7", "originGatewayId": key(2).id(), "message": "the tank is full"});
-    for offers in [&[][..], &["channel:telegram"]] {
-        feeder.publish(picture(offers));
-        // It is known to have the channel, and no connection with it is open here.
-        for channel in ["telegram", "*", "sms"] {
-            let code = code_of(&host, node(), Method::Forward, &message(channel)).await;
-            assert_eq!(code, Code::DeliveryFailed, "{channel}");
-        }
+async fn s2_the_owner_by_the_site_counts_for_its_parts_and_a_claim_is_told_as_a_claim() {
+    let site = |owner| BTreeMap::from([("actuator:pump:p1".to_owned(), owner)]);
+    let offers = ["actuator:pump", "actuator:valve"];
+    let (one, two): (&[_], &[_]) = (&[(3, "node")], &[(3, "node"), (4, "node")]);
+    for (owners, guests, target, words) in [
+        (site(Some(key(9).id())), one, "actuator:pump:p1", "belongs to node"),
+        (site(Some(key(9).id())), one, "actuator:pump:p1:motor", "belongs to node"),
+        (site(None), one, "actuator:pump:p1:motor", "whose id site.ron does not say"),
+        (site(None), one, "actuator:pump:p11", "says that it has"),
+        (site(None), one, "actuator:valve:v1", "says that it has"),
+        (site(None), two, "actuator:valve:v1", "several nodes say"),
+        (site(None), one, "actuator:fan:f1", "no mock actuator"),
+    ] {
+        let (host, _inboxes, feeder) = host_with(false, &[], owners);
+        feeder.publish(picture_of(guests, &offers));
+        let mut moving = opening("c-1", "");
+        moving["to"] = json!(target);
+        moving["command"]["target"]["ref"] = json!(target);
+        let refusal = host.call(&node(), Method::Forward, boxed(&moving)).await.unwrap_err();
+        assert_eq!(refusal.code, Code::NotFound);
+        assert!(refusal.message.contains(words), "{target}: {refusal}");
+        assert_eq!(refusal.message.contains(&key(9).id().to_string()), words == "belongs to node");
+    }
+}
+
+fn message(channel: &str) -> Value {
+    json!({"channel": channel, "to": "chat:7", "originGatewayId": key(2).id(), "message": "the tank is full"})
+}
+
+#[tokio::test]
+async fn nothing_is_passed_on_but_what_the_file_names_and_nobody_speaks_in_the_name_of_this_node() {
+    let viewer = peer(Caller::Peer(NodeRole::Viewer));
+    let nameless = Peer { node: None, ..peer(Caller::Operator) };
+    for (relay, from, code, words) in [
+        (&[][..], node(), Code::DeliveryFailed, "nobody listens"),
+        (&["channel:telegra"][..], viewer, Code::DeliveryFailed, "nobody listens"),
+        (&["channel:telegram"][..], viewer, Code::NotAuthorized, "a viewer"),
+        (&["channel:telegram"][..], nameless, Code::NotAuthorized, "shown who it is"),
+        // The office has it, and no connection with it is open here.
+        (&["channel:telegram"][..], node(), Code::DeliveryFailed, "nobody listens"),
+    ] {
+        let (host, inboxes, feeder) = host_with(false, relay, BTreeMap::new());
+        feeder.publish(picture(&["channel:telegram"]));
+        let refusal = host.call(&from, Method::Forward, boxed(&message("telegram"))).await.unwrap_err();
+        assert_eq!(refusal.code, code, "{refusal}");
+        assert!(refusal.message.contains(words), "{refusal}");
+        assert_eq!(host.routes().counts(), [("messages_passed_on", 0), ("messages_not_passed_on", 1)]);
+        host.tell_refusals([].into_iter().collect());
+        assert!(matches!(&told(&inboxes).await[..], [InputBody::Refused { .. }]), "it is told");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_too_often_is_refused_before_anybody_is_looked_for() {
+    // There is no picture, so whoever was looked for would not be found.
+    let (host, ..) = host_with(false, &["channel:telegram"], BTreeMap::new());
+    for _ in 0..10 {
+        assert_eq!(code_of(&host, node(), Method::Forward, &message("telegram")).await, Code::DeliveryFailed);
+    }
+    assert_eq!(code_of(&host, node(), Method::Forward, &message("telegram")).await, Code::RateLimited);
+}
+
+#[test]
+fn a_channel_is_listened_to_by_its_name_and_by_nobody_who_is_far_silent_a_viewer_or_the_sender() {
+    let owners = BTreeMap::new();
+    let directory = Directory { own: key(1).id(), role: NodeRole::Field, capabilities: Vec::new(), owners };
+    let (three, four) = (key(3).id(), key(4).id());
+    let way = |takes_calls| LinkQuality { takes_calls, ..LinkQuality::default() };
+    let both = |first, second| Qualities::from([(three, way(first)), (four, way(second))]);
+    let telegram = "channel:telegram";
+    for (offers, roles, qualities, channel, sender, found) in [
+        (telegram, ["node"; 2], both(None, Some(true)), telegram, None, Some(four)),
+        (telegram, ["node"; 2], both(Some(true), None), telegram, None, Some(three)),
+        (telegram, ["node"; 2], both(Some(true), None), telegram, Some(three), Some(four)),
+        (telegram, ["node"; 2], both(Some(false), None), telegram, Some(four), None),
+        (telegram, ["node"; 2], both(Some(false), Some(false)), telegram, None, None),
+        (telegram, ["node"; 2], Qualities::new(), telegram, None, None),
+        (telegram, ["viewer", "node"], both(Some(true), None), telegram, None, Some(four)),
+        (telegram, ["viewer"; 2], both(Some(true), Some(true)), telegram, None, None),
+        // Who asks for a star would get anybody, and who offers one would get everything.
+        (telegram, ["node"; 2], both(Some(true), Some(true)), "channel:*", None, None),
+        ("channel:*", ["node"; 2], both(Some(true), Some(true)), telegram, None, None),
+    ] {
+        let snapshot = picture_of(&[(3, roles[0]), (4, roles[1])], &[offers]);
+        let listener = directory.listener(&snapshot, &qualities, channel, |node| Some(node) == sender);
+        assert_eq!(listener, found, "{offers} {roles:?} {qualities:?} {channel} {sender:?}");
     }
 }
 
 #[tokio::test]
 async fn who_can_do_what_is_answered_with_points_and_reasons() {
     let (host, _inboxes, feeder) = host(true);
-    assert_eq!(host.routes().who_can("*"), None, "nothing is known yet");
+    assert_eq!(host.routes().who_can("*", 9), None, "nothing is known yet");
     feeder.publish(picture(&["channel:telegram", "actuator:mock"]));
-    let found = host.routes().who_can("actuator:mock").expect("there is a picture");
+    let (found, left_off) = host.routes().who_can("actuator:mock", 9).expect("there is a picture");
     let rows: Vec<_> = found.iter().map(|row| (&*row.reach, &*row.health, row.points)).collect();
-    assert_eq!(rows, [("here", "healthy", 15), ("alive", "unknown", 8)]);
-    let found = host.routes().who_can("channel:*").expect("there is a picture");
+    assert_eq!((rows, left_off), (vec![("here", "healthy", 15), ("alive", "unknown", 8)], 0));
+    assert_eq!(found[1].name.as_deref(), Some("office"));
+    let (best, left_off) = host.routes().who_can("actuator:mock", 1).expect("there is a picture");
+    assert_eq!((&*best, left_off), (&found[..1], 1));
+    let (found, _) = host.routes().who_can("channel:*", 9).expect("there is a picture");
     let rows: Vec<_> = found.iter().map(|row| (&*row.capability, row.points)).collect();
     assert_eq!(rows, [("channel:clawmesh", 10), ("channel:telegram", 3)]);
 }

@@ -1,6 +1,7 @@
 //! Brings a message to the one node that has its channel best; and how much may be brought.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use clawmesh_wire::gate::Forward;
 use clawmesh_wire::relay::Relayed;
 use clawmesh_wire::{Code, Refusal};
 use clawmesh_wire_link::{CallFault, Links};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::host::lock;
 use crate::moments::up_ms;
@@ -27,39 +28,67 @@ const TO_ONE_MAX: usize = 20;
 
 /// The way of messages to other nodes.
 pub struct Relay {
+    /// What whoever takes a message has, for each channel of which somebody has said that it is passed on.
+    channels: BTreeSet<String>,
     allowance: Mutex<Allowance>,
     under_way: Arc<Semaphore>,
+    /// What became of the messages.
+    pub tally: Arc<Tally>,
 }
 
-impl Default for Relay {
-    fn default() -> Self {
-        Self { allowance: Mutex::default(), under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)) }
-    }
+/// How many messages were passed on and taken, and how many not.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Those that were taken.
+    pub passed_on: AtomicU64,
+    /// Those that were refused here or there, or not answered.
+    pub refused: AtomicU64,
 }
 
 impl Relay {
-    /// Brings what `maker` has said to `best`, once. The answer is whether it was taken there.
+    /// Passes on what is for these channels, `channel:…`, and nothing else.
+    pub fn of(channels: &[String]) -> Self {
+        Self {
+            channels: channels.iter().cloned().collect(),
+            allowance: Mutex::default(),
+            under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
+            tally: Arc::default(),
+        }
+    }
+
+    /// Whether somebody has said that what is for `channel:…` is passed on.
+    pub fn passes_on(&self, capability: &str) -> bool {
+        self.channels.contains(capability)
+    }
+
+    /// A place for a message of `maker`.
     ///
     /// # Errors
-    /// `RATE_LIMITED` or `BUSY`, before anything is sent; `DELIVERY_FAILED`.
+    /// `RATE_LIMITED` or `BUSY`.
+    pub fn enter(&self, maker: NodeId) -> Result<OwnedSemaphorePermit, Refusal> {
+        if !lock(&self.allowance).of.spend(maker, OF_ONE_MAX, up_ms()) {
+            let sentence = format!("{OF_ONE_MAX} messages a minute of one node are passed on; send fewer");
+            return Err(Refusal::new(Code::RateLimited, sentence));
+        }
+        let busy = |_| Refusal::new(Code::Busy, "too many messages are on their way already; try again");
+        Arc::clone(&self.under_way).try_acquire_owned().map_err(busy)
+    }
+
+    /// Brings a message to `best`, once. The answer is whether it was taken there.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`, before anything is sent; `DELIVERY_FAILED`.
     pub fn bring(
         &self,
+        place: OwnedSemaphorePermit,
         message: Relayed,
-        maker: NodeId,
         best: NodeId,
         links: Links,
     ) -> Result<impl Future<Output = Result<(), Refusal>> + Send + use<>, Refusal> {
-        let busy = |_| Refusal::new(Code::Busy, "too many messages are on their way already; try again");
-        let place = Arc::clone(&self.under_way).try_acquire_owned().map_err(busy)?;
-        if !lock(&self.allowance).spend(maker, best, up_ms()) {
-            let sentence = format!(
-                "{OF_ONE_MAX} messages a minute of one node are passed on, and {TO_ONE_MAX} to one node; send fewer"
-            );
+        if !lock(&self.allowance).to.spend(best, TO_ONE_MAX, up_ms()) {
+            let sentence = format!("{TO_ONE_MAX} messages a minute are passed on to one node; send fewer");
             return Err(Refusal::new(Code::RateLimited, sentence));
         }
-        tracing::info!(
-            maker = %maker.short(), to = %best.short(), channel = message.channel, "a message is passed on"
-        );
         Ok(async move {
             let _place = place;
             let answered = links.call(best, "mesh.message.forward", &message, ANSWER_WITHIN).await;
@@ -69,7 +98,16 @@ impl Relay {
 }
 
 fn not_brought(best: NodeId, fault: &CallFault) -> Refusal {
-    let sentence = format!("{}, which has the channel, has not taken the message: {fault}", best.short());
+    let is_sent = matches!(
+        fault,
+        CallFault::Ours(refusal) if matches!(refusal.code, Code::Timeout | Code::PeerDisconnected)
+    );
+    let outcome = if is_sent {
+        "was sent the message, and whether it was delivered is not known"
+    } else {
+        "has not taken the message"
+    };
+    let sentence = format!("{}, which has the channel, {outcome}: {fault}", best.short());
     Refusal::new(Code::DeliveryFailed, sentence)
 }
 
@@ -81,26 +119,25 @@ pub fn is_from(forward: &Forward, maker: NodeId, node: NodeId) -> bool {
 /// What was passed on of whom and to whom, lately.
 #[derive(Debug, Default)]
 struct Allowance {
-    of: BTreeMap<NodeId, VecDeque<u64>>,
-    to: BTreeMap<NodeId, VecDeque<u64>>,
+    of: Spent,
+    to: Spent,
 }
 
-impl Allowance {
-    /// Counts a message; false when it is too many. `now_ms` is of a clock that only goes forward.
-    fn spend(&mut self, maker: NodeId, best: NodeId, now_ms: u64) -> bool {
-        for counted in [&mut self.of, &mut self.to] {
-            counted.retain(|_, times| {
-                times.retain(|at_ms| now_ms.saturating_sub(*at_ms) < COUNTED_MS);
-                !times.is_empty()
-            });
-        }
-        let many =
-            |counted: &BTreeMap<NodeId, VecDeque<u64>>, node| counted.get(&node).map_or(0, VecDeque::len);
-        if many(&self.of, maker) >= OF_ONE_MAX || many(&self.to, best) >= TO_ONE_MAX {
+/// When something was counted for each node, lately.
+#[derive(Debug, Default)]
+struct Spent(BTreeMap<NodeId, VecDeque<u64>>);
+
+impl Spent {
+    /// Counts a message for `node`; false when that makes more than `most`. `now_ms` is of a clock that only goes forward.
+    fn spend(&mut self, node: NodeId, most: usize, now_ms: u64) -> bool {
+        self.0.retain(|_, times| {
+            times.retain(|at_ms| now_ms.saturating_sub(*at_ms) < COUNTED_MS);
+            !times.is_empty()
+        });
+        if self.0.get(&node).is_some_and(|times| times.len() >= most) {
             return false;
         }
-        self.of.entry(maker).or_default().push_back(now_ms);
-        self.to.entry(best).or_default().push_back(now_ms);
+        self.0.entry(node).or_default().push_back(now_ms);
         true
     }
 }
@@ -109,20 +146,32 @@ impl Allowance {
 mod tests {
     use super::*;
 
-    fn node(n: u8) -> NodeId {
-        NodeId([n; 32])
+    const NODE: NodeId = NodeId([1; 32]);
+    const OTHER: NodeId = NodeId([2; 32]);
+
+    #[test]
+    fn so_much_is_counted_for_each_node_and_forgotten_in_time() {
+        let mut spent = Spent::default();
+        assert!((0..5).all(|_| spent.spend(NODE, 5, 0)));
+        assert!(!spent.spend(NODE, 5, 1) && spent.spend(OTHER, 5, 1));
+        assert!(spent.spend(NODE, 5, COUNTED_MS));
+        assert!(spent.spend(OTHER, 5, 3 * COUNTED_MS));
+        assert_eq!(spent.0.len(), 1, "who is quiet takes no room");
     }
 
     #[test]
-    fn one_node_has_so_much_passed_on_and_one_node_is_brought_so_much_and_it_is_forgotten_in_time() {
-        let mut allowance = Allowance::default();
-        let mut taken = |maker: u8, best: u8, now_ms: u64| allowance.spend(node(maker), node(best), now_ms);
-        assert!((0..OF_ONE_MAX).all(|_| taken(1, 9, 0)));
-        assert!(!taken(1, 9, 1) && !taken(1, 8, 1), "that was all of one");
-        assert!((0..TO_ONE_MAX - OF_ONE_MAX).all(|_| taken(2, 9, 1)));
-        assert!(!taken(3, 9, 2) && taken(3, 8, 2), "that was all to one");
-        assert!(taken(1, 9, COUNTED_MS) && taken(3, 9, COUNTED_MS + 1));
-        assert!(taken(1, 9, 3 * COUNTED_MS));
-        assert_eq!((allowance.of.len(), allowance.to.len()), (1, 1), "who is quiet takes no room");
+    fn what_was_sent_and_not_answered_may_have_been_delivered() {
+        for (code, is_known) in [
+            (Code::Timeout, false),
+            (Code::PeerDisconnected, false),
+            (Code::NotConnected, true),
+            (Code::SendFailed, true),
+            (Code::Busy, true),
+        ] {
+            let refusal = not_brought(NODE, &CallFault::Ours(Refusal::new(code, "so it is")));
+            assert_eq!(refusal.code, Code::DeliveryFailed);
+            assert_eq!(refusal.message.contains("has not taken"), is_known, "{refusal}");
+            assert_eq!(refusal.message.contains("is not known"), !is_known, "{refusal}");
+        }
     }
 }

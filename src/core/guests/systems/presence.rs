@@ -44,7 +44,8 @@ pub(in crate::guests) fn follow_guests(
                 }
                 let connected_ms = wall.at(*tick, &settings);
                 let profile = GuestProfile { connected_ms, ..profile.clone() };
-                let contact = GuestContact { heard_tick: tick.0, end: None, abilities_ms: connected_ms };
+                let abilities_ms = profile.signed_ms.unwrap_or(0);
+                let contact = GuestContact { heard_tick: tick.0, end: None, abilities_ms };
                 // A newer connection of the same guest takes the place of the older one.
                 let (entity, held) = here.entry(*guest).or_insert_with(|| {
                     let row = (Guest(*guest), DomainId::of("guest", &[&guest.0]));

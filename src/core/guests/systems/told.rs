@@ -41,8 +41,7 @@ pub(in crate::guests) fn take_frames(
             // What is known already, or older than what is known, is no fault.
             Ok(frame) => {
                 if let Some(capabilities) = abilities::said_by(&frame, *from) {
-                    let made_ms = frame.timestamp_ms.min(wall_ms);
-                    take_abilities(&mut guests, *from, capabilities, made_ms);
+                    take_abilities(&mut guests, *from, capabilities, frame.timestamp_ms);
                 }
                 let _ = log.0.take(frame, *from, wall_ms);
             }
@@ -53,7 +52,8 @@ pub(in crate::guests) fn take_frames(
     }
 }
 
-/// What a connected guest says of itself replaces what it said before, and nothing that was made before it connected does.
+/// What a connected guest says of itself replaces what it said before, and nothing that was made before it connected does;
+/// `made_ms` is by its clock, as is what it is compared with.
 fn take_abilities(
     guests: &mut Query<(&Guest, &mut GuestProfile, &mut GuestContact)>,
     from: NodeId,

@@ -123,7 +123,7 @@ impl History for Memory {
 struct OneChannel;
 
 impl Abilities for OneChannel {
-    fn who_can(&self, pattern: &str) -> Option<Vec<AbilityView>> {
+    fn who_can(&self, pattern: &str, rows_max: usize) -> Option<(Vec<AbilityView>, usize)> {
         let view = AbilityView {
             capability: "channel:telegram".to_owned(),
             node: NodeId([2; 32]),
@@ -135,7 +135,9 @@ impl Abilities for OneChannel {
             waiting_calls: 0,
             takes_calls: Some(true),
         };
-        (!pattern.starts_with("later:")).then(|| vec![view; if pattern == "*" { 1_001 } else { 1 }])
+        let all = if pattern == "*" { rows_max + 1 } else { 1 };
+        let shown = all.min(rows_max);
+        (!pattern.starts_with("later:")).then(|| (vec![view; shown], all - shown))
     }
 }
 

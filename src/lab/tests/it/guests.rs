@@ -40,6 +40,7 @@ pub fn profile() -> GuestProfile {
         is_outbound: false,
         label: Some("mdns".to_owned()),
         connected_ms: 0,
+        signed_ms: None,
     }
 }
 
@@ -177,13 +178,42 @@ fn update(source: NodeId, id: &str, capabilities: &[&str], timestamp_ms: u64) ->
     json
 }
 
+/// The guest connects with a clock that is so many milliseconds ahead of ours.
+fn signs_in(lab: &mut Lab, ahead_ms: i64) {
+    let signed_ms = Some(lab.now_ms().saturating_add_signed(ahead_ms));
+    let profile = GuestProfile { signed_ms, ..profile() };
+    lab.offer(NODE, SourceId::Guests, InputBody::GuestJoined { guest: guest(), profile });
+}
+
+#[test]
+fn what_a_guest_says_of_itself_counts_by_its_own_clock_whether_that_is_slow_or_fast() {
+    for ahead_ms in [-600_000, 0, 200_000] {
+        let mut lab = lab();
+        let can = |lab: &mut Lab| picture(lab).guests()[0].profile.capabilities.clone();
+        let old =
+            update(guest(), "old", &["skill:old"], lab.now_ms().saturating_add_signed(ahead_ms - 1_000));
+        signs_in(&mut lab, ahead_ms);
+        lab.run_ticks(5);
+        tell(&mut lab, guest(), &old);
+        assert_eq!(can(&mut lab), ["channel:clawmesh"], "{ahead_ms}: it was made before the handshake");
+        for (id, skill) in [("a", "skill:a"), ("b", "skill:b")] {
+            let made_ms = lab.now_ms().saturating_add_signed(ahead_ms);
+            tell(&mut lab, guest(), &update(guest(), id, &[skill], made_ms));
+            assert_eq!(can(&mut lab), [skill], "{ahead_ms}");
+        }
+        tell(&mut lab, guest(), &old);
+        assert_eq!(can(&mut lab), ["skill:b"], "{ahead_ms}");
+        assert_eq!(lab.replay(NODE).difference, None);
+    }
+}
+
 #[test]
 fn a_guest_says_what_it_can_do_and_nobody_else_says_it_and_nothing_older_counts() {
     let mut lab = lab();
     let can = |lab: &mut Lab| picture(lab).guests()[0].profile.capabilities.clone();
     let old = update(guest(), "old", &["skill:old"], lab.now_ms());
     lab.run_ticks(5);
-    join(&mut lab, guest(), SourceId::Guests);
+    signs_in(&mut lab, 0);
     tell(&mut lab, guest(), &old);
     assert_eq!(can(&mut lab), ["channel:clawmesh"], "it was made before the handshake");
     let new = update(guest(), "new", &["channel:telegram"], lab.now_ms());

@@ -135,3 +135,42 @@ async fn whoever_takes_the_name_of_a_frame_keeps_nobody_from_being_heard() {
     assert_eq!(relay.code("mesh.health").await, "OK");
     assert_eq!((node.count(Count::FramesTaken), node.count(Count::FramesSeen)), (2, 1));
 }
+
+#[tokio::test]
+async fn what_a_node_says_it_can_do_counts_at_first_hand_whoever_has_brought_a_copy_before() {
+    let mut node = Node::open(&key(1), &[&key(2), &key(3)]).await;
+    let mut source = Bare::open_as(&key(2), node.address).await;
+    let mut relay = Bare::open_as(&key(3), node.address).await;
+    for _ in 0..2 {
+        node.joined().await;
+    }
+    let mut update = frame(key(2).id(), "u");
+    update["kind"] = json!("capability_update");
+    update["data"] = json!({"capabilities": ["channel:telegram"]});
+    relay.tell("context.frame", update.clone()).await;
+    assert_eq!(node.frame().await.0, key(3).id());
+    source.tell("context.frame", update.clone()).await;
+    assert_eq!(node.frame().await.0, key(2).id());
+    relay.tell("context.frame", update.clone()).await;
+    assert_eq!(relay.code("mesh.health").await, "OK");
+    assert_eq!((node.count(Count::FramesTaken), node.count(Count::FramesSeen)), (2, 1));
+    node.host.silenced.lock().unwrap().insert(key(2).id());
+    source.tell("context.frame", update).await;
+    assert_eq!(source.code("mesh.health").await, "OK");
+    assert_eq!(node.count(Count::FramesWithoutRoom), 1, "it is charged like everything");
+}
+
+#[tokio::test]
+async fn a_node_that_has_told_too_much_does_not_come_in_until_there_is_room() {
+    let (mut node, peer) = (Node::open(&key(1), &[&key(2)]).await, Node::open(&key(2), &[&key(1)]).await);
+    node.host.silenced.lock().unwrap().insert(key(2).id());
+    let answer = Bare::open(node.address).await.shake(&key(2)).await;
+    assert_eq!(answer["error"]["code"], "RATE_LIMITED", "{answer}");
+    node.links.dial(peer.spec());
+    while node.count(Count::DialsFailed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(node.links.sessions().is_empty());
+    node.host.silenced.lock().unwrap().clear();
+    assert_eq!(node.joined().await.node, key(2).id());
+}

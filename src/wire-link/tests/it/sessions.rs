@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clawmesh_wire::Code;
-use clawmesh_wire_link::{CallFault, Count, Why};
+use clawmesh_wire_link::{CallFault, Count, Host as _, PeerState, Why};
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -128,6 +128,34 @@ async fn a_peer_that_is_said_to_be_down_and_does_not_answer_us_is_removed() {
 }
 
 #[tokio::test]
+async fn a_peer_that_does_not_read_is_not_judged_while_we_do_not_read_it_and_asked_again_later() {
+    let mut settings = config();
+    settings.timing.probe_max = Duration::from_millis(50);
+    settings.timing.probe_rest = Duration::from_millis(50);
+    let node = Node::open_with(&key(1), &[&key(2), &key(3)], settings).await;
+    let mut teller = Bare::open_as(&key(2), node.address).await;
+    let mut slow = Bare::open_as(&key(3), node.address).await;
+    slow.code("mesh.health").await;
+    // More than the system keeps for it, and less than what ends the connection.
+    for _ in 0..60 {
+        node.links.tell(key(3).id(), "fill", &"x".repeat(65_536)).unwrap();
+        assert_eq!(teller.code("mesh.health").await, "OK");
+    }
+    teller.tell("peer.down", down(key(3).id())).await;
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < Duration::from_millis(500) {
+        assert_eq!(teller.code("mesh.health").await, "OK");
+    }
+    assert_eq!((node.count(Count::ProbesInVain), node.links.sessions().len()), (0, 2));
+    let reading = tokio::spawn(async move { while let Some(Ok(_)) = slow.socket.next().await {} });
+    while node.count(Count::ProbesAnswered) == 0 {
+        assert_eq!(teller.code("mesh.health").await, "OK");
+    }
+    assert_eq!(node.links.sessions().len(), 2);
+    reading.abort();
+}
+
+#[tokio::test]
 async fn a_flood_of_news_that_a_node_is_down_has_it_asked_once() {
     let mut settings = config();
     settings.timing.probe_max = Duration::from_millis(50);
@@ -219,6 +247,57 @@ async fn a_node_that_leaves_says_so_and_whoever_hears_it_does_not_call_it_down()
     watching.ask("mesh.health", json!({})).await;
     let next = watching.next_where(|value| value["type"] == "res" || value["event"] == "peer.down").await;
     assert_eq!(next["type"], json!("res"), "{next}");
+}
+
+#[tokio::test]
+async fn a_peer_that_breaks_off_again_and_again_is_dialled_ever_more_rarely_and_told_of_once() {
+    let (a, b, c) = (key(1), key(2), key(3));
+    let mut settings = config();
+    settings.timing.redial_first = Duration::from_millis(100);
+    settings.timing.redial_longest = Duration::from_secs(600);
+    let mut one = Node::open_with(&a, &[&b, &c], settings).await;
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let spec = format!("{}=ws://{}", b.id(), port.local_addr().unwrap());
+    let two = Node::open(&b, &[&a]).await;
+    let (behind, cut) = (two.address, std::sync::Arc::new(tokio::sync::Notify::new()));
+    let cutting = std::sync::Arc::clone(&cut);
+    tokio::spawn(async move {
+        loop {
+            let (mut left, _) = port.accept().await.unwrap();
+            let mut right = tokio::net::TcpStream::connect(behind).await.unwrap();
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut left, &mut right) => {}
+                () = cutting.notified() => {}
+            }
+        }
+    });
+    let mut watching = Bare::open_as(&c, one.address).await;
+    one.joined().await;
+    one.links.dial(clawmesh_wire::peer_spec::PeerSpec::read(&spec).unwrap());
+    let mut cut_ms = 0;
+    for _ in 0..5 {
+        assert_eq!(one.joined().await.node, b.id());
+        cut_ms = one.host.now().unix_ms;
+        cut.notify_one();
+        assert_eq!(one.left().await.0, b.id());
+    }
+    let until_ms = loop {
+        match one.links.peers().remove(0).state {
+            PeerState::Waiting { until_ms, .. } if until_ms > cut_ms => break until_ms,
+            _ => tokio::task::yield_now().await,
+        }
+    };
+    assert!(until_ms >= cut_ms + 1_200, "the fifth wait is sixteen times the first: {}", until_ms - cut_ms);
+    watching.ask("mesh.health", json!({})).await;
+    let mut told = 0;
+    loop {
+        let next = watching.next_where(|value| value["type"] == "res" || value["event"] == "peer.down").await;
+        if next["type"] == "res" {
+            break;
+        }
+        told += 1;
+    }
+    assert_eq!(told, 1);
 }
 
 #[tokio::test]

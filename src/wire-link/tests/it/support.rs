@@ -145,7 +145,8 @@ pub struct Node {
 pub fn config() -> Config {
     let rates = Rates { handshakes: 1_000, queries: 1_000, ..Rates::default() };
     let redial = Duration::from_millis(20);
-    let timing = Timing { redial_first: redial, redial_longest: redial * 4, ..Timing::default() };
+    let timing =
+        Timing { dial_rest: redial, redial_first: redial, redial_longest: redial * 4, ..Timing::default() };
     Config { rates, timing, ..Config::default() }
 }
 
