@@ -111,8 +111,11 @@ impl Routes {
     /// # Errors
     /// Why it is not passed on.
     pub fn message(&self, from: &Peer, forward: &Forward) -> Result<Later, Refusal> {
-        self.brought(from, forward)
-            .inspect_err(|_| drop(self.relay.tally.refused.fetch_add(1, Ordering::Relaxed)))
+        let brought = self.brought(from, forward);
+        if brought.is_err() {
+            self.relay.tally.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        brought
     }
 
     fn brought(&self, from: &Peer, forward: &Forward) -> Result<Later, Refusal> {

@@ -128,34 +128,6 @@ async fn a_peer_that_is_said_to_be_down_and_does_not_answer_us_is_removed() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_read_is_not_judged_while_we_do_not_read_it_and_asked_again_later() {
-    let mut settings = config();
-    settings.timing.probe_max = Duration::from_millis(50);
-    settings.timing.probe_rest = Duration::from_millis(50);
-    let node = Node::open_with(&key(1), &[&key(2), &key(3)], settings).await;
-    let mut teller = Bare::open_as(&key(2), node.address).await;
-    let mut slow = Bare::open_as(&key(3), node.address).await;
-    slow.code("mesh.health").await;
-    // More than the system keeps for it, and less than what ends the connection.
-    for _ in 0..60 {
-        node.links.tell(key(3).id(), "fill", &"x".repeat(65_536)).unwrap();
-        assert_eq!(teller.code("mesh.health").await, "OK");
-    }
-    teller.tell("peer.down", down(key(3).id())).await;
-    let begun = tokio::time::Instant::now();
-    while begun.elapsed() < Duration::from_millis(500) {
-        assert_eq!(teller.code("mesh.health").await, "OK");
-    }
-    assert_eq!((node.count(Count::ProbesInVain), node.links.sessions().len()), (0, 2));
-    let reading = tokio::spawn(async move { while let Some(Ok(_)) = slow.socket.next().await {} });
-    while node.count(Count::ProbesAnswered) == 0 {
-        assert_eq!(teller.code("mesh.health").await, "OK");
-    }
-    assert_eq!(node.links.sessions().len(), 2);
-    reading.abort();
-}
-
-#[tokio::test]
 async fn a_flood_of_news_that_a_node_is_down_has_it_asked_once() {
     let mut settings = config();
     settings.timing.probe_max = Duration::from_millis(50);
