@@ -87,7 +87,7 @@ impl Directory {
     pub fn holder(&self, snapshot: &Snapshot, target: &str) -> Holder {
         let ends = target.match_indices(':').map(|(at, _)| at).chain([target.len()]);
         // The longest beginning of whole parts says it best.
-        let by_site = ends.filter_map(|end| self.owners.get(&target[..end])).last();
+        let by_site = ends.rev().find_map(|end| self.owners.get(&target[..end]));
         match by_site {
             Some(Some(node)) if *node == self.own => Holder::Own,
             Some(node) => Holder::Owner(*node),
