@@ -1,6 +1,6 @@
 //! Who of those that can do something is asked for it, best first; and to whom an actuator belongs. Pure.
 //!
-//! Whoever can do it here comes first. Of the others the score of [`pattern`](crate::pattern) decides, then the way there, then
+//! Whoever can do it here comes first. Of the others the score of [`pattern`] decides, then the way there, then
 //! how much already waits there, then the id, so that equals are told apart in the same way everywhere. A viewer is never
 //! asked, nor is one that is lost. A command is no question of who is best: it goes to its owner or nowhere.
 
