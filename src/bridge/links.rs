@@ -62,8 +62,12 @@ fn is_secure(endpoint: &str) -> bool {
 fn is_local(endpoint: &str) -> bool {
     let Some((transport, address)) = endpoint.split_once('/') else { return false };
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
-    let is_loopback = || host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    transport == SOCKET || transport == "tcp" && is_loopback()
+    transport == SOCKET || transport == "tcp" && is_loopback(host)
+}
+
+/// Whether a host, without brackets, is reached from this machine only.
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// What a node is on its links.

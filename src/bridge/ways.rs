@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use clawmesh_authority::NodeId;
 use tokio::sync::watch;
 
+use crate::links::is_loopback;
+
 /// What a record can lead to: links between two machines that are dialled.
 const TRANSPORTS: [&str; 3] = ["tcp", "tls", "quic"];
 /// The most characters in the id of a session.
@@ -39,11 +41,11 @@ impl ZenohWay {
     pub fn of_session(listen: &[String], locators: &[String], session: &str) -> Option<Self> {
         let ports = |texts: &[String], wanted: &str| {
             let parts = texts.iter().filter_map(|text| parts(text));
-            let beyond = parts.filter(|(transport, host, _)| *transport == wanted && !is_here_only(host));
+            let beyond = parts.filter(|(transport, host, _)| *transport == wanted && !is_loopback(host));
             beyond.map(|(.., port)| port).find(|port| *port != 0)
         };
         listen.iter().find_map(|endpoint| {
-            let (transport, host, _) = parts(endpoint).filter(|(_, host, _)| !is_here_only(host))?;
+            let (transport, host, _) = parts(endpoint).filter(|(_, host, _)| !is_loopback(host))?;
             // A machine that has no address yet listens all the same. Port 0 is any; only the session knows which.
             let port =
                 ports(std::slice::from_ref(endpoint), transport).or_else(|| ports(locators, transport));
@@ -130,10 +132,6 @@ fn parts(endpoint: &str) -> Option<(&str, &str, u16)> {
     let (transport, address) = bare.split_once('/')?;
     let (host, port) = address.rsplit_once(':')?;
     Some((transport, host.trim_matches(['[', ']']), port.parse().ok()?))
-}
-
-fn is_here_only(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn is_any(host: &str) -> bool {

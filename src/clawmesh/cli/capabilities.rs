@@ -51,8 +51,7 @@ fn row(view: &AbilityView) -> Vec<String> {
 fn because(view: &AbilityView) -> String {
     let way = view.round_trip_ms.map(|ms| format!("ping {ms} ms"));
     let waiting = (view.waiting_calls > 0).then(|| format!("{} calls wait there", view.waiting_calls));
-    let deaf =
-        (view.takes_calls == Some(false)).then(|| "answers no calls on a link it has dialled".to_owned());
+    let deaf = (view.takes_calls == Some(false)).then(|| "leaves calls unanswered".to_owned());
     let state = [Some(view.reach.clone()), Some(view.health.clone())];
     state.into_iter().chain([way, waiting, deaf]).flatten().collect::<Vec<_>>().join(", ")
 }
@@ -79,7 +78,7 @@ mod tests {
         .unwrap();
         let page = page(&answer);
         assert!(page.contains("  15     alive, healthy, ping 12 ms, 3 calls wait there"), "{page}");
-        assert!(page.contains("suspect, degraded, answers no calls on a link it has dialled"), "{page}");
+        assert!(page.contains("suspect, degraded, leaves calls unanswered"), "{page}");
         assert!(page.contains("2 more are not shown") && !page.contains('\u{1b}'), "{page}");
         let nobody = Capabilities { capabilities: Vec::new(), ..answer };
         assert!(super::page(&nobody).starts_with("nobody can do channel:telegram"));

@@ -38,7 +38,7 @@ impl Watch {
     pub fn of(site: Option<&SiteFiles>) -> Self {
         let Some(site) = site else { return Self::default() };
         let mut watch = Self { has_plan: true, ..Self::default() };
-        watch.is_watered = site.plan.zones.iter().any(|zone| zone.irrigation.is_some());
+        watch.is_watered = site.plan.is_watered();
         watch.names = site.home.nodes.iter().map(|(name, id)| (*id, name.clone())).collect();
         for sensor in &site.plan.sensors {
             let found = Capability::new(&sensor.capability).ok();

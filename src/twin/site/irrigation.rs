@@ -32,6 +32,14 @@ pub struct Irrigation {
     pub for_s: u32,
 }
 
+impl Plan {
+    /// True when some zone is watered: there is something to plan.
+    #[must_use]
+    pub fn is_watered(&self) -> bool {
+        self.zones.iter().any(|zone| zone.irrigation.is_some())
+    }
+}
+
 impl Irrigation {
     /// What is wrong with its numbers.
     #[must_use]

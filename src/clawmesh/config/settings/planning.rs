@@ -12,7 +12,7 @@ pub const IS_BUILT: bool = cfg!(feature = "planner");
 impl NodeConfig {
     /// True when a node with these settings is to plan at this site.
     pub fn plans_at(&self, plan: &Plan) -> bool {
-        self.planner.value && plan.zones.iter().any(|zone| zone.irrigation.is_some())
+        self.planner.value && plan.is_watered()
     }
 }
 
