@@ -8,11 +8,12 @@ use clawmesh_core::intake::{ActuatorReport, DriverReport, InboxHandle, InputBody
 use clawmesh_core::replay::CommitWatch;
 use crossbeam_channel::Select;
 
-use crate::driver::{Driver, DriverFault};
+use crate::driver::{Answered, Driver, DriverFault, Taken};
 use crate::duties::Duties;
 use crate::guarded::Guarded;
 use crate::latch::StopLatch;
 use crate::orders::{Order, OrderBook, Orders, orders};
+use crate::under_way::{Asked, Safing, UnderWay};
 
 /// How often actuators are read back, milliseconds.
 const LOOK_EVERY_MS: u64 = 200;
@@ -20,6 +21,8 @@ const LOOK_EVERY_MS: u64 = 200;
 const WAITING_MAX: usize = 64;
 /// How long a command waits for the journal before it is given up, milliseconds.
 const WAIT_MS_MAX: u64 = 5_000;
+/// How long after an answer that it could not be made safe it is asked for again, milliseconds.
+const ASK_AGAIN_MS: u64 = 3_000;
 /// The most reports that wait for the tick.
 const UNSAID_MAX: usize = 1_024;
 
@@ -62,9 +65,19 @@ pub struct Layer {
     told: BTreeMap<Capability, ActuatorReport>,
     /// What the tick had no place for yet.
     unsaid: VecDeque<DriverReport>,
+    /// What hardware was asked for and has not answered.
+    under_way: UnderWay,
     /// What could not be made safe: it is tried again as long as that is so.
-    owed: BTreeMap<Capability, SafeBecause>,
+    owed: BTreeMap<Capability, Owed>,
     looked_ms: u64,
+}
+
+/// What could not be made safe, and why it should be.
+#[derive(Debug, Clone)]
+struct Owed {
+    because: SafeBecause,
+    /// It is not tried again before.
+    not_before_ms: u64,
 }
 
 impl Layer {
@@ -83,6 +96,7 @@ impl Layer {
             waiting: VecDeque::new(),
             told: BTreeMap::new(),
             unsaid: VecDeque::new(),
+            under_way: UnderWay::default(),
             owed: BTreeMap::new(),
             looked_ms: 0,
         };
@@ -114,6 +128,7 @@ impl Layer {
             self.make_all_safe(&SafeBecause::JournalFailed);
         }
         self.was_mute = is_mute;
+        self.hear();
         self.take_orders();
         self.carry_what_is_durable();
         self.end_what_is_due();
@@ -195,16 +210,42 @@ impl Layer {
             return self.look_at(command.actuator());
         }
         match self.ports.driver.drive(command) {
-            Ok(()) => {
+            Ok(taken) => {
                 // Somebody may switch on what could not be switched off: then nobody owes its safe state any more.
                 self.owed.remove(command.actuator());
+                // What was asked for may be on at any moment from now.
                 self.duties.begin(command, self.now_ms);
-                let (proposal, step) = (command.proposal(), command.step());
-                self.tell(DriverReport::Carried { proposal, step });
+                match taken {
+                    Taken::Done => self.carried(command),
+                    Taken::Asked => self.under_way.command(command),
+                }
             }
             Err(fault) => self.give_up(command, &fault.to_string()),
         }
         self.look_at(command.actuator());
+    }
+
+    fn carried(&mut self, command: &AuthorizedCommand) {
+        let (proposal, step) = (command.proposal(), command.step());
+        self.tell(DriverReport::Carried { proposal, step });
+    }
+
+    /// Takes what hardware has answered. A command that it did not take, or of which nobody knows, is a duty still: the tick has
+    /// it made safe, and without a tick the lease.
+    fn hear(&mut self) {
+        while let Some(Answered { actuator, outcome }) = self.ports.driver.heard() {
+            match (self.under_way.answered(&actuator), outcome) {
+                (Some(Asked::Command(command)), Ok(())) => self.carried(&command),
+                (Some(Asked::Command(command)), Err(fault)) => self.give_up(&command, &fault.to_string()),
+                (Some(Asked::Safe(safing)), outcome) => {
+                    let fault = outcome.err().map(|fault| fault.to_string());
+                    self.was_made_safe(&actuator, safing, fault, ASK_AGAIN_MS);
+                }
+                // It was given up.
+                (None, _) => {}
+            }
+            self.look_at(&actuator);
+        }
     }
 
     fn give_up(&mut self, command: &AuthorizedCommand, why: &str) {
@@ -261,51 +302,75 @@ impl Layer {
         }
     }
 
-    /// Says what became of it; what could not be made safe is tried again.
+    /// Has it made safe, and says what became of it as soon as that is known.
     fn bring_about(&mut self, safing: &SafingCommand, because: &SafeBecause) {
-        let actuator = safing.actuator().clone();
-        let proposal = self.duties.proposal_of(&actuator);
-        let fault = self.write_safe(safing);
-        if let Some(fault) = &fault {
-            tracing::error!("{actuator} could not be made safe ({because}): {fault}");
-            self.owed.insert(actuator.clone(), because.clone());
-        } else {
-            self.owed.remove(&actuator);
+        let actuator = safing.actuator();
+        let proposal = self.duties.proposal_of(actuator);
+        if let Some(command) = self.under_way.give_up(actuator) {
+            self.give_up(&command, &format!("it was to be made safe before it was answered ({because})"));
         }
-        self.duties.end(&actuator);
+        let written = self.write_safe(safing);
+        self.duties.end(actuator);
+        let safe = Safing { because: because.clone(), proposal, is_again: false };
+        match written {
+            Ok(Taken::Done) => self.was_made_safe(actuator, safe, None, 0),
+            Ok(Taken::Asked) => self.under_way.safe(actuator, safe),
+            Err(fault) => self.was_made_safe(actuator, safe, Some(fault), 0),
+        }
+        self.look_at(actuator);
+    }
+
+    /// Says what became of it; what could not be made safe is tried again, not before `pause_ms` have passed.
+    fn was_made_safe(&mut self, actuator: &Capability, safe: Safing, fault: Option<String>, pause_ms: u64) {
+        let Safing { because, proposal, is_again } = safe;
+        match &fault {
+            None => {
+                self.owed.remove(actuator);
+                if is_again {
+                    tracing::info!("{actuator} is safe now ({because})");
+                }
+            }
+            Some(fault) => {
+                let not_before_ms = self.now_ms.saturating_add(pause_ms);
+                self.owed.insert(actuator.clone(), Owed { because: because.clone(), not_before_ms });
+                if is_again {
+                    return;
+                }
+                tracing::error!("{actuator} could not be made safe ({because}): {fault}");
+            }
+        }
         // First why, then how it stands: whoever follows a run must not take its end for a failure.
-        self.tell(DriverReport::MadeSafe {
-            actuator: actuator.clone(),
-            because: because.clone(),
-            proposal,
-            fault,
-        });
-        self.look_at(&actuator);
+        self.tell(DriverReport::MadeSafe { actuator: actuator.clone(), because, proposal, fault });
     }
 
     fn try_again(&mut self) {
-        for (actuator, because) in self.owed.clone() {
+        for (actuator, Owed { because, not_before_ms }) in self.owed.clone() {
+            if not_before_ms > self.now_ms || self.under_way.is_being_made_safe(&actuator) {
+                continue;
+            }
             let Some(safing) = self.ports.safe_states.of(&actuator).cloned() else { continue };
-            if self.write_safe(&safing).is_none() {
-                self.owed.remove(&actuator);
-                tracing::info!("{actuator} is safe now ({because})");
-                let (safe, fault) = (actuator.clone(), None);
-                self.tell(DriverReport::MadeSafe { actuator: safe, because, proposal: None, fault });
-                self.look_at(&actuator);
+            let safe = Safing { because, proposal: None, is_again: true };
+            match self.write_safe(&safing) {
+                Ok(Taken::Done) => {
+                    self.was_made_safe(&actuator, safe, None, 0);
+                    self.look_at(&actuator);
+                }
+                Ok(Taken::Asked) => self.under_way.safe(&actuator, safe),
+                Err(_) => {}
             }
         }
     }
 
     /// Written only if it differs, never against a hand. Says why it is not safe, if it is not.
-    fn write_safe(&mut self, safing: &SafingCommand) -> Option<String> {
+    fn write_safe(&mut self, safing: &SafingCommand) -> Result<Taken, String> {
         let actuator = safing.actuator();
         let seen = self.ports.driver.read_back(actuator);
         let is_held = seen.is_some_and(|seen| seen.local_control);
         let is_safe = seen.is_some_and(|seen| seen.position == Some(safing.setpoint()));
         match (is_held, is_safe) {
-            (true, _) => Some(format!("{actuator} is under local control and was left alone")),
-            (false, true) => None,
-            (false, false) => self.ports.driver.make_safe(safing).err().map(|fault| fault.to_string()),
+            (true, _) => Err(format!("{actuator} is under local control and was left alone")),
+            (false, true) => Ok(Taken::Done),
+            (false, false) => self.ports.driver.make_safe(safing).map_err(|fault| fault.to_string()),
         }
     }
 

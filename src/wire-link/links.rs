@@ -137,6 +137,12 @@ impl Links {
         self.hub.sessions()
     }
 
+    /// True while a node is connected.
+    #[must_use]
+    pub fn is_connected(&self, node: NodeId) -> bool {
+        self.hub.session(node).is_some()
+    }
+
     /// How many connections there are, with and without a session.
     #[must_use]
     pub fn connections(&self) -> usize {

@@ -30,6 +30,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::guests::discovery::{self, OwnRecord};
+use super::guests::guardian::{GuestDriver, Hands, Remote, Sender};
 use super::guests::{GuestDoor, GuestFacts, GuestHost, Herald};
 use super::mesh_to_come::MeshToCome;
 use super::planner::is_wanted;
@@ -382,7 +383,7 @@ impl Node {
             ways;
         let marks = marks_in(&journal.recovered.inputs);
         feed_earlier(&inbox, journal.recovered.inputs, &start)?;
-        let (plant, drivers, simulator) = machinery(options, &start, &inbox, &commits)?;
+        let (plant, drivers, simulator) = machinery(options, &start, &inbox, &commits, &guests)?;
         let (drivers, orders) = drivers.unzip();
         let (simulator, simulations) = simulator.unzip();
         let settings = Settings { tick_before: journal.last_tick, ..start.settings.clone() };
@@ -433,18 +434,20 @@ impl Node {
         Ok(Self { planner, sensors, plant, guests, bridge, simulator, ticker, drivers, rearm, trust, death })
     }
 
-    /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
+    /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said. Only the links to guests
+    /// stay until everything is safe: the last safe states go over them.
     fn close(self, workers: &Runtime) -> Option<String> {
         drop(self.planner);
         drop(self.sensors);
         drop(self.trust);
-        self.guests.close(workers);
+        let links = self.guests.hush();
         self.bridge.close();
         drop(self.simulator);
         let death = self.ticker.close();
         drop(self.rearm);
         // Made safe after the last order, and before the plant stands still.
         drop(self.drivers);
+        workers.block_on(links.close());
         drop(self.plant);
         death
     }
@@ -492,10 +495,11 @@ impl GuestSide {
         Ok(Self { discovery, herald, host, links })
     }
 
-    fn close(self, workers: &Runtime) {
+    /// Says nothing more by itself, and leaves what is to be closed.
+    fn hush(self) -> Links {
         drop(self.discovery);
         drop(self.herald);
-        workers.block_on(self.links.close());
+        self.links
     }
 }
 
@@ -536,12 +540,28 @@ fn machinery(
     start: &Start,
     inbox: &InboxHandle,
     commits: &CommitWatch,
+    guests: &Arc<GuestDoor>,
 ) -> anyhow::Result<Machinery> {
-    let Some(plant) = &options.plant else { return Ok((None, None, None)) };
-    let (plant, driver, place) = hardware(plant, start, inbox)?;
+    let place = site_file::place_of(&start.site, start.settings.node);
+    let is_guardian = place.as_ref().is_ok_and(|place| !place.on_guests.is_empty());
+    if options.plant.is_none() && !is_guardian {
+        return Ok((None, None, None));
+    }
+    let mut place = place.map_err(anyhow::Error::msg)?;
     let model = Model::new(&place.plan).map_err(anyhow::Error::msg)?;
+    let remotes = std::mem::take(&mut place.on_guests);
+    let remotes: BTreeMap<_, _> =
+        remotes.into_iter().filter_map(|(actuator, guest)| Some((actuator, Remote::of(&guest)?))).collect();
+    if options.plant.is_none() {
+        // What has no driver here is shown as not answering, and nothing of it can be made safe.
+        place.safe_states = place.safe_states.of_those(|actuator| remotes.contains_key(actuator));
+    }
+    let (worker, plant) =
+        options.plant.as_ref().map(|plant| hardware(plant, inbox, &place)).transpose()?.unzip();
+    let sender = Sender { node: start.settings.node, role: start.settings.role.clone() };
+    let guests = GuestDriver::new(remotes, Arc::clone(guests), sender, unix_ms);
     let ports = DriverPorts {
-        driver: Box::new(driver),
+        driver: Box::new(Hands { plant, guests }),
         safe_states: place.safe_states,
         latch: start.latch.clone(),
         inbox: inbox.clone(),
@@ -549,16 +569,15 @@ fn machinery(
         lease_ms: LEASE_MS,
     };
     let simulator = simulator::start(model, inbox.clone())?;
-    Ok((Some(plant), Some(DriverLayer::start(ports)?), Some(simulator)))
+    Ok((worker, Some(DriverLayer::start(ports)?), Some(simulator)))
 }
 
-/// The stand-in plant, its driver, and the place of this node in the site.
+/// The stand-in plant and its driver.
 fn hardware(
     options: &PlantOptions,
-    start: &Start,
     inbox: &InboxHandle,
-) -> anyhow::Result<(Worker, PlantDriver, Place)> {
-    let place = site_file::place_of(&start.site, start.settings.node).map_err(anyhow::Error::msg)?;
+    place: &Place,
+) -> anyhow::Result<(Worker, PlantDriver)> {
     let mut faults = Fault::of_seed(options.seed, &options.file);
     faults.extend(options.faults.iter().cloned());
     for fault in &faults {
@@ -566,8 +585,7 @@ fn hardware(
     }
     let plant = Plant::new(options.file.clone(), options.seed, options.speed, faults)?;
     let specs = plant::specs(&place.plan, &place.name, &plant).map_err(anyhow::Error::msg)?;
-    let (edge, driver) = plant::start(plant, specs, inbox.clone())?;
-    Ok((edge, driver, place))
+    Ok(plant::start(plant, specs, inbox.clone())?)
 }
 
 /// What existing nodes are told of this one.

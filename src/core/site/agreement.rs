@@ -62,6 +62,7 @@ impl<'a> Index<'a> {
             None => faults.push(("actuator", format!("{} is no actuator of this site", rules.actuator))),
             Some(actuator) => {
                 faults.extend(too_free(rules, actuator));
+                faults.extend(shown_for_nothing(rules, actuator));
                 faults.extend(self.unguarded(rules, actuator));
             }
         }
@@ -114,9 +115,11 @@ impl<'a> Index<'a> {
             .filter_map(|interlock| Some(("interlocks", judge(&interlock.node, &interlock.sensor)?)));
         let verified = rules.verified_by.iter();
         let verified = verified.filter_map(|by| Some(("verified_by", judge(&by.node, &by.sensor)?)));
+        let shown = rules.shown_by.iter();
+        let shown = shown.filter_map(|by| Some(("shown_by", judge(&by.node, &by.sensor)?)));
         let bands = rules.bands.iter();
         let bands = bands.filter_map(|band| Some(("bands", judge(&band.node, &band.sensor)?)));
-        evidence.chain(interlocks).chain(verified).chain(bands).collect()
+        evidence.chain(interlocks).chain(verified).chain(shown).chain(bands).collect()
     }
 
     /// A pump without a look at its water, a valve without a budget of its zone.
@@ -154,6 +157,16 @@ fn too_free(rules: &ActuatorRules, actuator: &site::Actuator) -> Option<(&'stati
     Some(("level", sentence))
 }
 
+/// What its driver reads back is not shown by anything else.
+fn shown_for_nothing(rules: &ActuatorRules, actuator: &site::Actuator) -> Option<(&'static str, String)> {
+    let is_read_back = actuator.on_guest.is_none() && rules.shown_by.is_some();
+    let sentence = format!(
+        "{} is read back by its driver; leave `shown_by` out, it is for what stands `on_guest`",
+        rules.actuator
+    );
+    is_read_back.then_some(("shown_by", sentence))
+}
+
 fn level_of(level: site::Level) -> Level {
     match level {
         site::Level::L1 => Level::L1,
@@ -165,7 +178,8 @@ fn level_of(level: site::Level) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clawmesh_twin::site::Name;
+    use clawmesh_authority::policy::{Must, Showing};
+    use clawmesh_twin::site::{Name, OnGuest};
     use serde::Deserialize;
 
     #[derive(Deserialize)]
@@ -235,6 +249,32 @@ mod tests {
         assert!(blind[0].starts_with("actuators[0].interlocks: a pump needs an interlock"), "{blind:?}");
         let unbounded = found(|_, policy| policy.actuators[1].draws.retain(|name| name == "tank-01"));
         assert!(unbounded[0].starts_with("actuators[1].draws: the valve waters z-food-forest-core"));
+    }
+
+    #[test]
+    fn a_sensor_shows_only_what_stands_on_a_guest_and_stands_where_the_policy_says() {
+        let shown = |node: &str, is_on_guest: bool| {
+            found(|plan, policy| {
+                let by = policy.actuators[1].verified_by.clone().unwrap();
+                let (on, off) = (Must::BeAtLeast(2.0), Must::BeAtMost(0.5));
+                let node = node.to_owned();
+                policy.actuators[1].shown_by =
+                    Some(Showing { sensor: by.sensor, node, on, off, age_s_max: 5 });
+                plan.actuators[1].on_guest = is_on_guest.then(|| OnGuest {
+                    peer: "ab".repeat(32),
+                    target: "actuator:valve:north".to_owned(),
+                    on: "open".to_owned(),
+                    off: "close".to_owned(),
+                });
+            })
+        };
+        assert_eq!(shown("field-node", true), [""; 0]);
+        let here = shown("field-node", false);
+        assert!(here[0].starts_with(
+            "actuators[1].shown_by: actuator:valve:valve-food-forest is read back by its driver"
+        ));
+        let elsewhere = shown("command-center", true);
+        assert!(elsewhere[0].contains("is mounted on field-node, not on command-center"), "{elsewhere:?}");
     }
 
     #[test]

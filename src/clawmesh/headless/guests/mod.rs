@@ -9,6 +9,7 @@ mod budget;
 mod commands;
 pub mod discovery;
 mod door;
+pub mod guardian;
 mod herald;
 mod history;
 mod host;

@@ -204,6 +204,7 @@ impl Shown<'_, '_> {
         rows.into_iter()
             .map(|(actuator, stands)| ActuatorView {
                 actuator: actuator.0.to_string(),
+                guest: self.guest_of(actuator),
                 position: stands.seen.position.map(|position| position.to_string()),
                 answers: stands.seen.answers,
                 local_control: stands.seen.local_control,
@@ -232,6 +233,12 @@ impl Shown<'_, '_> {
         let mut rows: Vec<ProposalView> = own.chain(copies).collect();
         rows.sort_by_key(|row| (row.home, row.report.slot));
         rows
+    }
+
+    fn guest_of(&self, actuator: &Actuator) -> Option<String> {
+        let site = self.site.0.as_ref().filter(|site| site.on_guests.contains(&actuator.0))?;
+        let entry = site.plan.actuators.iter().find(|entry| entry.capability == actuator.0.as_str())?;
+        entry.on_guest.as_ref().map(|guest| guest.peer.clone())
     }
 
     /// True while an actuator is in the safe state that the site declares; during a stop only if its driver was asked since.

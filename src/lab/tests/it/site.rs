@@ -29,6 +29,11 @@ pub fn farm() -> SiteText {
 
 /// The same, with a policy that was changed.
 pub fn farm_with(change: impl FnOnce(&mut Policy)) -> SiteText {
+    farm_of(|_| (), change)
+}
+
+/// The same, with a plan that was changed too.
+pub fn farm_of(redraw: impl FnOnce(&mut Plan), change: impl FnOnce(&mut Policy)) -> SiteText {
     let mut farm: Farm = read(include_str!("../../../../assets/sites/farm.ron"));
     let mut policy: Policy = read(include_str!("../../../../assets/sites/farm.policy.ron"));
     change(&mut policy);
@@ -36,6 +41,7 @@ pub fn farm_with(change: impl FnOnce(&mut Policy)) -> SiteText {
     for (n, node) in (1..).zip(&mut plan.nodes) {
         node.id = Some(Lab::id_of(n).to_string());
     }
+    redraw(plan);
     SiteText::of(&farm.name, plan, Some(&policy)).expect("what is shipped has no fault")
 }
 
