@@ -6,7 +6,7 @@ use std::time::Duration;
 use clawmesh_authority::{AuthorizedCommand, Capability, SafingCommand};
 use clawmesh_drivers::{Answered, Driver, DriverFault, ReadBack, Taken};
 use clawmesh_wire::Code;
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::Value;
 
 use super::envelope::{self, Remote, id_of};
@@ -15,6 +15,9 @@ use crate::moments::now;
 
 /// How long the last safe states of a run are waited for.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The most answers that wait for one actuator. Each call has one, within seconds: the call that counts, and commands that were
+/// given up for a safe state, of which each was approved by a person.
+const ANSWERS_MAX: usize = 16;
 /// The most characters of a guest's own words that are told on.
 const WORDS_CHARACTERS_MAX: usize = 160;
 
@@ -32,7 +35,6 @@ pub struct GuestDriver<R> {
     calls: BTreeMap<Capability, Call>,
     /// The names of safing commands that no answer came to: the same again has the same name.
     unanswered: BTreeMap<Capability, String>,
-    // Unbounded in type only: each call tells once, within seconds, and of an actuator one call counts.
     tell: Sender<Told>,
     told: Receiver<Told>,
 }
@@ -54,7 +56,7 @@ impl<R: Reach> GuestDriver<R> {
         sender: envelope::Sender,
         unix_ms: fn() -> u64,
     ) -> Self {
-        let (tell, told) = unbounded();
+        let (tell, told) = bounded(ANSWERS_MAX * remotes.len());
         let run = format!("safe-{}-{}", sender.node.short(), unix_ms());
         let (calls, unanswered) = (BTreeMap::new(), BTreeMap::new());
         Self { remotes, reach, sender, unix_ms, run, begun: 0, calls, unanswered, tell, told }

@@ -61,7 +61,7 @@ impl Tell {
     fn say(&mut self, outcome: Outcome) {
         if let Some((to, actuator, number)) = self.0.take() {
             // Nobody listens once the driver is gone.
-            let _ = to.send(Told { actuator, number, outcome });
+            let _ = to.try_send(Told { actuator, number, outcome });
         }
     }
 }
