@@ -19,6 +19,9 @@ pub trait Driver: Send {
     /// Why the hardware did not take it.
     fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault>;
 
+    /// Gives up a command that has not been answered: if it has not left, it never does.
+    fn give_up(&mut self, _actuator: &Capability) {}
+
     /// What the hardware says about an actuator, never what it was told last; `None` when it does not answer.
     fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack>;
 
@@ -67,6 +70,14 @@ pub enum DriverFault {
     /// It is on another node, which did not take it, or did not say so.
     #[error("{actuator}: {why}")]
     Elsewhere {
+        /// The actuator.
+        actuator: Capability,
+        /// Why, in words.
+        why: String,
+    },
+    /// It was asked, and nobody knows whether it did it or still does.
+    #[error("{actuator}: {why}")]
+    InDoubt {
         /// The actuator.
         actuator: Capability,
         /// Why, in words.

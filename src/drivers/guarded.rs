@@ -47,6 +47,10 @@ impl Driver for Guarded {
         answer.unwrap_or_else(|| Err(DriverFault::NoAnswer(actuator.clone())))
     }
 
+    fn give_up(&mut self, actuator: &Capability) {
+        self.ask(actuator, |driver| driver.give_up(actuator));
+    }
+
     fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack> {
         self.ask(actuator, |driver| driver.read_back(actuator)).flatten()
     }

@@ -58,6 +58,11 @@ impl UnderWay {
         matches!(self.0.get(actuator), Some(Asked::Safe(_)))
     }
 
+    /// True while anything is asked for.
+    pub fn is_asked(&self, actuator: &Capability) -> bool {
+        self.0.contains_key(actuator)
+    }
+
     /// Takes a command out, if one was asked for: it is given up.
     pub fn give_up(&mut self, actuator: &Capability) -> Option<AuthorizedCommand> {
         match self.0.remove(actuator)? {

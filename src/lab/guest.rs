@@ -37,6 +37,7 @@ impl Line {
     /// Asks the guest; true when it does what it is asked.
     pub fn ask(&mut self, actuator: &Capability, is_safing: bool, now_ms: u64) -> Result<bool, DriverFault> {
         let fault = |why: &str| DriverFault::Elsewhere { actuator: actuator.clone(), why: why.to_owned() };
+        let in_doubt = |why: &str| DriverFault::InDoubt { actuator: actuator.clone(), why: why.to_owned() };
         let waits_for_safing = self.answer.as_ref().map(|(_, is_safing, _)| *is_safing);
         match (is_safing, waits_for_safing) {
             (true, Some(true)) => return Ok(false),
@@ -51,7 +52,7 @@ impl Line {
             Manners::Obeys | Manners::Lies => (ANSWERS_AFTER_MS, Ok(())),
             Manners::Refuses => (ANSWERS_AFTER_MS, Err(fault("the guest refuses"))),
             Manners::Silent | Manners::DoesSilently => {
-                (ANSWER_WITHIN_MS, Err(fault("the guest did not answer; whether it did it is not known")))
+                (ANSWER_WITHIN_MS, Err(in_doubt("the guest did not answer; whether it did it is not known")))
             }
         };
         self.answer = Some((now_ms + within_ms, is_safing, outcome));

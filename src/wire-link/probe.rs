@@ -25,7 +25,7 @@ impl Hub {
         });
     }
 
-    async fn probe_now(&self, link: &Link) {
+    async fn probe_now(&self, link: &Arc<Link>) {
         let heard = link.heard_count();
         link.ping();
         let params = BTreeMap::<&str, ()>::new();

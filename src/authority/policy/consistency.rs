@@ -11,6 +11,9 @@ use crate::setpoint::Setpoint;
 /// The most actuators, budgets or dosages of one policy, and the most entries of any of their lists.
 pub const ENTRIES_MAX: usize = 1_024;
 
+/// The oldest word of a sensor that may show how an actuator stands, seconds.
+const SHOWN_AGE_S_MAX: u32 = 30;
+
 /// One thing that is wrong with a policy, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyFault {
@@ -77,11 +80,12 @@ impl Policy {
         let shown = shown.filter_map(|(index, rules)| Some((index, rules, rules.shown_by.as_ref()?)));
         let (mut faults, mut first) = (Vec::new(), BTreeMap::new());
         for (index, rules, by) in shown {
-            if !by.on.can_hold() || !by.off.can_hold() || !by.on.excludes(&by.off) || by.age_s_max == 0 {
+            let is_young = (1..=SHOWN_AGE_S_MAX).contains(&by.age_s_max);
+            if !by.on.can_hold() || !by.off.can_hold() || !by.on.excludes(&by.off) || !is_young {
                 let (on, off) = (by.on.in_words(), by.off.in_words());
                 faults.push((index, format!(
                     "{on} for on and {off} for off, {} s old at most, tell nothing apart; write two ranges without a \
-                     common value, and an age above 0",
+                     common value, and an age of 1 to {SHOWN_AGE_S_MAX} s",
                     by.age_s_max
                 )));
             }

@@ -1,6 +1,6 @@
 //! Putting a node together, running it, and taking it apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -381,6 +381,7 @@ impl Node {
         let pin = start.certificate.as_ref().map(|certificate| certificate.fingerprint.clone());
         let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, guests, snapshots, gateway, .. } =
             ways;
+        let dialled_only = with_actuators(&start);
         let marks = marks_in(&journal.recovered.inputs);
         feed_earlier(&inbox, journal.recovered.inputs, &start)?;
         let (plant, drivers, simulator) = machinery(options, &start, &inbox, &commits, &guests)?;
@@ -425,7 +426,7 @@ impl Node {
             asked_here.clone(),
             tasks,
         );
-        let guests = GuestSide::open(&guests, host, found, tasks)?;
+        let guests = GuestSide::open(&guests, host, dialled_only, found, tasks)?;
         let trust = follow_trust(options, &bridge, &guests.links, &inbox)?;
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
@@ -465,6 +466,13 @@ fn feed_earlier(inbox: &InboxHandle, recovered: Vec<InputBody>, start: &Start) -
     Ok(())
 }
 
+/// The guests that this node is guardian of an actuator on: it calls them, so it is for it to dial.
+fn with_actuators(start: &Start) -> BTreeSet<NodeId> {
+    let place = site_file::place_of(&start.site, start.settings.node);
+    let on_guests = place.map(|place| place.on_guests).unwrap_or_default();
+    on_guests.values().filter_map(|guest| guest.peer.parse().ok()).collect()
+}
+
 /// Everything that goes on with existing nodes.
 struct GuestSide {
     discovery: Option<Worker>,
@@ -479,12 +487,14 @@ impl GuestSide {
     fn open(
         door: &GuestDoor,
         host: GuestHost,
+        dialled_only: BTreeSet<NodeId>,
         own: Option<OwnRecord>,
         tasks: &Handle,
     ) -> anyhow::Result<Self> {
         let _here = tasks.enter();
         let host = Arc::new(host);
-        let links = Links::start(clawmesh_wire_link::Config::default(), Arc::clone(&host) as Arc<dyn Host>);
+        let config = clawmesh_wire_link::Config { dialled_only, ..clawmesh_wire_link::Config::default() };
+        let links = Links::start(config, Arc::clone(&host) as Arc<dyn Host>);
         door.came(links.clone(), Arc::clone(&host), tasks.clone());
         for peer in host.peers() {
             links.dial(peer.clone());

@@ -38,6 +38,10 @@ pub struct Stands {
     /// is; what was measured before shows nothing.
     #[n(4)]
     pub told_safe_ms: Option<u64>,
+    /// Until when a command may still be carried out of which nobody knows whether it was, in milliseconds of the elapsed time:
+    /// until then no sensor shows that it stays safe.
+    #[n(5)]
+    pub in_doubt_until_ms: Option<u64>,
 }
 
 /// The site of this run; constant, from the settings.

@@ -21,6 +21,9 @@ const FIELD: &str = "field";
 /// The belief in which somebody notes whether the supply is `stable`.
 const POWER_KEY: &str = "site/power";
 
+/// How long a command may be on its way of which nobody knows whether it was taken, at least, milliseconds.
+const IN_DOUBT_MS_MIN: u64 = 60_000;
+
 /// The time, and the site.
 #[derive(SystemParam)]
 pub(super) struct Here<'w> {
@@ -50,7 +53,8 @@ pub(super) fn follow_drivers(
         let InputBody::Driver(report) = &stamped.input.body else { continue };
         let about = match report {
             DriverReport::Seen { actuator, .. } | DriverReport::MadeSafe { actuator, .. } => actuator,
-            DriverReport::Carried { .. } | DriverReport::NotCarried { .. } => continue,
+            DriverReport::NotCarried { in_doubt: Some(in_doubt), .. } => &in_doubt.actuator,
+            DriverReport::Carried { .. } | DriverReport::NotCarried { in_doubt: None, .. } => continue,
         };
         // A node has a handful of actuators; which of them it is does not depend on the order of the query.
         let found = actuators.iter_mut().find(|(actuator, _)| actuator.0 == *about);
@@ -68,6 +72,12 @@ pub(super) fn follow_drivers(
                 if let SafeBecause::Stopped { stops } = because {
                     stands.stops_answered = stands.stops_answered.max(*stops);
                 }
+            }
+            DriverReport::NotCarried { in_doubt: Some(in_doubt), .. } if here.is_on_guest(actuator) => {
+                let now_ms = here.elapsed_ms();
+                let until_ms = now_ms.saturating_add(in_doubt.run_for_ms.max(IN_DOUBT_MS_MIN));
+                stands.in_doubt_until_ms = stands.in_doubt_until_ms.max(Some(until_ms));
+                stands.told_safe_ms.get_or_insert(now_ms);
             }
             DriverReport::Carried { .. } | DriverReport::NotCarried { .. } => {}
         }
@@ -87,9 +97,7 @@ pub(super) fn see_guests(
         if !site.on_guests.contains(&actuator.0) {
             continue;
         }
-        // A sensor may show others too: while its safe state was not taken, that nothing flows says nothing of it.
-        let showing = site.showing(&actuator.0).filter(|_| stands.unsafe_because.is_none());
-        let position = showing.and_then(|(by, sensor)| {
+        let position = site.showing(&actuator.0).and_then(|(by, sensor)| {
             let (latest, quality) = said.get(*sensors.0.get(&sensor)?).ok()?;
             let age_ms = latest.age_ms(*here.tick, wall_ms, &here.settings);
             shown(by, Said { latest, quality, age_ms, now_ms }, stands.told_safe_ms)
@@ -98,9 +106,13 @@ pub(super) fn see_guests(
             stands.seen.position = position;
             stands.since_tick = here.tick.0;
         }
-        if stands.told_safe_ms.is_some() && position.is_some() && position == site.safe_state_of(&actuator.0)
+        let is_in_doubt = stands.in_doubt_until_ms.is_some_and(|until_ms| now_ms < until_ms);
+        if stands.told_safe_ms.is_some()
+            && !is_in_doubt
+            && position.is_some()
+            && position == site.safe_state_of(&actuator.0)
         {
-            stands.told_safe_ms = None;
+            (stands.told_safe_ms, stands.in_doubt_until_ms) = (None, None);
         }
     }
 }

@@ -24,6 +24,7 @@ struct State {
     is_cut: bool,
     asked: Vec<(Capability, Setpoint)>,
     answers: Vec<Answered>,
+    given_up: Vec<Capability>,
 }
 
 impl Far {
@@ -48,6 +49,10 @@ impl Driver for Far {
 
     fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault> {
         self.ask(command.actuator(), command.setpoint())
+    }
+
+    fn give_up(&mut self, actuator: &Capability) {
+        self.state().given_up.push(actuator.clone());
     }
 
     fn read_back(&mut self, _: &Capability) -> Option<ReadBack> {
@@ -89,6 +94,7 @@ impl Rig {
         rig.answer(&valve(), true);
         assert_eq!(rig.told().len(), 2);
         rig.far.state().asked.clear();
+        rig.far.state().given_up.clear();
         rig
     }
 
@@ -174,10 +180,19 @@ fn a_stop_waits_for_no_answer_and_is_answered_for_once_also_when_it_is_ordered_t
     rig.opened(60.0);
     rig.latch.set("smoke").expect("nothing is kept");
     rig.pass(5);
-    assert_eq!(rig.asked(), [(pump(), Setpoint::Off), (valve(), Setpoint::Off)]);
+    assert_eq!(rig.asked(), [(pump(), Setpoint::Off)]);
     let told = rig.told();
-    let [DriverReport::NotCarried { why, .. }] = &told[..] else { panic!("{told:?}") };
+    let [DriverReport::NotCarried { why, in_doubt: Some(in_doubt), .. }] = &told[..] else {
+        panic!("{told:?}")
+    };
     assert!(why.contains("before it was answered"), "{why}");
+    assert_eq!((&in_doubt.actuator, in_doubt.run_for_ms), (&valve(), 60_000));
+    assert_eq!(rig.far.state().given_up, [valve()], "what has not left does not leave after a stop");
+    // The valve does not shut against a pump that has only been asked, and does not wait for ever.
+    rig.pass(2_900);
+    assert_eq!((rig.asked(), rig.told()), (vec![], vec![]));
+    rig.pass(200);
+    assert_eq!(rig.asked(), [(valve(), Setpoint::Off)]);
     // As the tick does when it hears of the stop.
     rig.orders.make_safe([valve()].into(), "stopped").expect("there is a place");
     rig.pass(5);
@@ -201,7 +216,7 @@ fn what_was_not_made_safe_is_asked_for_again_after_a_while_and_at_once_when_it_i
     rig.pass(2_900);
     assert_eq!(rig.asked(), []);
     rig.pass(400);
-    assert_eq!(rig.asked().len(), 1);
+    assert_eq!(rig.asked().len(), 1, "three seconds later");
     rig.pass(5_000);
     assert_eq!(rig.asked(), [], "one call at a time, however long it takes");
     rig.answer(&pump(), false);
@@ -215,6 +230,46 @@ fn what_was_not_made_safe_is_asked_for_again_after_a_while_and_at_once_when_it_i
     assert!(matches!(&rig.told()[..], [DriverReport::MadeSafe { fault: None, .. }]));
     rig.pass(10_000);
     assert_eq!(rig.asked(), []);
+}
+
+#[test]
+fn what_comes_later_in_the_order_is_made_safe_as_soon_as_what_comes_before_has_answered() {
+    for is_yes in [true, false] {
+        let mut rig = Rig::new();
+        rig.latch.set("smoke").expect("nothing is kept");
+        rig.pass(5);
+        assert_eq!(rig.asked(), [(pump(), Setpoint::Off)]);
+        rig.answer(&pump(), is_yes);
+        assert_eq!(rig.asked(), [(valve(), Setpoint::Off)]);
+    }
+    // Also when the node ends, and alone it waits for nothing.
+    let mut rig = Rig::new();
+    rig.orders.make_safe([valve()].into(), "drill").expect("there is a place");
+    rig.pass(5);
+    assert_eq!(rig.asked(), [(valve(), Setpoint::Off)]);
+    rig.answer(&valve(), true);
+    rig.layer.end();
+    assert_eq!(rig.asked(), [(pump(), Setpoint::Off)]);
+    assert!(!rig.layer.has_ended(rig.now_ms + 2_000) && rig.layer.has_ended(rig.now_ms + 4_000));
+    assert_eq!(rig.asked(), [(valve(), Setpoint::Off)]);
+}
+
+#[test]
+fn what_says_no_again_and_again_is_asked_ever_later_and_half_a_minute_is_the_longest() {
+    let mut rig = Rig::new();
+    rig.orders.make_safe([pump()].into(), "drill").expect("there is a place");
+    rig.pass(5);
+    let mut waits_ms = Vec::new();
+    for _ in 0..6 {
+        assert_eq!(rig.asked().len(), 1);
+        rig.answer(&pump(), false);
+        let since_ms = rig.now_ms;
+        while rig.far.state().asked.is_empty() && rig.now_ms < since_ms + 60_000 {
+            rig.pass(100);
+        }
+        waits_ms.push((rig.now_ms - since_ms) / 1_000);
+    }
+    assert_eq!(waits_ms, [3, 6, 12, 24, 30, 30]);
 }
 
 #[test]

@@ -69,6 +69,7 @@ pub fn sensors() -> Vec<(Capability, Unit, f64)> {
         ("sensor:tank-level:tank-01", Unit::Percent, 70.0),
         ("sensor:flow:mainline-01", Unit::LitrePerMinute, 0.0),
         ("sensor:pressure:mainline-01", Unit::Kilopascal, 20.0),
+        ("sensor:power:pump-main-01", Unit::Watt, 0.0),
         ("sensor:soil-moisture:food-forest", Unit::Percent, 14.0),
         ("sensor:soil-moisture:flower", Unit::Percent, 26.0),
         ("sensor:soil-moisture:grain", Unit::Percent, 31.0),

@@ -146,7 +146,7 @@ pub fn config() -> Config {
     let rates = Rates { handshakes: 1_000, queries: 1_000, ..Rates::default() };
     let redial = Duration::from_millis(20);
     let timing = Timing { redial_first: redial, redial_longest: redial * 4, ..Timing::default() };
-    Config { rates, timing, ..Config::default() }
+    Config { rates, timing, news_per_minute_max: u32::MAX, ..Config::default() }
 }
 
 impl Node {

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use clawmesh_authority::{AuthorizedCommand, Capability, SafingCommand};
 use clawmesh_drivers::{Answered, Driver, DriverFault, ReadBack, Taken};
-use clawmesh_wire::Code;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::Value;
 
 use super::envelope::{self, Remote, id_of};
-use super::reach::{Outcome, Reach, Tell, Told};
+use super::reach::{Outcome, Reach, Recall, Tell, Told};
 use crate::moments::now;
 
 /// How long the last safe states of a run are waited for.
@@ -33,8 +32,6 @@ pub struct GuestDriver<R> {
     begun: u64,
     /// The call whose answer is waited for.
     calls: BTreeMap<Capability, Call>,
-    /// The names of safing commands that no answer came to: the same again has the same name.
-    unanswered: BTreeMap<Capability, String>,
     tell: Sender<Told>,
     told: Receiver<Told>,
 }
@@ -42,10 +39,8 @@ pub struct GuestDriver<R> {
 /// A call on its way.
 struct Call {
     number: u64,
-    id: String,
     is_safing: bool,
-    /// True when a guest may have carried it out under this name before.
-    is_again: bool,
+    recall: Recall,
 }
 
 impl<R: Reach> GuestDriver<R> {
@@ -58,8 +53,7 @@ impl<R: Reach> GuestDriver<R> {
     ) -> Self {
         let (tell, told) = bounded(ANSWERS_MAX * remotes.len());
         let run = format!("safe-{}-{}", sender.node.short(), unix_ms());
-        let (calls, unanswered) = (BTreeMap::new(), BTreeMap::new());
-        Self { remotes, reach, sender, unix_ms, run, begun: 0, calls, unanswered, tell, told }
+        Self { remotes, reach, sender, unix_ms, run, begun: 0, calls: BTreeMap::new(), tell, told }
     }
 
     /// True for an actuator on a guest.
@@ -77,16 +71,19 @@ impl<R: Reach> GuestDriver<R> {
         Err(elsewhere(actuator, format!("its guest {peer} is not connected; look at `clawmesh peers`")))
     }
 
-    fn begin(&mut self, actuator: &Capability, remote: &Remote, call: Call, message: Value) -> Taken {
-        let tell = Tell::of(&self.tell, actuator, call.number);
-        self.calls.insert(actuator.clone(), call);
-        self.reach.send(remote.peer, message, tell);
+    fn begin(&mut self, actuator: &Capability, remote: &Remote, is_safing: bool, message: &Value) -> Taken {
+        let number = self.begun;
+        let tell = Tell::of(&self.tell, actuator, number);
+        let recall = self.reach.send(remote.peer, message, tell);
+        self.calls.insert(actuator.clone(), Call { number, is_safing, recall });
         Taken::Asked
     }
 
-    fn next_number(&mut self) -> u64 {
-        self.begun += 1;
-        self.begun
+    /// Nobody waits for the answer to what was told last, and if that has not left it never does.
+    fn take_back(&mut self, actuator: &Capability) {
+        if let Some(call) = self.calls.remove(actuator) {
+            call.recall.take_back();
+        }
     }
 
     /// What an answer comes to; `None` for one to a call that was given up.
@@ -97,26 +94,20 @@ impl<R: Reach> GuestDriver<R> {
             self.calls.insert(actuator, call);
             return None;
         }
-        if call.is_safing {
-            match &outcome {
-                Outcome::Unknown(_) => drop(self.unanswered.insert(actuator.clone(), call.id.clone())),
-                _ => drop(self.unanswered.remove(&actuator)),
-            }
-        }
         let outcome = match outcome {
             Outcome::Took => Ok(()),
-            // It took it before, and its answer was lost.
-            Outcome::Refused { code, .. } if call.is_again && code == Code::Duplicate.as_str() => Ok(()),
             Outcome::Refused { code, words } => {
                 let words: String = words.chars().take(WORDS_CHARACTERS_MAX).collect();
-                Err(format!("its guest refused: {code:?}, {words:?}"))
+                Err(elsewhere(&actuator, format!("its guest refused: {code:?}, {words:?}")))
             }
-            Outcome::NotSent(why) => Err(format!("nothing was sent to its guest: {why}")),
+            Outcome::NotSent(why) => {
+                Err(elsewhere(&actuator, format!("nothing was sent to its guest: {why}")))
+            }
             Outcome::Unknown(why) => {
-                Err(format!("its guest may have done it or not: {why}; it is to be made safe"))
+                let why = format!("its guest may have done it or not: {why}; it is to be made safe");
+                Err(DriverFault::InDoubt { actuator: actuator.clone(), why })
             }
         };
-        let outcome = outcome.map_err(|why| elsewhere(&actuator, why));
         Some(Answered { actuator, outcome })
     }
 }
@@ -133,11 +124,9 @@ impl<R: Reach> Driver for GuestDriver<R> {
         }
         let id = id_of(command);
         tracing::info!("guest {} is told: {actuator} {}, {id}", remote.peer.short(), command.setpoint());
-        // What is told to be safe after this is told anew, and not again.
-        self.unanswered.remove(actuator);
         let message = self.sender.command(&remote, command, (self.unix_ms)());
-        let call = Call { number: self.next_number(), id, is_safing: false, is_again: false };
-        Ok(self.begin(actuator, &remote, call, message))
+        self.begun += 1;
+        Ok(self.begin(actuator, &remote, false, &message))
     }
 
     fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault> {
@@ -146,16 +135,20 @@ impl<R: Reach> Driver for GuestDriver<R> {
             return Ok(Taken::Asked);
         }
         // Whatever it may still answer to a command: nobody waits for that before it is told to be safe.
-        self.calls.remove(actuator);
+        self.take_back(actuator);
         let remote = self.reachable(actuator)?;
-        let number = self.next_number();
-        let (id, is_again) = match self.unanswered.get(actuator) {
-            Some(id) => (id.clone(), true),
-            None => (format!("{}-{number}", self.run), false),
-        };
+        self.begun += 1;
+        // A name of its own each time: under a name that it has heard, a guest may carry out nothing.
+        let id = format!("{}-{}", self.run, self.begun);
         tracing::info!("guest {} is told: {actuator} {}, {id}", remote.peer.short(), command.setpoint());
         let message = self.sender.safing(&remote, command, &id, (self.unix_ms)());
-        Ok(self.begin(actuator, &remote, Call { number, id, is_safing: true, is_again }, message))
+        Ok(self.begin(actuator, &remote, true, &message))
+    }
+
+    fn give_up(&mut self, actuator: &Capability) {
+        if self.calls.get(actuator).is_some_and(|call| !call.is_safing) {
+            self.take_back(actuator);
+        }
     }
 
     fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack> {
@@ -176,6 +169,8 @@ impl<R: Reach> Driver for GuestDriver<R> {
 impl<R> Drop for GuestDriver<R> {
     /// The links end after the drivers: a guest that answers at once has heard the last safe state.
     fn drop(&mut self) {
+        let commands = self.calls.extract_if(.., |_, call| !call.is_safing);
+        commands.for_each(|(_, call)| call.recall.take_back());
         let until = now() + LAST_WORDS;
         while self.calls.values().any(|call| call.is_safing) {
             let Ok(told) = self.told.recv_deadline(until) else { return };

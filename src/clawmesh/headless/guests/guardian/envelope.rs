@@ -37,12 +37,13 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// What the gate allowed: evidence was measured, and a person has signed for it, whom the story of the proposal names.
+    /// What the gate allowed: a person has signed for it, whom the story of the proposal names, and without whom there is no
+    /// such command. On what else it rests the command does not say, so nothing else is claimed.
     pub fn command(&self, remote: &Remote, command: &AuthorizedCommand, unix_ms: u64) -> Value {
         let trust = json!({
             "action_type": "actuation",
-            "evidence_sources": ["sensor", "human"],
-            "evidence_trust_tier": "T3_verified_action_evidence",
+            "evidence_sources": ["human"],
+            "evidence_trust_tier": "T2_operational_observation",
             "minimum_trust_tier": "T2_operational_observation",
             "verification_required": "human",
             "verification_satisfied": true,

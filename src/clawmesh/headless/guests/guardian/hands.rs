@@ -34,6 +34,12 @@ impl<R: Reach> Driver for Hands<R> {
         self.of(command.actuator())?.make_safe(command)
     }
 
+    fn give_up(&mut self, actuator: &Capability) {
+        if let Ok(driver) = self.of(actuator) {
+            driver.give_up(actuator);
+        }
+    }
+
     fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack> {
         self.of(actuator).ok()?.read_back(actuator)
     }

@@ -72,28 +72,55 @@ impl Drop for Tell {
     }
 }
 
+/// The way to take a message back. To use it twice, or late, changes nothing.
+#[derive(Default)]
+pub struct Recall(Option<Box<dyn FnOnce() + Send>>);
+
+impl Recall {
+    /// This is how.
+    pub fn by(how: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(how)))
+    }
+
+    /// What has not left does not leave any more.
+    pub fn take_back(mut self) {
+        if let Some(how) = self.0.take() {
+            how();
+        }
+    }
+}
+
 /// The way to guests. No call waits.
 pub trait Reach: Send {
-    /// True while a guest is connected.
+    /// True while a guest is connected on a link on which it answers calls.
     fn is_there(&self, guest: NodeId) -> bool;
 
-    /// Sends a message for an actuator; what came of it is told within a few seconds.
-    fn send(&self, guest: NodeId, message: Value, tell: Tell);
+    /// Gives a message for an actuator to the link, before it returns, so that what is given later leaves later; what came
+    /// of it is told within a few seconds.
+    fn send(&self, guest: NodeId, message: &Value, tell: Tell) -> Recall;
 }
 
 impl Reach for Arc<GuestDoor> {
     fn is_there(&self, guest: NodeId) -> bool {
-        self.links().is_some_and(|(links, _)| links.is_connected(guest))
+        self.links().is_some_and(|(links, _)| links.is_reached(guest))
     }
 
-    fn send(&self, guest: NodeId, message: Value, tell: Tell) {
-        let Some((links, tasks)) = self.links().cloned() else {
-            return tell.tell(Outcome::NotSent("this node is starting".to_owned()));
+    fn send(&self, guest: NodeId, message: &Value, tell: Tell) -> Recall {
+        let Some((links, tasks)) = self.links() else {
+            tell.tell(Outcome::NotSent("this node is starting".to_owned()));
+            return Recall::default();
         };
-        tasks.spawn(async move {
-            let answer = links.call(guest, "mesh.message.forward", &message, ANSWER_WITHIN).await;
-            tell.tell(outcome(answer));
-        });
+        match links.begin(guest, "mesh.message.forward", message) {
+            Ok(pending) => {
+                let handle = pending.handle();
+                tasks.spawn(async move { tell.tell(outcome(pending.answer(ANSWER_WITHIN).await)) });
+                Recall::by(move || handle.give_up())
+            }
+            Err(fault) => {
+                tell.tell(outcome(Err(fault)));
+                Recall::default()
+            }
+        }
     }
 }
 

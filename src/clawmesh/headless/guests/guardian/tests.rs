@@ -12,7 +12,7 @@ use clawmesh_wire::{Code, Refusal};
 use clawmesh_wire_link::CallFault;
 use serde_json::{Value, json};
 
-use super::reach::{Outcome, Reach, Tell, outcome};
+use super::reach::{Outcome, Reach, Recall, Tell, outcome};
 use super::{GuestDriver, Remote, Sender};
 use allowed::{command, pump, valve};
 
@@ -35,6 +35,8 @@ struct Line(Arc<Mutex<Wire>>);
 struct Wire {
     is_cut: bool,
     sent: Vec<Sent>,
+    /// The names of what was taken back.
+    taken_back: Vec<Value>,
 }
 
 impl Line {
@@ -60,9 +62,11 @@ impl Reach for Line {
         guest == GUEST && !self.0.lock().unwrap().is_cut
     }
 
-    fn send(&self, guest: NodeId, message: Value, tell: Tell) {
+    fn send(&self, guest: NodeId, message: &Value, tell: Tell) -> Recall {
         assert_eq!(guest, GUEST);
-        self.0.lock().unwrap().sent.push((message, tell));
+        self.0.lock().unwrap().sent.push((message.clone(), tell));
+        let (wire, id) = (Arc::clone(&self.0), message["command"]["commandId"].clone());
+        Recall::by(move || wire.lock().unwrap().taken_back.push(id))
     }
 }
 
@@ -120,8 +124,8 @@ fn an_envelope_says_what_is_so_and_passes_the_gate_of_its_receiver() {
     assert_eq!(
         on["command"]["trust"],
         json!({
-            "action_type": "actuation", "evidence_sources": ["sensor", "human"],
-            "evidence_trust_tier": "T3_verified_action_evidence", "minimum_trust_tier": "T2_operational_observation",
+            "action_type": "actuation", "evidence_sources": ["human"],
+            "evidence_trust_tier": "T2_operational_observation", "minimum_trust_tier": "T2_operational_observation",
             "verification_required": "human", "verification_satisfied": true,
             "approved_by": [format!("operator:proposal/{}", order.proposal())],
         })
@@ -226,6 +230,11 @@ fn nobody_waits_for_the_answer_to_a_command_before_it_is_told_to_be_safe() {
         (&on["command"]["operation"]["name"], &off["command"]["operation"]["name"]),
         (&json!("open"), &json!("close"))
     );
+    assert_eq!(
+        line.0.lock().unwrap().taken_back,
+        [on["command"]["commandId"].clone()],
+        "if it is still here"
+    );
     tell_on.tell(Outcome::Took);
     assert_eq!(driver.heard(), None, "that command was given up");
     tell_off.tell(Outcome::Took);
@@ -233,32 +242,38 @@ fn nobody_waits_for_the_answer_to_a_command_before_it_is_told_to_be_safe() {
 }
 
 #[test]
-fn a_safe_state_that_no_answer_came_to_is_told_again_under_its_name_and_else_under_a_new_one() {
+fn a_safe_state_is_told_under_a_new_name_each_time_and_is_not_taken_because_somebody_heard_of_one_before() {
     let (mut driver, line) = driver();
-    let mut told = |said: Outcome| {
+    let mut names = Vec::new();
+    for said in [
+        Outcome::Unknown("no answer in time".to_owned()),
+        refused("DUPLICATE"),
+        Outcome::Unknown("no answer in time".to_owned()),
+        refused("STOP_LATCHED"),
+    ] {
         driver.make_safe(&safing(&valve())).unwrap();
         let (message, tell) = line.one();
         tell.tell(said);
-        (message["command"]["commandId"].clone(), driver.heard().unwrap().outcome.is_ok())
-    };
-    let unknown = || Outcome::Unknown("no answer in time".to_owned());
-    let (first, is_taken) = told(unknown());
-    assert!(!is_taken);
-    assert_eq!(told(refused("DUPLICATE")), (first.clone(), true), "it took it when nobody heard of it");
-    let (second, _) = told(unknown());
-    assert_ne!(second, first);
-    let (again, is_taken) = told(refused("STOP_LATCHED"));
-    assert_eq!((again, is_taken), (second.clone(), false));
-    let (third, is_taken) = told(refused("DUPLICATE"));
-    assert!(third != second && !is_taken, "under a new name nobody has taken it");
-    let (fourth, _) = told(unknown());
-    // It was switched on since: what was told before may not stand for what is told now.
-    driver.drive(&command(&valve(), 60.0)).unwrap();
-    let (_, tell) = line.one();
-    tell.tell(Outcome::Took);
-    driver.heard();
-    driver.make_safe(&safing(&valve())).unwrap();
-    assert_ne!(line.one().0["command"]["commandId"], fourth);
+        assert!(driver.heard().unwrap().outcome.is_err());
+        let name = message["command"]["commandId"].clone();
+        assert!(!names.contains(&name), "{name} of {names:?}");
+        names.push(name);
+    }
+}
+
+#[test]
+fn only_what_a_guest_may_have_done_is_in_doubt() {
+    for (said, is_in_doubt) in [
+        (Outcome::Unknown("no answer in time".to_owned()), true),
+        (Outcome::NotSent("the line is full".to_owned()), false),
+        (refused("DUPLICATE"), false),
+    ] {
+        let (mut driver, line) = driver();
+        driver.drive(&command(&valve(), 60.0)).unwrap();
+        line.one().1.tell(said);
+        let fault = driver.heard().unwrap().outcome.unwrap_err();
+        assert_eq!(matches!(fault, DriverFault::InDoubt { .. }), is_in_doubt, "{fault}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A pump that stands on an existing node and has one of ours as guardian: what moves it, what shows it, and what shows nothing.
 
+use clawmesh_authority::transition::{Cause, State};
 use clawmesh_authority::{Code, Decision, Lane, ProposalId, Setpoint, Tier, Unit, Value};
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_core::publish::ActuatorView;
@@ -9,6 +10,7 @@ use serde_json::json;
 use super::rig::{FIELD, Farm, GUEST, ann, code, pump, valve};
 use crate::guests::{observation, opening, profile};
 
+const ON: &str = "on/actuator:pump:pump-main-01";
 const TAG: &str = "out-of-service/actuator:pump:pump-main-01";
 
 impl Farm {
@@ -100,13 +102,41 @@ fn s12_a_command_that_a_silent_guest_may_have_carried_out_is_not_sent_again_and_
         farm.run_seconds(14);
         assert!((1..=4).contains(&(farm.told_off() - before)), "tried again, and not all the time");
         farm.hardware.behave(&pump(), Manners::Obeys);
-        farm.run_seconds(8);
+        farm.run_seconds(16);
         let row = farm.pump_row();
         assert!(row.is_safe && row.unsafe_because.is_none() && !farm.hardware.is_on(&pump()), "{row:?}");
         let on = (pump(), Setpoint::On);
         let writes = farm.hardware.writes();
         assert_eq!(writes.iter().filter(|write| **write == on).count(), 1, "it was told to be on once");
     }
+}
+
+#[test]
+fn s12_what_a_silent_guest_carries_out_late_rings_and_is_switched_off_whatever_its_sensor_showed_before() {
+    let mut farm = Farm::guarded();
+    farm.hardware.behave(&pump(), Manners::Silent);
+    let id = farm.running();
+    farm.run_seconds(4);
+    farm.assert_failed_with(id, "whether it did it is not known");
+    assert_eq!(farm.report(id).state, State::Failed { cause: Cause::OutcomeUnknown });
+    farm.hardware.behave(&pump(), Manners::Obeys);
+    farm.run_seconds(16);
+    assert!(farm.pump_row().is_safe && farm.pump_row().unsafe_because.is_none());
+    let before = farm.told_off();
+    farm.hardware.turn_by_hand(&pump(), true);
+    farm.run_seconds(16);
+    assert!(farm.told_off() > before && !farm.hardware.is_on(&pump()), "it is still insisted");
+    // A minute later nothing is on its way any more; what is switched on then is no late command, and rings.
+    farm.run_seconds(60);
+    assert!(!farm.has_alarm(ON));
+    let before = farm.told_off();
+    farm.hardware.turn_by_hand(&pump(), true);
+    farm.run_seconds(20);
+    assert!(farm.has_alarm(ON) && farm.told_off() == before && farm.hardware.is_on(&pump()));
+    farm.hardware.turn_by_hand(&pump(), false);
+    farm.run_seconds(1);
+    assert!(!farm.has_alarm(ON));
+    assert_eq!(farm.lab.replay(FIELD).difference, None);
 }
 
 #[test]
@@ -131,8 +161,8 @@ fn s7_a_link_that_is_lost_while_it_runs_ends_the_run_and_the_safe_state_is_sent_
     assert!(farm.hardware.is_on(&pump()), "what is there holds, and nobody can help it");
     assert!(farm.has_alarm("unsafe/actuator:pump:pump-main-01"));
     let row = farm.pump_row();
-    // No water flows, because the valve is shut; that does not show the pump off.
-    assert!(!row.answers && !row.is_safe && row.position.is_none(), "{row:?}");
+    // No water flows, because the valve is shut; the power of the pump shows that it runs.
+    assert_eq!((row.answers, row.is_safe, row.position.as_deref()), (false, false, Some("on")), "{row:?}");
     farm.hardware.unlink(&pump(), false);
     farm.run_seconds(1);
     assert!(!farm.hardware.is_on(&pump()), "at once, and without a tick that asks");
@@ -155,7 +185,7 @@ fn s7_a_tick_that_is_silent_has_the_guest_told_to_be_safe_without_it() {
 fn s8_after_a_restart_it_is_refused_until_a_sensor_of_ours_shows_how_it_stands() {
     let mut farm = Farm::guarded();
     // A word that is neither on nor off.
-    farm.weather.idle_flow_lpm = 2.0;
+    farm.weather.idle_power_w = 100.0;
     farm.restart();
     farm.run_seconds(12);
     assert_eq!(farm.pump_row().position, None);
@@ -167,7 +197,7 @@ fn s8_after_a_restart_it_is_refused_until_a_sensor_of_ours_shows_how_it_stands()
     let proposal = farm.proposal();
     let answer = farm.propose(&proposal);
     farm.assert_refused(&answer, Code::StateUnknown, "known-state");
-    farm.weather.idle_flow_lpm = 0.0;
+    farm.weather.idle_power_w = 0.0;
     farm.run_seconds(1);
     let good = farm.proposal();
     farm.assert_goes_through(&good);
@@ -182,8 +212,7 @@ fn claim_everything(farm: &mut Farm) {
     claims.capabilities = vec![pump().to_string(), "actuator:pump:well".to_owned()];
     farm.lab.offer(FIELD, SourceId::Guests, InputBody::GuestJoined { guest, profile: claims });
     let mut frame = observation("f-1", 0.0, farm.lab.now_ms());
-    frame["data"] =
-        json!({"zone": "mainline-01", "metric": "flow", "value": 0.0, "sensor": "sensor:flow:mainline-01"});
+    frame["data"] = json!({"zone": "pump-main-01", "metric": "power", "value": 0.0, "sensor": "sensor:power:pump-main-01"});
     for kind in ["observation", "capability_update"] {
         frame["kind"] = json!(kind);
         farm.lab.offer(
@@ -192,8 +221,8 @@ fn claim_everything(farm: &mut Farm) {
             InputBody::GuestFrame { from: guest, json: frame.to_string() },
         );
     }
-    for value in [0.0, 8.7] {
-        let reading = farm.evidence_of(GUEST, &[("sensor:flow:mainline-01", Unit::LitrePerMinute, value)]);
+    for value in [0.0, 1_400.0] {
+        let reading = farm.evidence_of(GUEST, &[("sensor:power:pump-main-01", Unit::Watt, value)]);
         let body = InputBody::Envelope { lane: Lane::Stream, bytes: reading.to_vec() };
         farm.lab.offer(FIELD, SourceId::Node(guest), body);
         farm.lab.run_ticks(2);
@@ -231,9 +260,11 @@ fn s6_a_stop_sends_the_safe_state_and_is_confirmed_by_what_was_measured_after_it
     let mut farm = Farm::guarded();
     let id = farm.approved();
     // Until the pump has been told; its sensor has not spoken since.
-    while !farm.switched_on().contains(&pump()) {
+    let is_told = (0..500).any(|_| {
         farm.lab.run_ticks(1);
-    }
+        farm.switched_on().contains(&pump())
+    });
+    assert!(is_told, "{:#?}", farm.report(id).story);
     assert_eq!(farm.pump_row().position.as_deref(), Some("off"), "the last word of the sensor");
     let before = farm.told_off();
     farm.lab.stop(FIELD, "smoke");
@@ -263,7 +294,7 @@ fn s6_a_stop_sends_the_safe_state_and_is_confirmed_by_what_was_measured_after_it
 fn what_no_sensor_shows_to_be_safe_is_told_again_until_one_does_or_a_person_tags_it() {
     let mut farm = Farm::guarded();
     farm.hardware.behave(&pump(), Manners::Lies);
-    farm.weather.idle_flow_lpm = 8.7;
+    farm.weather.idle_power_w = 1_400.0;
     farm.restart();
     farm.run_seconds(4);
     let row = farm.pump_row();
@@ -279,10 +310,10 @@ fn what_no_sensor_shows_to_be_safe_is_told_again_until_one_does_or_a_person_tags
     assert_eq!(told_in_a_minute(&mut farm), 0, "somebody sees to it");
     farm.lab.record(FIELD, TAG, Value::Flag(false));
     assert_eq!(told_in_a_minute(&mut farm), 4);
-    farm.weather.idle_flow_lpm = 0.0;
+    farm.weather.idle_power_w = 0.0;
     assert_eq!(told_in_a_minute(&mut farm), 0, "the sensor shows it");
     // Whoever turns it by hand over there now wins: that is no safe state that we still wait for.
-    farm.weather.idle_flow_lpm = 8.7;
+    farm.weather.idle_power_w = 1_400.0;
     assert_eq!(told_in_a_minute(&mut farm), 0);
     assert_eq!(farm.pump_row().position.as_deref(), Some("on"));
     assert_eq!(farm.lab.replay(FIELD).difference, None);
@@ -293,11 +324,11 @@ fn a_sensor_that_cannot_be_relied_on_shows_nothing_and_what_runs_by_it_ends() {
     let mut farm = Farm::guarded();
     let id = farm.running();
     farm.run_seconds(1);
-    farm.weather.flow_tier = Tier::T1;
+    farm.weather.power_tier = Tier::T1;
     farm.run_seconds(2);
     farm.assert_failed_with(id, "now stands nobody knows how");
     assert!(!farm.hardware.is_on(&pump()) && !farm.pump_row().is_safe);
-    farm.weather.flow_tier = Tier::T2;
+    farm.weather.power_tier = Tier::T2;
     farm.run_seconds(1);
     assert!(farm.pump_row().is_safe);
 }

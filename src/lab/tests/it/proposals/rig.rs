@@ -15,7 +15,7 @@ use clawmesh_core::intake::{InputBody, LinkState, Sample, SourceId};
 use clawmesh_core::leadership::Lead;
 use clawmesh_core::settings::SiteText;
 use clawmesh_lab::{Hardware, Lab};
-use clawmesh_twin::site::OnGuest;
+use clawmesh_twin::site::{OnGuest, OnSilence};
 use minicbor::bytes::ByteVec;
 
 use crate::site;
@@ -134,12 +134,12 @@ fn pump_of_guest() -> OnGuest {
     }
 }
 
-fn shown_by_flow() -> Showing {
+fn shown_by_power() -> Showing {
     Showing {
-        sensor: capability("sensor:flow:mainline-01"),
+        sensor: capability("sensor:power:pump-main-01"),
         node: FIELD.to_owned(),
-        on: Must::BeAtLeast(4.0),
-        off: Must::BeAtMost(1.0),
+        on: Must::BeAtLeast(200.0),
+        off: Must::BeAtMost(20.0),
         age_s_max: 5,
     }
 }
@@ -155,6 +155,10 @@ pub struct Weather {
     pub idle_flow_lpm: f64,
     /// What its word is worth.
     pub flow_tier: Tier,
+    /// What the sensor of the pump's power says while the pump stands, watts.
+    pub idle_power_w: f64,
+    /// What its word is worth.
+    pub power_tier: Tier,
     /// The pressure while water flows, kilopascal.
     pub pressure_kpa: f64,
     /// True while the sensor of the tank is silent.
@@ -201,13 +205,16 @@ impl Farm {
         farm
     }
 
-    /// A brief farm whose pump stands on a guest. What the sensor of the mainline says of the flow shows how it stands.
+    /// A brief farm whose pump stands on a guest. The power it draws shows how it stands.
     pub fn guarded() -> Self {
         let site = site::farm_of(
-            |plan| plan.actuators[0].on_guest = Some(pump_of_guest()),
+            |plan| {
+                plan.actuators[0].on_guest = Some(pump_of_guest());
+                plan.actuators[0].on_silence = OnSilence::Unknown;
+            },
             |policy| {
                 brief(policy);
-                policy.actuators[0].shown_by = Some(shown_by_flow());
+                policy.actuators[0].shown_by = Some(shown_by_power());
             },
         );
         let hardware = own_parts();
@@ -236,6 +243,8 @@ impl Farm {
             flow_lpm: Some(8.7),
             idle_flow_lpm: 0.0,
             flow_tier: Tier::T2,
+            idle_power_w: 0.0,
+            power_tier: Tier::T2,
             pressure_kpa: 305.0,
             is_tank_silent: false,
         };
@@ -284,10 +293,12 @@ impl Farm {
     pub fn speak(&mut self) {
         let flows = self.hardware.is_on(&pump()) && self.hardware.is_on(&valve());
         let flow = if flows { self.weather.flow_lpm } else { Some(self.weather.idle_flow_lpm) };
+        let power = if self.hardware.is_on(&pump()) { 1_400.0 } else { self.weather.idle_power_w };
         let tank = Some(self.weather.tank_percent).filter(|_| !self.weather.is_tank_silent);
         let values = BTreeMap::from([
             ("sensor:tank-level:tank-01", (tank, Tier::T2)),
             ("sensor:flow:mainline-01", (flow, self.weather.flow_tier)),
+            ("sensor:power:pump-main-01", (Some(power), self.weather.power_tier)),
             (
                 "sensor:pressure:mainline-01",
                 (Some(if flows { self.weather.pressure_kpa } else { 20.0 }), Tier::T2),
