@@ -1,15 +1,17 @@
-"""An existing node with an actuator, from the description alone: guest_actuator.py ADDRESS SEED_HEX MESH_NAME
-It connects and carries out what it is told. Each line on standard input is answered with a line of JSON: `told` lists what
-it was told so far; `obey`, `silent` and `garbage` say how it answers from then on."""
+"""An existing node with an actuator, from the description alone: guest_actuator.py PORT ADDRESS SEED_HEX MESH_NAME
+It listens on PORT and carries out what it is told there; on links that it opens itself it answers no calls, as existing nodes
+do. Each line on standard input is answered with a line of JSON: `told` lists what it was told so far; `obey`, `silent` and
+`garbage` say how it answers from then on; `dial` has it open a link to ADDRESS and tells what came of that."""
 
 import json
+import socket
 import sys
 import threading
 import uuid
 
-from clawmesh_client import Identity, Node, mesh_id
+from clawmesh_client import Identity, Listener, Node, mesh_id
 
-address, seed, mesh_name = sys.argv[1:4]
+port, address, seed, mesh_name = sys.argv[1:5]
 TIERS = [
     "T0_planning_inference",
     "T1_unverified_observation",
@@ -17,9 +19,8 @@ TIERS = [
     "T3_verified_action_evidence",
 ]
 told, manners = [], ["obey"]
-node = Node(address)
-answer = node.connect(Identity(bytes.fromhex(seed)), mesh_id(mesh_name), capabilities=["actuator:pump"])
-assert "error" not in answer, answer
+identity, mesh = Identity(bytes.fromhex(seed)), mesh_id(mesh_name)
+door = socket.create_server(("127.0.0.1", int(port)))
 
 
 def refusal(params):
@@ -74,17 +75,27 @@ def response(message):
 
 def serve():
     while True:
-        message = node._receive()
-        reply = response(message) if message["type"] == "req" else None
-        if reply:
-            # Whoever answers twice is heard once.
-            node.send(reply)
-            node.send(reply)
+        try:
+            accepted, _ = door.accept()
+            node = Listener(accepted, identity, mesh, capabilities=["actuator:pump"])
+            while True:
+                message = node._receive()
+                reply = response(message) if message["type"] == "req" else None
+                if reply:
+                    # Whoever answers twice is heard once.
+                    node.send(reply)
+                    node.send(reply)
+        except (OSError, EOFError):
+            # The guardian has gone, and dials again.
+            continue
 
 
 threading.Thread(target=serve, daemon=True).start()
 for line in sys.stdin:
     word = line.strip()
+    if word == "dial":
+        print(json.dumps(Node(address).connect(identity, mesh)), flush=True)
+        continue
     if word != "told":
         manners[0] = word
     print(json.dumps(told), flush=True)

@@ -246,7 +246,9 @@ impl Shown<'_, '_> {
         let site = self.site.0.as_ref();
         let declared = site.and_then(|site| site.safe_state_of(&actuator.0));
         let is_answered = self.stop.reason.is_none() || stands.stops_answered >= self.stop.stops;
-        declared.is_some() && stands.seen.position == declared && is_answered
+        // Whoever stops hears of a guest that could not be told, whatever its sensor shows.
+        let is_told = self.guest_of(actuator).is_none() || stands.unsafe_because.is_none();
+        declared.is_some() && stands.seen.position == declared && is_answered && is_told
     }
 
     fn name_of(&self, node: &NodeId) -> Option<String> {
