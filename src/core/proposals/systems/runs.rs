@@ -37,6 +37,10 @@ pub fn hear_drivers(
                 run.began_ms.get_or_insert(now_ms);
                 mover.feed(of, &mut life, &Event::Acknowledged, "the driver took it", None);
             }
+            DriverReport::NotCarried { step, why, in_doubt: Some(_), .. } if *step == run.step => {
+                let words = format!("nobody knows whether it was done: {why}");
+                mover.feed(of, &mut life, &Event::OutcomeUnknown, words, None);
+            }
             DriverReport::NotCarried { step, why, .. } if *step == run.step => {
                 let event = Event::DriverRefused { text: why.clone() };
                 mover.feed(of, &mut life, &event, format!("the driver did not take it: {why}"), None);
