@@ -108,6 +108,7 @@ fn s12_a_command_that_a_silent_guest_may_have_carried_out_is_not_sent_again_and_
         let on = (pump(), Setpoint::On);
         let writes = farm.hardware.writes();
         assert_eq!(writes.iter().filter(|write| **write == on).count(), 1, "it was told to be on once");
+        assert!((farm.spent().seconds - farm.for_s).abs() < 0.1, "all that was asked counts");
     }
 }
 
