@@ -50,7 +50,8 @@ impl Admission {
             return refuse(Code::UntrustedPeer, untrusted(opened.source));
         }
         match (wanted, &opened.statement.body) {
-            (Wanted::ReadingsOf(_), Body::Readings(_)) | (Wanted::Frames, Body::Frame(_)) => {}
+            (Wanted::ReadingsOf(_), Body::Readings(_))
+            | (Wanted::Frames, Body::Frame(_) | Body::Frames(_)) => {}
             _ => return refuse(Code::InvalidParams, misplaced(wanted)),
         }
         if opened.statement.hlc.is_from_the_future(wall_ms) {

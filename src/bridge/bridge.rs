@@ -13,11 +13,12 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use zenoh::Config;
+use zenoh::query::Query;
 
 use crate::asks::{AsksIn, Mesh};
 use crate::config::{BridgeConfig, BridgePorts};
 use crate::courier::send_couriers;
-use crate::deliveries::Deliveries;
+use crate::deliveries::{DELIVERIES_MAX, Deliveries, judge_deliveries};
 use crate::edge::Edge;
 use crate::error::BridgeError;
 use crate::links::{LinkSecurity, are_secured, link_security};
@@ -159,7 +160,9 @@ impl Plan {
         // Before anything is made that knows whom we trust, so that no change is missed.
         let mut trust = self.edge.trust.follow();
         let mut known = trust.borrow_and_update().clone();
-        let ears = self.ears(replies_tx);
+        let (to_judge, queries) = bounded(DELIVERIES_MAX);
+        let ears = self.ears(to_judge, replies_tx);
+        threads.push(self.deliveries_thread(Arc::clone(&ears.deliveries), queries)?);
         let mut stop = self.edge.stop.subscribe();
         tokio::spawn(tell_own_inputs(Arc::clone(&self.edge), self.outbox.clone()));
         while !self.edge.is_stopping() {
@@ -197,14 +200,14 @@ impl Plan {
         }
     }
 
-    fn ears(&self, replies: Sender<Reply>) -> Ears {
+    fn ears(&self, to_judge: Sender<Query>, replies: Sender<Reply>) -> Ears {
         let state = self.config.marks.iter().map(|(node, (state, _))| (*node, *state)).collect();
         let stream = self.config.marks.iter().map(|(node, (_, stream))| (*node, *stream)).collect();
         let edge = || Arc::clone(&self.edge);
         let samples = |mapping: &Mapping| Arc::new(SamplesIn::new(edge(), mapping.clone()));
         Ears {
             readings: Arc::new(ReadingsIn::new(edge(), stream)),
-            deliveries: Arc::new(Deliveries::new(edge(), state, replies.clone())),
+            deliveries: Arc::new(Deliveries::new(edge(), state, to_judge, replies.clone())),
             asks: Arc::new(AsksIn::new(edge(), replies, tokio::runtime::Handle::current())),
             presence: Arc::new(Presence::new(edge())),
             samples: self.config.mappings.iter().map(samples).collect(),
@@ -219,6 +222,17 @@ impl Plan {
     fn frames_thread(&self, shelf: Arc<Shelf>) -> std::io::Result<JoinHandle<()>> {
         let (edge, outbox) = (Arc::clone(&self.edge), self.outbox.clone());
         Builder::new().name("bridge-frames".to_owned()).spawn(move || shelve_frames(&edge, &outbox, &shelf))
+    }
+
+    fn deliveries_thread(
+        &self,
+        deliveries: Arc<Deliveries>,
+        queries: Receiver<Query>,
+    ) -> std::io::Result<JoinHandle<()>> {
+        let edge = Arc::clone(&self.edge);
+        Builder::new()
+            .name("bridge-deliveries".to_owned())
+            .spawn(move || judge_deliveries(&edge, &deliveries, &queries))
     }
 
     fn readings_thread(&self, open: &OpenSession) -> std::io::Result<JoinHandle<()>> {

@@ -78,6 +78,14 @@ impl Buckets {
         self.bucket(name).has(rate, now_ns)
     }
 
+    /// How many tokens there are.
+    pub fn left(&mut self, name: Option<NodeId>, now_ns: u64) -> usize {
+        let rate = self.rate;
+        let bucket = self.bucket(name);
+        bucket.fill(rate, now_ns);
+        usize::try_from(bucket.level / TOKEN).unwrap_or(usize::MAX)
+    }
+
     /// Takes a token, if there is one.
     pub fn take(&mut self, name: Option<NodeId>, now_ns: u64) -> bool {
         let rate = self.rate;
@@ -136,7 +144,7 @@ mod tests {
     #[test]
     fn looking_costs_nothing() {
         let mut buckets = Buckets::new(1, &BTreeSet::new());
-        assert!((0..9).all(|_| buckets.has(None, 0)));
+        assert!((0..9).all(|_| buckets.has(None, 0) && buckets.left(None, 0) == 1));
         assert!(buckets.take(None, 0) && !buckets.has(None, 0) && buckets.has(None, SECOND));
     }
 

@@ -51,6 +51,11 @@ impl Gate {
         let _ = lock(&self.unproven).take(claimed, now_ns);
     }
 
+    /// How many envelopes `node` may have proven to have said now.
+    pub fn room(&self, node: NodeId, now_ns: u64) -> usize {
+        lock(&self.taken).left(Some(node), now_ns)
+    }
+
     /// Pays for something new that `node` has proven to have said.
     pub fn take(&self, node: NodeId, now_ns: u64) -> Result<(), Refusal> {
         let mut buckets = lock(&self.taken);

@@ -246,14 +246,19 @@ fn recovered(records: &[Record]) -> Vec<InputBody> {
         match &stamped.input.body {
             InputBody::Envelope { bytes, lane } => {
                 let Ok(opened) = envelope::read_journaled(bytes) else { continue };
-                let mark = marks.entry(opened.source).or_default();
-                let mark = if *lane == Lane::State { &mut mark.0 } else { &mut mark.1 };
-                mark.admit(opened.statement.epoch, opened.statement.sequence);
-                if let Body::Frame(frame) = &opened.statement.body {
-                    let order = (opened.statement.epoch, opened.statement.sequence);
-                    let newest = frames.entry((opened.source, frame.subject())).or_insert((order, bytes));
-                    if order > newest.0 {
-                        *newest = (order, bytes);
+                let (source, statement) = (opened.source, opened.statement);
+                let brought = (source, statement.epoch, statement.sequence);
+                for said in statement.apart() {
+                    let mark = marks.entry(source).or_default();
+                    let mark = if *lane == Lane::State { &mut mark.0 } else { &mut mark.1 };
+                    mark.admit(said.epoch, said.sequence);
+                    if let Body::Frame(frame) = &said.body {
+                        let order = (said.epoch, said.sequence);
+                        let newest =
+                            frames.entry((source, frame.subject())).or_insert((order, brought, bytes));
+                        if order > newest.0 {
+                            *newest = (order, brought, bytes);
+                        }
                     }
                 }
             }
@@ -265,7 +270,9 @@ fn recovered(records: &[Record]) -> Vec<InputBody> {
     }
     let marks =
         marks.into_iter().map(|(node, (state, stream))| InputBody::MarkRestored { node, state, stream });
-    let frames = frames.into_values().map(|(_, bytes)| InputBody::Recovered { bytes: bytes.clone() });
+    // Of what holds several of them, one is enough.
+    let frames: BTreeMap<_, _> = frames.into_values().map(|(_, brought, bytes)| (brought, bytes)).collect();
+    let frames = frames.into_values().map(|bytes| InputBody::Recovered { bytes: bytes.clone() });
     marks.chain(frames).chain(recorded.into_values()).chain(kept.into_values()).collect()
 }
 

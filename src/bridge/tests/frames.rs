@@ -1,15 +1,18 @@
 //! The state lane between two nodes: nothing is called received before the journal holds it, nothing is lost.
 
-use clawmesh_authority::envelope::{Receipt, unproven};
+use std::time::Duration;
+
+use clawmesh_authority::envelope::{ENVELOPES_PER_DELIVERY_MAX, FRAMES_PER_BUNDLE_MAX, Receipt, unproven};
 use clawmesh_authority::{
     Body, Capability, Code, Frame, LaneMark, NodeDescription, Refusal, SensorSpec, Unit,
 };
 use clawmesh_bridge::BridgeLimits;
 use clawmesh_core::intake::InboxLimits;
-use crossbeam_channel::bounded;
+use crossbeam_channel::{bounded, tick};
 
 use crate::support::{
     Asked, Node, PATIENCE, Setup, Stranger, envelope_of, frame, id, mesh, outgoing, readings, sealed,
+    sealed_bundle,
 };
 
 fn receipt(n: u8, sequence: u64) -> Option<Receipt> {
@@ -112,7 +115,7 @@ fn bad_deliveries_and_questions_are_answered_with_a_reason() {
 }
 
 #[test]
-fn frames_go_to_a_trusted_peer_in_order_one_after_the_other() {
+fn frames_go_to_a_trusted_peer_in_order_and_do_not_wait_for_receipts() {
     let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
     let (mut b, _) = Node::open(2, Setup::trusting(&[1]).connecting(&listen));
     for sequence in 0..3 {
@@ -121,17 +124,131 @@ fn frames_go_to_a_trusted_peer_in_order_one_after_the_other() {
     b.expect_peer(a.id);
     a.expect_none("a frame before its commit", |input| envelope_of(input, id(2)).is_some());
     b.commits.commit(5);
-    for sequence in 0..3 {
-        let (came, ticket) = a.expect_envelope(id(2));
-        assert_eq!(came, sequence);
-        if sequence == 0 {
-            a.expect_none("a second frame before the receipt of the first", |input| {
-                envelope_of(input, id(2)).is_some()
-            });
-        }
+    assert_eq!(hear_until(&mut a, 2), [0, 1, 2]);
+    let mut waiting = Vec::new();
+    for sequence in 3..5 {
+        assert_eq!(b.outbox.offer(outgoing(5, sequence, frame(&sequence.to_string()))), Ok(()));
+        let (frames, ticket) = a.expect_frames(id(2));
+        assert_eq!(frames, [sequence]);
+        waiting.extend(ticket);
+    }
+    waiting.into_iter().for_each(|ticket| ticket.answer(Ok(())));
+    a.expect_none("a frame twice", |input| envelope_of(input, id(2)).is_some());
+}
+
+#[test]
+fn a_backlog_comes_in_bundles_and_whole_although_the_peer_may_take_little_at_a_time() {
+    let limits = BridgeLimits { envelopes_per_second_max: 3, ..BridgeLimits::default() };
+    let (mut b, listen) = Node::open(2, Setup::trusting(&[1]));
+    b.commits.commit(1);
+    for sequence in 0..200 {
+        let _ = b.outbox.offer(outgoing(1, sequence, frame(&sequence.to_string())));
+        until_shelved(&b, sequence);
+    }
+    let (mut a, _) = Node::open(1, Setup { limits, ..Setup::trusting(&[2]).connecting(&listen) });
+    b.expect_peer(a.id);
+    let mut bundles = Vec::new();
+    while bundles.last() != Some(&199) {
+        let (frames, ticket) = a.expect_frames(id(2));
+        assert!(frames.len() <= FRAMES_PER_BUNDLE_MAX && frames.len() > 1, "{frames:?}");
+        ticket.unwrap().answer(Ok(()));
+        bundles.extend(frames);
+    }
+    assert_eq!(bundles, (0..200).collect::<Vec<_>>());
+}
+
+/// The outbox of a test has few places.
+fn until_shelved(node: &Node, sequence: u64) {
+    let beat = tick(Duration::from_millis(1));
+    if sequence % 32 == 31 {
+        let emptied = (0..20_000).find(|_| {
+            beat.recv().unwrap();
+            node.outbox_is_empty()
+        });
+        assert!(emptied.is_some(), "the frames were never shelved");
+    }
+}
+
+#[test]
+fn a_delivery_is_taken_as_far_as_it_is_good_and_answered_with_one_receipt() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let stranger = Stranger::connecting(&listen);
+    let mut forged = sealed_bundle(2, Some(4), &[5, 6]);
+    *forged.last_mut().unwrap() ^= 1;
+    let good = [sealed_bundle(2, None, &[0, 1]), sealed_bundle(2, Some(1), &[3, 4])].concat();
+    let asked =
+        stranger.ask(id(1), "deliver", [good.clone(), forged, sealed_bundle(2, Some(6), &[7])].concat());
+    let tickets: Vec<_> = (0..2).map(|_| a.expect_frames(id(2))).collect();
+    assert_eq!(
+        tickets.iter().map(|(frames, _)| frames.clone()).collect::<Vec<_>>(),
+        [vec![0, 1], vec![3, 4]]
+    );
+    assert!(asked.is_unanswered());
+    tickets.into_iter().for_each(|(_, ticket)| ticket.unwrap().answer(Ok(())));
+    assert_eq!(asked.receipt(id(1)), receipt(2, 4));
+    a.expect_none("what comes after a forgery", |input| envelope_of(input, id(2)).is_some());
+    assert_eq!(a.expect_refused(Code::BadSignature).0.from, unproven(id(2)));
+    let again = stranger.ask(id(1), "deliver", good);
+    assert_eq!(again.receipt(id(1)), receipt(2, 1), "asked again, answered again");
+}
+
+#[test]
+fn whoever_holds_back_a_delivery_cannot_have_a_later_one_taken_in_its_place() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let relay = Stranger::connecting(&listen);
+    let (first, second) = (sealed_bundle(2, None, &[0]), sealed_bundle(2, Some(0), &[1]));
+    assert_eq!(relay.ask(id(1), "deliver", second.clone()).refusal().0, "BUSY");
+    a.expect_none("a frame without the one before it", |input| envelope_of(input, id(2)).is_some());
+    let (_first, asked) = (relay.ask(id(1), "deliver", first), relay.ask(id(1), "deliver", second));
+    for sequence in 0..2 {
+        let (frames, ticket) = a.expect_frames(id(2));
+        assert_eq!(frames, [sequence]);
         ticket.unwrap().answer(Ok(()));
     }
+    assert_eq!(asked.receipt(id(1)), receipt(2, 1));
+}
+
+#[test]
+fn a_trusted_node_that_says_nonsense_in_bundles_is_refused_by_name_and_heard_when_it_stops() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let hostile = Stranger::connecting(&listen);
+    let one = sealed_bundle(2, None, &[0]);
+    for (delivery, code) in [
+        (Vec::new(), "MALFORMED_ENVELOPE"),
+        ([&one[..], &one[..40]].concat(), "MALFORMED_ENVELOPE"),
+        (one.repeat(ENVELOPES_PER_DELIVERY_MAX + 1), "TOO_LARGE"),
+        (sealed_bundle(2, None, &[]), "INVALID_PARAMS"),
+        (sealed_bundle(2, None, &[5, 4]), "INVALID_PARAMS"),
+        (sealed_bundle(2, None, &[5, 5]), "INVALID_PARAMS"),
+        (sealed_bundle(2, Some(5), &[5]), "INVALID_PARAMS"),
+        (sealed_bundle(2, None, &(0..33).collect::<Vec<_>>()), "INVALID_PARAMS"),
+        (sealed_bundle(2, None, &[u64::MAX]), "REPLAYED"),
+    ] {
+        assert_eq!(hostile.ask(id(1), "deliver", delivery).refusal().0, code);
+    }
+    let twice = hostile.ask(id(1), "deliver", [one.clone(), one].concat());
+    a.expect_frames(id(2)).1.unwrap().answer(Ok(()));
+    assert_eq!(twice.receipt(id(1)), receipt(2, 0));
     a.expect_none("a frame twice", |input| envelope_of(input, id(2)).is_some());
+}
+
+#[test]
+fn what_is_in_flight_when_the_journal_fails_gets_no_receipt() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let stranger = Stranger::connecting(&listen);
+    let first = stranger.ask(id(1), "deliver", sealed_bundle(2, None, &[0]));
+    let second = stranger.ask(
+        id(1),
+        "deliver",
+        [sealed_bundle(2, Some(0), &[1]), sealed_bundle(2, Some(1), &[2])].concat(),
+    );
+    let mut tickets: Vec<_> = (0..3).map(|_| a.expect_frames(id(2)).1.unwrap()).collect();
+    tickets.remove(0).answer(Ok(()));
+    assert_eq!(first.receipt(id(1)), receipt(2, 0));
+    let full = || Refusal::new(Code::JournalUnavailable, "journal", "the disk is full");
+    tickets.into_iter().for_each(|ticket| ticket.answer(Err(full())));
+    assert_eq!(second.refusal().0, "JOURNAL_UNAVAILABLE");
+    assert_eq!(heard(&stranger), receipt(2, 0));
 }
 
 #[test]
@@ -202,9 +319,9 @@ fn a_peer_that_comes_late_hears_the_newest_of_every_subject() {
 fn hear_until(node: &mut Node, last: u64) -> Vec<u64> {
     let mut heard = Vec::new();
     while heard.last() != Some(&last) {
-        let (sequence, ticket) = node.expect_envelope(id(2));
+        let (frames, ticket) = node.expect_frames(id(2));
         ticket.unwrap().answer(Ok(()));
-        heard.push(sequence);
+        heard.extend(frames);
     }
     heard
 }

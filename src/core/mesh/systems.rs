@@ -59,8 +59,8 @@ impl Said<'_> {
             Body::Frame(Frame::Leadership(say)) => {
                 self.leadership.write(LeadershipSaid { by: source, say, is_live });
             }
-            // Receipts answer a question of the edge; in a batch they mean nothing.
-            Body::Receipt(_) => {}
+            // Receipts answer a question of the edge; in a batch they mean nothing. Bundles were taken apart.
+            Body::Receipt(_) | Body::Frames(_) => {}
         }
     }
 }
@@ -101,10 +101,8 @@ pub(super) fn open_envelopes(
 ) {
     let wall_ms = wall.at(*tick, &settings);
     for stamped in batch.iter() {
-        let outcome = match &stamped.input.body {
-            InputBody::Envelope { bytes, .. } => {
-                admit(bytes, stamped.input.source, wall_ms, &trust, &mut marks)
-            }
+        let opened = match &stamped.input.body {
+            InputBody::Envelope { bytes, .. } => open_as(bytes, stamped.input.source, &trust),
             InputBody::Recovered { bytes } => recover(bytes, &trust),
             InputBody::MarkRestored { node, state, stream } => {
                 // Also of a node that is not trusted now: it may be again, and must not repeat what it said before.
@@ -123,29 +121,29 @@ pub(super) fn open_envelopes(
             }
             _ => continue,
         };
-        match outcome {
-            Ok((source, statement)) => {
-                hlc.0.observe(statement.hlc, wall_ms);
-                let is_live = !matches!(stamped.input.body, InputBody::Recovered { .. });
-                if is_live {
-                    said.heard.write(NodeHeard { node: source, hlc: statement.hlc });
-                }
-                said.pass_on(source, statement, is_live);
-            }
+        let (source, statement) = match opened {
+            Ok(opened) => opened,
             Err(refused) => {
                 said.refused.write(refused);
+                continue;
             }
+        };
+        let is_live = !matches!(stamped.input.body, InputBody::Recovered { .. });
+        for statement in statement.apart() {
+            if is_live {
+                if let Err(refused) = admit(source, &statement, wall_ms, &mut marks) {
+                    said.refused.write(refused);
+                    continue;
+                }
+                said.heard.write(NodeHeard { node: source, hlc: statement.hlc });
+            }
+            hlc.0.observe(statement.hlc, wall_ms);
+            said.pass_on(source, statement, is_live);
         }
     }
 }
 
-fn admit(
-    bytes: &[u8],
-    brought_as: SourceId,
-    wall_ms: u64,
-    trust: &Trust,
-    marks: &mut LaneMarks,
-) -> Result<(NodeId, Statement), Refused> {
+fn open_as(bytes: &[u8], brought_as: SourceId, trust: &Trust) -> Result<(NodeId, Statement), Refused> {
     let (source, statement) = recover(bytes, trust)?;
     if brought_as != SourceId::Node(source) {
         return Err(Refused::once(
@@ -154,6 +152,11 @@ fn admit(
             "the envelope came under another node's name",
         ));
     }
+    Ok((source, statement))
+}
+
+/// Judges clock and order of a statement that says one thing.
+fn admit(source: NodeId, statement: &Statement, wall_ms: u64, marks: &mut LaneMarks) -> Result<(), Refused> {
     if statement.hlc.is_from_the_future(wall_ms.saturating_add(WALL_LAG_MS_MAX)) {
         return Err(Refused::once(Code::ClockUntrusted, source, from_the_future(statement.hlc, wall_ms)));
     }
@@ -165,7 +168,7 @@ fn admit(
     if lane.admit(statement.epoch, statement.sequence) == Admission::Replayed {
         return Err(Refused::once(Code::Replayed, source, "it, or something later, was heard before"));
     }
-    Ok((source, statement))
+    Ok(())
 }
 
 /// Reads an envelope of the journal and asks only whether its signer is trusted here.

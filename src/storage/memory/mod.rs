@@ -9,7 +9,7 @@ mod retained;
 
 use std::path::Path;
 
-use clawmesh_authority::{KeyId as _, Lane, NodeId, envelope};
+use clawmesh_authority::{KeyId as _, Lane, NodeId, canonical, envelope};
 use clawmesh_core::intake::InputBody;
 use clawmesh_core::replay::KeptRecord;
 use rusqlite::Connection;
@@ -46,8 +46,8 @@ impl Memory {
         Ok((Self { marks, retained }, Recovered { inputs }))
     }
 
-    /// Takes notice of one journaled input.
-    pub fn remember(&mut self, conn: &Connection, body: &InputBody) -> rusqlite::Result<()> {
+    /// Takes notice of the input that is journaled in row `sequence`.
+    pub fn remember(&mut self, conn: &Connection, sequence: u64, body: &InputBody) -> rusqlite::Result<()> {
         match body {
             InputBody::Envelope { lane: Lane::Stream, bytes } => {
                 if let Some(seen) = glance(bytes) {
@@ -63,9 +63,15 @@ impl Memory {
             InputBody::Envelope { lane: Lane::State, bytes } => {
                 // The core refuses what cannot be read, and counts it.
                 let Ok(opened) = envelope::read_journaled(bytes) else { return Ok(()) };
-                let said = &opened.statement;
-                self.marks.admit(opened.source, Lane::State, said.epoch, said.sequence);
-                self.retained.keep_envelope(conn, &opened, bytes)
+                let source = opened.source;
+                let statements = opened.statement.apart();
+                let is_bundle = statements.len() > 1;
+                for said in &statements {
+                    self.marks.admit(source, Lane::State, said.epoch, said.sequence);
+                    let bytes = || if is_bundle { canonical::encode(&sequence) } else { bytes.clone() };
+                    self.retained.keep_frame(conn, source, said, bytes)?;
+                }
+                Ok(())
             }
             InputBody::Recorded { observation, hlc: Some(hlc) } => {
                 self.retained.keep_own(conn, body, observation, *hlc)

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use clawmesh_authority::{Body, Frame, Hlc, NodeId, Observation, Opened, canonical};
-use clawmesh_core::intake::InputBody;
-use clawmesh_core::replay::KeptRecord;
+use clawmesh_authority::{Body, Frame, Hlc, NodeId, Observation, Statement, canonical};
+use clawmesh_core::intake::{InputBody, StampedInput};
+use clawmesh_core::replay::{KeptRecord, Record};
 use clawmesh_core::world::BELIEFS_MAX;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -57,8 +57,7 @@ impl Retained {
             retained.count(&row.source, &row.subject);
         }
         let (own, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.source == OWN);
-        let mut inputs: Vec<InputBody> =
-            others.into_iter().map(|row| InputBody::Recovered { bytes: row.bytes }).collect();
+        let mut inputs = recovered(conn, others, path)?;
         for row in own {
             let recorded = canonical::decode(&row.bytes)
                 .map_err(|fault| JournalError::damaged(format!("a retained input is {fault}"), path))?;
@@ -67,20 +66,20 @@ impl Retained {
         Ok((retained, inputs))
     }
 
-    /// Keeps an envelope if it is a frame and later than what is kept of its source about its subject.
-    pub fn keep_envelope(
+    /// Keeps what `source` said if it is a frame, and later than what is kept of it about its subject: `bytes` is its
+    /// envelope, or the number of the row that holds the envelope.
+    pub fn keep_frame(
         &mut self,
         conn: &Connection,
-        opened: &Opened,
-        bytes: &[u8],
+        source: NodeId,
+        said: &Statement,
+        bytes: impl FnOnce() -> Vec<u8>,
     ) -> rusqlite::Result<()> {
-        let NodeId(source) = opened.source;
-        let said = &opened.statement;
         match &said.body {
             Body::Frame(frame) => {
-                self.keep(conn, &source, &frame.subject(), (said.epoch, said.sequence), || bytes.to_vec())
+                self.keep(conn, &source.0, &frame.subject(), (said.epoch, said.sequence), bytes)
             }
-            Body::Readings(_) | Body::Receipt(_) => Ok(()),
+            Body::Readings(_) | Body::Receipt(_) | Body::Frames(_) => Ok(()),
         }
     }
 
@@ -146,6 +145,40 @@ impl Retained {
             );
         }
         !is_full
+    }
+}
+
+/// What other nodes said, oldest first. A bundle holds several subjects and stands in its row of the journal once, so it comes
+/// back once, where the first of them stands: what it says of the others is older than what is kept of them, and comes first.
+fn recovered(conn: &Connection, rows: Vec<Row>, path: &Path) -> Result<Vec<InputBody>, JournalError> {
+    let mut bundles = BTreeSet::new();
+    let mut inputs = Vec::new();
+    for row in rows {
+        let Ok(sequence) = canonical::decode::<u64>(&row.bytes) else {
+            inputs.push(InputBody::Recovered { bytes: row.bytes });
+            continue;
+        };
+        if bundles.insert(sequence) {
+            let bytes = bundle_in(conn, sequence).ok_or_else(|| {
+                let why = format!("row {sequence}, which is kept of a node, does not hold an envelope of it");
+                JournalError::damaged(why, path)
+            })?;
+            inputs.push(InputBody::Recovered { bytes });
+        }
+    }
+    Ok(inputs)
+}
+
+/// The envelope in row `sequence` of the journal.
+fn bundle_in(conn: &Connection, sequence: u64) -> Option<Vec<u8>> {
+    let mut select = conn.prepare_cached("SELECT record FROM journal WHERE sequence = ?1").ok()?;
+    let record: Vec<u8> = select.query_row(params![sequence.cast_signed()], |row| row.get(0)).ok()?;
+    match canonical::decode(&record).ok()? {
+        Record::Input(StampedInput { input, .. }) => match input.body {
+            InputBody::Envelope { bytes, .. } => Some(bytes),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

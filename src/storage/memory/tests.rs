@@ -6,6 +6,8 @@ use clawmesh_authority::envelope::{Receipt, seal};
 use clawmesh_authority::{
     Body, Frame, Hlc, LaneMark, MeshId, NodeKey, Observation, ReadingBatch, Statement, Tier, Value,
 };
+use clawmesh_core::intake::{Input, SourceId, StampedInput};
+use clawmesh_core::replay::Record;
 use proptest::prelude::*;
 
 use super::*;
@@ -24,7 +26,7 @@ fn reloaded(conn: &Connection) -> Vec<InputBody> {
 fn remember_all(conn: &Connection, bodies: &[InputBody]) {
     let (mut memory, _) = Memory::load(conn, Path::new("memory")).unwrap();
     for body in bodies {
-        memory.remember(conn, body).unwrap();
+        memory.remember(conn, 0, body).unwrap();
     }
     memory.store_marks(conn).unwrap();
 }
@@ -152,6 +154,52 @@ fn feeding_back_what_was_recovered_changes_nothing() {
     assert_eq!(reloaded(&conn), first);
 }
 
+/// A bundle of frames about these subjects, the first with the sequence `first`.
+fn bundle(first: u64, subjects: &[u8]) -> InputBody {
+    let said = |(sequence, subject): (u64, &u8)| {
+        let frame = Frame::Observation(observation(*subject));
+        clawmesh_authority::envelope::Said { sequence, hlc: Hlc::default(), frame }
+    };
+    let frames = (first..).zip(subjects).map(said).collect();
+    let statement = Statement::of_frames(MeshId::of_name("barn"), 1, None, frames);
+    InputBody::Envelope { lane: Lane::State, bytes: seal(&key(1), &statement) }
+}
+
+/// Writes a row as the journal has it, and remembers it.
+fn journaled(conn: &Connection, memory: &mut Memory, sequence: u64, body: &InputBody) {
+    let input = Input { source: SourceId::Node(key(1).id()), sequence: 0, body: body.clone() };
+    let record = Record::Input(StampedInput { journal_sequence: sequence, tick: 1, input });
+    let insert = "INSERT INTO journal (sequence, tick, lane, kind, source, record, chain) VALUES (?1, 1, 0, 'x', 'x', ?2, ?3)";
+    let chain = [0_u8; 32];
+    conn.execute(insert, rusqlite::params![sequence.cast_signed(), canonical::encode(&record), chain])
+        .unwrap();
+    memory.remember(conn, sequence, body).unwrap();
+}
+
+#[test]
+fn a_bundle_comes_back_once_before_what_was_said_later_until_nothing_of_it_holds() {
+    let conn = table();
+    let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
+    let (first, alone) = (bundle(1, &[2, 3, 4]), envelope((1, 1, 7, 3)));
+    journaled(&conn, &mut memory, 1, &first);
+    journaled(&conn, &mut memory, 2, &alone);
+    memory.store_marks(&conn).unwrap();
+    let recovered = |body: &InputBody| match body {
+        InputBody::Envelope { bytes, .. } => InputBody::Recovered { bytes: bytes.clone() },
+        other => other.clone(),
+    };
+    let back = reloaded(&conn);
+    assert!(matches!(back[0], InputBody::MarkRestored { state: LaneMark { next: 8, .. }, .. }));
+    assert_eq!(back[1..], [recovered(&first), recovered(&alone)]);
+    let newer = bundle(8, &[2, 4]);
+    journaled(&conn, &mut memory, 3, &newer);
+    memory.store_marks(&conn).unwrap();
+    assert_eq!(reloaded(&conn)[1..], [recovered(&alone), recovered(&newer)]);
+    conn.execute("UPDATE journal SET record = x'00' WHERE sequence = 3", []).unwrap();
+    let error = Memory::load(&conn, Path::new("memory")).unwrap_err().to_string();
+    assert!(error.contains("row 3, which is kept of a node"), "{error}");
+}
+
 #[test]
 fn damage_to_what_a_start_believes_is_found() {
     for damage in [
@@ -195,15 +243,15 @@ fn one_source_cannot_fill_the_disk() {
     };
     conn.execute_batch("BEGIN").unwrap();
     for at in 0..=SUBJECTS_PER_SOURCE_MAX {
-        memory.remember(&conn, &about(at, 1)).unwrap();
+        memory.remember(&conn, 0, &about(at, 1)).unwrap();
     }
-    memory.remember(&conn, &about(0, 2)).unwrap();
+    memory.remember(&conn, 0, &about(0, 2)).unwrap();
     conn.execute_batch("COMMIT").unwrap();
     let back = reloaded(&conn);
     assert_eq!(back.len(), SUBJECTS_PER_SOURCE_MAX);
     assert_eq!(back.last(), Some(&about(0, 2)), "what is kept already can still be replaced");
     let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
-    memory.remember(&conn, &about(SUBJECTS_PER_SOURCE_MAX + 1, 1)).unwrap();
+    memory.remember(&conn, 0, &about(SUBJECTS_PER_SOURCE_MAX + 1, 1)).unwrap();
     assert_eq!(reloaded(&conn).len(), SUBJECTS_PER_SOURCE_MAX, "the bound outlives a restart");
 }
 
@@ -217,7 +265,7 @@ fn what_programs_note_takes_no_room_from_what_the_node_keeps_of_its_own() {
     };
     conn.execute_batch("BEGIN").unwrap();
     for at in 0..=SUBJECTS_PER_SOURCE_MAX {
-        memory.remember(&conn, &noted(at)).unwrap();
+        memory.remember(&conn, 0, &noted(at)).unwrap();
     }
     let kept = KeptRecord { tick: 1, subject: "spending".to_owned(), bytes: vec![1] };
     memory.keep(&conn, 7, &kept).unwrap();
@@ -226,7 +274,7 @@ fn what_programs_note_takes_no_room_from_what_the_node_keeps_of_its_own() {
     assert_eq!(back.len(), SUBJECTS_PER_SOURCE_MAX + 1);
     assert!(back.contains(&InputBody::Recalled { subject: kept.subject, bytes: kept.bytes }));
     let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
-    memory.remember(&conn, &noted(SUBJECTS_PER_SOURCE_MAX + 1)).unwrap();
+    memory.remember(&conn, 0, &noted(SUBJECTS_PER_SOURCE_MAX + 1)).unwrap();
     assert_eq!(reloaded(&conn).len(), SUBJECTS_PER_SOURCE_MAX + 1, "what is kept takes no room from notes");
 }
 

@@ -147,7 +147,9 @@ impl Committer {
         for record in records {
             self.tail = append(&mut insert, &mut self.sealer, &mut self.source, &self.tail, record)?;
             match record {
-                Record::Input(stamped) => self.memory.remember(&self.conn, &stamped.input.body)?,
+                Record::Input(stamped) => {
+                    self.memory.remember(&self.conn, self.tail.sequence, &stamped.input.body)?;
+                }
                 Record::Kept(kept) => self.memory.keep(&self.conn, self.tail.sequence, kept)?,
                 Record::RunStarted(_) | Record::Digest(_) => {}
             }
