@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clawmesh_authority::node_role::NodeRole;
-use clawmesh_authority::{Body, ContentHash, Lane, LaneMark, MeshId, NodeId, NodeKey, Roster, envelope};
+use clawmesh_authority::{
+    Admission, Body, ContentHash, Lane, LaneMark, MeshId, NodeId, NodeKey, Roster, envelope,
+};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
 use clawmesh_core::planner::{Wish, Wishes};
 use clawmesh_core::proposals::{AnswerDesk, Simulator};
@@ -248,10 +250,14 @@ fn recovered(records: &[Record]) -> Vec<InputBody> {
                 let Ok(opened) = envelope::read_journaled(bytes) else { continue };
                 let (source, statement) = (opened.source, opened.statement);
                 let brought = (source, statement.epoch, statement.sequence);
-                for said in statement.apart() {
+                let said_at_once = statement.apart();
+                let is_bundle = said_at_once.len() > 1;
+                for said in said_at_once {
                     let mark = marks.entry(source).or_default();
                     let mark = if *lane == Lane::State { &mut mark.0 } else { &mut mark.1 };
-                    mark.admit(said.epoch, said.sequence);
+                    if mark.admit(said.epoch, said.sequence) == Admission::Replayed && is_bundle {
+                        break;
+                    }
                     if let Body::Frame(frame) = &said.body {
                         let order = (said.epoch, said.sequence);
                         let newest =

@@ -129,15 +129,16 @@ pub(super) fn open_envelopes(
             }
         };
         let is_live = !matches!(stamped.input.body, InputBody::Recovered { .. });
-        for statement in statement.apart() {
+        let statements = statement.apart();
+        if is_live && let Err(refused) = admit(source, &statements, wall_ms, &mut marks) {
+            said.refused.write(refused);
+            continue;
+        }
+        for statement in statements {
+            hlc.0.observe(statement.hlc, wall_ms);
             if is_live {
-                if let Err(refused) = admit(source, &statement, wall_ms, &mut marks) {
-                    said.refused.write(refused);
-                    continue;
-                }
                 said.heard.write(NodeHeard { node: source, hlc: statement.hlc });
             }
-            hlc.0.observe(statement.hlc, wall_ms);
             said.pass_on(source, statement, is_live);
         }
     }
@@ -155,19 +156,29 @@ fn open_as(bytes: &[u8], brought_as: SourceId, trust: &Trust) -> Result<(NodeId,
     Ok((source, statement))
 }
 
-/// Judges clock and order of a statement that says one thing.
-fn admit(source: NodeId, statement: &Statement, wall_ms: u64, marks: &mut LaneMarks) -> Result<(), Refused> {
-    if statement.hlc.is_from_the_future(wall_ms.saturating_add(WALL_LAG_MS_MAX)) {
-        return Err(Refused::once(Code::ClockUntrusted, source, from_the_future(statement.hlc, wall_ms)));
+/// Judges clock and order of what was said at once: all of it is heard, or nothing.
+fn admit(
+    source: NodeId,
+    statements: &[Statement],
+    wall_ms: u64,
+    marks: &mut LaneMarks,
+) -> Result<(), Refused> {
+    let latest = statements.iter().map(|said| said.hlc).max().unwrap_or_default();
+    if latest.is_from_the_future(wall_ms.saturating_add(WALL_LAG_MS_MAX)) {
+        return Err(Refused::once(Code::ClockUntrusted, source, from_the_future(latest, wall_ms)));
     }
     let mark = marks.0.entry(source).or_default();
-    let lane = match statement.lane() {
-        Lane::State => &mut mark.state,
-        Lane::Stream => &mut mark.stream,
-    };
-    if lane.admit(statement.epoch, statement.sequence) == Admission::Replayed {
-        return Err(Refused::once(Code::Replayed, source, "it, or something later, was heard before"));
+    let mut heard = *mark;
+    for said in statements {
+        let lane = match said.lane() {
+            Lane::State => &mut heard.state,
+            Lane::Stream => &mut heard.stream,
+        };
+        if lane.admit(said.epoch, said.sequence) == Admission::Replayed {
+            return Err(Refused::once(Code::Replayed, source, "it, or something later, was heard before"));
+        }
     }
+    *mark = heard;
     Ok(())
 }
 

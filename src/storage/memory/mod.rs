@@ -9,7 +9,7 @@ mod retained;
 
 use std::path::Path;
 
-use clawmesh_authority::{KeyId as _, Lane, NodeId, canonical, envelope};
+use clawmesh_authority::{Admission, KeyId as _, Lane, NodeId, canonical, envelope};
 use clawmesh_core::intake::InputBody;
 use clawmesh_core::replay::KeptRecord;
 use rusqlite::Connection;
@@ -47,47 +47,48 @@ impl Memory {
     }
 
     /// Takes notice of the input that is journaled in row `sequence`.
-    pub fn remember(&mut self, conn: &Connection, sequence: u64, body: &InputBody) -> rusqlite::Result<()> {
+    pub fn remember(&mut self, sequence: u64, body: &InputBody) {
         match body {
             InputBody::Envelope { lane: Lane::Stream, bytes } => {
                 if let Some(seen) = glance(bytes) {
-                    self.marks.admit(
-                        NodeId::of_public_key(seen.key),
-                        Lane::Stream,
-                        seen.epoch,
-                        seen.sequence,
-                    );
+                    let source = NodeId::of_public_key(seen.key);
+                    self.marks.admit(source, Lane::Stream, seen.epoch, seen.sequence);
                 }
-                Ok(())
             }
-            InputBody::Envelope { lane: Lane::State, bytes } => {
-                // The core refuses what cannot be read, and counts it.
-                let Ok(opened) = envelope::read_journaled(bytes) else { return Ok(()) };
-                let source = opened.source;
-                let statements = opened.statement.apart();
-                let is_bundle = statements.len() > 1;
-                for said in &statements {
-                    self.marks.admit(source, Lane::State, said.epoch, said.sequence);
-                    let bytes = || if is_bundle { canonical::encode(&sequence) } else { bytes.clone() };
-                    self.retained.keep_frame(conn, source, said, bytes)?;
-                }
-                Ok(())
-            }
+            InputBody::Envelope { lane: Lane::State, bytes } => self.remember_frames(sequence, bytes),
             InputBody::Recorded { observation, hlc: Some(hlc) } => {
-                self.retained.keep_own(conn, body, observation, *hlc)
+                self.retained.keep_own(body, observation, *hlc);
             }
-            _ => Ok(()),
+            _ => {}
+        }
+    }
+
+    fn remember_frames(&mut self, sequence: u64, bytes: &[u8]) {
+        // The core refuses what cannot be read, and counts it.
+        let Ok(opened) = envelope::read_journaled(bytes) else { return };
+        let source = opened.source;
+        let statements = opened.statement.apart();
+        let is_bundle = statements.len() > 1;
+        for said in &statements {
+            let admission = self.marks.admit(source, Lane::State, said.epoch, said.sequence);
+            if is_bundle && admission == Admission::Replayed {
+                // It is heard whole or not at all, and with the row all of it would come back.
+                return;
+            }
+            let bytes = || if is_bundle { canonical::encode(&sequence) } else { bytes.to_vec() };
+            self.retained.keep_frame(source, said, bytes);
         }
     }
 
     /// Keeps something of our own; `sequence` is its row, and a later row replaces an earlier one.
-    pub fn keep(&mut self, conn: &Connection, sequence: u64, kept: &KeptRecord) -> rusqlite::Result<()> {
-        self.retained.keep_kept(conn, sequence, kept)
+    pub fn keep(&mut self, sequence: u64, kept: &KeptRecord) {
+        self.retained.keep_kept(sequence, kept);
     }
 
-    /// Writes the marks that moved since the last call; once for each commit.
-    pub fn store_marks(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        self.marks.store(conn)
+    /// Writes what is new since the last call; once for each commit.
+    pub fn store(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        self.marks.store(conn)?;
+        self.retained.store(conn)
     }
 }
 

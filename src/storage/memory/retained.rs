@@ -7,7 +7,7 @@ use clawmesh_authority::{Body, Frame, Hlc, NodeId, Observation, Statement, canon
 use clawmesh_core::intake::{InputBody, StampedInput};
 use clawmesh_core::replay::{KeptRecord, Record};
 use clawmesh_core::world::BELIEFS_MAX;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::check_of;
 use crate::error::JournalError;
@@ -23,10 +23,12 @@ const KEPT: &str = "kept/";
 /// What decides which of two contents is later: (epoch, sequence), or hybrid time.
 type Version = (u64, u64);
 
-/// Counts the rows of the table, so that one source cannot fill the disk.
+/// What is in the table, by source and subject, so that one source cannot fill the disk, and what of it is still to be
+/// written: of what is said several times before a commit, only the last is.
 #[derive(Debug, Default)]
 pub struct Retained {
-    subjects: BTreeMap<Vec<u8>, usize>,
+    versions: BTreeMap<Vec<u8>, BTreeMap<String, Version>>,
+    unsaved: BTreeMap<(Vec<u8>, String), (Version, Vec<u8>)>,
     is_told: BTreeSet<Vec<u8>>,
 }
 
@@ -54,7 +56,7 @@ impl Retained {
         }
         let mut retained = Self::default();
         for row in &rows {
-            retained.count(&row.source, &row.subject);
+            retained.versions.entry(row.source.clone()).or_default().insert(row.subject.clone(), row.version);
         }
         let (own, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.source == OWN);
         let mut inputs = recovered(conn, others, path)?;
@@ -68,77 +70,64 @@ impl Retained {
 
     /// Keeps what `source` said if it is a frame, and later than what is kept of it about its subject: `bytes` is its
     /// envelope, or the number of the row that holds the envelope.
-    pub fn keep_frame(
-        &mut self,
-        conn: &Connection,
-        source: NodeId,
-        said: &Statement,
-        bytes: impl FnOnce() -> Vec<u8>,
-    ) -> rusqlite::Result<()> {
-        match &said.body {
-            Body::Frame(frame) => {
-                self.keep(conn, &source.0, &frame.subject(), (said.epoch, said.sequence), bytes)
-            }
-            Body::Readings(_) | Body::Receipt(_) | Body::Frames(_) => Ok(()),
+    pub fn keep_frame(&mut self, source: NodeId, said: &Statement, bytes: impl FnOnce() -> Vec<u8>) {
+        if let Body::Frame(frame) = &said.body {
+            self.keep(&source.0, frame.subject(), (said.epoch, said.sequence), bytes);
         }
     }
 
     /// Keeps what somebody at this node recorded. What comes later in the journal replaces what came before, also
     /// when the clock was set back in between and the hybrid time with it.
-    pub fn keep_own(
-        &mut self,
-        conn: &Connection,
-        body: &InputBody,
-        observation: &Observation,
-        hlc: Hlc,
-    ) -> rusqlite::Result<()> {
+    pub fn keep_own(&mut self, body: &InputBody, observation: &Observation, hlc: Hlc) {
         let subject = Frame::Observation(observation.clone()).subject();
-        self.keep(conn, OWN, &subject, (hlc.wall_ms, u64::from(hlc.logical)), || canonical::encode(body))
+        self.keep(OWN, subject, (hlc.wall_ms, u64::from(hlc.logical)), || canonical::encode(body));
     }
 
     /// Keeps something of our own. Its subjects are places and names of this software and not many, and what programs note
     /// never takes their room.
-    pub fn keep_kept(&mut self, conn: &Connection, sequence: u64, kept: &KeptRecord) -> rusqlite::Result<()> {
+    pub fn keep_kept(&mut self, sequence: u64, kept: &KeptRecord) {
         let body = InputBody::Recalled { subject: kept.subject.clone(), bytes: kept.bytes.clone() };
-        self.keep(conn, OWN, &format!("{KEPT}{}", kept.subject), (0, sequence), || canonical::encode(&body))
+        self.keep(OWN, format!("{KEPT}{}", kept.subject), (0, sequence), || canonical::encode(&body));
     }
 
-    fn keep(
-        &mut self,
-        conn: &Connection,
-        source: &[u8],
-        subject: &str,
-        version: Version,
-        bytes: impl FnOnce() -> Vec<u8>,
-    ) -> rusqlite::Result<()> {
-        match kept_version(conn, source, subject)? {
-            Some(kept) if kept >= version && source != OWN => return Ok(()),
+    fn keep(&mut self, source: &[u8], subject: String, version: Version, bytes: impl FnOnce() -> Vec<u8>) {
+        let kept = self.versions.get(source).and_then(|subjects| subjects.get(&subject));
+        match kept {
+            Some(kept) if *kept >= version && source != OWN => return,
             Some(_) => {}
-            None if !self.has_place(source, subject) => return Ok(()),
-            None => self.count(source, subject),
+            None if !self.has_place(source, &subject) => return,
+            None => {}
+        }
+        self.versions.entry(source.to_vec()).or_default().insert(subject.clone(), version);
+        self.unsaved.insert((source.to_vec(), subject), (version, bytes()));
+    }
+
+    /// Writes what is new since the last call; once for each commit.
+    pub fn store(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        if self.unsaved.is_empty() {
+            return Ok(());
         }
         let mut upsert = conn.prepare_cached(
             "INSERT OR REPLACE INTO retained (source, subject, major, minor, bytes, \"check\") \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
-        let bytes = bytes();
-        let check = check_of_row(source, subject, version, &bytes);
-        let (major, minor) = (version.0.cast_signed(), version.1.cast_signed());
-        upsert.execute(params![source, subject, major, minor, bytes, check])?;
-        Ok(())
-    }
-
-    fn count(&mut self, source: &[u8], subject: &str) {
-        if !is_kept(source, subject) {
-            *self.subjects.entry(source.to_vec()).or_default() += 1;
+        for ((source, subject), (version, bytes)) in std::mem::take(&mut self.unsaved) {
+            let check = check_of_row(&source, &subject, version, &bytes);
+            let (major, minor) = (version.0.cast_signed(), version.1.cast_signed());
+            upsert.execute(params![source, subject, major, minor, bytes, check])?;
         }
+        Ok(())
     }
 
     fn has_place(&mut self, source: &[u8], subject: &str) -> bool {
         if is_kept(source, subject) {
             return true;
         }
-        let is_full = self.subjects.get(source).is_some_and(|count| *count >= SUBJECTS_PER_SOURCE_MAX);
+        let is_full = self.versions.get(source).is_some_and(|subjects| {
+            let places = subjects.range(KEPT.to_owned()..).map(|(subject, _)| subject);
+            let taken = places.take_while(|subject| is_kept(source, subject)).count();
+            subjects.len() - taken >= SUBJECTS_PER_SOURCE_MAX
+        });
         if is_full && self.is_told.insert(source.to_vec()) {
             tracing::warn!(
                 "a source has {SUBJECTS_PER_SOURCE_MAX} subjects; what it says about others does not outlive this run"
@@ -189,12 +178,6 @@ fn is_kept(source: &[u8], subject: &str) -> bool {
 fn check_of_row(source: &[u8], subject: &str, (major, minor): Version, bytes: &[u8]) -> [u8; 32] {
     let (major, minor) = (major.to_le_bytes(), minor.to_le_bytes());
     check_of("retained", &[source, subject.as_bytes(), &major, &minor, bytes])
-}
-
-fn kept_version(conn: &Connection, source: &[u8], subject: &str) -> rusqlite::Result<Option<Version>> {
-    let mut select =
-        conn.prepare_cached("SELECT major, minor FROM retained WHERE source = ?1 AND subject = ?2")?;
-    select.query_row(params![source, subject], |row| version_at(row, 0)).optional()
 }
 
 fn version_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Version> {

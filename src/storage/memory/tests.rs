@@ -26,9 +26,9 @@ fn reloaded(conn: &Connection) -> Vec<InputBody> {
 fn remember_all(conn: &Connection, bodies: &[InputBody]) {
     let (mut memory, _) = Memory::load(conn, Path::new("memory")).unwrap();
     for body in bodies {
-        memory.remember(conn, 0, body).unwrap();
+        memory.remember(0, body);
     }
-    memory.store_marks(conn).unwrap();
+    memory.store(conn).unwrap();
 }
 
 fn observation(subject: u8) -> Observation {
@@ -173,7 +173,7 @@ fn journaled(conn: &Connection, memory: &mut Memory, sequence: u64, body: &Input
     let chain = [0_u8; 32];
     conn.execute(insert, rusqlite::params![sequence.cast_signed(), canonical::encode(&record), chain])
         .unwrap();
-    memory.remember(conn, sequence, body).unwrap();
+    memory.remember(sequence, body);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_bundle_comes_back_once_before_what_was_said_later_until_nothing_of_it_holds
     let (first, alone) = (bundle(1, &[2, 3, 4]), envelope((1, 1, 7, 3)));
     journaled(&conn, &mut memory, 1, &first);
     journaled(&conn, &mut memory, 2, &alone);
-    memory.store_marks(&conn).unwrap();
+    memory.store(&conn).unwrap();
     let recovered = |body: &InputBody| match body {
         InputBody::Envelope { bytes, .. } => InputBody::Recovered { bytes: bytes.clone() },
         other => other.clone(),
@@ -193,7 +193,7 @@ fn a_bundle_comes_back_once_before_what_was_said_later_until_nothing_of_it_holds
     assert_eq!(back[1..], [recovered(&first), recovered(&alone)]);
     let newer = bundle(8, &[2, 4]);
     journaled(&conn, &mut memory, 3, &newer);
-    memory.store_marks(&conn).unwrap();
+    memory.store(&conn).unwrap();
     assert_eq!(reloaded(&conn)[1..], [recovered(&alone), recovered(&newer)]);
     conn.execute("UPDATE journal SET record = x'00' WHERE sequence = 3", []).unwrap();
     let error = Memory::load(&conn, Path::new("memory")).unwrap_err().to_string();
@@ -243,15 +243,17 @@ fn one_source_cannot_fill_the_disk() {
     };
     conn.execute_batch("BEGIN").unwrap();
     for at in 0..=SUBJECTS_PER_SOURCE_MAX {
-        memory.remember(&conn, 0, &about(at, 1)).unwrap();
+        memory.remember(0, &about(at, 1));
     }
-    memory.remember(&conn, 0, &about(0, 2)).unwrap();
+    memory.remember(0, &about(0, 2));
+    memory.store(&conn).unwrap();
     conn.execute_batch("COMMIT").unwrap();
     let back = reloaded(&conn);
     assert_eq!(back.len(), SUBJECTS_PER_SOURCE_MAX);
     assert_eq!(back.last(), Some(&about(0, 2)), "what is kept already can still be replaced");
     let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
-    memory.remember(&conn, 0, &about(SUBJECTS_PER_SOURCE_MAX + 1, 1)).unwrap();
+    memory.remember(0, &about(SUBJECTS_PER_SOURCE_MAX + 1, 1));
+    memory.store(&conn).unwrap();
     assert_eq!(reloaded(&conn).len(), SUBJECTS_PER_SOURCE_MAX, "the bound outlives a restart");
 }
 
@@ -265,16 +267,18 @@ fn what_programs_note_takes_no_room_from_what_the_node_keeps_of_its_own() {
     };
     conn.execute_batch("BEGIN").unwrap();
     for at in 0..=SUBJECTS_PER_SOURCE_MAX {
-        memory.remember(&conn, 0, &noted(at)).unwrap();
+        memory.remember(0, &noted(at));
     }
     let kept = KeptRecord { tick: 1, subject: "spending".to_owned(), bytes: vec![1] };
-    memory.keep(&conn, 7, &kept).unwrap();
+    memory.keep(7, &kept);
+    memory.store(&conn).unwrap();
     conn.execute_batch("COMMIT").unwrap();
     let back = reloaded(&conn);
     assert_eq!(back.len(), SUBJECTS_PER_SOURCE_MAX + 1);
     assert!(back.contains(&InputBody::Recalled { subject: kept.subject, bytes: kept.bytes }));
     let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
-    memory.remember(&conn, 0, &noted(SUBJECTS_PER_SOURCE_MAX + 1)).unwrap();
+    memory.remember(0, &noted(SUBJECTS_PER_SOURCE_MAX + 1));
+    memory.store(&conn).unwrap();
     assert_eq!(reloaded(&conn).len(), SUBJECTS_PER_SOURCE_MAX + 1, "what is kept takes no room from notes");
 }
 
