@@ -6,8 +6,9 @@
 //!
 //! The way in: `gate` bounds what anybody may make us do, `admission` judges envelopes, `readings` and
 //! `deliveries` bring them, `samples` brings what foreign programs say, `asks` what is signed for us as an owner. The way
-//! out: `outbound` lets out what may be said, `courier` signs frames as `parcel` packs them and carries them until a receipt comes back (`answers`), `asks` brings to other owners what is
-//! signed for them. `evidence` keeps the newest readings as they were signed, `presence` knows who is there, `session` opens and closes, `links` and `papers` say who
+//! out: `outbound` lets out what the journal holds the cause of, `parcel` packs frames, `courier` signs them and carries them
+//! until a receipt comes back (`answers`), `asks` brings to other owners what is signed for them. `evidence` keeps the newest
+//! readings as they were signed, `presence` knows who is there, `session` opens and closes, `links` and `papers` say who
 //! may link and is told what, `edge` is what all share.
 
 mod bridge;

@@ -91,9 +91,9 @@ impl Retained {
     }
 
     fn keep(&mut self, source: &[u8], subject: String, version: Version, bytes: impl FnOnce() -> Vec<u8>) {
-        let kept = self.versions.get(source).and_then(|subjects| subjects.get(&subject));
+        let kept = self.versions.get(source).and_then(|subjects| subjects.get(&subject)).copied();
         match kept {
-            Some(kept) if *kept >= version && source != OWN => return,
+            Some(kept) if kept >= version && source != OWN => return,
             Some(_) => {}
             None if !self.has_place(source, &subject) => return,
             None => {}
