@@ -177,10 +177,19 @@ impl Deliveries {
         let mut parts = envelopes.chunks(envelopes.len().div_ceil(parts).max(1));
         let first = parts.next().unwrap_or_default();
         thread::scope(|scope| {
-            let others: Vec<_> = parts.map(|part| scope.spawn(move || open(part))).collect();
+            let open = &open;
+            let spawn = |part| {
+                let verifier = thread::Builder::new().name("bridge-verifier".to_owned());
+                (part, verifier.spawn_scoped(scope, move || open(part)))
+            };
+            let others: Vec<_> = parts.map(spawn).collect();
             let mut opened = open(first);
-            for other in others {
-                opened.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            for (part, other) in others {
+                opened.extend(match other {
+                    Ok(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    // The system gives no thread now.
+                    Err(_) => open(part),
+                });
             }
             opened
         })
