@@ -260,10 +260,11 @@ fn recovered(records: &[Record]) -> Vec<InputBody> {
                     }
                     if let Body::Frame(frame) = &said.body {
                         let order = (said.epoch, said.sequence);
-                        let newest =
-                            frames.entry((source, frame.subject())).or_insert((order, brought, bytes));
+                        let newest = frames
+                            .entry((source, frame.subject()))
+                            .or_insert((order, brought, bytes, is_bundle));
                         if order > newest.0 {
-                            *newest = (order, brought, bytes);
+                            *newest = (order, brought, bytes, is_bundle);
                         }
                     }
                 }
@@ -277,8 +278,15 @@ fn recovered(records: &[Record]) -> Vec<InputBody> {
     let marks =
         marks.into_iter().map(|(node, (state, stream))| InputBody::MarkRestored { node, state, stream });
     // Of what holds several of them, one is enough.
-    let frames: BTreeMap<_, _> = frames.into_values().map(|(_, brought, bytes)| (brought, bytes)).collect();
-    let frames = frames.into_values().map(|bytes| InputBody::Recovered { bytes: bytes.clone() });
+    let mut brought: BTreeMap<_, (Vec<u8>, Option<Vec<u64>>)> = BTreeMap::new();
+    for ((_, sequence), in_which, bytes, is_bundle) in frames.into_values() {
+        let whole = || (bytes.clone(), is_bundle.then(Vec::new));
+        if let Some(newest) = &mut brought.entry(in_which).or_insert_with(whole).1 {
+            newest.push(sequence);
+            newest.sort_unstable();
+        }
+    }
+    let frames = brought.into_values().map(|(bytes, newest)| InputBody::Recovered { bytes, newest });
     marks.chain(frames).chain(recorded.into_values()).chain(kept.into_values()).collect()
 }
 

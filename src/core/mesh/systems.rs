@@ -103,7 +103,7 @@ pub(super) fn open_envelopes(
     for stamped in batch.iter() {
         let opened = match &stamped.input.body {
             InputBody::Envelope { bytes, .. } => open_as(bytes, stamped.input.source, &trust),
-            InputBody::Recovered { bytes } => recover(bytes, &trust),
+            InputBody::Recovered { bytes, .. } => recover(bytes, &trust),
             InputBody::MarkRestored { node, state, stream } => {
                 // Also of a node that is not trusted now: it may be again, and must not repeat what it said before.
                 marks.0.insert(*node, NodeMarks { state: *state, stream: *stream });
@@ -135,6 +135,9 @@ pub(super) fn open_envelopes(
             continue;
         }
         for statement in statements {
+            if is_outdated(&stamped.input.body, &statement) {
+                continue;
+            }
             hlc.0.observe(statement.hlc, wall_ms);
             if is_live {
                 said.heard.write(NodeHeard { node: source, hlc: statement.hlc });
@@ -190,6 +193,11 @@ fn recover(bytes: &[u8], trust: &Trust) -> Result<(NodeId, Statement), Refused> 
     } else {
         Err(Refused::once(Code::UntrustedPeer, opened.source, "this node is not trusted here"))
     }
+}
+
+/// True of what comes back only because it is under one signature with something newer.
+fn is_outdated(body: &InputBody, said: &Statement) -> bool {
+    matches!(body, InputBody::Recovered { newest: Some(newest), .. } if !newest.contains(&said.sequence))
 }
 
 fn from_the_future(hlc: Hlc, wall_ms: u64) -> String {

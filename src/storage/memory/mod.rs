@@ -18,8 +18,8 @@ use crate::error::JournalError;
 use glance::glance;
 use marks::Marks;
 pub use marks::SOURCES_MAX;
-use retained::Retained;
 pub use retained::SUBJECTS_PER_SOURCE_MAX;
+use retained::{BundleRow, Retained};
 
 /// What earlier runs leave to this one.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -69,14 +69,18 @@ impl Memory {
         let source = opened.source;
         let statements = opened.statement.apart();
         let is_bundle = statements.len() > 1;
+        let row = is_bundle.then(|| BundleRow { sequence, hash: *blake3::hash(bytes).as_bytes() });
         for said in &statements {
             let admission = self.marks.admit(source, Lane::State, said.epoch, said.sequence);
             if is_bundle && admission == Admission::Replayed {
                 // It is heard whole or not at all, and with the row all of it would come back.
                 return;
             }
-            let bytes = || if is_bundle { canonical::encode(&sequence) } else { bytes.to_vec() };
-            self.retained.keep_frame(source, said, bytes);
+            let kept = || match &row {
+                Some(row) => canonical::encode(row),
+                None => bytes.to_vec(),
+            };
+            self.retained.keep_frame(source, said, kept);
         }
     }
 

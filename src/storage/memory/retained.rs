@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use clawmesh_authority::{Body, Frame, Hlc, NodeId, Observation, Statement, canonical};
+use clawmesh_authority::{Body, Frame, Hlc, NodeId, Observation, Statement, canonical, envelope};
 use clawmesh_core::intake::{InputBody, StampedInput};
 use clawmesh_core::replay::{KeptRecord, Record};
 use clawmesh_core::world::BELIEFS_MAX;
+use minicbor::{Decode, Encode};
 use rusqlite::{Connection, params};
 
 use super::check_of;
@@ -15,6 +16,9 @@ use crate::error::JournalError;
 /// The most subjects kept of one source: as many as a world holds beliefs, and the description of the source.
 pub const SUBJECTS_PER_SOURCE_MAX: usize = BELIEFS_MAX + 1;
 
+/// The most bytes of bundles of one source that come back at a start, the newest first.
+pub const BUNDLE_BYTES_PER_SOURCE_MAX: usize = 16 * 1024 * 1024;
+
 /// Nobody's node id has this length: content of this node itself.
 const OWN: &[u8] = &[];
 /// How the subject of something of our own begins; no subject of an observation does.
@@ -22,6 +26,18 @@ const KEPT: &str = "kept/";
 
 /// What decides which of two contents is later: (epoch, sequence), or hybrid time.
 type Version = (u64, u64);
+
+/// What is kept in place of a frame of a bundle: where the journal has the bundle, and what tells whether it is that one.
+#[derive(Debug, Encode, Decode)]
+pub struct BundleRow {
+    /// The row of the journal.
+    #[n(0)]
+    pub sequence: u64,
+    /// BLAKE3 of the envelope.
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub hash: [u8; 32],
+}
 
 /// What is in the table, by source and subject, so that one source cannot fill the disk, and what of it is still to be
 /// written: of what is said several times before a commit, only the last is.
@@ -69,7 +85,7 @@ impl Retained {
     }
 
     /// Keeps what `source` said if it is a frame, and later than what is kept of it about its subject: `bytes` is its
-    /// envelope, or the number of the row that holds the envelope.
+    /// envelope, or the [`BundleRow`] of it.
     pub fn keep_frame(&mut self, source: NodeId, said: &Statement, bytes: impl FnOnce() -> Vec<u8>) {
         if let Body::Frame(frame) = &said.body {
             self.keep(&source.0, frame.subject(), (said.epoch, said.sequence), bytes);
@@ -137,25 +153,89 @@ impl Retained {
     }
 }
 
+/// What comes back of a source.
+enum Back {
+    /// An envelope with one frame.
+    Alone(Vec<u8>),
+    /// The bundle in this row of the journal.
+    Bundle(u64),
+}
+
+/// What is kept of a bundle.
+struct KeptBundle {
+    source: Vec<u8>,
+    hash: [u8; 32],
+    /// The sequences of its frames that are the newest about their subjects.
+    newest: Vec<u64>,
+}
+
 /// What other nodes said, oldest first. A bundle holds several subjects and stands in its row of the journal once, so it comes
-/// back once, where the first of them stands: what it says of the others is older than what is kept of them, and comes first.
+/// back once, and with it which of its frames are believed. Those of a source that has more than may come back stay away, the
+/// oldest first.
 fn recovered(conn: &Connection, rows: Vec<Row>, path: &Path) -> Result<Vec<InputBody>, JournalError> {
-    let mut bundles = BTreeSet::new();
-    let mut inputs = Vec::new();
-    for row in rows {
-        let Ok(sequence) = canonical::decode::<u64>(&row.bytes) else {
-            inputs.push(InputBody::Recovered { bytes: row.bytes });
+    let mut bundles: BTreeMap<u64, KeptBundle> = BTreeMap::new();
+    let mut back = Vec::new();
+    for Row { source, version, bytes, .. } in rows {
+        let Ok(BundleRow { sequence, hash }) = canonical::decode(&bytes) else {
+            back.push(Back::Alone(bytes));
             continue;
         };
-        if bundles.insert(sequence) {
-            let bytes = bundle_in(conn, sequence).ok_or_else(|| {
-                let why = format!("row {sequence}, which is kept of a node, does not hold an envelope of it");
-                JournalError::damaged(why, path)
-            })?;
-            inputs.push(InputBody::Recovered { bytes });
+        let bundle = bundles.entry(sequence).or_insert_with(|| {
+            back.push(Back::Bundle(sequence));
+            KeptBundle { source: source.clone(), hash, newest: Vec::new() }
+        });
+        if (&bundle.source, bundle.hash) != (&source, hash) {
+            return Err(damaged_bundle(sequence, path));
+        }
+        bundle.newest.push(version.1);
+    }
+    let mut room: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    let mut inputs = Vec::new();
+    for back in back.into_iter().rev() {
+        match back {
+            Back::Alone(bytes) => inputs.push(InputBody::Recovered { bytes, newest: None }),
+            Back::Bundle(sequence) => {
+                inputs.extend(bundle_back(conn, sequence, &mut bundles, &mut room, path)?)
+            }
         }
     }
+    inputs.reverse();
     Ok(inputs)
+}
+
+/// The bundle in row `sequence`, if its source still has room.
+fn bundle_back(
+    conn: &Connection,
+    sequence: u64,
+    bundles: &mut BTreeMap<u64, KeptBundle>,
+    room: &mut BTreeMap<Vec<u8>, usize>,
+    path: &Path,
+) -> Result<Option<InputBody>, JournalError> {
+    let Some(KeptBundle { source, hash, newest }) = bundles.remove(&sequence) else { return Ok(None) };
+    let left = room.entry(source.clone()).or_insert(BUNDLE_BYTES_PER_SOURCE_MAX);
+    if *left == 0 {
+        return Ok(None);
+    }
+    let is_whole = |bytes: &Vec<u8>| {
+        let signer = envelope::read_journaled(bytes).map(|opened| opened.source.0.to_vec());
+        *blake3::hash(bytes).as_bytes() == hash && signer.is_ok_and(|signer| signer == source)
+    };
+    let bytes = bundle_in(conn, sequence).filter(is_whole).ok_or_else(|| damaged_bundle(sequence, path))?;
+    if bytes.len() > *left {
+        tracing::warn!(
+            "a source has bundles of more than {BUNDLE_BYTES_PER_SOURCE_MAX} bytes; what it says in older ones does not \
+             outlive the last run"
+        );
+        *left = 0;
+        return Ok(None);
+    }
+    *left -= bytes.len();
+    Ok(Some(InputBody::Recovered { bytes, newest: Some(newest) }))
+}
+
+fn damaged_bundle(sequence: u64, path: &Path) -> JournalError {
+    let why = format!("row {sequence}, which is kept of a node, does not hold the envelope that was kept");
+    JournalError::damaged(why, path)
 }
 
 /// The envelope in row `sequence` of the journal.

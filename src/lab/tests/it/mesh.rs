@@ -259,3 +259,15 @@ fn each_frame_of_a_bundle_counts_once_holds_over_a_restart_and_replays() {
     assert_eq!(believed(&lab), held);
     assert_eq!(lab.replay("barn").difference, None);
 }
+
+#[test]
+fn what_comes_back_only_because_it_was_signed_with_something_newer_is_not_believed() {
+    let mut lab = pump_and_barn();
+    let InputBody::Envelope { bytes, .. } = bundle(&lab, 3, &[("gate", 1.0), ("door", 2.0)]) else {
+        unreachable!("a bundle is an envelope")
+    };
+    lab.offer("barn", SourceId::Journal, InputBody::Recovered { bytes, newest: Some(vec![4]) });
+    lab.run_ticks(10);
+    assert_eq!(believed(&lab), [("door".to_owned(), Value::Number(2.0))]);
+    assert_eq!(lab.replay("barn").difference, None);
+}
