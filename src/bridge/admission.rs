@@ -61,7 +61,8 @@ impl Admission {
     }
 }
 
-fn untrusted(node: NodeId) -> String {
+/// Why what `node` says is not taken.
+pub fn untrusted(node: NodeId) -> String {
     format!("node {node} is not trusted here; trust it with `clawmesh trust add {node}`")
 }
 

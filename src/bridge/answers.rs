@@ -44,6 +44,25 @@ pub struct Peer {
     session: Session,
 }
 
+/// What is under way: the first and the last sequence of a delivery, and the newest there was when it went out.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    /// Its first frame.
+    pub first: u64,
+    /// Its last frame.
+    pub last: u64,
+    /// The newest frame of this run that anybody can have heard.
+    pub newest: u64,
+}
+
+impl Sent {
+    /// Whether a receipt for `sequence` says something of it. A peer that had heard some of it already says how far it has
+    /// heard us. What says less is an old receipt that somebody repeats.
+    fn concerns(&self, sequence: u64) -> bool {
+        (self.first..=self.newest).contains(&sequence)
+    }
+}
+
 /// A question that is under way.
 pub struct Asked(FifoChannelHandler<Reply>);
 
@@ -58,15 +77,20 @@ impl Peer {
         self.ask(keys::deliver(self.edge.mesh, self.id), parcel).await
     }
 
-    /// Waits for what comes of a delivery whose envelopes end with these sequences.
-    pub async fn outcome(&self, asked: Asked, ends: &[u64]) -> Outcome {
+    /// Waits for what comes of a delivery.
+    pub async fn outcome(&self, asked: Asked, sent: Sent) -> Outcome {
         let mut outcome = Outcome::Unknown;
+        let mut heard = None;
         let is_ours = |receipt: &Receipt| {
             (receipt.source, receipt.epoch) == (self.edge.own, self.edge.epoch)
-                && ends.binary_search(&receipt.sequence).is_ok()
+                && sent.concerns(receipt.sequence)
         };
         let held = |answer: Result<&[u8], RefusalText>| match answer.map(|bytes| self.receipt_in(bytes)) {
-            Ok(Ok(receipt)) if is_ours(&receipt) => Some(Outcome::Held(receipt.sequence)),
+            Ok(Ok(receipt)) if is_ours(&receipt) => {
+                heard = heard.max(Some(receipt.sequence));
+                // One for less may be an old one, and the answer still to come.
+                (receipt.sequence >= sent.last).then_some(())
+            }
             Ok(Ok(_)) => {
                 self.edge.refuse(self.wrong_receipt());
                 None
@@ -82,7 +106,8 @@ impl Peer {
                 None
             }
         };
-        settled(asked, held).await.unwrap_or(outcome)
+        let _ = settled(asked, held).await;
+        heard.map_or(outcome, Outcome::Held)
     }
 
     /// The sequence after which to begin; `Err` when nobody can tell.
@@ -180,6 +205,15 @@ mod tests {
     use super::*;
 
     const PEER: NodeId = NodeId([1; 32]);
+
+    #[test]
+    fn a_receipt_counts_for_what_was_sent_and_never_for_what_nobody_can_have_heard() {
+        let sent = Sent { first: 4, last: 6, newest: 9 };
+        assert_eq!(
+            (0..99).filter(|sequence| sent.concerns(*sequence)).collect::<Vec<_>>(),
+            [4, 5, 6, 7, 8, 9]
+        );
+    }
 
     fn judged(code: &str) -> (Outcome, Option<Refusal>) {
         judge(PEER, &RefusalText { code: code.to_owned(), sentence: "why".to_owned() })

@@ -1,6 +1,7 @@
 //! Starting and closing: the threads of a bridge and the runtime they share.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -9,16 +10,15 @@ use clawmesh_authority::{Code, NodeId, Refusal};
 use clawmesh_core::intake::{InputBody, LinkState};
 use clawmesh_core::mesh::Neighbours;
 use clawmesh_core::publish::OutboxReader;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use zenoh::Config;
-use zenoh::query::Query;
 
 use crate::asks::{AsksIn, Mesh};
 use crate::config::{BridgeConfig, BridgePorts};
 use crate::courier::send_couriers;
-use crate::deliveries::{DELIVERIES_MAX, Deliveries, judge_deliveries};
+use crate::deliveries::{Deliveries, Waiting, judge_deliveries};
 use crate::edge::Edge;
 use crate::error::BridgeError;
 use crate::links::{LinkSecurity, are_secured, link_security};
@@ -160,9 +160,10 @@ impl Plan {
         // Before anything is made that knows whom we trust, so that no change is missed.
         let mut trust = self.edge.trust.follow();
         let mut known = trust.borrow_and_update().clone();
-        let (to_judge, queries) = bounded(DELIVERIES_MAX);
+        // Whoever puts something in counts the places.
+        let (to_judge, waiting) = unbounded();
         let ears = self.ears(to_judge, replies_tx);
-        threads.push(self.deliveries_thread(Arc::clone(&ears.deliveries), queries)?);
+        threads.push(self.deliveries_thread(Arc::clone(&ears.deliveries), waiting)?);
         let mut stop = self.edge.stop.subscribe();
         tokio::spawn(tell_own_inputs(Arc::clone(&self.edge), self.outbox.clone()));
         while !self.edge.is_stopping() {
@@ -200,7 +201,7 @@ impl Plan {
         }
     }
 
-    fn ears(&self, to_judge: Sender<Query>, replies: Sender<Reply>) -> Ears {
+    fn ears(&self, to_judge: Sender<Waiting>, replies: Sender<Reply>) -> Ears {
         let state = self.config.marks.iter().map(|(node, (state, _))| (*node, *state)).collect();
         let stream = self.config.marks.iter().map(|(node, (_, stream))| (*node, *stream)).collect();
         let edge = || Arc::clone(&self.edge);
@@ -227,12 +228,16 @@ impl Plan {
     fn deliveries_thread(
         &self,
         deliveries: Arc<Deliveries>,
-        queries: Receiver<Query>,
+        waiting: Receiver<Waiting>,
     ) -> std::io::Result<JoinHandle<()>> {
         let edge = Arc::clone(&self.edge);
-        Builder::new()
-            .name("bridge-deliveries".to_owned())
-            .spawn(move || judge_deliveries(&edge, &deliveries, &queries))
+        Builder::new().name("bridge-deliveries".to_owned()).spawn(move || {
+            let judge = AssertUnwindSafe(|| judge_deliveries(&edge, &deliveries, &waiting));
+            if catch_unwind(judge).is_err() {
+                tracing::error!("the bridge cannot go on: the thread that judges deliveries panicked");
+                edge.stop.send_replace(true);
+            }
+        })
     }
 
     fn readings_thread(&self, open: &OpenSession) -> std::io::Result<JoinHandle<()>> {

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clawmesh_authority::NodeId;
+use clawmesh_authority::envelope::ENVELOPES_PER_DELIVERY_MAX;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet, block_in_place};
 use zenoh::Session;
 
-use crate::answers::{Outcome, Peer};
+use crate::answers::{Outcome, Peer, Sent};
 use crate::backoff::{Backoff, noise};
 use crate::edge::Edge;
 use crate::outbound::Shelf;
-use crate::parcel::Run;
+use crate::parcel::{Bounds, Run};
 
 const WAIT_FIRST: Duration = Duration::from_millis(50);
 const WAIT_LONGEST: Duration = Duration::from_secs(5);
@@ -23,8 +24,8 @@ const WAIT_FOR_A_PERSON: Duration = Duration::from_secs(5);
 /// Nor is what the peer may never take. It is not given up either: anybody can refuse in its name.
 const WAIT_REFUSED_FIRST: Duration = Duration::from_secs(1);
 const WAIT_REFUSED_LONGEST: Duration = Duration::from_secs(30);
-/// Deliveries under way to one peer. It begins with one, and every receipt doubles it: a link or a peer that is slow is
-/// never sent much that it cannot take.
+/// Deliveries under way to one peer. It begins with one of one envelope, and every receipt doubles both: a link or a peer
+/// that is slow is never sent much that it cannot take.
 pub const WINDOW_MAX: usize = 12;
 
 /// Sends a courier to every friend that comes and calls it back when the friend goes.
@@ -74,6 +75,19 @@ struct Window {
     /// The last frame that was sent, or was heard before.
     sent: Option<u64>,
     size: usize,
+    /// The most envelopes of one delivery.
+    envelopes_max: usize,
+}
+
+impl Window {
+    fn after(heard: Option<u64>) -> Self {
+        Self { ends: JoinSet::new(), sent: heard, size: 1, envelopes_max: 1 }
+    }
+
+    fn grow(&mut self) {
+        self.size = (self.size * 2).min(WINDOW_MAX);
+        self.envelopes_max = (self.envelopes_max * 2).min(ENVELOPES_PER_DELIVERY_MAX);
+    }
 }
 
 impl Courier {
@@ -96,7 +110,7 @@ impl Courier {
     /// is under way then is forgotten: whether it came, the peer says.
     async fn deliver_after(&mut self, heard: Option<u64>) {
         let mut bell = self.shelf.bell();
-        let mut window = Window { ends: JoinSet::new(), sent: heard, size: 1 };
+        let mut window = Window::after(heard);
         loop {
             bell.borrow_and_update();
             while window.ends.len() < window.size && self.send(&mut window).await {}
@@ -107,10 +121,13 @@ impl Courier {
                     Ok((last, Outcome::Held(held))) => {
                         self.backoff.reset();
                         self.refused.reset();
-                        if held != last {
-                            return;
+                        if held < last {
+                            // What went after it follows something that was not taken.
+                            window = Window::after(Some(held));
+                        } else {
+                            window.sent = window.sent.max(Some(held));
+                            window.grow();
                         }
-                        window.size = (window.size * 2).min(WINDOW_MAX);
                     }
                     Ok((_, Outcome::NeedsAPerson)) => return tokio::time::sleep(WAIT_FOR_A_PERSON).await,
                     Ok((_, Outcome::Refused)) => return tokio::time::sleep(self.refused.wait()).await,
@@ -125,9 +142,12 @@ impl Courier {
     /// Sends the next delivery; false when there is none.
     async fn send(&self, window: &mut Window) -> bool {
         let edge = &self.peer.edge;
-        let runs = self.shelf.pack(window.sent, edge.limits.frames_signed_together_max, edge.wall_ms());
-        let ends: Vec<u64> = runs.iter().filter_map(Run::last).collect();
-        let Some(last) = ends.last().copied() else { return false };
+        let bounds =
+            Bounds { envelopes: window.envelopes_max, together: edge.limits.frames_signed_together_max };
+        let (runs, newest) = self.shelf.pack(window.sent, bounds, edge.wall_ms());
+        let (first, last) = (runs.first().and_then(Run::first), runs.last().and_then(Run::last));
+        let (Some(first), Some(last), Some(newest)) = (first, last, newest) else { return false };
+        let sent = Sent { first, last, newest };
         let seal = |run: &Run| edge.seal(&run.statement(edge.mesh, edge.epoch));
         let parcel = block_in_place(|| runs.iter().flat_map(seal).collect());
         let asked = self.peer.deliver(parcel).await;
@@ -135,7 +155,7 @@ impl Courier {
         let peer = self.peer.clone();
         window.ends.spawn(async move {
             let outcome = match asked {
-                Some(asked) => peer.outcome(asked, &ends).await,
+                Some(asked) => peer.outcome(asked, sent).await,
                 None => Outcome::Unknown,
             };
             (last, outcome)

@@ -1,13 +1,12 @@
 //! What one node has delivered to us on the state lane: committed, on its way to the journal, or neither.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use clawmesh_authority::{Admission, Body, LaneMark, Statement};
 
-/// Committed statements we can still answer for one by one.
-const RECENT_MAX: usize = 1_024;
-/// Statements that may be on their way to the journal.
-const IN_FLIGHT_MAX: usize = 4_096;
+/// Statements that may be on their way to the journal: a full window of deliveries. It bounds what can no longer be heard
+/// when its source is not trusted any more.
+const IN_FLIGHT_MAX: usize = 2_048;
 
 /// Where a statement stands on the lane of its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +40,12 @@ impl Place {
 pub enum Claim {
     /// New, and next: offer it to the inbox. It is in flight now.
     Offer,
-    /// The journal holds exactly this one: answer with a receipt.
-    Held,
+    /// At least its first frame was heard: the journal holds the lane up to this sequence of the same run. Answer with a
+    /// receipt for that, and the source goes on from there.
+    Held(u64),
     /// It, or something it has to come after, is on its way or has not come: ask again.
     NotYet,
-    /// Older than what the journal holds, and not known to be in it.
+    /// Of an earlier run than what was heard or is on its way.
     Replayed,
 }
 
@@ -57,28 +57,36 @@ pub enum Claim {
 #[derive(Debug, Default)]
 pub struct Ledger {
     committed: LaneMark,
-    recent: BTreeSet<(u64, u64)>,
+    /// By epoch and last sequence; all of one epoch, as frames of two runs in one tick would not keep their order.
     in_flight: VecDeque<(u64, u64)>,
 }
 
 impl Ledger {
-    /// Continues from the mark of an earlier run: of what it committed, the last one is known exactly.
+    /// Continues from the mark of an earlier run.
     pub fn restored(committed: LaneMark) -> Self {
-        let last = committed.next.checked_sub(1).map(|sequence| (committed.epoch, sequence));
-        Self { committed, recent: last.into_iter().collect(), in_flight: VecDeque::new() }
+        Self { committed, in_flight: VecDeque::new() }
     }
 
     /// Judges a statement without taking it.
     pub fn judge(&self, place: Place) -> Claim {
         let Place { epoch, first, last, after } = place;
-        if self.recent.contains(&(epoch, last)) {
-            return Claim::Held;
+        let heard = self.heard();
+        if let Some((of, held)) = heard
+            && of == epoch
+            && first <= held
+        {
+            return Claim::Held(held);
         }
-        let is_heard = |sequence| self.committed.judge(epoch, sequence) == Admission::Replayed;
-        if is_heard(first) || is_heard(last) {
+        let flying = self.in_flight.back().copied();
+        let is_older = flying.is_some_and(|(of, _)| epoch < of);
+        // The last number there is counts as heard.
+        if is_older || self.committed.judge(epoch, last) == Admission::Replayed {
             return Claim::Replayed;
         }
-        let end = self.in_flight.back().copied().or(self.heard());
+        if flying.is_some_and(|(of, _)| of != epoch) {
+            return Claim::NotYet;
+        }
+        let end = flying.or(heard);
         let end = end.filter(|(of, _)| *of == epoch).map(|(_, sequence)| sequence);
         let is_next = match after {
             Some(after) => after <= end && end < Some(first),
@@ -100,10 +108,6 @@ impl Ledger {
     pub fn commit(&mut self, epoch: u64, last: u64) {
         self.release(epoch, last);
         self.committed.admit(epoch, last);
-        self.recent.insert((epoch, last));
-        while self.recent.len() > RECENT_MAX {
-            self.recent.pop_first();
-        }
     }
 
     /// It did not reach the journal.
@@ -143,7 +147,7 @@ mod tests {
         assert_eq!(ledger.claim(alone(1, 0)), Claim::NotYet);
         assert_eq!(ledger.claim(alone(1, 1)), Claim::NotYet);
         ledger.commit(1, 0);
-        assert_eq!(ledger.claim(alone(1, 0)), Claim::Held);
+        assert_eq!(ledger.claim(alone(1, 0)), Claim::Held(0));
         assert_eq!(ledger.heard(), Some((1, 0)));
         assert_eq!(ledger.claim(alone(1, 7)), Claim::Offer);
     }
@@ -159,10 +163,31 @@ mod tests {
         ledger.commit(1, 5);
         assert_eq!(ledger.claim(row(1, Some(11), 12, 12)), Claim::Offer);
         ledger.commit(1, 11);
-        assert_eq!(ledger.claim(row(1, Some(5), 9, 11)), Claim::Held);
-        assert_eq!(ledger.claim(row(1, Some(5), 9, 10)), Claim::Replayed);
+        assert_eq!(ledger.claim(row(1, Some(5), 9, 11)), Claim::Held(11));
+        assert_eq!(ledger.claim(row(1, Some(5), 9, 14)), Claim::Held(11), "packed anew, with more behind it");
         assert_eq!(ledger.claim(row(1, None, 12, 13)), Claim::NotYet, "12 is on its way");
-        assert_eq!(ledger.claim(row(2, None, 0, 3)), Claim::Offer, "a later run follows nothing");
+    }
+
+    #[test]
+    fn runs_do_not_mix_on_their_way_to_the_journal() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.claim(row(2, None, 4, 5)), Claim::Offer);
+        assert_eq!(
+            ledger.claim(row(3, None, 0, 3)),
+            Claim::NotYet,
+            "what runs before it is still on its way"
+        );
+        assert_eq!(
+            ledger.claim(row(1, None, 6, 9)),
+            Claim::Replayed,
+            "an earlier run than what is on its way"
+        );
+        ledger.commit(2, 5);
+        assert_eq!(ledger.claim(row(3, None, 0, 3)), Claim::Offer, "a later run follows nothing");
+        assert_eq!(ledger.claim(row(2, Some(5), 6, 6)), Claim::Replayed);
+        assert_eq!(ledger.claim(row(2, None, 4, 5)), Claim::Held(5), "it was heard, and nothing later yet");
+        ledger.commit(3, 3);
+        assert_eq!(ledger.claim(row(2, None, 4, 5)), Claim::Replayed);
     }
 
     #[test]
@@ -186,13 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn below_the_mark_only_what_is_known_is_held() {
+    fn below_the_mark_everything_of_the_run_is_held() {
         let mut ledger = Ledger::restored(LaneMark { epoch: 3, next: 10, skipped: 0 });
         assert_eq!(ledger.heard(), Some((3, 9)));
-        assert_eq!(ledger.claim(alone(3, 9)), Claim::Held);
-        assert_eq!(ledger.claim(alone(3, 8)), Claim::Replayed);
+        assert_eq!(ledger.claim(alone(3, 9)), Claim::Held(9));
+        assert_eq!(ledger.claim(alone(3, 8)), Claim::Held(9));
         assert_eq!(ledger.claim(alone(2, 99)), Claim::Replayed);
-        assert_eq!(ledger.claim(row(3, Some(5), 8, 12)), Claim::Replayed, "some of it was heard");
+        assert_eq!(ledger.claim(alone(3, u64::MAX)), Claim::Replayed);
+        assert_eq!(ledger.claim(row(3, Some(5), 8, 12)), Claim::Held(9), "some of it was heard");
         assert_eq!(ledger.claim(row(3, Some(5), 10, 12)), Claim::Offer, "nothing is between 5 and 10");
         assert_eq!(ledger.claim(alone(4, 0)), Claim::NotYet);
     }
@@ -218,13 +244,33 @@ mod tests {
                         journal.push((epoch, sequence));
                     }
                     Claim::Offer => ledger.release(epoch, sequence),
-                    Claim::Held => prop_assert!(journal.contains(&(epoch, sequence))),
-                    Claim::Replayed => prop_assert!(!journal.contains(&(epoch, sequence))),
+                    Claim::Held(last) => {
+                        prop_assert!(sequence <= last && journal.contains(&(epoch, last)));
+                    }
+                    Claim::Replayed => prop_assert!(journal.last().is_some_and(|(of, _)| epoch < *of)),
                     Claim::NotYet => prop_assert!(false, "nothing is left in flight"),
                 }
                 prop_assert_eq!(ledger.heard(), journal.last().copied());
             }
             prop_assert!(journal.is_sorted_by(|a, b| a < b));
+        }
+
+        /// Runs that restart while frames are on their way, and somebody who brings frames of all of them.
+        #[test]
+        fn whatever_runs_are_brought_the_journal_takes_in_order_all_that_was_offered(
+            steps in prop::collection::vec((0_u64..4, 0_u64..12, 0_u64..3, any::<bool>()), 0..300),
+        ) {
+            let (mut ledger, mut heard) = (Ledger::default(), LaneMark::default());
+            for (epoch, first, more, commits) in steps {
+                let end = ledger.in_flight.back().copied().or(ledger.heard());
+                let after = end.filter(|(of, _)| *of == epoch).map(|(_, last)| last);
+                ledger.claim(row(epoch, after, first, first + more));
+                prop_assert!(ledger.in_flight.iter().is_sorted_by(|a, b| a.0 == b.0 && a.1 < b.1));
+                if commits && let Some((epoch, last)) = ledger.in_flight.front().copied() {
+                    ledger.commit(epoch, last);
+                    prop_assert_ne!(heard.admit(epoch, last), Admission::Replayed);
+                }
+            }
         }
 
         /// A source that keeps every third frame no more, and somebody who brings what it has signed in any order.

@@ -15,7 +15,7 @@ use zenoh::{Session, Wait};
 
 use crate::edge::{Edge, lock};
 use crate::keys;
-use crate::parcel::{Run, is_too_large, pack};
+use crate::parcel::{Bounds, Run, is_too_large, pack};
 use crate::replies::STOP_POLL;
 use crate::retained::{KeptFrame, Retained};
 
@@ -34,9 +34,10 @@ impl Shelf {
         Self { frames: Mutex::new(Retained::new(frames_max)), bell: watch::Sender::new(0) }
     }
 
-    /// What goes out in one delivery after `sequence`, or from the first frame on.
-    pub fn pack(&self, sequence: Option<u64>, together_max: usize, wall_ms: u64) -> Vec<Run> {
-        pack(sequence, lock(&self.frames).after(sequence), together_max, wall_ms)
+    /// What goes out in one delivery after `sequence`, or from the first frame on; and the sequence of the newest frame.
+    pub fn pack(&self, sequence: Option<u64>, bounds: Bounds, wall_ms: u64) -> (Vec<Run>, Option<u64>) {
+        let frames = lock(&self.frames);
+        (pack(sequence, frames.after(sequence), bounds, wall_ms), frames.newest())
     }
 
     /// Rings for every frame.

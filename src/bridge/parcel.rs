@@ -15,6 +15,15 @@ pub const PARCEL_BYTES_MAX: usize = 60 * 1024;
 /// What an envelope has at most beside its frames, in bytes.
 const ENVELOPE_FRAMING_BYTES_MAX: usize = 256;
 
+/// How much goes together.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Envelopes in one delivery.
+    pub envelopes: usize,
+    /// Frames under one signature.
+    pub together: usize,
+}
+
 /// Frames that go under one signature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
@@ -24,6 +33,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// The sequence of the first of them.
+    pub fn first(&self) -> Option<u64> {
+        self.frames.first().map(|said| said.sequence)
+    }
+
     /// The sequence of the last of them.
     pub fn last(&self) -> Option<u64> {
         self.frames.last().map(|said| said.sequence)
@@ -55,21 +69,20 @@ pub fn is_too_large(frame: &KeptFrame) -> bool {
     frame.bytes + ENVELOPE_FRAMING_BYTES_MAX > ENVELOPE_BYTES_MAX
 }
 
-/// The first of `frames`, which are all those kept after `after`, as far as one delivery goes, with at most `together_max` of
-/// them under one signature.
+/// The first of `frames`, which are all those kept after `after`, as far as one delivery goes.
 pub fn pack<'f>(
     after: Option<u64>,
     frames: impl Iterator<Item = &'f KeptFrame>,
-    together_max: usize,
+    bounds: Bounds,
     wall_ms: u64,
 ) -> Vec<Run> {
     let (mut runs, mut bytes): (Vec<Run>, usize) = (Vec::new(), 0);
     for frame in frames {
         let last = runs.last().and_then(Run::last).or(after);
         let room = PARCEL_BYTES_MAX.saturating_sub(bytes);
-        let is_full = runs.len() >= ENVELOPES_PER_DELIVERY_MAX;
+        let is_full = runs.len() >= bounds.envelopes.min(ENVELOPES_PER_DELIVERY_MAX);
         match runs.last_mut() {
-            Some(run) if frame.bytes <= room && run.takes(frame, together_max, wall_ms) => {
+            Some(run) if frame.bytes <= room && run.takes(frame, bounds.together, wall_ms) => {
                 run.frames.push(Arc::clone(&frame.said));
                 run.bytes += frame.bytes;
                 bytes += frame.bytes;
@@ -94,6 +107,10 @@ mod tests {
 
     const NOW_MS: u64 = 1_000;
 
+    fn together(together: usize) -> Bounds {
+        Bounds { envelopes: ENVELOPES_PER_DELIVERY_MAX, together }
+    }
+
     fn mesh() -> MeshId {
         MeshId::of_name("barn")
     }
@@ -106,7 +123,7 @@ mod tests {
     fn what_is_from_the_future_goes_alone() {
         let frames = [(3, 0), (4, NOW_MS), (6, NOW_MS + 1), (7, 0), (8, 0)];
         let frames = frames.map(|(sequence, wall_ms)| frame(sequence, 9, wall_ms));
-        let runs = pack(Some(1), frames.iter(), 32, NOW_MS);
+        let runs = pack(Some(1), frames.iter(), together(32), NOW_MS);
         assert_eq!(sequences(&runs), [vec![3, 4], vec![6], vec![7, 8]]);
         assert_eq!(runs.iter().map(|run| run.after).collect::<Vec<_>>(), [Some(1), Some(4), Some(6)]);
     }
@@ -114,9 +131,11 @@ mod tests {
     #[test]
     fn each_on_its_own_when_one_is_to_be_signed_at_a_time() {
         let frames: Vec<_> = (0..300).map(|sequence| frame(sequence, 0, 0)).collect();
-        let runs = pack(None, frames.iter(), 1, NOW_MS);
+        let runs = pack(None, frames.iter(), together(1), NOW_MS);
         assert!(runs.iter().all(|run| run.frames.len() == 1));
         assert!(runs.len() > 100 && runs.len() <= ENVELOPES_PER_DELIVERY_MAX);
+        let few = pack(None, frames.iter(), Bounds { envelopes: 2, together: 1 }, NOW_MS);
+        assert_eq!(sequences(&few), [vec![0], vec![1]], "a fresh window begins with little");
     }
 
     #[test]
@@ -125,8 +144,8 @@ mod tests {
         let large = frame(2, ENVELOPE_BYTES_MAX - 400, 0);
         assert!(!is_too_large(&large) && is_too_large(&frame(2, ENVELOPE_BYTES_MAX, 0)));
         let frames = [frame(1, 0, 0), large, frame(3, 0, 0)];
-        assert_eq!(sequences(&pack(None, frames.iter(), 32, NOW_MS)), [vec![1]]);
-        assert_eq!(sequences(&pack(Some(1), frames[1..].iter(), 32, NOW_MS)), [vec![2]]);
+        assert_eq!(sequences(&pack(None, frames.iter(), together(32), NOW_MS)), [vec![1]]);
+        assert_eq!(sequences(&pack(Some(1), frames[1..].iter(), together(32), NOW_MS)), [vec![2]]);
     }
 
     proptest! {
@@ -140,7 +159,7 @@ mod tests {
             let key = NodeKey::from_secret(&[1; 32]);
             let (mut after, mut gone) = (None, Vec::new());
             while gone.len() < frames.len() {
-                let runs = pack(after, frames[gone.len()..].iter(), together_max, NOW_MS);
+                let runs = pack(after, frames[gone.len()..].iter(), together(together_max), NOW_MS);
                 let sealed: Vec<u8> =
                     runs.iter().flat_map(|run| envelope::seal(&key, &run.statement(mesh(), 1))).collect();
                 prop_assert!(!runs.is_empty() && sealed.len() <= PARCEL_BYTES_MAX);

@@ -55,6 +55,11 @@ impl Retained {
         from.into_iter().flat_map(|from| self.frames.range(from..)).map(|(_, (_, frame))| frame)
     }
 
+    /// The sequence of the newest.
+    pub fn newest(&self) -> Option<u64> {
+        self.frames.last_key_value().map(|(sequence, _)| *sequence)
+    }
+
     fn drop_oldest(&mut self) -> Option<u64> {
         let (sequence, (subject, _)) = self.frames.pop_first()?;
         if let Some(subject) = subject {
