@@ -461,7 +461,10 @@ impl Flight {
         let Receipt { source, epoch, sequence } = self.receipt;
         lock(&self.delivery.desk.ledgers).entry(source).or_default().release(epoch, sequence);
         self.delivery.progress(|progress| {
-            progress.failed.get_or_insert_with(|| (self.receipt.clone(), refusal));
+            let is_first = |(earlier, _): &(Receipt, Refusal)| place(&self.receipt) < place(earlier);
+            if progress.failed.as_ref().is_none_or(is_first) {
+                progress.failed = Some((self.receipt.clone(), refusal));
+            }
         });
     }
 }
