@@ -647,7 +647,7 @@ fn bridge(
 
 /// What is kept beside the journal's chain is believed only if its signature still holds.
 fn recheck(body: InputBody, settings: &Settings) -> InputBody {
-    let InputBody::Recovered { bytes } = &body else { return body };
+    let InputBody::Recovered { bytes, .. } = &body else { return body };
     match envelope::open(bytes, settings.mesh()) {
         Ok(_) => body,
         Err(refusal) => InputBody::Refused { refusal, count: 1 },

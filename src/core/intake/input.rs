@@ -295,6 +295,9 @@ pub enum InputBody {
         #[n(0)]
         #[cbor(with = "minicbor::bytes")]
         bytes: Vec<u8>,
+        /// The sequences of those of its frames that are still the newest about their subjects, if it holds several.
+        #[n(1)]
+        newest: Option<Vec<u64>>,
     },
     /// How far an earlier run had heard another node.
     #[n(3)]

@@ -136,7 +136,7 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
     let running = [State::Approved { round: Round::FIRST }, State::Dispatched, State::Executing { step: 0 }];
     let mut all = vec![
         (SourceId::Bridge, InputBody::Envelope { lane: Lane::State, bytes: claim(farm, proposal) }),
-        (SourceId::Journal, InputBody::Recovered { bytes: claim(farm, proposal) }),
+        (SourceId::Journal, InputBody::Recovered { bytes: claim(farm, proposal), newest: None }),
         (SourceId::Journal, InputBody::MarkRestored { node: center, state: mark, stream: mark }),
         (SourceId::HostSensors, site::specs()),
         (SourceId::HostSensors, InputBody::Sampled(vec![sample])),
