@@ -51,7 +51,13 @@ pub fn statements() -> Vec<(&'static str, Statement)> {
         ("observation", statement(3, Body::Frame(Frame::Observation(observation())))),
         ("report", statement(4, Body::Frame(Frame::Proposal(Box::new(report()))))),
         ("receipt", statement(5, Body::Receipt(receipt))),
+        ("bundle", Statement::of_frames(mesh(), 1, Some(4), vec![said(6), said(8)])),
     ]
+}
+
+/// A frame of a bundle.
+fn said(sequence: u64) -> envelope::Said {
+    envelope::Said { sequence, hlc: NOW, frame: Frame::Observation(observation()) }
 }
 
 /// A reading.

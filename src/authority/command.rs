@@ -102,6 +102,12 @@ impl SafeStates {
         &self.0
     }
 
+    /// Those of some of the actuators, in the same order.
+    #[must_use]
+    pub fn of_those(&self, is_meant: impl Fn(&Capability) -> bool) -> Self {
+        Self(self.0.iter().filter(|safing| is_meant(&safing.actuator)).cloned().collect())
+    }
+
     /// The safe state of one actuator.
     #[must_use]
     pub fn of(&self, actuator: &Capability) -> Option<&SafingCommand> {

@@ -16,6 +16,16 @@ use crate::signed::{self, Purpose, Signed};
 /// The largest envelope we make or take, in bytes.
 pub const ENVELOPE_BYTES_MAX: usize = 256 * 1024;
 
+/// The most frames one bundle may hold.
+pub const FRAMES_PER_BUNDLE_MAX: usize = 32;
+
+/// The largest envelope that holds more than one frame, in bytes: a node that is told of many subjects keeps the whole
+/// envelope for the sake of each of them.
+pub const BUNDLE_BYTES_MAX: usize = 16 * 1024;
+
+/// The most envelopes one delivery may hold.
+pub const ENVELOPES_PER_DELIVERY_MAX: usize = 256;
+
 /// What an envelope carries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
@@ -29,6 +39,36 @@ pub enum Body {
     /// "I have written down what you sent", the answer to an envelope on the state lane.
     #[n(2)]
     Receipt(#[n(0)] Receipt),
+    /// Context records in a row, on the state lane. Its statement has the sequence of the last of them and the latest of
+    /// their times.
+    #[n(3)]
+    Frames(#[n(0)] Bundle),
+}
+
+/// Frames in a row, under one signature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct Bundle {
+    /// The frame they follow: between it and the first of them the source keeps none, and never will again. So nobody
+    /// who holds back one delivery can have a later one taken in its place.
+    #[n(0)]
+    pub after: Option<u64>,
+    /// The frames, by sequence.
+    #[n(1)]
+    pub frames: Vec<Said>,
+}
+
+/// One frame of a bundle, as the source numbered and dated it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct Said {
+    /// Its sequence.
+    #[n(0)]
+    pub sequence: u64,
+    /// When, in hybrid time.
+    #[n(1)]
+    pub hlc: Hlc,
+    /// What.
+    #[n(2)]
+    pub frame: Frame,
 }
 
 /// What the receiver of a state-lane envelope signs once its journal holds it.
@@ -51,7 +91,7 @@ impl Body {
     pub fn lane(&self) -> Lane {
         match self {
             Self::Readings(_) => Lane::Stream,
-            Self::Frame(_) | Self::Receipt(_) => Lane::State,
+            Self::Frame(_) | Self::Receipt(_) | Self::Frames(_) => Lane::State,
         }
     }
 
@@ -61,8 +101,23 @@ impl Body {
                 Some(format!("a batch of {} readings, {READINGS_PER_BATCH_MAX} are allowed", batch.0.len()))
             }
             Self::Frame(frame) => frame.fault(),
+            Self::Frames(bundle) => bundle.fault(),
             _ => None,
         }
+    }
+}
+
+impl Bundle {
+    fn fault(&self) -> Option<String> {
+        let count = self.frames.len();
+        if !(1..=FRAMES_PER_BUNDLE_MAX).contains(&count) {
+            return Some(format!("a bundle of {count} frames, 1 to {FRAMES_PER_BUNDLE_MAX} are allowed"));
+        }
+        let sequences = self.after.into_iter().chain(self.frames.iter().map(|said| said.sequence));
+        if !sequences.is_sorted_by(|a, b| a < b) {
+            return Some("a bundle whose frames do not follow each other".to_owned());
+        }
+        self.frames.iter().find_map(|said| said.frame.fault())
     }
 }
 
@@ -87,10 +142,49 @@ pub struct Statement {
 }
 
 impl Statement {
+    /// Frames in a row as one statement. An empty one is refused by everybody.
+    #[must_use]
+    pub fn of_frames(mesh: MeshId, epoch: u64, after: Option<u64>, frames: Vec<Said>) -> Self {
+        let sequence = frames.last().map_or(0, |said| said.sequence);
+        let hlc = frames.iter().map(|said| said.hlc).max().unwrap_or_default();
+        Self { mesh, epoch, sequence, hlc, body: Body::Frames(Bundle { after, frames }) }
+    }
+
     /// The lane it travels on.
     #[must_use]
     pub fn lane(&self) -> Lane {
         self.body.lane()
+    }
+
+    /// What it says one by one: each frame of a bundle as if it had been said alone.
+    #[must_use]
+    pub fn apart(self) -> Vec<Self> {
+        let Self { mesh, epoch, sequence, hlc, body } = self;
+        match body {
+            Body::Frames(bundle) => {
+                let alone = |said: Said| {
+                    let Said { sequence, hlc, frame } = said;
+                    Self { mesh, epoch, sequence, hlc, body: Body::Frame(frame) }
+                };
+                bundle.frames.into_iter().map(alone).collect()
+            }
+            body => vec![Self { mesh, epoch, sequence, hlc, body }],
+        }
+    }
+
+    fn fault(&self, bytes: usize) -> Option<String> {
+        if let Body::Frames(Bundle { frames, .. }) = &self.body {
+            let is_last = frames.last().is_some_and(|said| said.sequence == self.sequence);
+            if !is_last || frames.iter().map(|said| said.hlc).max() != Some(self.hlc) {
+                return Some(
+                    "a bundle that is not numbered and dated as its last and latest frame".to_owned(),
+                );
+            }
+            if frames.len() > 1 && bytes > BUNDLE_BYTES_MAX {
+                return Some(format!("a bundle of {bytes} bytes, {BUNDLE_BYTES_MAX} are allowed"));
+            }
+        }
+        self.body.fault()
     }
 }
 
@@ -131,7 +225,7 @@ pub fn open(bytes: &[u8], mesh: MeshId) -> Result<Opened, Refusal> {
             "the envelope belongs to another mesh; start both nodes with the same --mesh-name",
         ));
     }
-    if let Some(fault) = parsed.statement.body.fault() {
+    if let Some(fault) = parsed.statement.fault(bytes.len()) {
         return Err(Refusal::new(Code::InvalidParams, source, fault));
     }
     Ok(Opened { source, statement: parsed.statement })
@@ -141,6 +235,30 @@ pub fn open(bytes: &[u8], mesh: MeshId) -> Result<Opened, Refusal> {
 #[must_use]
 pub fn unproven(claimed: NodeId) -> String {
     format!("unproven {claimed}")
+}
+
+/// Cuts a delivery into its envelopes, which stand one behind the other; what each of them is, is not judged.
+///
+/// # Errors
+/// `MALFORMED_ENVELOPE` when it is no row of whole CBOR values, `TOO_LARGE` when there are too many.
+pub fn split(delivery: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
+    let refuse = |code, why: String| Refusal::new(code, "an unknown sender", why);
+    let mut envelopes = Vec::new();
+    let mut decoder = minicbor::Decoder::new(delivery);
+    while decoder.position() < delivery.len() {
+        if envelopes.len() >= ENVELOPES_PER_DELIVERY_MAX {
+            let why =
+                format!("a delivery has at most {ENVELOPES_PER_DELIVERY_MAX} envelopes; send less at once");
+            return Err(refuse(Code::TooLarge, why));
+        }
+        let begin = decoder.position();
+        decoder.skip().map_err(|fault| {
+            let why = format!("{fault}; only signed clawmesh envelopes are taken");
+            refuse(Code::MalformedEnvelope, why)
+        })?;
+        envelopes.push(&delivery[begin..decoder.position()]);
+    }
+    Ok(envelopes)
 }
 
 /// The node an envelope claims to be from, read off its first bytes; nothing is judged.
@@ -253,6 +371,60 @@ mod tests {
         assert_eq!(code(&other), Code::BadSignature);
     }
 
+    fn said(sequence: u64, wall_ms: u64) -> Said {
+        Said { sequence, hlc: Hlc { wall_ms, logical: 0 }, frame: Frame::Observation(observation()) }
+    }
+
+    fn bundle(after: Option<u64>, frames: Vec<Said>) -> Statement {
+        Statement::of_frames(mesh(), 3, after, frames)
+    }
+
+    #[test]
+    fn a_bundle_opens_as_it_was_and_comes_apart_into_its_frames() {
+        let said = bundle(Some(4), vec![said(5, 9), said(7, 8)]);
+        assert_eq!((said.sequence, said.hlc.wall_ms, said.lane()), (7, 9, Lane::State));
+        assert_eq!(open(&seal(&key(), &said), mesh()).unwrap().statement, said);
+        let alone =
+            |sequence, wall_ms| Statement { sequence, hlc: Hlc { wall_ms, logical: 0 }, ..statement() };
+        assert_eq!(said.apart(), [alone(5, 9), alone(7, 8)]);
+        assert_eq!(statement().apart(), [statement()]);
+    }
+
+    #[test]
+    fn a_bundle_that_contradicts_itself_is_refused_with_its_signer() {
+        let many = |count: u64| (0..count).map(|at| said(at, 1)).collect::<Vec<_>>();
+        let long = |sequence| {
+            let text = Value::Text("x".repeat(500));
+            Said {
+                frame: Frame::Observation(Observation { value: text, ..observation() }),
+                ..said(sequence, 1)
+            }
+        };
+        for wrong in [
+            bundle(None, Vec::new()),
+            bundle(None, many(FRAMES_PER_BUNDLE_MAX as u64 + 1)),
+            bundle(None, vec![said(5, 1), said(5, 1)]),
+            bundle(None, vec![said(6, 1), said(5, 1)]),
+            bundle(Some(5), vec![said(5, 1)]),
+            Statement { sequence: 6, ..bundle(None, vec![said(5, 1)]) },
+            Statement { hlc: Hlc::default(), ..bundle(None, vec![said(5, 1)]) },
+            bundle(None, (0..32).map(long).collect()),
+        ] {
+            let refusal = open(&seal(&key(), &wrong), mesh()).unwrap_err();
+            assert_eq!((refusal.code, refusal.from), (Code::InvalidParams, key().id().to_string()));
+        }
+        assert!(open(&seal(&key(), &bundle(Some(4), many(32).split_off(5))), mesh()).is_ok());
+    }
+
+    #[test]
+    fn a_delivery_is_cut_between_its_envelopes_and_nowhere_else() {
+        let (one, two) = (seal(&key(), &statement()), seal(&key(), &bundle(None, vec![said(5, 1)])));
+        assert_eq!(split(&[&one[..], &two[..]].concat()).unwrap(), [&one[..], &two[..]]);
+        assert_eq!(split(&[]).unwrap(), [&[0_u8; 0]; 0]);
+        assert_eq!(split(&[&one[..], &two[..9]].concat()).unwrap_err().code, Code::MalformedEnvelope);
+        assert_eq!(split(&[1; ENVELOPES_PER_DELIVERY_MAX + 1]).unwrap_err().code, Code::TooLarge);
+    }
+
     #[test]
     fn an_unsigned_statement_is_malformed() {
         assert_eq!(code(&canonical::encode(&statement())), Code::MalformedEnvelope);
@@ -298,6 +470,11 @@ mod tests {
         fn no_bytes_panic(bytes: Vec<u8>) {
             prop_assert!(open(&bytes, mesh()).is_err());
             prop_assert_eq!(claimed_signer(&bytes), None);
+        }
+
+        #[test]
+        fn a_delivery_that_is_cut_is_all_there(bytes: Vec<u8>) {
+            prop_assert!(split(&bytes).is_err() || split(&bytes).unwrap().concat() == bytes);
         }
     }
 }

@@ -56,7 +56,8 @@ impl Admission {
             return refuse(Code::NotAuthorized, looks_on(opened.source));
         }
         match (wanted, &opened.statement.body) {
-            (Wanted::ReadingsOf(_), Body::Readings(_)) | (Wanted::Frames, Body::Frame(_)) => {}
+            (Wanted::ReadingsOf(_), Body::Readings(_))
+            | (Wanted::Frames, Body::Frame(_) | Body::Frames(_)) => {}
             _ => return refuse(Code::InvalidParams, misplaced(wanted)),
         }
         if opened.statement.hlc.is_from_the_future(wall_ms) {
@@ -66,7 +67,8 @@ impl Admission {
     }
 }
 
-fn untrusted(node: NodeId) -> String {
+/// Why what `node` says is not taken.
+pub fn untrusted(node: NodeId) -> String {
     format!("node {node} is not trusted here; trust it with `clawmesh trust add {node}`")
 }
 

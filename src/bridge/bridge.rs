@@ -1,6 +1,7 @@
 //! Starting and closing: the threads of a bridge and the runtime they share.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use clawmesh_authority::{Code, NodeId, Refusal};
 use clawmesh_core::intake::{InputBody, LinkState};
 use clawmesh_core::mesh::Neighbours;
 use clawmesh_core::publish::OutboxReader;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use zenoh::Config;
@@ -17,7 +18,7 @@ use zenoh::Config;
 use crate::asks::{AsksIn, Mesh};
 use crate::config::{BridgeConfig, BridgePorts, ZenohMode};
 use crate::courier::send_couriers;
-use crate::deliveries::Deliveries;
+use crate::deliveries::{Deliveries, Waiting, judge_deliveries};
 use crate::dialler::dial_found;
 use crate::edge::Edge;
 use crate::error::BridgeError;
@@ -168,7 +169,10 @@ impl Plan {
         // Before anything is made that knows whom we trust, so that no change is missed.
         let mut trust = self.edge.trust.follow();
         let mut known = trust.borrow_and_update().clone();
-        let ears = self.ears(replies_tx);
+        // Whoever puts something in counts the places.
+        let (to_judge, waiting) = unbounded();
+        let ears = self.ears(to_judge, replies_tx);
+        threads.push(self.deliveries_thread(Arc::clone(&ears.deliveries), waiting)?);
         let mut stop = self.edge.stop.subscribe();
         tokio::spawn(tell_own_inputs(Arc::clone(&self.edge), self.outbox.clone()));
         while !self.edge.is_stopping() {
@@ -212,14 +216,14 @@ impl Plan {
         }
     }
 
-    fn ears(&self, replies: Sender<Reply>) -> Ears {
+    fn ears(&self, to_judge: Sender<Waiting>, replies: Sender<Reply>) -> Ears {
         let state = self.config.marks.iter().map(|(node, (state, _))| (*node, *state)).collect();
         let stream = self.config.marks.iter().map(|(node, (_, stream))| (*node, *stream)).collect();
         let edge = || Arc::clone(&self.edge);
         let samples = |mapping: &Mapping| Arc::new(SamplesIn::new(edge(), mapping.clone()));
         Ears {
             readings: Arc::new(ReadingsIn::new(edge(), stream)),
-            deliveries: Arc::new(Deliveries::new(edge(), state, replies.clone())),
+            deliveries: Arc::new(Deliveries::new(edge(), state, to_judge, replies.clone())),
             asks: Arc::new(AsksIn::new(edge(), replies, tokio::runtime::Handle::current())),
             presence: Arc::new(Presence::new(edge())),
             samples: self.config.mappings.iter().map(samples).collect(),
@@ -234,6 +238,21 @@ impl Plan {
     fn frames_thread(&self, shelf: Arc<Shelf>) -> std::io::Result<JoinHandle<()>> {
         let (edge, outbox) = (Arc::clone(&self.edge), self.outbox.clone());
         Builder::new().name("bridge-frames".to_owned()).spawn(move || shelve_frames(&edge, &outbox, &shelf))
+    }
+
+    fn deliveries_thread(
+        &self,
+        deliveries: Arc<Deliveries>,
+        waiting: Receiver<Waiting>,
+    ) -> std::io::Result<JoinHandle<()>> {
+        let edge = Arc::clone(&self.edge);
+        Builder::new().name("bridge-deliveries".to_owned()).spawn(move || {
+            let judge = AssertUnwindSafe(|| judge_deliveries(&edge, &deliveries, &waiting));
+            if catch_unwind(judge).is_err() {
+                tracing::error!("the bridge cannot go on: the thread that judges deliveries panicked");
+                edge.stop.send_replace(true);
+            }
+        })
     }
 
     fn readings_thread(&self, open: &OpenSession) -> std::io::Result<JoinHandle<()>> {

@@ -19,15 +19,17 @@ impl TokenBucket {
         Self { level: capacity(rate), filled_at_ns: 0 }
     }
 
-    fn has(&mut self, rate: u32, now_ns: u64) -> bool {
+    /// What costs more than there ever can be takes all of it.
+    fn take(&mut self, rate: u32, tokens: usize, now_ns: u64) -> bool {
         self.fill(rate, now_ns);
-        self.level >= TOKEN
+        let cost = cost_of(tokens).min(capacity(rate));
+        let is_enough = self.level >= cost;
+        self.level -= if is_enough { cost } else { 0 };
+        is_enough
     }
 
-    fn take(&mut self, rate: u32, now_ns: u64) -> bool {
-        let is_enough = self.has(rate, now_ns);
-        self.level -= if is_enough { TOKEN } else { 0 };
-        is_enough
+    fn give_back(&mut self, rate: u32, tokens: usize) {
+        self.level = self.level.saturating_add(cost_of(tokens)).min(capacity(rate));
     }
 
     fn fill(&mut self, rate: u32, now_ns: u64) {
@@ -36,6 +38,10 @@ impl TokenBucket {
         self.level = self.level.saturating_add(gained).min(capacity(rate));
         self.filled_at_ns = self.filled_at_ns.max(now_ns);
     }
+}
+
+fn cost_of(tokens: usize) -> u64 {
+    (tokens as u64).saturating_mul(TOKEN)
 }
 
 fn capacity(rate: u32) -> u64 {
@@ -72,16 +78,29 @@ impl Buckets {
         self.rate
     }
 
-    /// True when there is a token under this name, or under none.
-    pub fn has(&mut self, name: Option<NodeId>, now_ns: u64) -> bool {
+    /// How many tokens there are.
+    pub fn left(&mut self, name: Option<NodeId>, now_ns: u64) -> usize {
         let rate = self.rate;
-        self.bucket(name).has(rate, now_ns)
+        let bucket = self.bucket(name);
+        bucket.fill(rate, now_ns);
+        usize::try_from(bucket.level / TOKEN).unwrap_or(usize::MAX)
     }
 
     /// Takes a token, if there is one.
     pub fn take(&mut self, name: Option<NodeId>, now_ns: u64) -> bool {
+        self.take_all(name, 1, now_ns)
+    }
+
+    /// Takes so many tokens, if there are as many or the bucket is full.
+    pub fn take_all(&mut self, name: Option<NodeId>, tokens: usize, now_ns: u64) -> bool {
         let rate = self.rate;
-        self.bucket(name).take(rate, now_ns)
+        self.bucket(name).take(rate, tokens, now_ns)
+    }
+
+    /// Puts back tokens that were taken for nothing.
+    pub fn give_back(&mut self, name: Option<NodeId>, tokens: usize) {
+        let rate = self.rate;
+        self.bucket(name).give_back(rate, tokens);
     }
 
     fn bucket(&mut self, name: Option<NodeId>) -> &mut TokenBucket {
@@ -136,8 +155,19 @@ mod tests {
     #[test]
     fn looking_costs_nothing() {
         let mut buckets = Buckets::new(1, &BTreeSet::new());
-        assert!((0..9).all(|_| buckets.has(None, 0)));
-        assert!(buckets.take(None, 0) && !buckets.has(None, 0) && buckets.has(None, SECOND));
+        assert!((0..9).all(|_| buckets.left(None, 0) == 1));
+        assert!(buckets.take(None, 0) && buckets.left(None, 0) == 0 && buckets.left(None, SECOND) == 1);
+    }
+
+    #[test]
+    fn what_is_given_back_is_there_again_and_never_more_than_the_bucket_holds() {
+        let mut buckets = Buckets::new(10, &BTreeSet::new());
+        assert!(buckets.take_all(None, 8, 0) && !buckets.take_all(None, 3, 0));
+        buckets.give_back(None, 1);
+        assert!(buckets.take_all(None, 3, 0) && buckets.left(None, 0) == 0);
+        buckets.give_back(None, 99);
+        assert!(buckets.take_all(None, 11, 0), "what costs more than the bucket holds takes all of it");
+        assert_eq!(buckets.left(None, 0), 0);
     }
 
     #[test]

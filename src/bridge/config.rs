@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use clawmesh_authority::envelope::FRAMES_PER_BUNDLE_MAX;
 use clawmesh_authority::{LaneMark, MeshId, NodeId, NodeKey, Roster};
 use clawmesh_core::intake::InboxHandle;
 use clawmesh_core::proposals::AnswerDesk;
@@ -127,6 +128,8 @@ pub struct BridgeLimits {
     pub strangers_max: usize,
     /// Frames of ours that are kept for nodes which have not heard them yet.
     pub frames_retained_max: usize,
+    /// Frames of ours that go under one signature when several wait for a node.
+    pub frames_signed_together_max: usize,
     /// New requests and approvals a second that one key signed, and as many at once after a pause.
     pub asks_per_second_max: u32,
     /// Askers from the mesh that wait for an answer of this node, and questions of this node that wait for others.
@@ -143,6 +146,7 @@ impl Default for BridgeLimits {
             sample_bytes_max: 64 * 1024,
             strangers_max: 1_024,
             frames_retained_max: 4_096,
+            frames_signed_together_max: FRAMES_PER_BUNDLE_MAX,
             asks_per_second_max: 20,
             asks_in_flight_max: 64,
             answer_within_ms: 10_000,

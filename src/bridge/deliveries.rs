@@ -1,23 +1,42 @@
 //! The state lane in: frames that other nodes deliver, answered when the journal holds them and not before.
+//!
+//! A delivery is a row of envelopes. It is judged on a thread of its own, its signatures on several, so that no thread of zenoh
+//! waits for it. It is taken as far as it is good, and one receipt says how far.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
-use clawmesh_authority::envelope::{self, Receipt};
-use clawmesh_authority::{Code, Lane, LaneMark, NodeId, Opened, Refusal};
+use clawmesh_authority::envelope::{self, Receipt, unproven};
+use clawmesh_authority::{Body, Code, Lane, LaneMark, NodeId, Opened, Refusal};
 use clawmesh_core::intake::{Input, InputBody, SourceId};
 use clawmesh_core::replay::Ticket;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use zenoh::query::Query;
 
-use crate::admission::Wanted;
+use crate::admission::{Wanted, untrusted};
 use crate::bucket::Buckets;
+use crate::courier::WINDOW_MAX;
 use crate::edge::{Edge, lock};
 use crate::gate::{Gate, UNKNOWN, flooded};
-use crate::ledger::{Claim, Ledger};
+use crate::ledger::{Claim, Ledger, Place};
 use crate::readings::{judge_size, replayed};
-use crate::replies::{Answer, Reply};
+use crate::replies::{Answer, Reply, STOP_POLL};
+
+/// Threads that check signatures of one delivery.
+const VERIFIERS_MAX: usize = 4;
+/// As many envelopes are worth a thread.
+const ENVELOPES_PER_VERIFIER: usize = 8;
+/// As many frames of a bundle cost their source one envelope.
+const FRAMES_PER_TOKEN: usize = 8;
+
+/// A delivery that waits to be judged.
+pub struct Waiting {
+    query: Query,
+    /// Who it claims to be from, if that is a node we trust.
+    claimed: Option<NodeId>,
+}
 
 /// Takes frames, and says how far they have come.
 pub struct Deliveries {
@@ -26,17 +45,26 @@ pub struct Deliveries {
     /// Questions have buckets of their own: asking in the name of a node must not keep its frames out.
     questions: Mutex<Buckets>,
     ledgers: Mutex<BTreeMap<NodeId, Ledger>>,
+    /// Deliveries that wait to be judged, by the trusted name they came under: at most a window of each, and of all others.
+    waiting: Mutex<BTreeMap<Option<NodeId>, usize>>,
+    to_judge: Sender<Waiting>,
     replies: Sender<Reply>,
 }
 
 impl Deliveries {
     /// Continues from the marks of earlier runs.
-    pub fn new(edge: Arc<Edge>, marks: BTreeMap<NodeId, LaneMark>, replies: Sender<Reply>) -> Self {
+    pub fn new(
+        edge: Arc<Edge>,
+        marks: BTreeMap<NodeId, LaneMark>,
+        to_judge: Sender<Waiting>,
+        replies: Sender<Reply>,
+    ) -> Self {
         let trusted = edge.trust.nodes();
         let gate = Gate::new(&edge.limits, &trusted);
         let questions = Mutex::new(Buckets::new(edge.limits.unproven_per_second_max, &trusted));
         let ledgers = marks.into_iter().map(|(node, mark)| (node, Ledger::restored(mark))).collect();
-        Self { edge, gate, questions, ledgers: Mutex::new(ledgers), replies }
+        let (ledgers, waiting) = (Mutex::new(ledgers), Mutex::default());
+        Self { edge, gate, questions, ledgers, waiting, to_judge, replies }
     }
 
     /// From now on these are the nodes that are trusted.
@@ -46,21 +74,43 @@ impl Deliveries {
     }
 
     /// Takes a query on `rpc/deliver`.
-    pub fn deliver(self: &Arc<Self>, query: &Query) {
+    pub fn deliver(&self, query: &Query) {
         let bytes = payload_of(query);
         let claimed = bytes.as_ref().ok().and_then(|bytes| envelope::claimed_signer(bytes));
         if let Err(refusal) = self.gate.enter(claimed, self.edge.now_ns()) {
             // Unanswered, or a flood would fill the queue of answers and push out receipts.
             return self.edge.refuse(refusal);
         }
-        let outcome = bytes.and_then(|bytes| self.take(bytes, query));
-        if !matches!(outcome, Ok(None)) {
-            self.gate.charge(claimed, self.edge.now_ns());
+        if let Err(refusal) = bytes.and_then(|_| self.have_judged(query, claimed)) {
+            self.refuse(query.clone(), refusal);
         }
-        match outcome {
-            Ok(Some(receipt)) => self.reply(query.clone(), Answer::Held(receipt)),
-            Ok(None) => {}
-            Err(refusal) => self.refuse(query.clone(), refusal),
+    }
+
+    /// Whoever floods under one name takes only the places of that name.
+    fn have_judged(&self, query: &Query, claimed: Option<NodeId>) -> Result<(), Refusal> {
+        if let Some(node) = claimed
+            && !self.edge.trust.has(&node)
+        {
+            return Err(Refusal::new(Code::UntrustedPeer, unproven(node), untrusted(node)));
+        }
+        let mut waiting = lock(&self.waiting);
+        let places = waiting.entry(claimed).or_default();
+        if *places < WINDOW_MAX && self.to_judge.send(Waiting { query: query.clone(), claimed }).is_ok() {
+            *places += 1;
+            return Ok(());
+        }
+        let from = claimed.map_or_else(|| UNKNOWN.to_owned(), unproven);
+        let sentence = "too many deliveries under this name wait to be judged; send it again in a moment";
+        Err(Refusal::new(Code::Busy, from, sentence))
+    }
+
+    fn leave(&self, claimed: Option<NodeId>) {
+        let mut waiting = lock(&self.waiting);
+        if let Some(places) = waiting.get_mut(&claimed) {
+            *places -= 1;
+            if *places == 0 {
+                waiting.remove(&claimed);
+            }
         }
     }
 
@@ -85,35 +135,166 @@ impl Deliveries {
         heard.map_or(Answer::Nothing, receipt)
     }
 
-    /// A receipt when the journal holds the frame already, nothing when the answer comes later.
-    fn take(self: &Arc<Self>, bytes: Cow<'_, [u8]>, query: &Query) -> Result<Option<Receipt>, Refusal> {
-        let opened = self.edge.admission.judge(&bytes, Wanted::Frames, self.edge.wall_ms())?;
-        let (node, epoch, sequence) = (opened.source, opened.statement.epoch, opened.statement.sequence);
-        // Only trusted nodes come this far, so there are never more ledgers than trusted nodes.
-        let claim = lock(&self.ledgers).entry(node).or_default().claim(epoch, sequence);
-        match claim {
-            Claim::Held => Ok(Some(Receipt { source: node, epoch, sequence })),
-            Claim::InFlight => Err(Refusal::new(
-                Code::Busy,
-                node,
-                "a frame of this node is still on its way to the journal; send it again in a moment",
-            )),
-            Claim::Replayed => Err(replayed(node, epoch, sequence)),
-            Claim::Offer => self.offer(&opened, bytes.into_owned(), query).map(|()| None),
+    /// Judges one delivery and answers it, unless the journal does.
+    fn judge(self: &Arc<Self>, Waiting { query, claimed }: Waiting) {
+        self.leave(claimed);
+        let Ok(bytes) = payload_of(&query) else { return };
+        let taken = match envelope::split(&bytes) {
+            Ok(envelopes) => self.take(&envelopes, claimed, &query),
+            Err(refusal) => Taken { last: None, end: Some(End::Refused(refusal)) },
+        };
+        match (taken.end, taken.last) {
+            // What was taken before it is answered for by the journal.
+            (Some(End::Refused(refusal)), Some(_)) => self.edge.refuse(refusal),
+            (Some(End::Refused(refusal)), None) => self.refuse(query, refusal),
+            (Some(End::Held(receipt)), None) => self.reply(query, Answer::Held(receipt)),
+            (Some(End::Held(_)) | None, _) => {}
         }
     }
 
-    fn offer(self: &Arc<Self>, opened: &Opened, bytes: Vec<u8>, query: &Query) -> Result<(), Refusal> {
-        let (epoch, sequence) = (opened.statement.epoch, opened.statement.sequence);
-        let receipt = Receipt { source: opened.source, epoch, sequence };
-        let delivery = Delivery { flight: Flight { desk: Arc::clone(self), receipt }, query: query.clone() };
+    /// Takes the envelopes in order as far as they are good and new. The first is looked at alone, and further ones only while
+    /// all before them were taken. Every look is paid before it is taken, the one at the first envelope at the gate.
+    fn take(self: &Arc<Self>, envelopes: &[&[u8]], claimed: Option<NodeId>, query: &Query) -> Taken {
+        let delivery = Arc::new(Delivery { desk: Arc::clone(self), progress: Mutex::default() });
+        let mut taken = Taken { last: None, end: None };
+        let mut rest = &envelopes[..self.worth_a_look(envelopes, claimed)];
+        let mut looks = 1;
+        while looks > 0 && !rest.is_empty() && taken.end.is_none() {
+            let (row, later) = rest.split_at(looks.min(rest.len()));
+            let count = self.take_row(row, &delivery, &mut taken);
+            self.gate.give_back(claimed, count);
+            rest = later;
+            looks = self.looks_at(rest.len(), claimed, &taken);
+        }
+        if let Some(last) = &taken.last {
+            delivery.ends_with(last.clone(), query.clone());
+        } else if taken.end.is_none() {
+            let sentence = "the delivery is empty; it must carry what is said";
+            taken.end = Some(End::Refused(Refusal::new(Code::MalformedEnvelope, UNKNOWN, sentence)));
+        }
+        taken
+    }
+
+    /// Takes these envelopes as far as they are good and new; says how many.
+    fn take_row(self: &Arc<Self>, row: &[&[u8]], delivery: &Arc<Delivery>, taken: &mut Taken) -> usize {
+        for (count, (opened, bytes)) in self.open(row).into_iter().zip(row).enumerate() {
+            let claim = |opened: Opened| self.claim(&opened, bytes, delivery);
+            match opened.map_err(End::Refused).and_then(claim) {
+                Ok(receipt) => taken.last = Some(receipt),
+                Err(end) => {
+                    taken.end = Some(end);
+                    return count;
+                }
+            }
+        }
+        row.len()
+    }
+
+    /// How many of `left` further envelopes to open at once: one short row for each thread, no more than the source may say
+    /// now, and no more than may turn out to be worth nothing. That many are paid for.
+    fn looks_at(&self, left: usize, claimed: Option<NodeId>, taken: &Taken) -> usize {
+        let Some(Receipt { source, .. }) = &taken.last else { return 0 };
+        if left == 0 || taken.end.is_some() {
+            return 0;
+        }
+        let now_ns = self.edge.now_ns();
+        let row = left.min(ENVELOPES_PER_VERIFIER * verifiers()).min(self.gate.room(*source, now_ns));
+        self.gate.enter_some(claimed, row, now_ns)
+    }
+
+    /// How many of the envelopes may be looked at: those that claim to be of the same node if the first is what comes next and
+    /// can be kept, or else one, to know who is to be told so. What they say is not proven here, so nothing else follows from it.
+    fn worth_a_look(&self, envelopes: &[&[u8]], claimed: Option<NodeId>) -> usize {
+        let is_next = |Opened { source, statement }: Opened| {
+            let place = Place::of(&statement);
+            lock(&self.ledgers).get(&source).map_or(Claim::Offer, |ledger| ledger.judge(place))
+                == Claim::Offer
+        };
+        let first = envelopes.first().and_then(|bytes| envelope::read_journaled(bytes).ok());
+        if claimed.is_none() || self.edge.commits.refusal().is_some() || !first.is_some_and(is_next) {
+            return envelopes.len().min(1);
+        }
+        let is_of_the_same = |bytes: &&&[u8]| envelope::claimed_signer(bytes) == claimed;
+        envelopes.iter().take_while(is_of_the_same).count()
+    }
+
+    /// Opens envelopes up to the first that is refused, those of a long row on several threads.
+    fn open(&self, envelopes: &[&[u8]]) -> Vec<Result<Opened, Refusal>> {
+        let wall_ms = self.edge.wall_ms();
+        let open = |part: &[&[u8]]| {
+            let mut opened = Vec::with_capacity(part.len());
+            for bytes in part {
+                opened.push(self.edge.admission.judge(bytes, Wanted::Frames, wall_ms));
+                if opened.last().is_some_and(Result::is_err) {
+                    break;
+                }
+            }
+            opened
+        };
+        let mut parts = envelopes.chunks(envelopes.len().div_ceil(verifiers()).max(ENVELOPES_PER_VERIFIER));
+        let first = parts.next().unwrap_or_default();
+        thread::scope(|scope| {
+            let open = &open;
+            let spawn = |part| {
+                let verifier = thread::Builder::new().name("bridge-verifier".to_owned());
+                (part, verifier.spawn_scoped(scope, move || open(part)))
+            };
+            let others: Vec<_> = parts.map(spawn).collect();
+            let mut opened = open(first);
+            for (part, other) in others {
+                let part = match other {
+                    Ok(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    // The system gives no thread now.
+                    Err(_) => open(part),
+                };
+                // Behind a refused one nothing is looked for, so a part that ends early is the last one.
+                if opened.last().is_none_or(Result::is_ok) {
+                    opened.extend(part);
+                }
+            }
+            opened
+        })
+    }
+
+    /// Brings one envelope to the door if it is what comes next.
+    fn claim(
+        self: &Arc<Self>,
+        opened: &Opened,
+        bytes: &[u8],
+        delivery: &Arc<Delivery>,
+    ) -> Result<Receipt, End> {
+        let node = opened.source;
+        let place = Place::of(&opened.statement);
+        let receipt = Receipt { source: node, epoch: place.epoch, sequence: place.last };
+        // Only trusted nodes come this far, so there are never more ledgers than trusted nodes.
+        let claim = lock(&self.ledgers).entry(node).or_default().claim(place);
+        match claim {
+            Claim::Held(sequence) => Err(End::Held(Receipt { sequence, ..receipt })),
+            Claim::NotYet => Err(End::Refused(Refusal::new(
+                Code::Busy,
+                node,
+                "a frame of this node is still on its way to the journal, or one before this has not come; ask what was \
+                 heard and send it again",
+            ))),
+            Claim::Replayed => Err(End::Refused(replayed(node, place.epoch, place.last))),
+            Claim::Offer => {
+                let flight =
+                    Flight { delivery: Arc::clone(delivery), receipt: receipt.clone(), is_settled: false };
+                let tokens = tokens_of(&opened.statement.body);
+                self.offer(flight, tokens, bytes).map(|()| receipt).map_err(End::Refused)
+            }
+        }
+    }
+
+    fn offer(&self, flight: Flight, tokens: usize, bytes: &[u8]) -> Result<(), Refusal> {
+        let Receipt { source: node, sequence, .. } = flight.receipt;
         if let Some(refusal) = self.edge.commits.refusal() {
             return Err(refusal);
         }
-        self.gate.take(opened.source, self.edge.now_ns())?;
-        let source = SourceId::Node(opened.source);
-        let body = InputBody::Envelope { lane: Lane::State, bytes };
-        let ticket = Ticket::new(move |outcome| delivery.settle(outcome));
+        self.gate.take(node, tokens, self.edge.now_ns())?;
+        let source = SourceId::Node(node);
+        let body = InputBody::Envelope { lane: Lane::State, bytes: bytes.to_vec() };
+        let ticket = Ticket::new(move |outcome| flight.settle(outcome));
         self.edge.inbox.offer_state(Input { source, sequence, body }, Some(ticket))
     }
 
@@ -125,6 +306,45 @@ impl Deliveries {
     fn reply(&self, query: Query, answer: Answer) {
         // A full queue drops the answer: the asking node then hears nothing in time and asks again.
         let _ = self.replies.try_send(Reply { query, answer });
+    }
+}
+
+/// Judges deliveries in the order in which they came, until the bridge stops.
+pub fn judge_deliveries(edge: &Edge, deliveries: &Arc<Deliveries>, queries: &Receiver<Waiting>) {
+    while !edge.is_stopping() {
+        match queries.recv_timeout(STOP_POLL) {
+            Ok(waiting) => deliveries.judge(waiting),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// How far a delivery was taken.
+struct Taken {
+    /// The last envelope that was.
+    last: Option<Receipt>,
+    /// Why not further, if not all of it was.
+    end: Option<End>,
+}
+
+/// Why an envelope is not taken.
+enum End {
+    /// The journal holds some of it already, and so far.
+    Held(Receipt),
+    Refused(Refusal),
+}
+
+/// Threads that may check signatures at once.
+fn verifiers() -> usize {
+    thread::available_parallelism().map_or(1, usize::from).min(VERIFIERS_MAX)
+}
+
+/// What an envelope costs its source.
+fn tokens_of(body: &Body) -> usize {
+    match body {
+        Body::Frames(bundle) => bundle.frames.len().div_ceil(FRAMES_PER_TOKEN),
+        _ => 1,
     }
 }
 
@@ -148,38 +368,132 @@ fn asker(query: &Query) -> Result<NodeId, Refusal> {
     })
 }
 
-/// A frame on its way to the journal and the query that waits for it.
+/// A delivery of which something was taken. It is answered once: when the journal holds the last of what was taken, or when
+/// something of it did not reach the journal.
 struct Delivery {
-    flight: Flight,
-    query: Query,
+    desk: Arc<Deliveries>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    held: Option<Receipt>,
+    last: Option<Receipt>,
+    /// The first that did not reach the journal, and why.
+    failed: Option<(Receipt, Refusal)>,
+    query: Option<Query>,
+}
+
+/// Where what it is for stands.
+fn place(receipt: &Receipt) -> (u64, u64) {
+    (receipt.epoch, receipt.sequence)
+}
+
+impl Progress {
+    /// The answer, when it is time for it.
+    fn answer(&mut self) -> Option<(Query, Answer)> {
+        let is_held = self.last.is_some() && self.held == self.last;
+        let answer = match (&self.failed, &self.last) {
+            // What found no place at all was not taken, and what came before it may hold.
+            (Some((receipt, refusal)), Some(last)) if place(receipt) <= place(last) => {
+                Answer::Refused(refusal.clone())
+            }
+            (_, Some(last)) if is_held => Answer::Held(last.clone()),
+            _ => return None,
+        };
+        Some((self.query.take()?, answer))
+    }
 }
 
 impl Delivery {
+    /// Nothing more of it is taken.
+    fn ends_with(&self, last: Receipt, query: Query) {
+        self.progress(|progress| {
+            progress.last = Some(last);
+            progress.query = Some(query);
+        });
+    }
+
     /// Hands the query on and keeps nothing of it: who drops the last of a query says good-bye to the asking
-    /// node, and this is the thread of the journal.
-    fn settle(self, outcome: Result<(), Refusal>) {
-        let Receipt { source, epoch, sequence } = self.flight.receipt;
-        let desk = &self.flight.desk;
-        match outcome {
-            Ok(()) => {
-                lock(&desk.ledgers).entry(source).or_default().commit(epoch, sequence);
-                desk.reply(self.query, Answer::Held(self.flight.receipt.clone()));
-            }
-            Err(refusal) => desk.refuse(self.query, refusal),
+    /// node, and this may be the thread of the journal.
+    fn progress(&self, change: impl FnOnce(&mut Progress)) {
+        let answer = {
+            let mut progress = lock(&self.progress);
+            change(&mut progress);
+            progress.answer()
+        };
+        match answer {
+            Some((query, Answer::Refused(refusal))) => self.desk.refuse(query, refusal),
+            Some((query, answer)) => self.desk.reply(query, answer),
+            None => {}
         }
     }
 }
 
-/// The claim of a frame on its way. However its ticket ends, the ledger hears of it.
+/// The claim of an envelope on its way. However its ticket ends, the ledger hears of it.
 struct Flight {
-    desk: Arc<Deliveries>,
+    delivery: Arc<Delivery>,
     receipt: Receipt,
+    is_settled: bool,
+}
+
+impl Flight {
+    fn settle(mut self, outcome: Result<(), Refusal>) {
+        self.is_settled = true;
+        let Receipt { source, epoch, sequence } = self.receipt;
+        let desk = &self.delivery.desk;
+        match outcome {
+            // The tick, which hears of it later than we, does not hear what nobody trusts any more; a receipt would keep it from
+            // coming again.
+            Ok(()) if !desk.edge.trust.has(&source) => {
+                self.fail(Refusal::new(Code::UntrustedPeer, source, untrusted(source)));
+            }
+            Ok(()) => {
+                lock(&desk.ledgers).entry(source).or_default().commit(epoch, sequence);
+                self.delivery.progress(|progress| progress.held = Some(self.receipt.clone()));
+            }
+            Err(refusal) => self.fail(refusal),
+        }
+    }
+
+    /// The frame may come again.
+    fn fail(&self, refusal: Refusal) {
+        let Receipt { source, epoch, sequence } = self.receipt;
+        lock(&self.delivery.desk.ledgers).entry(source).or_default().release(epoch, sequence);
+        self.delivery.progress(|progress| {
+            let is_first = |(earlier, _): &(Receipt, Refusal)| place(&self.receipt) < place(earlier);
+            if progress.failed.as_ref().is_none_or(is_first) {
+                progress.failed = Some((self.receipt.clone(), refusal));
+            }
+        });
+    }
 }
 
 impl Drop for Flight {
-    /// A ticket that was dropped unanswered, or answered with a refusal: the frame may come again.
+    /// A ticket that was dropped unanswered.
     fn drop(&mut self) {
-        let Receipt { source, epoch, sequence } = self.receipt;
-        lock(&self.desk.ledgers).entry(source).or_default().release(epoch, sequence);
+        if !self.is_settled {
+            let sentence = "the frame was dropped before the journal held it; send it again in a moment";
+            self.fail(Refusal::new(Code::Busy, self.receipt.source, sentence));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clawmesh_authority::envelope::{Bundle, Said};
+    use clawmesh_authority::leadership::{Say, Term};
+    use clawmesh_authority::{Frame, Hlc};
+
+    #[test]
+    fn a_bundle_costs_its_source_by_what_it_holds() {
+        let said = |sequence| Said {
+            sequence,
+            hlc: Hlc::default(),
+            frame: Frame::Leadership(Say::Outdated(Term(1))),
+        };
+        let bundle = |frames| Body::Frames(Bundle { after: None, frames: (0..frames).map(said).collect() });
+        assert_eq!([1, 8, 9, 32].map(|frames| tokens_of(&bundle(frames))), [1, 1, 2, 4]);
     }
 }

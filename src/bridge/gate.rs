@@ -3,6 +3,8 @@
 //! Anybody may speak under any name, and anybody who heard an envelope may repeat it. So a node pays from its
 //! own bucket only for what is proven, new and taken. Everything else that came under its name, forged,
 //! repeated or out of place, is paid from a second bucket, and an empty second bucket does not touch the first.
+//! Every look is paid before it is taken, so that no number of threads looks more often; one that led to something
+//! is given back.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -39,22 +41,37 @@ impl Gate {
         lock(&self.unproven).follow(trusted);
     }
 
-    /// Says whether one more under this name is worth a look. It costs nothing until [`Gate::charge`].
+    /// Pays for a look at one more under this name.
     pub fn enter(&self, claimed: Option<NodeId>, now_ns: u64) -> Result<(), Refusal> {
         let mut buckets = lock(&self.unproven);
-        if buckets.has(claimed, now_ns) { Ok(()) } else { Err(flooded(claimed, buckets.rate())) }
+        if buckets.take(claimed, now_ns) { Ok(()) } else { Err(flooded(claimed, buckets.rate())) }
     }
 
-    /// Pays for a look that led to nothing.
-    pub fn charge(&self, claimed: Option<NodeId>, now_ns: u64) {
-        // Two threads may have entered with the last token; the second then looks for free.
-        let _ = lock(&self.unproven).take(claimed, now_ns);
+    /// Pays for as many further looks as there are tokens, at most `wanted`; says how many.
+    pub fn enter_some(&self, claimed: Option<NodeId>, wanted: usize, now_ns: u64) -> usize {
+        let mut buckets = lock(&self.unproven);
+        let looks = wanted.min(buckets.left(claimed, now_ns));
+        if buckets.take_all(claimed, looks, now_ns) { looks } else { 0 }
     }
 
-    /// Pays for something new that `node` has proven to have said.
-    pub fn take(&self, node: NodeId, now_ns: u64) -> Result<(), Refusal> {
+    /// Gives back looks that led to something.
+    pub fn give_back(&self, claimed: Option<NodeId>, looks: usize) {
+        lock(&self.unproven).give_back(claimed, looks);
+    }
+
+    /// How many envelopes `node` may have proven to have said now.
+    pub fn room(&self, node: NodeId, now_ns: u64) -> usize {
+        lock(&self.taken).left(Some(node), now_ns)
+    }
+
+    /// Pays for something new that `node` has proven to have said, by what it holds.
+    pub fn take(&self, node: NodeId, tokens: usize, now_ns: u64) -> Result<(), Refusal> {
         let mut buckets = lock(&self.taken);
-        if buckets.take(Some(node), now_ns) { Ok(()) } else { Err(rate_limited(node, buckets.rate())) }
+        if buckets.take_all(Some(node), tokens, now_ns) {
+            Ok(())
+        } else {
+            Err(rate_limited(node, buckets.rate()))
+        }
     }
 }
 
@@ -69,7 +86,10 @@ pub fn flooded(claimed: Option<NodeId>, rate: u32) -> Refusal {
 }
 
 fn rate_limited(node: NodeId, rate: u32) -> Refusal {
-    let sentence = format!("it signed more than {rate} envelopes a second; sign more readings in one batch");
+    let sentence = format!(
+        "it signed more than {rate} envelopes a second (a bundle counts once for every 8 frames); sign more readings in \
+         one batch"
+    );
     Refusal::new(Code::RateLimited, node, sentence)
 }
 
@@ -94,15 +114,27 @@ mod tests {
 
     /// How many of `tries` forgeries under this name make us work.
     fn forgeries(gate: &Gate, claimed: Option<NodeId>, tries: usize) -> usize {
-        let is_looked_at = |_: &usize| gate.enter(claimed, 0).is_ok();
-        (0..tries).filter(is_looked_at).inspect(|_| gate.charge(claimed, 0)).count()
+        (0..tries).filter(|_| gate.enter(claimed, 0).is_ok()).count()
     }
 
     #[test]
     fn forgeries_take_nothing_of_what_a_node_may_say() {
         let gate = gate();
         assert_eq!(forgeries(&gate, Some(node(1)), 1_000), 20);
-        assert_eq!((0..9).filter(|_| gate.take(node(1), 0).is_ok()).count(), 5);
+        assert_eq!((0..9).filter(|_| gate.take(node(1), 1, 0).is_ok()).count(), 5);
+    }
+
+    #[test]
+    fn looks_that_led_to_something_cost_nothing_and_nobody_looks_on_credit() {
+        let gate = gate();
+        for _ in 0..99 {
+            assert!(gate.enter(Some(node(1)), 0).is_ok());
+            assert_eq!(gate.enter_some(Some(node(1)), 8, 0), 8);
+            gate.give_back(Some(node(1)), 9);
+        }
+        assert_eq!(gate.enter_some(Some(node(1)), 256, 0), 20);
+        assert_eq!(gate.enter_some(Some(node(1)), 256, 0), 0);
+        assert!(gate.enter(Some(node(1)), 0).is_err());
     }
 
     #[test]
@@ -129,7 +161,7 @@ mod tests {
         assert_eq!(gate.enter(Some(node(1)), 0).unwrap_err().from, unproven(node(1)));
         forgeries(&gate, None, 20);
         assert_eq!(gate.enter(None, 0).unwrap_err().from, UNKNOWN);
-        (0..5).for_each(|_| assert_eq!(gate.take(node(1), 0), Ok(())));
-        assert_eq!(gate.take(node(1), 0).unwrap_err().from, node(1).to_string());
+        (0..5).for_each(|_| assert_eq!(gate.take(node(1), 1, 0), Ok(())));
+        assert_eq!(gate.take(node(1), 1, 0).unwrap_err().from, node(1).to_string());
     }
 }

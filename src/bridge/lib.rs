@@ -6,9 +6,10 @@
 //!
 //! The way in: `gate` bounds what anybody may make us do, `admission` judges envelopes, `readings` and
 //! `deliveries` bring them, `samples` brings what foreign programs say, `asks` what is signed for us as an owner. The way
-//! out: `outbound` seals, `courier` carries frames until a receipt comes back, `asks` brings to other owners what is
-//! signed for them. `evidence` keeps the newest readings as they were signed, `presence` knows who is there, `session` opens and closes, `dialler` links to
-//! whom discovery found, `links`, `access` and `papers` say who may link, says what and is told what, `edge` is what all share.
+//! out: `outbound` lets out what the journal holds the cause of, `parcel` packs frames, `courier` signs them and carries them
+//! until a receipt comes back (`answers`), `asks` brings to other owners what is signed for them. `evidence` keeps the newest
+//! readings as they were signed, `presence` knows who is there, `session` opens and closes, `dialler` links to whom discovery
+//! found, `links`, `access` and `papers` say who may link, says what and is told what, `edge` is what all share.
 
 mod bridge;
 mod config;
@@ -28,6 +29,7 @@ mod gate;
 mod keys;
 mod ledger;
 mod links;
+mod parcel;
 mod retained;
 mod roster;
 mod router;
@@ -35,6 +37,7 @@ mod tally;
 mod trust;
 mod ways;
 
+mod answers;
 mod courier;
 mod deliveries;
 mod dialler;

@@ -1,10 +1,10 @@
-//! What the tick says to others: sealed and let out only when the journal holds its cause.
+//! What the tick says to others: let out only when the journal holds its cause.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use clawmesh_authority::envelope::ENVELOPE_BYTES_MAX;
-use clawmesh_authority::{Code, Refusal};
+use clawmesh_authority::envelope::{ENVELOPE_BYTES_MAX, Said};
+use clawmesh_authority::{Body, Code, Refusal};
 use clawmesh_core::publish::{OutboxReader, Outgoing};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::watch;
@@ -15,13 +15,14 @@ use zenoh::{Session, Wait};
 
 use crate::edge::{Edge, lock};
 use crate::keys;
+use crate::parcel::{Bounds, Run, is_too_large, pack};
 use crate::replies::STOP_POLL;
-use crate::retained::{Retained, SealedFrame};
+use crate::retained::{KeptFrame, Retained};
 
 /// How long one look at the journal lasts before we look whether we should stop.
 const COMMIT_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Sealed frames for the couriers, and a bell that rings when one more is there.
+/// Frames for the couriers, and a bell that rings when one more is there.
 pub struct Shelf {
     frames: Mutex<Retained>,
     bell: watch::Sender<u64>,
@@ -33,9 +34,10 @@ impl Shelf {
         Self { frames: Mutex::new(Retained::new(frames_max)), bell: watch::Sender::new(0) }
     }
 
-    /// The first frame after `sequence`, or the first of all.
-    pub fn after(&self, sequence: Option<u64>) -> Option<SealedFrame> {
-        lock(&self.frames).after(sequence)
+    /// What goes out in one delivery after `sequence`, or from the first frame on; and the sequence of the newest frame.
+    pub fn pack(&self, sequence: Option<u64>, bounds: Bounds, wall_ms: u64) -> (Vec<Run>, Option<u64>) {
+        let frames = lock(&self.frames);
+        (pack(sequence, frames.after(sequence), bounds, wall_ms), frames.newest())
     }
 
     /// Rings for every frame.
@@ -43,24 +45,25 @@ impl Shelf {
         self.bell.subscribe()
     }
 
-    fn put(&self, subject: Option<String>, frame: SealedFrame) -> Option<u64> {
+    fn put(&self, subject: Option<String>, frame: KeptFrame) -> Option<u64> {
         let dropped = lock(&self.frames).keep(subject, frame);
         self.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
         dropped
     }
 }
 
-/// Seals frames and puts them on the shelf, until the bridge stops.
+/// Puts frames on the shelf, until the bridge stops.
 pub fn shelve_frames(edge: &Edge, outbox: &OutboxReader, shelf: &Shelf) {
     while let Some(outgoing) = next(edge, &outbox.state, || false) {
-        let sequence = outgoing.statement.sequence;
-        let bytes = edge.seal(&outgoing.statement);
+        let said = outgoing.statement;
+        // The tick says nothing else on this lane.
+        let Body::Frame(frame) = said.body else { continue };
+        let frame = KeptFrame::new(Said { sequence: said.sequence, hlc: said.hlc, frame });
         // No peer would take it, and it would keep back every frame after it.
-        if bytes.len() > ENVELOPE_BYTES_MAX {
-            edge.refuse(too_large_to_say(outgoing.subject.as_deref(), bytes.len()));
+        if is_too_large(&frame) {
+            edge.refuse(too_large_to_say(outgoing.subject.as_deref(), frame.bytes));
             continue;
         }
-        let frame = SealedFrame { sequence, bytes: Arc::from(bytes) };
         if let Some(dropped) = shelf.put(outgoing.subject, frame) {
             edge.refuse(shelf_full(dropped, edge.limits.frames_retained_max));
         }

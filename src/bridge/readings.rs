@@ -53,14 +53,14 @@ impl ReadingsIn {
         let bytes = payload.to_bytes();
         judge_signer(claimed, &bytes)?;
         self.gate.enter(Some(claimed), self.edge.now_ns())?;
-        self.open(claimed, bytes).inspect_err(|_| self.gate.charge(Some(claimed), self.edge.now_ns()))
+        self.open(claimed, bytes).inspect(|()| self.gate.give_back(Some(claimed), 1))
     }
 
     fn open(&self, claimed: NodeId, bytes: Cow<'_, [u8]>) -> Result<(), Refusal> {
         let opened = self.edge.admission.judge(&bytes, Wanted::ReadingsOf(claimed), self.edge.wall_ms())?;
         self.move_mark(&opened)?;
         // Only now: what somebody else repeats must not use up what the node itself may say.
-        self.gate.take(claimed, self.edge.now_ns())?;
+        self.gate.take(claimed, 1, self.edge.now_ns())?;
         self.edge.evidence.put(opened.source, &opened.statement, &bytes);
         let source = SourceId::Node(opened.source);
         let body = InputBody::Envelope { lane: Lane::Stream, bytes: bytes.into_owned() };

@@ -65,8 +65,10 @@ pub fn settings(config: &BridgeConfig) -> Result<Config, BridgeError> {
         ("transport/link/rx/max_message_size", "16777216"),
         ("adminspace/enabled", "false"),
         ("qos/network", ANSWERS_NEVER_WAIT),
-        // In batches of 64 KiB: room for the largest envelope on a link however slow, as couriers do not wait.
-        ("transport/link/tx/queue/size/data_high", "8"),
+        // In batches of 64 KiB: room for a full window of deliveries on a link however slow, as couriers do not wait; and for
+        // one that passes on to others, where it has the priority of what comes in.
+        ("transport/link/tx/queue/size/data_high", "16"),
+        ("transport/link/tx/queue/size/interactive_high", "16"),
         // The same for the largest request.
         ("transport/link/tx/queue/size/interactive_low", "16"),
     ] {

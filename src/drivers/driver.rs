@@ -4,22 +4,49 @@ use clawmesh_authority::{AuthorizedCommand, Capability, SafingCommand, Setpoint}
 
 /// Writes to actuators and reads them back. Every write is an absolute set-point; to repeat one changes nothing.
 ///
-/// A call returns within a second or so: while it lasts, nothing else of this node is driven or made safe.
+/// A call returns within a second or so: while it lasts, nothing else of this node is driven or made safe. Hardware that
+/// takes longer to answer is asked, and what it answers is told by [`Driver::heard`].
 pub trait Driver: Send {
-    /// Brings about what the gate allowed. `Ok` means that the hardware took it, not that it has happened.
+    /// Brings about what the gate allowed. `Ok` means that the hardware took it, or was asked to, not that it has happened.
     ///
     /// # Errors
     /// Why the hardware did not take it.
-    fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault>;
+    fn drive(&mut self, command: &AuthorizedCommand) -> Result<Taken, DriverFault>;
 
-    /// Brings about the safe state.
+    /// Brings about the safe state, also where a command has not been answered yet: that one is given up.
     ///
     /// # Errors
     /// Why the hardware did not take it.
-    fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault>;
+    fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault>;
+
+    /// Gives up a command that has not been answered: if it has not left, it never does.
+    fn give_up(&mut self, _actuator: &Capability) {}
 
     /// What the hardware says about an actuator, never what it was told last; `None` when it does not answer.
     fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack>;
+
+    /// The next answer to what was asked, once for each [`Taken::Asked`] that was not given up, and in bounded time.
+    fn heard(&mut self) -> Option<Answered> {
+        None
+    }
+}
+
+/// How far a command has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The hardware took it.
+    Done,
+    /// The hardware was asked; whether it takes it is not known yet.
+    Asked,
+}
+
+/// What became of a command that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The actuator.
+    pub actuator: Capability,
+    /// Whether the hardware took it, or why not.
+    pub outcome: Result<(), DriverFault>,
 }
 
 /// What the hardware says about an actuator.
@@ -40,6 +67,22 @@ pub enum DriverFault {
     /// It did not answer.
     #[error("{0} does not answer; see to its cable and its supply")]
     NoAnswer(Capability),
+    /// It is on another node, which did not take it, or did not say so.
+    #[error("{actuator}: {why}")]
+    Elsewhere {
+        /// The actuator.
+        actuator: Capability,
+        /// Why, in words.
+        why: String,
+    },
+    /// It was asked, and nobody knows whether it did it or still does.
+    #[error("{actuator}: {why}")]
+    InDoubt {
+        /// The actuator.
+        actuator: Capability,
+        /// Why, in words.
+        why: String,
+    },
     /// A hand holds it.
     #[error("{0} is under local control; set its switch back to automatic")]
     LocalControl(Capability),

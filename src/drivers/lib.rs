@@ -13,8 +13,9 @@ mod layer;
 mod mock;
 mod orders;
 mod thread;
+mod under_way;
 
-pub use driver::{Driver, DriverFault, ReadBack};
+pub use driver::{Answered, Driver, DriverFault, ReadBack, Taken};
 pub use latch::{KeepStop, StopLatch};
 pub use layer::{DriverPorts, Layer};
 pub use mock::MockDriver;

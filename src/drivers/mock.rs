@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clawmesh_authority::{AuthorizedCommand, Capability, SafingCommand, Setpoint};
 
-use crate::driver::{Driver, DriverFault, ReadBack};
+use crate::driver::{Driver, DriverFault, ReadBack, Taken};
 
 /// Remembers what it was told and says so. It moves nothing, and the only kind of driver that a plain wire-v1 envelope
 /// may reach is this type.
@@ -28,22 +28,22 @@ impl MockDriver {
         }
     }
 
-    fn write(&mut self, actuator: &Capability, setpoint: Setpoint) -> Result<(), DriverFault> {
+    fn write(&mut self, actuator: &Capability, setpoint: Setpoint) -> Result<Taken, DriverFault> {
         let state = self.actuators.get_mut(actuator).ok_or_else(|| DriverFault::Unknown(actuator.clone()))?;
         if state.local_control {
             return Err(DriverFault::LocalControl(actuator.clone()));
         }
         state.position = Some(setpoint);
-        Ok(())
+        Ok(Taken::Done)
     }
 }
 
 impl Driver for MockDriver {
-    fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
+    fn drive(&mut self, command: &AuthorizedCommand) -> Result<Taken, DriverFault> {
         self.write(command.actuator(), command.setpoint())
     }
 
-    fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
+    fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault> {
         self.write(command.actuator(), command.setpoint())
     }
 

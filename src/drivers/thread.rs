@@ -60,4 +60,7 @@ fn run(mut layer: Layer, ends: &AtomicBool) {
         layer.beat(clock.now_ms());
     }
     layer.end();
+    while !layer.has_ended(clock.now_ms()) {
+        thread::park_timeout(BEAT);
+    }
 }

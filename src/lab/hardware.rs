@@ -8,7 +8,9 @@ use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingComman
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, SourceId, doors};
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::site::DriverPort;
-use clawmesh_drivers::{Driver, DriverFault, DriverPorts, Layer, ReadBack, StopLatch};
+use clawmesh_drivers::{Answered, Driver, DriverFault, DriverPorts, Layer, ReadBack, StopLatch, Taken};
+
+use crate::guest::{Line, Manners};
 
 /// What a node of the lab drives. It outlives the crash of its node.
 pub trait Machinery: Send + Sync + 'static {
@@ -49,6 +51,8 @@ struct Part {
     is_held: bool,
     is_dead: bool,
     is_stuck: bool,
+    /// The line to it, for a part on a guest.
+    line: Option<Line>,
 }
 
 /// The driver layer of the run that goes on, and what it says on its way to the tick.
@@ -138,6 +142,30 @@ impl Hardware {
         self.change(part, |part| part.is_stuck = true);
     }
 
+    /// Moves a part to a guest, where nobody can read it back.
+    pub fn give_to_guest(&self, part: &Capability) {
+        self.change(part, |part| part.line = Some(Line::default()));
+    }
+
+    /// How the guest treats a part from now on.
+    pub fn behave(&self, part: &Capability, manners: Manners) {
+        self.change_line(part, |line| line.manners = manners);
+    }
+
+    /// Cuts the link to the guest of a part, or mends it.
+    pub fn unlink(&self, part: &Capability, is_cut: bool) {
+        self.change_line(part, |line| line.is_cut = is_cut);
+    }
+
+    /// Somebody at the guest turns a part by hand; nobody elsewhere is told.
+    pub fn turn_by_hand(&self, part: &Capability, is_on: bool) {
+        self.change(part, |part| part.is_on = is_on);
+    }
+
+    fn change_line(&self, part: &Capability, change: impl FnOnce(&mut Line)) {
+        self.change(part, |part| change(part.line.as_mut().expect("the part is on a guest")));
+    }
+
     /// Lets the driver layer work on and say nothing any more: no report of it reaches the tick.
     pub fn mute(&self) {
         lock(&self.wire).is_mute = true;
@@ -159,37 +187,58 @@ impl Hardware {
 struct Wires(Arc<Mutex<Parts>>);
 
 impl Driver for Wires {
-    fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
-        lock(&self.0).write(command.actuator(), command.setpoint())
+    fn drive(&mut self, command: &AuthorizedCommand) -> Result<Taken, DriverFault> {
+        lock(&self.0).write(command.actuator(), command.setpoint(), false)
     }
 
-    fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
-        lock(&self.0).write(command.actuator(), command.setpoint())
+    fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault> {
+        lock(&self.0).write(command.actuator(), command.setpoint(), true)
     }
 
     fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack> {
         let parts = lock(&self.0);
         let part = parts.all.get(actuator).filter(|part| !part.is_dead)?;
+        if let Some(line) = &part.line {
+            return (!line.is_cut).then_some(ReadBack { position: None, local_control: false });
+        }
         let position = if part.is_on { Setpoint::On } else { Setpoint::Off };
         let has_arrived = part.arrives_ms <= parts.now_ms;
         Some(ReadBack { position: has_arrived.then_some(position), local_control: part.is_held })
     }
+
+    fn heard(&mut self) -> Option<Answered> {
+        let mut parts = lock(&self.0);
+        let now_ms = parts.now_ms;
+        parts.all.iter_mut().find_map(|(actuator, part)| {
+            let outcome = part.line.as_mut()?.answered(now_ms)?;
+            Some(Answered { actuator: actuator.clone(), outcome })
+        })
+    }
 }
 
 impl Parts {
-    fn write(&mut self, actuator: &Capability, setpoint: Setpoint) -> Result<(), DriverFault> {
+    fn write(
+        &mut self,
+        actuator: &Capability,
+        setpoint: Setpoint,
+        is_safing: bool,
+    ) -> Result<Taken, DriverFault> {
         let part = self.all.get_mut(actuator).ok_or_else(|| DriverFault::Unknown(actuator.clone()))?;
         match (part.is_held, part.is_dead) {
             (true, _) => return Err(DriverFault::LocalControl(actuator.clone())),
             (_, true) => return Err(DriverFault::NoAnswer(actuator.clone())),
             _ => {}
         }
+        let (taken, is_done) = match &mut part.line {
+            None => (Taken::Done, true),
+            Some(line) => (Taken::Asked, line.ask(actuator, is_safing, self.now_ms)?),
+        };
         self.writes.push((actuator.clone(), setpoint));
-        if !part.is_stuck && part.is_on != (setpoint == Setpoint::On) {
+        if is_done && !part.is_stuck && part.is_on != (setpoint == Setpoint::On) {
             part.is_on = setpoint == Setpoint::On;
             part.arrives_ms = self.now_ms + STROKE_MS;
         }
-        Ok(())
+        Ok(taken)
     }
 }
 

@@ -5,6 +5,7 @@
 //! Not here: real links (`bridge`), real journals (`storage`).
 
 mod asks;
+mod guest;
 mod hardware;
 mod journal;
 mod network;
@@ -24,6 +25,7 @@ use clawmesh_core::replay::{Record, ReplayReport, Replayer};
 use clawmesh_core::settings::SiteText;
 use clawmesh_core::{Core, Settings};
 
+pub use guest::Manners;
 pub use hardware::{Hardware, LEASE_MS, Machinery};
 pub use network::LinkFaults;
 pub use rng::SplitMix64;

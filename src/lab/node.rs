@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clawmesh_authority::node_role::NodeRole;
-use clawmesh_authority::{Body, ContentHash, Lane, LaneMark, MeshId, NodeId, NodeKey, Roster, envelope};
+use clawmesh_authority::{
+    Admission, Body, ContentHash, Lane, LaneMark, MeshId, NodeId, NodeKey, Roster, envelope,
+};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
 use clawmesh_core::planner::{Wish, Wishes};
 use clawmesh_core::proposals::{AnswerDesk, Simulator};
@@ -246,14 +248,24 @@ fn recovered(records: &[Record]) -> Vec<InputBody> {
         match &stamped.input.body {
             InputBody::Envelope { bytes, lane } => {
                 let Ok(opened) = envelope::read_journaled(bytes) else { continue };
-                let mark = marks.entry(opened.source).or_default();
-                let mark = if *lane == Lane::State { &mut mark.0 } else { &mut mark.1 };
-                mark.admit(opened.statement.epoch, opened.statement.sequence);
-                if let Body::Frame(frame) = &opened.statement.body {
-                    let order = (opened.statement.epoch, opened.statement.sequence);
-                    let newest = frames.entry((opened.source, frame.subject())).or_insert((order, bytes));
-                    if order > newest.0 {
-                        *newest = (order, bytes);
+                let (source, statement) = (opened.source, opened.statement);
+                let brought = (source, statement.epoch, statement.sequence);
+                let said_at_once = statement.apart();
+                let is_bundle = said_at_once.len() > 1;
+                for said in said_at_once {
+                    let mark = marks.entry(source).or_default();
+                    let mark = if *lane == Lane::State { &mut mark.0 } else { &mut mark.1 };
+                    if mark.admit(said.epoch, said.sequence) == Admission::Replayed && is_bundle {
+                        break;
+                    }
+                    if let Body::Frame(frame) = &said.body {
+                        let order = (said.epoch, said.sequence);
+                        let newest = frames
+                            .entry((source, frame.subject()))
+                            .or_insert((order, brought, bytes, is_bundle));
+                        if order > newest.0 {
+                            *newest = (order, brought, bytes, is_bundle);
+                        }
                     }
                 }
             }
@@ -265,7 +277,16 @@ fn recovered(records: &[Record]) -> Vec<InputBody> {
     }
     let marks =
         marks.into_iter().map(|(node, (state, stream))| InputBody::MarkRestored { node, state, stream });
-    let frames = frames.into_values().map(|(_, bytes)| InputBody::Recovered { bytes: bytes.clone() });
+    // Of what holds several of them, one is enough.
+    let mut brought: BTreeMap<_, (Vec<u8>, Option<Vec<u64>>)> = BTreeMap::new();
+    for ((_, sequence), in_which, bytes, is_bundle) in frames.into_values() {
+        let whole = || (bytes.clone(), is_bundle.then(Vec::new));
+        if let Some(newest) = &mut brought.entry(in_which).or_insert_with(whole).1 {
+            newest.push(sequence);
+            newest.sort_unstable();
+        }
+    }
+    let frames = brought.into_values().map(|(bytes, newest)| InputBody::Recovered { bytes, newest });
     marks.chain(frames).chain(recorded.into_values()).chain(kept.into_values()).collect()
 }
 

@@ -1,6 +1,9 @@
 //! What a node may set: bounds, times and who may come from a browser.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use clawmesh_authority::NodeId;
 
 use crate::limits::Rates;
 
@@ -15,6 +18,12 @@ pub struct Config {
     pub unproven_per_address_max: usize,
     /// The most nodes that are dialled, configured or discovered.
     pub dialled_max: usize,
+    /// Nodes that must answer our calls: an existing node answers none on a link that it has opened itself, so these are
+    /// dialled, and a link of theirs is refused.
+    pub dialled_only: BTreeSet<NodeId>,
+    /// The most frames and other news in a minute for a node that we have dialled: an existing node takes a hundred messages
+    /// a minute from us, and calls must find room among them.
+    pub news_per_minute_max: u32,
     /// How much may come.
     pub rates: Rates,
     /// How long things take.
@@ -61,6 +70,8 @@ impl Default for Config {
             connections_max: 2_048,
             unproven_per_address_max: 64,
             dialled_max: 256,
+            dialled_only: BTreeSet::new(),
+            news_per_minute_max: 60,
             rates: Rates::default(),
             timing: Timing::default(),
         }

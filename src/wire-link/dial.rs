@@ -60,7 +60,8 @@ pub(crate) fn dial(hub: &Arc<Hub>, spec: PeerSpec, is_static: bool) -> bool {
 
 /// Begins to dial a node whose address was discovered, if it is for us to do so. False when it is not.
 pub(crate) fn dial_discovered(hub: &Arc<Hub>, spec: PeerSpec) -> bool {
-    may_dial(hub.own_id, spec.node) && hub.trust(spec.node) != PeerTrust::Unknown && dial(hub, spec, false)
+    let is_ours = may_dial(hub.own_id, spec.node) || hub.config.dialled_only.contains(&spec.node);
+    is_ours && hub.trust(spec.node) != PeerTrust::Unknown && dial(hub, spec, false)
 }
 
 /// Dials a node no more; a connection that it has stays.

@@ -205,6 +205,18 @@ impl Hub {
         locked(&self.registry).iter().map(|entry| (entry.session.node, Arc::clone(&entry.link))).collect()
     }
 
+    fn entries(&self) -> Vec<Entry<Arc<Link>>> {
+        locked(&self.registry).iter().cloned().collect()
+    }
+
+    /// True while a node may be told more news.
+    fn may_tell(&self, to: &Entry<Arc<Link>>) -> bool {
+        let may =
+            !to.session.is_outbound || to.link.may_tell(self.config.news_per_minute_max, self.elapsed());
+        self.counters.add_many(Count::FramesDropped, u64::from(!may));
+        may
+    }
+
     pub fn links(&self) -> Vec<Arc<Link>> {
         locked(&self.links).values().cloned().collect()
     }
@@ -224,7 +236,7 @@ impl Hub {
 
     /// Nodes and followers, by connection.
     pub fn audience(&self) -> BTreeMap<u64, Arc<Link>> {
-        let peers = self.peers().into_iter().map(|(_, link)| link);
+        let peers = self.entries().into_iter().filter(|peer| self.may_tell(peer)).map(|peer| peer.link);
         peers.chain(self.followers()).map(|link| (link.id, link)).collect()
     }
 
@@ -232,7 +244,7 @@ impl Hub {
     pub fn tell_all(&self, event: &str, payload: &impl serde::Serialize) -> usize {
         let Ok(text) = encode_event(event, payload) else { return 0 };
         let text = Utf8Bytes::from(text);
-        self.peers().into_iter().filter(|(_, link)| link.push(text.clone())).count()
+        self.entries().into_iter().filter(|peer| self.may_tell(peer) && peer.link.push(text.clone())).count()
     }
 
     pub fn gossip<T>(&self, ask: impl FnOnce(&mut Gossip) -> T) -> T {
@@ -248,10 +260,10 @@ impl Hub {
             self.counters.add(Count::FramesDropped);
         }
         if let Some(text) = text {
-            for (node, link) in self.peers() {
-                let is_source = shown.source_device_id.parse() == Ok(node);
-                if Some(link.id) != except && !is_source {
-                    self.counters.add_many(Count::FramesDropped, link.push_frame(text.clone()));
+            for peer in self.entries() {
+                let is_source = shown.source_device_id.parse() == Ok(peer.session.node);
+                if Some(peer.link.id) != except && !is_source && self.may_tell(&peer) {
+                    self.counters.add_many(Count::FramesDropped, peer.link.push_frame(text.clone()));
                     given += 1;
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::host::Why;
+use crate::news::Budget;
 use crate::outbox::Outbox;
 use crate::requests::random_bytes;
 
@@ -52,7 +53,8 @@ pub(crate) struct Link {
     pub address: SocketAddr,
     queue: Mutex<Queue>,
     waker: AtomicWaker,
-    calls: Mutex<Calls<oneshot::Sender<Replied>>>,
+    calls: Mutex<Calls<Asked>>,
+    news: Mutex<Budget>,
     next_call: AtomicU64,
     heard_ms: AtomicU64,
     heard_count: AtomicU64,
@@ -101,6 +103,13 @@ struct Pings {
     round_trip: Option<Duration>,
 }
 
+/// Who waits for an answer, and what was asked.
+#[derive(Debug)]
+struct Asked {
+    waiter: oneshot::Sender<Replied>,
+    text: Utf8Bytes,
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     outbox: Outbox,
@@ -121,6 +130,7 @@ impl Link {
             queue: Mutex::default(),
             waker: AtomicWaker::new(),
             calls: Mutex::default(),
+            news: Mutex::default(),
             next_call: AtomicU64::new(1),
             heard_ms: AtomicU64::new(0),
             heard_count: AtomicU64::new(0),
@@ -158,6 +168,11 @@ impl Link {
         dropped
     }
 
+    /// True while there is room for one more piece of news in the minute that ends at `elapsed`.
+    pub fn may_tell(&self, per_minute_max: u32, elapsed: Duration) -> bool {
+        locked(&self.news).take(per_minute_max, elapsed)
+    }
+
     /// Ends the connection. The first reason counts.
     pub fn end(&self, why: Why) {
         locked(&self.queue).ending.get_or_insert(why);
@@ -186,30 +201,22 @@ impl Link {
         self.heard_count.load(Ordering::Relaxed)
     }
 
-    /// Calls a method of the other side.
-    pub async fn call(&self, method: &str, params: &impl Serialize, timeout: Duration) -> Replied {
+    /// Begins to call a method of the other side; it waits for nothing.
+    pub fn begin(self: &Arc<Self>, method: &str, params: &impl Serialize) -> Result<Pending, CallFault> {
         let id = format!("c{}", self.next_call.fetch_add(1, Ordering::Relaxed));
-        let text = encode_request(&id, method, params).map_err(CallFault::Ours)?;
+        let text = Utf8Bytes::from(encode_request(&id, method, params).map_err(CallFault::Ours)?);
         let (waiter, answer) = oneshot::channel();
-        // The wait below has its own end, so the table needs none.
-        let begun = locked(&self.calls).begin(id.clone(), waiter, Duration::MAX);
+        let asked = Asked { waiter, text: text.clone() };
+        // Whoever waits has an end of its own, so the table needs none.
+        let begun = locked(&self.calls).begin(id.clone(), asked, Duration::MAX);
         begun.map_err(|not_begun| CallFault::Ours(not_begun.refusal))?;
-        let _forgotten = Forget { link: self, id: &id };
-        if !self.push(text.into()) {
-            let sentence = "the connection ends, or the node does not read; nothing was sent";
-            return Err(CallFault::Ours(Refusal::new(Code::SendFailed, sentence)));
-        }
-        match tokio::time::timeout(timeout, answer).await {
-            Ok(Ok(replied)) => {
-                locked(&self.outcomes).answered();
-                replied
-            }
-            Ok(Err(_)) => Err(CallFault::Ours(disconnected())),
-            Err(_) => {
-                locked(&self.outcomes).timed_out(Instant::now());
-                Err(CallFault::Ours(timed_out()))
-            }
-        }
+        let pending = Pending { call: CallHandle { link: Arc::clone(self), id }, answer };
+        if self.push(text) { Ok(pending) } else { Err(CallFault::Ours(unsent())) }
+    }
+
+    /// Calls a method of the other side.
+    pub async fn call(self: &Arc<Self>, method: &str, params: &impl Serialize, timeout: Duration) -> Replied {
+        self.begin(method, params)?.answer(timeout).await
     }
 
     /// How good the connection is.
@@ -223,18 +230,18 @@ impl Link {
 
     /// Gives an answer to whoever waits for it; false when nobody does.
     pub fn answered(&self, id: &str, outcome: Outcome<'_>) -> bool {
-        let Some(waiter) = locked(&self.calls).answered(id) else { return false };
+        let Some(asked) = locked(&self.calls).answered(id) else { return false };
         let replied = match outcome {
             Ok(payload) => Ok(payload.unwrap_or(RawValue::NULL).to_owned()),
             Err(refusal) => Err(CallFault::Theirs(refusal)),
         };
-        waiter.send(replied).is_ok()
+        asked.waiter.send(replied).is_ok()
     }
 
     /// Fails the call whose answer was no good.
     pub fn spoiled(&self, id: &str, refusal: Refusal) {
-        if let Some(waiter) = locked(&self.calls).answered(id) {
-            let _ = waiter.send(Err(CallFault::Ours(refusal)));
+        if let Some(asked) = locked(&self.calls).answered(id) {
+            let _ = asked.waiter.send(Err(CallFault::Ours(refusal)));
         }
     }
 
@@ -279,24 +286,75 @@ impl Link {
         }
     }
 
-    /// Nothing more is taken, and whoever waits for an answer hears that none will come.
+    /// Nothing more is taken, no call leaves any more, and whoever waits for an answer hears that none will come.
     pub fn close(&self) {
         locked(&self.queue).is_closed = true;
-        for waiter in locked(&self.calls).end() {
-            let _ = waiter.send(Err(CallFault::Ours(disconnected())));
+        let calls = locked(&self.calls).end();
+        for Asked { waiter, text } in calls {
+            let has_left = !locked(&self.queue).outbox.take_back(&text);
+            let _ = waiter.send(Err(CallFault::Ours(if has_left { disconnected() } else { unsent() })));
         }
     }
 }
 
-/// Forgets a call that nobody waits for any more.
-struct Forget<'a> {
-    link: &'a Link,
-    id: &'a str,
+fn unsent() -> Refusal {
+    let sentence = "the connection ends, or the node does not read; nothing was sent";
+    Refusal::new(Code::SendFailed, sentence)
 }
 
-impl Drop for Forget<'_> {
+/// A call that was begun. Whoever drops it gives it up.
+#[derive(Debug)]
+pub struct Pending {
+    call: CallHandle,
+    answer: oneshot::Receiver<Replied>,
+}
+
+impl Pending {
+    /// What comes back, or that nothing did in time.
+    ///
+    /// # Errors
+    /// Its refusal, or ours: `TIMEOUT`, `PEER_DISCONNECTED`, and `SEND_FAILED` for a call that has not left.
+    pub async fn answer(mut self, timeout: Duration) -> Result<Box<RawValue>, CallFault> {
+        match tokio::time::timeout(timeout, &mut self.answer).await {
+            Ok(Ok(replied)) => {
+                locked(&self.call.link.outcomes).answered();
+                replied
+            }
+            Ok(Err(_)) => Err(CallFault::Ours(disconnected())),
+            Err(_) => {
+                locked(&self.call.link.outcomes).timed_out(Instant::now());
+                Err(CallFault::Ours(timed_out()))
+            }
+        }
+    }
+
+    /// The way to give it up from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> CallHandle {
+        self.call.clone()
+    }
+}
+
+impl Drop for Pending {
     fn drop(&mut self) {
-        drop(locked(&self.link.calls).answered(self.id));
+        self.call.give_up();
+    }
+}
+
+/// The way to give a call up.
+#[derive(Debug, Clone)]
+pub struct CallHandle {
+    link: Arc<Link>,
+    id: String,
+}
+
+impl CallHandle {
+    /// Nobody waits for it any more; what has not left by now does not leave. To say so twice changes nothing.
+    pub fn give_up(&self) {
+        let asked = locked(&self.link.calls).answered(&self.id);
+        if let Some(asked) = asked {
+            locked(&self.link.queue).outbox.take_back(&asked.text);
+        }
     }
 }
 
@@ -310,8 +368,8 @@ mod tests {
 
     use super::*;
 
-    fn link() -> Link {
-        Link::new(1, ([127, 0, 0, 1], 1).into())
+    fn link() -> Arc<Link> {
+        Arc::new(Link::new(1, ([127, 0, 0, 1], 1).into()))
     }
 
     #[tokio::test]
@@ -330,6 +388,30 @@ mod tests {
         assert!(!link.answered("c1", Ok(None)) && locked(&link.calls).is_empty());
         drop(tokio::time::timeout(Duration::ZERO, link.call("x", &(), Duration::MAX / 4)).await);
         assert!(locked(&link.calls).is_empty(), "also when whoever has called is gone");
+        assert_eq!(link.pop(), None, "what nobody waits for does not leave");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_or_whose_connection_ends_does_not_leave_and_one_that_has_left_is_unknown()
+     {
+        let link = link();
+        let within = Duration::from_secs(1);
+        let [first, second, third] = ["on", "off", "more"].map(|method| link.begin(method, &()).unwrap());
+        let fault = |replied: Replied| match replied {
+            Err(CallFault::Ours(refusal)) => refusal.code,
+            other => panic!("{other:?}"),
+        };
+        assert!(link.pop().unwrap().contains("\"on\""));
+        second.handle().give_up();
+        second.handle().give_up();
+        assert!(link.pop().unwrap().contains("\"more\""), "what was given up is passed over");
+        let fourth = link.begin("late", &()).unwrap();
+        link.close();
+        assert_eq!(link.pop(), None, "there are no last words that somebody could carry out");
+        assert_eq!(fault(fourth.answer(within).await), Code::SendFailed);
+        assert_eq!(fault(first.answer(within).await), Code::PeerDisconnected);
+        assert_eq!(fault(third.answer(within).await), Code::PeerDisconnected);
+        assert!(link.begin("on", &()).is_err());
     }
 
     #[test]

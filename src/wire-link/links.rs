@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::counts::Counts;
 use crate::host::{Host, Session, Why};
 use crate::hub::Hub;
-use crate::link::{CallFault, Link, LinkQuality, locked};
+use crate::link::{CallFault, Link, LinkQuality, Pending, locked};
 use crate::origin::{Head, TurnedAway};
 use crate::peers::{PeerState, PeerView};
 use crate::server::Ticket;
@@ -159,6 +159,12 @@ impl Links {
         self.hub.peers().into_iter().map(vitals).collect()
     }
 
+    /// True while a node is connected over a link that we have opened, on which it answers calls.
+    #[must_use]
+    pub fn is_reached(&self, node: NodeId) -> bool {
+        self.hub.session(node).is_some_and(|entry| entry.session.is_outbound)
+    }
+
     /// How many connections there are, with and without a session.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -184,6 +190,15 @@ impl Links {
     ) -> Result<Box<RawValue>, CallFault> {
         let Some(entry) = self.hub.session(node) else { return Err(CallFault::Ours(not_connected(node))) };
         entry.link.call(method, params, timeout).await
+    }
+
+    /// Begins to call a method of a node over the link that we have opened to it; it waits for nothing.
+    ///
+    /// # Errors
+    /// Nothing was sent: `NOT_CONNECTED`, `SEND_FAILED`, `BUSY`, `TOO_LARGE`.
+    pub fn begin(&self, node: NodeId, method: &str, params: &impl Serialize) -> Result<Pending, CallFault> {
+        let entry = self.hub.session(node).filter(|entry| entry.session.is_outbound);
+        entry.ok_or_else(|| CallFault::Ours(not_connected(node)))?.link.begin(method, params)
     }
 
     /// Tells a connected node something that is not dropped.

@@ -65,6 +65,14 @@ impl Outbox {
         dropped
     }
 
+    /// Takes something that must not be lost back out; false when it has left already.
+    pub fn take_back(&mut self, text: &Utf8Bytes) -> bool {
+        let Some(at) = self.sure.texts.iter().position(|waits| waits == text) else { return false };
+        let taken = self.sure.texts.remove(at);
+        self.sure.bytes -= taken.map_or(0, |text| text.len());
+        true
+    }
+
     /// What to write next: what must not be lost first.
     pub fn pop(&mut self) -> Option<Utf8Bytes> {
         self.sure.pop().or_else(|| self.frames.pop())
@@ -112,6 +120,16 @@ mod tests {
         let mut outbox = Outbox::default();
         let large = "x".repeat(1_048_576);
         assert_eq!((0..9).filter(|_| outbox.push(large.clone().into())).count(), 4);
+    }
+
+    #[test]
+    fn what_is_taken_back_does_not_leave_and_the_others_keep_their_order() {
+        let mut outbox = Outbox::default();
+        assert!(["a1", "a2", "a3"].into_iter().all(|text| outbox.push(text.into())));
+        assert!(outbox.take_back(&"a2".into()) && !outbox.take_back(&"a2".into()));
+        let found: Vec<_> = std::iter::from_fn(|| outbox.pop()).collect();
+        assert_eq!((found, outbox.sure.bytes), (vec!["a1".into(), "a3".into()], 0));
+        assert!(!outbox.take_back(&"a1".into()), "it has left");
     }
 
     proptest! {

@@ -73,7 +73,7 @@ impl Hub {
     }
 
     /// Asks a node; false when that has shown nothing.
-    async fn probe_now(&self, link: &Link) -> bool {
+    async fn probe_now(&self, link: &Arc<Link>) -> bool {
         let heard = link.heard_count();
         // While it does not take what we write we do not read, so we would not hear its answer.
         let was_filling = link.is_filling();

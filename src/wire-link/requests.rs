@@ -136,6 +136,14 @@ impl Connection {
                 self.link.end(Why::NoHandshake(sentence));
             }
         })?;
+        if hub.config.dialled_only.contains(&admitted.node) {
+            // Before the answer: an existing node that has one puts this link in the place of the one we have opened.
+            hub.counters.add(Count::HandshakesRefused);
+            let sentence =
+                "an actuator of yours has its guardian here, which dials you and takes no link from you";
+            self.link.end(Why::NoHandshake(sentence.to_owned()));
+            return Err(Refusal::new(Code::NotAuthorized, sentence));
+        }
         // The answer comes first: nobody else can write here before the session is known.
         self.link.push(encode_response(&request.id, &answer)?.into());
         self.join(admitted, None);

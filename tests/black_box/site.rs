@@ -52,6 +52,22 @@ fn every_fault_is_told_with_file_and_line_and_the_exit_code_says_so() {
 }
 
 #[test]
+fn an_actuator_on_a_guest_that_no_sensor_shows_is_noted() {
+    let (_folder, dir) = empty();
+    let guest = format!(
+        "on_silence: Holds, on_guest: (peer: \"{}\", target: \"actuator:valve:g\", on: \"open\", off: \"close\")",
+        "ab".repeat(32)
+    );
+    fs::write(dir.join("site.ron"), FARM.replacen("on_silence: Holds", &guest, 1)).unwrap();
+    fs::write(dir.join("policy.ron"), POLICY).unwrap();
+    let answer = json_on(&dir, &["site", "check"]);
+    assert_eq!(answer["is_usable"], Value::Bool(true));
+    let notes = answer["notes"].as_array().unwrap();
+    let note = "on a guest and without `shown_by`, so refused as STATE_UNKNOWN: actuator:valve:valve-grain";
+    assert!(notes.iter().any(|told| told == note), "{notes:?}");
+}
+
+#[test]
 fn without_a_site_one_sentence_says_what_to_name() {
     let (_folder, dir) = empty();
     expect_sentence(&run_on(&dir, &["site", "check"]), &["there is no site to check", "site.ron"]);

@@ -103,7 +103,8 @@ class Node:
                 (size,) = struct.unpack("!H", self._exactly(2))
             elif size == 127:
                 (size,) = struct.unpack("!Q", self._exactly(8))
-            payload = self._exactly(size)
+            mask = self._exactly(4) if second & 0x80 else bytes(4)
+            payload = bytes(byte ^ mask[at % 4] for at, byte in enumerate(self._exactly(size)))
             opcode = first & 0x0F
             if opcode == 1:
                 return json.loads(payload)
@@ -166,3 +167,58 @@ class Node:
         signature = base64.urlsafe_b64decode(answer["signature"] + "=" * (-len(answer["signature"]) % 4))
         Ed25519PublicKey.from_public_bytes(raw).verify(signature, text.encode())
         return answer
+
+
+class Listener(Node):
+    """One connection that the other side has opened, upgraded and with its handshake done."""
+
+    def __init__(self, accepted, identity, mesh, role="field", name="python node", capabilities=()):
+        self.socket, self.events = accepted, []
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self._exactly(1)
+        lines = [line.split(": ", 1) for line in head.decode().split("\r\n")[1:] if line]
+        key = {name.lower(): value for name, value in lines}["sec-websocket-key"]
+        digest = hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
+        self.socket.sendall(
+            (
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n"
+            ).encode()
+        )
+        self._answer("mesh.challenge", lambda params: {"nonce": b64url(os.urandom(32))})
+        now_ms = int(time.time() * 1000)
+
+        def connected(params):
+            nonce = params["clientNonce"]
+            return {
+                "version": 2,
+                "deviceId": identity.device_id,
+                "publicKey": identity.public_key,
+                "signature": identity.sign(signed_string(identity.device_id, now_ms, nonce, mesh, role)),
+                "signedAtMs": now_ms,
+                "nonce": nonce,
+                "displayName": name,
+                "capabilities": list(capabilities),
+                "meshId": mesh,
+                "role": role,
+            }
+
+        self._answer("mesh.connect", connected)
+
+    def _answer(self, method, payload_of):
+        message = self._receive()
+        assert message["method"] == method, message
+        payload = payload_of(message["params"])
+        self.send({"type": "res", "id": message["id"], "ok": True, "payload": payload})
+
+    def _send_frame(self, opcode, payload):
+        """As a server: without a mask."""
+        size = len(payload)
+        if size < 126:
+            head = struct.pack("!BB", 0x80 | opcode, size)
+        elif size < 65536:
+            head = struct.pack("!BBH", 0x80 | opcode, 126, size)
+        else:
+            head = struct.pack("!BBQ", 0x80 | opcode, 127, size)
+        self.socket.sendall(head + payload)

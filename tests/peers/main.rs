@@ -5,6 +5,7 @@
 mod support;
 
 mod examples;
+mod guardian;
 mod hostile;
 mod python;
 mod router;

@@ -75,8 +75,9 @@ pub(super) fn state_is_known(actuator: &Capability, live: &Live) -> Result<(), R
     if live.position_of(actuator).is_some() {
         return Ok(());
     }
-    let sentence =
-        format!("{actuator} has not been read back since the start; wait for its safe state, or see to it");
+    let sentence = format!(
+        "nothing shows how {actuator} stands; wait until it is read back or its sensor shows it, or see to it"
+    );
     Err(Refused::new(Code::StateUnknown, Rule::KnownState, sentence))
 }
 

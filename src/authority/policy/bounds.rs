@@ -82,6 +82,18 @@ impl Must {
         }
     }
 
+    /// True when no value is as both must be.
+    #[must_use]
+    pub fn excludes(&self, other: &Self) -> bool {
+        let range = |must: &Self| match *must {
+            Self::BeAtLeast(low) => (low, f64::INFINITY),
+            Self::BeAtMost(high) => (f64::NEG_INFINITY, high),
+            Self::BeWithin(low, high) => (low, high),
+        };
+        let ((low, high), (other_low, other_high)) = (range(self), range(other));
+        high < other_low || other_high < low
+    }
+
     /// True when some value can be as it must be.
     #[must_use]
     pub fn can_hold(&self) -> bool {

@@ -11,6 +11,9 @@ use crate::setpoint::Setpoint;
 /// The most actuators, budgets or dosages of one policy, and the most entries of any of their lists.
 pub const ENTRIES_MAX: usize = 1_024;
 
+/// The oldest word of a sensor that may show how an actuator stands, seconds.
+const SHOWN_AGE_S_MAX: u32 = 30;
+
 /// One thing that is wrong with a policy, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyFault {
@@ -48,6 +51,9 @@ impl Policy {
             }
             self.judge_rules(&at, rules, &mut note);
         }
+        for (index, sentence) in self.shown_in_doubt() {
+            note(format!("actuators[{index}].shown_by"), sentence);
+        }
         let mut named = BTreeMap::new();
         for (index, budget) in self.budgets.iter().enumerate() {
             if let Some(before) = named.insert(&budget.of, index) {
@@ -63,6 +69,30 @@ impl Policy {
                 dosage.seconds_per_command_max.is_finite() && dosage.seconds_per_command_max > 0.0;
             if !is_number {
                 note(format!("dosages[{index}]"), "`seconds_per_command_max` must be above 0".to_owned());
+            }
+        }
+        faults
+    }
+
+    /// Where what shows how an actuator stands could not tell, or tells of two.
+    fn shown_in_doubt(&self) -> Vec<(usize, String)> {
+        let shown = self.actuators.iter().enumerate();
+        let shown = shown.filter_map(|(index, rules)| Some((index, rules, rules.shown_by.as_ref()?)));
+        let (mut faults, mut first) = (Vec::new(), BTreeMap::new());
+        for (index, rules, by) in shown {
+            let is_young = (1..=SHOWN_AGE_S_MAX).contains(&by.age_s_max);
+            if !by.on.can_hold() || !by.off.can_hold() || !by.on.excludes(&by.off) || !is_young {
+                let (on, off) = (by.on.in_words(), by.off.in_words());
+                faults.push((index, format!(
+                    "{on} for on and {off} for off, {} s old at most, tell nothing apart; write two ranges without a \
+                     common value, and an age of 1 to {SHOWN_AGE_S_MAX} s",
+                    by.age_s_max
+                )));
+            }
+            if let Some(before) = first.insert((&by.node, &by.sensor), &rules.actuator) {
+                let sentence =
+                    format!("{} shows how {before} stands already; one sensor shows one actuator", by.sensor);
+                faults.push((index, sentence));
             }
         }
         faults
@@ -175,7 +205,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Dosage, Interlock, Must, Rule};
+    use crate::policy::{Dosage, Interlock, Must, Rule, Showing};
 
     fn farm() -> Policy {
         let text = include_str!("../../../assets/sites/farm.policy.ron");
@@ -188,6 +218,32 @@ mod tests {
         let mut policy = farm();
         change(&mut policy);
         policy.faults().into_iter().map(|fault| format!("{}: {}", fault.at, fault.sentence)).collect()
+    }
+
+    fn showing(on_from: f64, off_to: f64, age_s_max: u32) -> Showing {
+        let verified = farm().actuators[0].verified_by.clone().unwrap();
+        let (on, off) = (Must::BeAtLeast(on_from), Must::BeAtMost(off_to));
+        Showing { sensor: verified.sensor, node: verified.node, on, off, age_s_max }
+    }
+
+    #[test]
+    fn what_shows_an_actuator_shows_it_on_or_off_and_between_the_two_it_is_unknown() {
+        let by = showing(4.0, 1.0, 5);
+        for (value, position) in
+            [(4.0, Some(Setpoint::On)), (1.0, Some(Setpoint::Off)), (2.5, None), (f64::NAN, None)]
+        {
+            assert_eq!(by.position(value), position, "{value}");
+        }
+        assert_eq!(faults(|p| p.actuators[0].shown_by = Some(by)), [""; 0]);
+        let within = Must::BeWithin;
+        for (a, b, excludes) in [
+            (within(1.0, 2.0), within(2.1, 3.0), true),
+            (within(1.0, 2.0), within(2.0, 3.0), false),
+            (Must::BeAtLeast(1.0), Must::BeAtLeast(5.0), false),
+            (Must::BeAtMost(1.0), within(2.0, 3.0), true),
+        ] {
+            assert_eq!((a.excludes(&b), b.excludes(&a)), (excludes, excludes), "{a:?} {b:?}");
+        }
     }
 
     #[test]
@@ -223,6 +279,18 @@ mod tests {
                 "no number is from 600 to 60",
             ),
             (faults(|p| p.actuators[0].verified_by = None), "`verified_by` is missing"),
+            (
+                faults(|p| p.actuators[0].shown_by = Some(showing(4.0, 4.0, 5))),
+                "actuators[0].shown_by: at least 4 for on and at most 4 for off, 5 s old at most, tell nothing apart",
+            ),
+            (faults(|p| p.actuators[0].shown_by = Some(showing(f64::NAN, 1.0, 5))), "tell nothing apart"),
+            (faults(|p| p.actuators[0].shown_by = Some(showing(4.0, 1.0, 0))), "tell nothing apart"),
+            (
+                faults(|p| {
+                    p.actuators.iter_mut().take(2).for_each(|r| r.shown_by = Some(showing(4.0, 1.0, 5)))
+                }),
+                "actuators[1].shown_by: sensor:flow:mainline-01 shows how actuator:pump:pump-main-01 stands already",
+            ),
             (faults(|p| p.actuators[0].tier_min = Tier::T1), "`tier_min` is below T2"),
             (faults(|p| p.actuators[0].level = Level::L0), "L0 only looks"),
             (faults(|p| p.actuators[0].level = Level::L1), "actuators[0].level: Hazardous and L1 contradict"),

@@ -79,6 +79,9 @@ pub struct ActuatorRules {
     /// What shows that it did what it was told.
     #[serde(default)]
     pub verified_by: Option<Verification>,
+    /// What shows how it stands, for an actuator on a guest: nobody can read that back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_by: Option<Showing>,
     /// How near to its card the plant must stay while it runs.
     #[serde(default)]
     pub bands: Vec<BandRule>,
@@ -130,6 +133,34 @@ pub struct Verification {
     pub must: Must,
     /// How soon after the command, seconds.
     pub within_s: u32,
+}
+
+/// What shows how an actuator stands that no driver of ours can read back. What is neither shown on nor off is unknown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Showing {
+    /// The sensor; it shows this actuator and no other.
+    pub sensor: Capability,
+    /// The node it must be mounted on, by its name in the site.
+    pub node: String,
+    /// What it says while the actuator is on.
+    pub on: Must,
+    /// What it says while the actuator is off.
+    pub off: Must,
+    /// How old its reading may be.
+    pub age_s_max: u32,
+}
+
+impl Showing {
+    /// How the actuator stands when the sensor says this.
+    #[must_use]
+    pub fn position(&self, value: f64) -> Option<Setpoint> {
+        match (self.on.holds(value), self.off.holds(value)) {
+            (true, false) => Some(Setpoint::On),
+            (false, true) => Some(Setpoint::Off),
+            _ => None,
+        }
+    }
 }
 
 /// How near to its card the plant must stay: what a sensor says may leave the band of its place on the card by this much.
@@ -242,8 +273,9 @@ impl Policy {
             let interlocks =
                 rules.interlocks.iter().map(|interlock| (interlock.node.as_str(), &interlock.sensor));
             let verified = rules.verified_by.iter().map(|by| (by.node.as_str(), &by.sensor));
+            let shown = rules.shown_by.iter().map(|by| (by.node.as_str(), &by.sensor));
             let bands = rules.bands.iter().map(|band| (band.node.as_str(), &band.sensor));
-            evidence.chain(interlocks).chain(verified).chain(bands)
+            evidence.chain(interlocks).chain(verified).chain(shown).chain(bands)
         })
     }
 }

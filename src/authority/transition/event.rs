@@ -110,6 +110,9 @@ pub enum Event {
         #[n(0)]
         text: String,
     },
+    /// The driver asked its hardware, and nobody knows whether that did it.
+    #[n(28)]
+    OutcomeUnknown,
     /// The driver is done with one step.
     #[n(12)]
     StepEnded {

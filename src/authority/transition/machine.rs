@@ -147,7 +147,7 @@ fn while_running(state: &State, event: &Event) -> Option<State> {
 fn cause_of_failure(state: &State, event: &Event) -> Option<Cause> {
     match event {
         Event::Stopped => Some(Cause::StopLatched),
-        Event::Restarted => Some(Cause::OutcomeUnknown),
+        Event::Restarted | Event::OutcomeUnknown => Some(Cause::OutcomeUnknown),
         Event::InterlockOpened => Some(Cause::Interlock),
         Event::EnvelopeLeft => Some(Cause::Envelope),
         Event::PolicyChanged => Some(Cause::Policy),
@@ -205,6 +205,7 @@ mod tests {
             Event::Acknowledged,
             Event::AcknowledgementTimedOut,
             Event::DriverRefused { text: "coil 3 is open".to_owned() },
+            Event::OutcomeUnknown,
             Event::StepEnded { step: 0, is_last: false },
             Event::StepEnded { step: 0, is_last: true },
             Event::Verified,

@@ -117,7 +117,8 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// The node restarted after the dispatch: it may have happened or not, and is never repeated by itself.
+    /// The node restarted after the dispatch, or the hardware was asked and gave no answer: it may have happened or not, and is
+    /// never repeated by itself.
     #[n(0)]
     OutcomeUnknown,
     /// The driver did not take it in time.

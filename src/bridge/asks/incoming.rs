@@ -87,17 +87,18 @@ impl AsksIn {
         let (kind, bytes) = match asked {
             Ok(asked) => asked,
             Err(refusal) => {
-                self.gate.charge(claimed, self.edge.now_ns());
                 self.edge.refuse(refusal.clone());
                 return self.send(query.clone(), replies::Answer::Refused(refusal));
             }
         };
         let to = name_of_asked(&bytes);
         match self.admit(kind, &bytes, claimed) {
-            Ok(Admitted { caller, stop: Some(why) }) => self.stop(query.clone(), &caller, &why, bytes, to),
+            Ok(Admitted { caller, stop: Some(why) }) => {
+                self.gate.give_back(claimed, 1);
+                self.stop(query.clone(), &caller, &why, bytes, to);
+            }
             Ok(Admitted { caller, stop: None }) => self.board(query.clone(), &caller, kind, bytes, to),
             Err((refused, from)) => {
-                self.gate.charge(claimed, self.edge.now_ns());
                 self.edge.refuse(refused.given_to(from));
                 self.reply(query.clone(), to, refused.into());
             }
@@ -170,7 +171,7 @@ impl AsksIn {
     fn stop(self: &Arc<Self>, query: Query, caller: &Caller, why: &str, bytes: Vec<u8>, to: ContentHash) {
         let at_ns = self.edge.now_ns();
         let was_latched = self.edge.latch.is_latched();
-        let is_too_often = self.gate.take(caller.name, at_ns).is_err();
+        let is_too_often = self.gate.take(caller.name, 1, at_ns).is_err();
         // To repeat a stop costs a file and rows of the journal; the one that stops is never too much.
         let unkept = match was_latched && is_too_often {
             true => None,
@@ -235,8 +236,8 @@ impl AsksIn {
         to: ContentHash,
     ) {
         let boarding = lock(&self.flights).board(to, query, self.edge.now_ns());
-        if !matches!(boarding, Boarding::New) {
-            self.gate.charge(Some(caller.name), self.edge.now_ns());
+        if matches!(boarding, Boarding::New) {
+            self.gate.give_back(Some(caller.name), 1);
         }
         match boarding {
             Boarding::Joined => {}
@@ -265,7 +266,7 @@ impl AsksIn {
         if let Some(refusal) = self.edge.commits.refusal() {
             return Err(Refused::new(refusal.code, "ask.journal", refusal.sentence));
         }
-        self.gate.take(caller.name, self.edge.now_ns()).map_err(|_| self.too_often())?;
+        self.gate.take(caller.name, 1, self.edge.now_ns()).map_err(|_| self.too_often())?;
         let (tell, told) = oneshot::channel();
         // When the patience is over there is nobody to tell.
         let tell = move |answer| drop(tell.send(answer));

@@ -1,15 +1,18 @@
 //! The state lane between two nodes: nothing is called received before the journal holds it, nothing is lost.
 
-use clawmesh_authority::envelope::{Receipt, unproven};
+use std::time::Duration;
+
+use clawmesh_authority::envelope::{ENVELOPES_PER_DELIVERY_MAX, FRAMES_PER_BUNDLE_MAX, Receipt, unproven};
 use clawmesh_authority::{
     Body, Capability, Code, Frame, LaneMark, NodeDescription, Refusal, SensorSpec, Unit,
 };
 use clawmesh_bridge::BridgeLimits;
-use clawmesh_core::intake::InboxLimits;
-use crossbeam_channel::bounded;
+use clawmesh_core::intake::{InboxLimits, InputBody, LinkState};
+use crossbeam_channel::{bounded, tick};
 
 use crate::support::{
     Asked, Node, PATIENCE, Setup, Stranger, envelope_of, frame, id, mesh, outgoing, readings, sealed,
+    sealed_bundle,
 };
 
 fn receipt(n: u8, sequence: u64) -> Option<Receipt> {
@@ -39,9 +42,88 @@ fn the_receipt_comes_when_the_journal_holds_the_frame_and_not_before() {
     assert_eq!(asked.receipt(id(1)), receipt(2, 4));
     assert_eq!(heard(&stranger), receipt(2, 4));
     assert_eq!(deliver(&stranger, 4).receipt(id(1)), receipt(2, 4), "asked again, answered again");
-    assert_eq!(deliver(&stranger, 3).refusal().0, "REPLAYED");
+    assert_eq!(deliver(&stranger, 3).receipt(id(1)), receipt(2, 4), "something later was heard");
     a.expect_none("a frame twice", |input| envelope_of(input, id(2)).is_some());
-    a.expect_refused(Code::Replayed);
+}
+
+#[test]
+fn what_is_packed_anew_with_something_that_was_heard_is_answered_with_how_far() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let stranger = Stranger::connecting(&listen);
+    let asked = stranger.ask(id(1), "deliver", sealed_bundle(2, None, &[0, 1]));
+    a.expect_frames(id(2)).1.unwrap().answer(Ok(()));
+    assert_eq!(asked.receipt(id(1)), receipt(2, 1));
+    let anew = stranger.ask(id(1), "deliver", sealed_bundle(2, None, &[0, 1, 2]));
+    assert_eq!(anew.receipt(id(1)), receipt(2, 1));
+    let rest = stranger.ask(id(1), "deliver", sealed_bundle(2, Some(1), &[2]));
+    a.expect_frames(id(2)).1.unwrap().answer(Ok(()));
+    assert_eq!(rest.receipt(id(1)), receipt(2, 2));
+}
+
+#[test]
+fn a_receipt_for_less_than_was_sent_is_gone_on_from_at_once() {
+    let (mut b, listen) = Node::open(2, Setup::trusting(&[9]));
+    let peer = Stranger::connecting(&listen);
+    b.commits.commit(1);
+    for sequence in 0..6 {
+        assert_eq!(b.outbox.offer(outgoing(1, sequence, frame(&sequence.to_string()))), Ok(()));
+    }
+    b.expect_none("an input", |input| envelope_of(input, id(2)).is_some());
+    let receipt_for =
+        |sequence: u64| sealed(9, 0, Body::Receipt(Receipt { source: id(2), epoch: 1, sequence }));
+    let answers = [receipt_for(3), receipt_for(5)];
+    let ((heard_tx, heard), (asked_tx, asked)) = (bounded(100), bounded(100));
+    let _heard = peer.answer_as(9, "heard", move |nth| {
+        heard_tx.send(nth).unwrap();
+        Vec::new()
+    });
+    let _deliver = peer.answer_as(9, "deliver", move |nth| {
+        asked_tx.send(nth).unwrap();
+        answers[nth.min(1)].clone()
+    });
+    let _token = peer.appear(&format!("clawmesh/{}/{}/alive", mesh(), id(9)));
+    for nth in 0..2 {
+        assert_eq!(asked.recv_timeout(PATIENCE), Ok(nth));
+    }
+    b.expect_none("another question", |_| !asked.is_empty());
+    assert_eq!(heard.len(), 1, "nobody had to be asked again how far it was heard");
+}
+
+#[test]
+fn a_row_of_forgeries_costs_one_look_and_keeps_no_frame_out() {
+    let limits = BridgeLimits { unproven_per_second_max: 20, ..BridgeLimits::default() };
+    let (mut a, listen) = Node::open(1, Setup { limits, ..Setup::trusting(&[2]) });
+    let stranger = Stranger::connecting(&listen);
+    let mut forged = sealed_bundle(2, None, &[0]);
+    *forged.last_mut().unwrap() ^= 1;
+    for _ in 0..10 {
+        let row = stranger.ask(id(1), "deliver", forged.repeat(ENVELOPES_PER_DELIVERY_MAX));
+        assert_eq!(row.refusal().0, "BAD_SIGNATURE");
+    }
+    let asked = deliver(&stranger, 0);
+    a.expect_envelope(id(2)).1.unwrap().answer(Ok(()));
+    assert_eq!(asked.receipt(id(1)), receipt(2, 0));
+    assert_eq!(a.expect_refused_often(Code::BadSignature, 10).1, 10);
+}
+
+#[test]
+fn what_is_on_its_way_when_its_node_is_trusted_no_more_gets_no_receipt_and_may_come_again() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let stranger = Stranger::connecting(&listen);
+    let _asked = deliver(&stranger, 0);
+    let (_, ticket) = a.expect_envelope(id(2));
+    a.trust(&[]);
+    ticket.unwrap().answer(Ok(()));
+    let listen = a.expect("an open link", |input| match &input.body {
+        InputBody::LinkChanged(LinkState::Open { listen }) => listen.first().cloned(),
+        _ => None,
+    });
+    a.trust(&[2]);
+    let stranger = Stranger::connecting(&listen);
+    assert_eq!(heard(&stranger), None);
+    let again = deliver(&stranger, 0);
+    a.expect_envelope(id(2)).1.unwrap().answer(Ok(()));
+    assert_eq!(again.receipt(id(1)), receipt(2, 0));
 }
 
 #[test]
@@ -52,8 +134,9 @@ fn a_frame_the_journal_did_not_take_may_come_again() {
     let why = Refusal::new(Code::JournalUnavailable, "journal", "the disk is full");
     a.expect_envelope(id(2)).1.unwrap().answer(Err(why));
     assert_eq!(asked.refusal(), ("JOURNAL_UNAVAILABLE".to_owned(), "the disk is full".to_owned()));
-    let _asked = deliver(&stranger, 0);
+    let asked = deliver(&stranger, 0);
     drop(a.expect_envelope(id(2)).1.unwrap());
+    assert_eq!(asked.refusal().0, "BUSY");
     let asked = deliver(&stranger, 0);
     a.expect_envelope(id(2)).1.unwrap().answer(Ok(()));
     assert_eq!(asked.receipt(id(1)), receipt(2, 0));
@@ -70,7 +153,7 @@ fn an_earlier_run_is_remembered() {
     let stranger = Stranger::connecting(&listen);
     assert_eq!(heard(&stranger), receipt(2, 7));
     assert_eq!(deliver(&stranger, 7).receipt(id(1)), receipt(2, 7));
-    assert_eq!(deliver(&stranger, 6).refusal().0, "REPLAYED");
+    assert_eq!(deliver(&stranger, 6).receipt(id(1)), receipt(2, 7));
 }
 
 #[test]
@@ -112,7 +195,7 @@ fn bad_deliveries_and_questions_are_answered_with_a_reason() {
 }
 
 #[test]
-fn frames_go_to_a_trusted_peer_in_order_one_after_the_other() {
+fn frames_go_to_a_trusted_peer_in_order_and_do_not_wait_for_receipts() {
     let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
     let (mut b, _) = Node::open(2, Setup::trusting(&[1]).connecting(&listen));
     for sequence in 0..3 {
@@ -121,17 +204,131 @@ fn frames_go_to_a_trusted_peer_in_order_one_after_the_other() {
     b.expect_peer(a.id);
     a.expect_none("a frame before its commit", |input| envelope_of(input, id(2)).is_some());
     b.commits.commit(5);
-    for sequence in 0..3 {
-        let (came, ticket) = a.expect_envelope(id(2));
-        assert_eq!(came, sequence);
-        if sequence == 0 {
-            a.expect_none("a second frame before the receipt of the first", |input| {
-                envelope_of(input, id(2)).is_some()
-            });
-        }
+    assert_eq!(hear_until(&mut a, 2), [0, 1, 2]);
+    let mut waiting = Vec::new();
+    for sequence in 3..5 {
+        assert_eq!(b.outbox.offer(outgoing(5, sequence, frame(&sequence.to_string()))), Ok(()));
+        let (frames, ticket) = a.expect_frames(id(2));
+        assert_eq!(frames, [sequence]);
+        waiting.extend(ticket);
+    }
+    waiting.into_iter().for_each(|ticket| ticket.answer(Ok(())));
+    a.expect_none("a frame twice", |input| envelope_of(input, id(2)).is_some());
+}
+
+#[test]
+fn a_backlog_comes_in_bundles_and_whole_although_the_peer_may_take_little_at_a_time() {
+    let limits = BridgeLimits { envelopes_per_second_max: 12, ..BridgeLimits::default() };
+    let (mut b, listen) = Node::open(2, Setup::trusting(&[1]));
+    b.commits.commit(1);
+    for sequence in 0..200 {
+        let _ = b.outbox.offer(outgoing(1, sequence, frame(&sequence.to_string())));
+        until_shelved(&b, sequence);
+    }
+    let (mut a, _) = Node::open(1, Setup { limits, ..Setup::trusting(&[2]).connecting(&listen) });
+    b.expect_peer(a.id);
+    let mut bundles = Vec::new();
+    while bundles.last() != Some(&199) {
+        let (frames, ticket) = a.expect_frames(id(2));
+        assert!(frames.len() <= FRAMES_PER_BUNDLE_MAX && frames.len() > 1, "{frames:?}");
+        ticket.unwrap().answer(Ok(()));
+        bundles.extend(frames);
+    }
+    assert_eq!(bundles, (0..200).collect::<Vec<_>>());
+}
+
+/// The outbox of a test has few places.
+fn until_shelved(node: &Node, sequence: u64) {
+    let beat = tick(Duration::from_millis(1));
+    if sequence % 32 == 31 {
+        let emptied = (0..20_000).find(|_| {
+            beat.recv().unwrap();
+            node.outbox_is_empty()
+        });
+        assert!(emptied.is_some(), "the frames were never shelved");
+    }
+}
+
+#[test]
+fn a_delivery_is_taken_as_far_as_it_is_good_and_answered_with_one_receipt() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let stranger = Stranger::connecting(&listen);
+    let mut forged = sealed_bundle(2, Some(4), &[5, 6]);
+    *forged.last_mut().unwrap() ^= 1;
+    let good = [sealed_bundle(2, None, &[0, 1]), sealed_bundle(2, Some(1), &[3, 4])].concat();
+    let asked =
+        stranger.ask(id(1), "deliver", [good.clone(), forged, sealed_bundle(2, Some(6), &[7])].concat());
+    let tickets: Vec<_> = (0..2).map(|_| a.expect_frames(id(2))).collect();
+    assert_eq!(
+        tickets.iter().map(|(frames, _)| frames.clone()).collect::<Vec<_>>(),
+        [vec![0, 1], vec![3, 4]]
+    );
+    assert!(asked.is_unanswered());
+    tickets.into_iter().for_each(|(_, ticket)| ticket.unwrap().answer(Ok(())));
+    assert_eq!(asked.receipt(id(1)), receipt(2, 4));
+    a.expect_none("what comes after a forgery", |input| envelope_of(input, id(2)).is_some());
+    assert_eq!(a.expect_refused(Code::BadSignature).0.from, unproven(id(2)));
+    let again = stranger.ask(id(1), "deliver", good);
+    assert_eq!(again.receipt(id(1)), receipt(2, 4), "asked again, answered again");
+}
+
+#[test]
+fn whoever_holds_back_a_delivery_cannot_have_a_later_one_taken_in_its_place() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let relay = Stranger::connecting(&listen);
+    let (first, second) = (sealed_bundle(2, None, &[0]), sealed_bundle(2, Some(0), &[1]));
+    assert_eq!(relay.ask(id(1), "deliver", second.clone()).refusal().0, "BUSY");
+    a.expect_none("a frame without the one before it", |input| envelope_of(input, id(2)).is_some());
+    let (_first, asked) = (relay.ask(id(1), "deliver", first), relay.ask(id(1), "deliver", second));
+    for sequence in 0..2 {
+        let (frames, ticket) = a.expect_frames(id(2));
+        assert_eq!(frames, [sequence]);
         ticket.unwrap().answer(Ok(()));
     }
+    assert_eq!(asked.receipt(id(1)), receipt(2, 1));
+}
+
+#[test]
+fn a_trusted_node_that_says_nonsense_in_bundles_is_refused_by_name_and_heard_when_it_stops() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let hostile = Stranger::connecting(&listen);
+    let one = sealed_bundle(2, None, &[0]);
+    for (delivery, code) in [
+        (Vec::new(), "MALFORMED_ENVELOPE"),
+        ([&one[..], &one[..40]].concat(), "MALFORMED_ENVELOPE"),
+        (one.repeat(ENVELOPES_PER_DELIVERY_MAX + 1), "TOO_LARGE"),
+        (sealed_bundle(2, None, &[]), "INVALID_PARAMS"),
+        (sealed_bundle(2, None, &[5, 4]), "INVALID_PARAMS"),
+        (sealed_bundle(2, None, &[5, 5]), "INVALID_PARAMS"),
+        (sealed_bundle(2, Some(5), &[5]), "INVALID_PARAMS"),
+        (sealed_bundle(2, None, &(0..33).collect::<Vec<_>>()), "INVALID_PARAMS"),
+        (sealed_bundle(2, None, &[u64::MAX]), "REPLAYED"),
+    ] {
+        assert_eq!(hostile.ask(id(1), "deliver", delivery).refusal().0, code);
+    }
+    let twice = hostile.ask(id(1), "deliver", [one.clone(), one].concat());
+    a.expect_frames(id(2)).1.unwrap().answer(Ok(()));
+    assert_eq!(twice.receipt(id(1)), receipt(2, 0));
     a.expect_none("a frame twice", |input| envelope_of(input, id(2)).is_some());
+}
+
+#[test]
+fn what_is_in_flight_when_the_journal_fails_gets_no_receipt() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let stranger = Stranger::connecting(&listen);
+    let first = stranger.ask(id(1), "deliver", sealed_bundle(2, None, &[0]));
+    let second = stranger.ask(
+        id(1),
+        "deliver",
+        [sealed_bundle(2, Some(0), &[1]), sealed_bundle(2, Some(1), &[2])].concat(),
+    );
+    let mut tickets: Vec<_> = (0..3).map(|_| a.expect_frames(id(2)).1.unwrap()).collect();
+    tickets.remove(0).answer(Ok(()));
+    assert_eq!(first.receipt(id(1)), receipt(2, 0));
+    let full = || Refusal::new(Code::JournalUnavailable, "journal", "the disk is full");
+    tickets.into_iter().for_each(|ticket| ticket.answer(Err(full())));
+    assert_eq!(second.refusal().0, "JOURNAL_UNAVAILABLE");
+    assert_eq!(heard(&stranger), receipt(2, 0));
 }
 
 #[test]
@@ -202,9 +399,9 @@ fn a_peer_that_comes_late_hears_the_newest_of_every_subject() {
 fn hear_until(node: &mut Node, last: u64) -> Vec<u64> {
     let mut heard = Vec::new();
     while heard.last() != Some(&last) {
-        let (sequence, ticket) = node.expect_envelope(id(2));
+        let (frames, ticket) = node.expect_frames(id(2));
         ticket.unwrap().answer(Ok(()));
-        heard.push(sequence);
+        heard.extend(frames);
     }
     heard
 }
@@ -253,7 +450,7 @@ fn a_node_is_told_why_its_peer_does_not_take_its_frames() {
         refusal.sentence.contains("refused our frame") && refusal.sentence.contains("clawmesh trust add"),
         "{refusal}"
     );
-    assert_eq!(a.expect_refused(Code::UntrustedPeer).0.from, id(2).to_string());
+    assert_eq!(a.expect_refused(Code::UntrustedPeer).0.from, unproven(id(2)), "no signature was checked");
 }
 
 #[test]

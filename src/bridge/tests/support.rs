@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use clawmesh_authority::envelope::{self, Receipt};
+use clawmesh_authority::envelope::{self, Receipt, Said};
 use clawmesh_authority::{
     Answer, Body, Capability, Code, ContentHash, Frame, Hlc, LaneMark, MeshId, NodeId, NodeKey, Observation,
     Reading, ReadingBatch, Refusal, Roster, Statement, Tier, Unit, Value, answer,
@@ -165,6 +165,7 @@ pub struct Held {
 pub struct Node {
     pub id: NodeId,
     pub outbox: Outbox,
+    reader: OutboxReader,
     pub commits: CommitWatch,
     pub held: Held,
     bridge: Option<Bridge>,
@@ -177,10 +178,15 @@ impl Node {
         let (inbox, inboxes) = doors(setup.inbox);
         let (outbox, reader) = outbox(64, 16);
         let commits = CommitWatch::default();
-        let (ports, held) = ports(n, inbox, reader, commits.clone());
+        let (ports, held) = ports(n, inbox, reader.clone(), commits.clone());
         held.papers.lock().unwrap().clone_from(&setup.papers);
         let bridge = Some(spawn(setup.config(), ports).unwrap());
-        Self { id: id(n), outbox, commits, held, bridge, inboxes, pulled: Vec::new() }
+        Self { id: id(n), outbox, reader, commits, held, bridge, inboxes, pulled: Vec::new() }
+    }
+
+    /// True when nothing that is to be said waits.
+    pub fn outbox_is_empty(&self) -> bool {
+        self.reader.state.is_empty()
     }
 
     pub fn neighbours(&self) -> Arc<dyn Neighbours> {
@@ -287,6 +293,11 @@ impl Node {
         self.pulled.iter().filter_map(|(input, _)| wanted(input)).collect()
     }
 
+    /// Waits for an envelope of `source` and gives the sequences of the frames in it.
+    pub fn expect_frames(&mut self, source: NodeId) -> (Vec<u64>, Option<Ticket>) {
+        self.expect_with_ticket("frames", |input| frames_of(input, source))
+    }
+
     /// Waits for an envelope of `source` and gives its sequence.
     pub fn expect_envelope(&mut self, source: NodeId) -> (u64, Option<Ticket>) {
         self.expect_with_ticket("an envelope", |input| envelope_of(input, source))
@@ -313,6 +324,14 @@ pub fn envelope_of(input: &Input, source: NodeId) -> Option<u64> {
     assert_eq!((opened.statement.lane(), opened.statement.sequence), (*lane, input.sequence));
     assert_eq!(input.source, SourceId::Node(opened.source));
     (opened.source == source).then_some(input.sequence)
+}
+
+/// The sequences of the frames in `input` if it is an envelope of `source`.
+pub fn frames_of(input: &Input, source: NodeId) -> Option<Vec<u64>> {
+    envelope_of(input, source)?;
+    let InputBody::Envelope { bytes, .. } = &input.body else { return None };
+    let statement = envelope::open(bytes, mesh()).unwrap().statement;
+    Some(statement.apart().iter().map(|said| said.sequence).collect())
 }
 
 pub fn readings() -> Body {
@@ -352,6 +371,16 @@ pub fn outgoing(cause: u64, sequence: u64, body: Body) -> Outgoing {
         _ => None,
     };
     Outgoing { cause, subject, statement: statement(sequence, body) }
+}
+
+/// A bundle of node `n` that follows `after`, with a frame of each of these sequences.
+pub fn sealed_bundle(n: u8, after: Option<u64>, sequences: &[u64]) -> Vec<u8> {
+    let said = |sequence: &u64| {
+        let Body::Frame(frame) = frame(&sequence.to_string()) else { unreachable!() };
+        Said { sequence: *sequence, hlc: Hlc { wall_ms: NOW_MS, logical: 0 }, frame }
+    };
+    let frames = sequences.iter().map(said).collect();
+    envelope::seal(&key(n), &Statement::of_frames(mesh(), 1, after, frames))
 }
 
 pub fn sealed(n: u8, sequence: u64, body: Body) -> Vec<u8> {

@@ -83,7 +83,11 @@ fn examine(site_path: PathBuf, policy_path: Option<PathBuf>) -> anyhow::Result<A
         site_hash: text.as_ref().map(SiteText::site_hash),
         policy_hash: text.as_ref().filter(|text| text.policy.is_some()).map(SiteText::policy_hash),
         holds: site.as_ref().map(|site| holds(site, policy.as_ref())).unwrap_or_default(),
-        notes: notes.into_iter().chain(plan.into_iter().flat_map(|(_, plan)| plan_notes(plan))).collect(),
+        notes: notes
+            .into_iter()
+            .chain(plan.into_iter().flat_map(|(_, plan)| plan_notes(plan)))
+            .chain(plan.and_then(|(_, plan)| unshown_note(plan, policy.as_ref()?)))
+            .collect(),
         faults: errors.into_iter().map(Fault::of).collect(),
         policy: policy.is_some().then_some(policy_path),
         site: site_path,
@@ -146,6 +150,18 @@ fn plan_notes(plan: &Plan) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// What stands on a guest and has rules, and no sensor shows it.
+fn unshown_note(plan: &Plan, policy: &Policy) -> Option<String> {
+    let unshown = policy.actuators.iter().filter(|rules| rules.shown_by.is_none()).filter(|rules| {
+        let entry = plan.actuators.iter().find(|entry| entry.capability == rules.actuator.as_str());
+        entry.is_some_and(|entry| entry.on_guest.is_some())
+    });
+    let unshown: Vec<&str> = unshown.map(|rules| rules.actuator.as_str()).collect();
+    let note =
+        format!("on a guest and without `shown_by`, so refused as STATE_UNKNOWN: {}", unshown.join(", "));
+    (!unshown.is_empty()).then_some(note)
 }
 
 impl Fault {

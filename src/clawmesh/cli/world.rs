@@ -144,7 +144,9 @@ fn actuator_table(actuators: &[ActuatorView], snapshot_age_ms: u64) -> String {
 
 /// What a person should know before they ask anything of it.
 fn notes_on(row: &ActuatorView) -> String {
+    let guest = row.guest.as_ref().map(|id| format!("on guest {}", id.chars().take(8).collect::<String>()));
     let notes = [
+        guest.as_deref(),
         (!row.answers).then_some("does not answer"),
         row.local_control.then_some("under local control"),
         row.unsafe_because.as_deref(),

@@ -52,6 +52,9 @@ fn hint(key: &str) -> Option<&'static str> {
         "actuators.tier_min" => "T2 or T3",
         "actuators.operations" => "for example {\"open\": (brings: On, serves: \"irrigation\", …)}",
         "actuators.interlocks.must" | "actuators.verified_by.must" => "for example BeAtLeast(20)",
+        "actuators.shown_by" => {
+            "for example (sensor: \"sensor:flow:line\", node: \"field-node\", on: BeAtLeast(4), off: BeAtMost(1), age_s_max: 5)"
+        }
         "degraded" => "for example {PowerUnstable: (refuse_from: Caution)}",
         _ => return None,
     })
@@ -113,6 +116,87 @@ mod tests {
         let site = FARM.replacen("],\n        safe_order: [", second, 1);
         let told = told(POLICY, &site);
         let words = "actuators[2] of field-node drives valve-flower already; one thing has one owner";
+        assert!(told.iter().any(|line| line.contains(words)), "{told:#?}");
+    }
+
+    /// The farm with the flower valve on a guest, as `on_guest` says, and this id for its field node.
+    fn on_guest(of_field_node: &str, on_guest: &str) -> String {
+        let site = FARM.replacen(
+            "(name: \"field-node\", role: \"field\"",
+            &format!("(name: \"field-node\", role: \"field\", id: \"{of_field_node}\""),
+            1,
+        );
+        let begin = site.find("(capability: \"actuator:valve:valve-flower\"").unwrap();
+        let end = begin + site[begin..].find(")),").unwrap() + 1;
+        let line = site[begin..end].replacen("ClosesAfter(seconds: 10)", "Unknown", 1);
+        format!("{}{line}, on_guest: {on_guest}{}", &site[..begin], &site[end..])
+    }
+
+    #[test]
+    fn an_actuator_on_a_guest_names_a_node_that_is_none_of_ours_and_what_ends_in_one_state() {
+        let (own, peer) = ("cd".repeat(32), "ab".repeat(32));
+        let guest = |peer: &str, target: &str, on: &str, off: &str| {
+            let guest = format!("(peer: \"{peer}\", target: \"{target}\", on: \"{on}\", off: \"{off}\")");
+            told(POLICY, &on_guest(&own, &guest))
+        };
+        let north = "actuator:valve:north";
+        assert_eq!(guest(&peer, north, "open", "close"), [""; 0]);
+        for (told, words) in [
+            (guest("ab", north, "open", "close"), "an id has 64 hexadecimal characters"),
+            (guest(&own, north, "open", "close"), "this is field-node, a node of this site and no guest"),
+            (guest(&peer, "north", "open", "close"), "is not `kind:name`"),
+            (guest(&peer, "valve:north", "open", "close"), "must begin with \"actuator:\""),
+            (
+                guest(&peer, north, "toggle", "close"),
+                "`on` is \"toggle\", an existing node switches on by one of open, start, on, enable",
+            ),
+            (
+                guest(&peer, north, "open", "open"),
+                "`off` is \"open\", an existing node switches off by one of close",
+            ),
+        ] {
+            assert!(
+                told.len() == 1 && told[0].starts_with("farm.ron:") && told[0].contains(words),
+                "{words:?} {told:#?}"
+            );
+        }
+        let silent = on_guest(&own, "(peer: \"x\", target: \"y\", on: \"open\", off: \"close\")");
+        let silent = silent.replacen(", on_silence: Unknown, on_guest", ", on_guest", 1);
+        assert!(
+            told(POLICY, &silent)[0].contains("the key `on_silence` is missing"),
+            "{:#?}",
+            told(POLICY, &silent)
+        );
+    }
+
+    #[test]
+    fn s2_two_guardians_of_one_actuator_on_a_guest_are_told() {
+        let peer = "ab".repeat(32);
+        let guest =
+            |target: &str| format!("(peer: \"{peer}\", target: \"{target}\", on: \"open\", off: \"close\")");
+        let site = on_guest(&"cd".repeat(32), &guest("actuator:valve:north"));
+        let twice = site.replacen(
+            "on_silence: Holds)",
+            &format!("on_silence: Holds, on_guest: {})", guest("actuator:valve:NORTH")),
+            1,
+        );
+        let told = told(POLICY, &twice);
+        let words = "actuators[2] of field-node is actuator:valve:NORTH of that guest already; one thing has one guardian";
+        assert!(told.iter().any(|line| line.contains(words)), "{told:#?}");
+    }
+
+    #[test]
+    fn a_pump_of_ours_does_not_wait_for_the_answer_of_a_guest() {
+        let peer = "ab".repeat(32);
+        let guest =
+            format!("(peer: \"{peer}\", target: \"actuator:valve:north\", on: \"open\", off: \"close\")");
+        let site = on_guest(&"cd".repeat(32), &guest);
+        let (pump, valve) = ("\"actuator:pump:pump-main-01\",\n", "\"actuator:valve:valve-flower\",\n");
+        let order = site.find("safe_order: [").unwrap();
+        let (before, order) = site.split_at(order);
+        let order = order.replacen(pump, "@", 1).replacen(valve, pump, 1).replacen('@', valve, 1);
+        let told = told(POLICY, &format!("{before}{order}"));
+        let words = "a pump of ours stands after an actuator on a guest and would wait for its answer";
         assert!(told.iter().any(|line| line.contains(words)), "{told:#?}");
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clawmesh_authority::{Capability, NodeId, SafeStates, Setpoint, Unit};
 use clawmesh_bridge::Mapping;
-use clawmesh_twin::site::{Plan, SwitchState};
+use clawmesh_twin::site::{OnGuest, Plan, SwitchState};
 use serde::{Deserialize, Serialize};
 
 use crate::config::durable_file::{create_atomic, read_bounded};
@@ -90,6 +90,8 @@ pub struct Place {
     pub plan: Plan,
     /// The safe states of its actuators, in the order in which they are brought about.
     pub safe_states: SafeStates,
+    /// The actuators on guests that it is guardian of.
+    pub on_guests: BTreeMap<Capability, OnGuest>,
 }
 
 /// Finds the place of a node at its site by its id.
@@ -115,7 +117,11 @@ pub fn place_of(site: &SiteFile, node: NodeId) -> Result<Place, String> {
         Some((Capability::new(&actuator.capability).ok()?, setpoint))
     });
     let safe_states = SafeStates::in_order(states);
-    Ok(Place { name: name.to_owned(), plan: plan.clone(), safe_states })
+    let on_guests = plan.actuators.iter().filter(|actuator| actuator.owner.as_str() == name);
+    let on_guests = on_guests.filter_map(|actuator| {
+        Some((Capability::new(&actuator.capability).ok()?, actuator.on_guest.clone()?))
+    });
+    Ok(Place { name: name.to_owned(), plan: plan.clone(), safe_states, on_guests: on_guests.collect() })
 }
 
 /// The nodes that own the actuators of a site; nothing for one of which the site does not say the id.
@@ -155,6 +161,10 @@ fn hint(key: &str) -> Option<&'static str> {
         }
         "actuators.safe_state" => "Off or On",
         "actuators.on_silence" => "ClosesAfter(seconds: 10), Holds or Unknown",
+        "actuators.on_guest" => {
+            "an actuator of an existing node, for example (peer: \"<its id>\", target: \"actuator:valve:north\", \
+             on: \"open\", off: \"close\")"
+        }
         "operations.level" => "L1, L2 or L3",
         "operations.done_by" => "Machine, Human or Both",
         _ => return None,
@@ -210,24 +220,41 @@ fn word_faults(plan: &Plan) -> Vec<(String, String)> {
         }
     }
     for (index, sensor) in plan.sensors.iter().enumerate() {
-        faults.extend(capability_fault("sensors", index, "sensor:", &sensor.capability));
+        faults.extend(capability_fault(
+            &format!("sensors[{index}].capability"),
+            "sensor:",
+            &sensor.capability,
+        ));
         if let Err(fault) = sensor.unit.parse::<Unit>() {
             faults.push((format!("sensors[{index}].unit"), fault.to_string()));
         }
     }
     for (index, actuator) in plan.actuators.iter().enumerate() {
-        faults.extend(capability_fault("actuators", index, "actuator:", &actuator.capability));
+        faults.extend(capability_fault(
+            &format!("actuators[{index}].capability"),
+            "actuator:",
+            &actuator.capability,
+        ));
+        let Some(guest) = &actuator.on_guest else { continue };
+        if let Err(fault) = guest.peer.parse::<NodeId>() {
+            faults.push((format!("actuators[{index}].on_guest.peer"), fault.to_string()));
+        }
+        faults.extend(capability_fault(
+            &format!("actuators[{index}].on_guest.target"),
+            "actuator:",
+            &guest.target,
+        ));
     }
     faults
 }
 
-fn capability_fault(list: &str, index: usize, begins: &str, text: &str) -> Option<(String, String)> {
-    let at = format!("{list}[{index}].capability");
+fn capability_fault(at: &str, begins: &str, text: &str) -> Option<(String, String)> {
     match Capability::new(text) {
-        Err(fault) => Some((at, fault.to_string())),
-        Ok(_) if !text.starts_with(begins) => {
-            Some((at, format!("{text:?} must begin with {begins:?}, for example `{begins}valve:valve-1`")))
-        }
+        Err(fault) => Some((at.to_owned(), fault.to_string())),
+        Ok(_) if !text.starts_with(begins) => Some((
+            at.to_owned(),
+            format!("{text:?} must begin with {begins:?}, for example `{begins}valve:valve-1`"),
+        )),
         Ok(_) => None,
     }
 }

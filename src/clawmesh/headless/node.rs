@@ -1,6 +1,6 @@
 //! Putting a node together, running it, and taking it apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::guests::discovery::{self, OwnRecord};
+use super::guests::guardian::{GuestDriver, Hands, Remote, Sender};
 use super::guests::{GuestDoor, GuestFacts, GuestHost, Herald};
 use super::mesh_to_come::MeshToCome;
 #[cfg(not(feature = "planner"))]
@@ -383,9 +384,10 @@ impl Node {
         let pin = start.certificate.as_ref().map(|certificate| certificate.fingerprint.clone());
         let Ways { inbox, inboxes, outbox, feeder, commits, desk, mesh, guests, snapshots, gateway, .. } =
             ways;
+        let dialled_only = with_actuators(&start);
         let marks = marks_in(&journal.recovered.inputs);
         feed_earlier(&inbox, journal.recovered.inputs, &start)?;
-        let (plant, drivers, simulator) = machinery(options, &start, &inbox, &commits)?;
+        let (plant, drivers, simulator) = machinery(options, &start, &inbox, &commits, &guests)?;
         let (drivers, orders) = drivers.unzip();
         let (simulator, simulations) = simulator.unzip();
         let settings = Settings { tick_before: journal.last_tick, ..start.settings.clone() };
@@ -427,7 +429,7 @@ impl Node {
             asked_here.clone(),
             tasks,
         );
-        let guests = GuestSide::open(&guests, host, found, tasks)?;
+        let guests = GuestSide::open(&guests, host, dialled_only, found, tasks)?;
         let trust = follow_trust(options, &bridge, &guests.links, &inbox)?;
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
@@ -436,18 +438,20 @@ impl Node {
         Ok(Self { planner, sensors, plant, guests, bridge, simulator, ticker, drivers, rearm, trust, death })
     }
 
-    /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said.
+    /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said. Only the links to guests
+    /// stay until everything is safe: the last safe states go over them.
     fn close(self, workers: &Runtime) -> Option<String> {
         drop(self.planner);
         drop(self.sensors);
         drop(self.trust);
-        self.guests.close(workers);
+        let links = self.guests.hush();
         self.bridge.close();
         drop(self.simulator);
         let death = self.ticker.close();
         drop(self.rearm);
         // Made safe after the last order, and before the plant stands still.
         drop(self.drivers);
+        workers.block_on(links.close());
         drop(self.plant);
         death
     }
@@ -465,6 +469,13 @@ fn feed_earlier(inbox: &InboxHandle, recovered: Vec<InputBody>, start: &Start) -
     Ok(())
 }
 
+/// The guests that this node is guardian of an actuator on: it calls them, so it is for it to dial.
+fn with_actuators(start: &Start) -> BTreeSet<NodeId> {
+    let place = site_file::place_of(&start.site, start.settings.node);
+    let on_guests = place.map(|place| place.on_guests).unwrap_or_default();
+    on_guests.values().filter_map(|guest| guest.peer.parse().ok()).collect()
+}
+
 /// Everything that goes on with existing nodes.
 struct GuestSide {
     discovery: Option<Worker>,
@@ -479,12 +490,14 @@ impl GuestSide {
     fn open(
         door: &GuestDoor,
         host: GuestHost,
+        dialled_only: BTreeSet<NodeId>,
         own: Option<(OwnRecord, Arc<ZenohWays>)>,
         tasks: &Handle,
     ) -> anyhow::Result<Self> {
         let _here = tasks.enter();
         let host = Arc::new(host);
-        let links = Links::start(clawmesh_wire_link::Config::default(), Arc::clone(&host) as Arc<dyn Host>);
+        let config = clawmesh_wire_link::Config { dialled_only, ..clawmesh_wire_link::Config::default() };
+        let links = Links::start(config, Arc::clone(&host) as Arc<dyn Host>);
         host.routes().use_links(Some(links.clone()));
         door.came(links.clone(), Arc::clone(&host), tasks.clone());
         for peer in host.peers() {
@@ -497,11 +510,12 @@ impl GuestSide {
         Ok(Self { discovery, herald, host, links })
     }
 
-    fn close(self, workers: &Runtime) {
+    /// Says nothing more by itself, and leaves what is to be closed.
+    fn hush(self) -> Links {
         drop(self.discovery);
         drop(self.herald);
         self.host.routes().use_links(None);
-        workers.block_on(self.links.close());
+        self.links
     }
 }
 
@@ -542,12 +556,28 @@ fn machinery(
     start: &Start,
     inbox: &InboxHandle,
     commits: &CommitWatch,
+    guests: &Arc<GuestDoor>,
 ) -> anyhow::Result<Machinery> {
-    let Some(plant) = &options.plant else { return Ok((None, None, None)) };
-    let (plant, driver, place) = hardware(plant, start, inbox)?;
+    let place = site_file::place_of(&start.site, start.settings.node);
+    let is_guardian = place.as_ref().is_ok_and(|place| !place.on_guests.is_empty());
+    if options.plant.is_none() && !is_guardian {
+        return Ok((None, None, None));
+    }
+    let mut place = place.map_err(anyhow::Error::msg)?;
     let model = Model::new(&place.plan).map_err(anyhow::Error::msg)?;
+    let remotes = std::mem::take(&mut place.on_guests);
+    let remotes: BTreeMap<_, _> =
+        remotes.into_iter().filter_map(|(actuator, guest)| Some((actuator, Remote::of(&guest)?))).collect();
+    if options.plant.is_none() {
+        // What has no driver here is shown as not answering, and nothing of it can be made safe.
+        place.safe_states = place.safe_states.of_those(|actuator| remotes.contains_key(actuator));
+    }
+    let (worker, plant) =
+        options.plant.as_ref().map(|plant| hardware(plant, inbox, &place)).transpose()?.unzip();
+    let sender = Sender { node: start.settings.node, role: start.settings.role.clone() };
+    let guests = GuestDriver::new(remotes, Arc::clone(guests), sender, unix_ms);
     let ports = DriverPorts {
-        driver: Box::new(driver),
+        driver: Box::new(Hands { plant, guests }),
         safe_states: place.safe_states,
         latch: start.latch.clone(),
         inbox: inbox.clone(),
@@ -555,16 +585,15 @@ fn machinery(
         lease_ms: LEASE_MS,
     };
     let simulator = simulator::start(model, inbox.clone())?;
-    Ok((Some(plant), Some(DriverLayer::start(ports)?), Some(simulator)))
+    Ok((worker, Some(DriverLayer::start(ports)?), Some(simulator)))
 }
 
-/// The stand-in plant, its driver, and the place of this node in the site.
+/// The stand-in plant and its driver.
 fn hardware(
     options: &PlantOptions,
-    start: &Start,
     inbox: &InboxHandle,
-) -> anyhow::Result<(Worker, PlantDriver, Place)> {
-    let place = site_file::place_of(&start.site, start.settings.node).map_err(anyhow::Error::msg)?;
+    place: &Place,
+) -> anyhow::Result<(Worker, PlantDriver)> {
     let mut faults = Fault::of_seed(options.seed, &options.file);
     faults.extend(options.faults.iter().cloned());
     for fault in &faults {
@@ -572,8 +601,7 @@ fn hardware(
     }
     let plant = Plant::new(options.file.clone(), options.seed, options.speed, faults)?;
     let specs = plant::specs(&place.plan, &place.name, &plant).map_err(anyhow::Error::msg)?;
-    let (edge, driver) = plant::start(plant, specs, inbox.clone())?;
-    Ok((edge, driver, place))
+    Ok(plant::start(plant, specs, inbox.clone())?)
 }
 
 /// What existing nodes are told of this one.
@@ -619,7 +647,7 @@ fn bridge(
 
 /// What is kept beside the journal's chain is believed only if its signature still holds.
 fn recheck(body: InputBody, settings: &Settings) -> InputBody {
-    let InputBody::Recovered { bytes } = &body else { return body };
+    let InputBody::Recovered { bytes, .. } = &body else { return body };
     match envelope::open(bytes, settings.mesh()) {
         Ok(_) => body,
         Err(refusal) => InputBody::Refused { refusal, count: 1 },

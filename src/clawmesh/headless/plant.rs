@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clawmesh_authority::{AuthorizedCommand, Capability, SafingCommand, SensorSpec, Setpoint, Tier, Unit};
 use clawmesh_core::intake::{InboxHandle, Input, InputBody, Sample, SourceId, StreamKey};
-use clawmesh_drivers::{Driver, DriverFault, ReadBack};
+use clawmesh_drivers::{Driver, DriverFault, ReadBack, Taken};
 use clawmesh_plant::{Plant, WriteFault};
 
 use super::worker::{Ends, Worker};
@@ -95,8 +95,9 @@ pub struct PlantDriver {
 }
 
 impl PlantDriver {
-    fn write(&self, actuator: &Capability, setpoint: Setpoint) -> Result<(), DriverFault> {
-        lock(&self.plant).write(actuator, setpoint == Setpoint::On).map_err(|fault| match fault {
+    fn write(&self, actuator: &Capability, setpoint: Setpoint) -> Result<Taken, DriverFault> {
+        let written = lock(&self.plant).write(actuator, setpoint == Setpoint::On);
+        written.map(|()| Taken::Done).map_err(|fault| match fault {
             WriteFault::UnknownDevice => DriverFault::Unknown(actuator.clone()),
             WriteFault::LocalControl => DriverFault::LocalControl(actuator.clone()),
             WriteFault::NoAnswer => DriverFault::NoAnswer(actuator.clone()),
@@ -105,14 +106,14 @@ impl PlantDriver {
 }
 
 impl Driver for PlantDriver {
-    fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
+    fn drive(&mut self, command: &AuthorizedCommand) -> Result<Taken, DriverFault> {
         // Said first, so that whatever happens to us no command is missing here that the plant may have heard.
         let (actuator, setpoint, proposal) = (command.actuator(), command.setpoint(), command.proposal());
         tracing::info!("the plant is told: {actuator} {setpoint}, step {} of {proposal}", command.step() + 1);
         self.write(actuator, setpoint)
     }
 
-    fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
+    fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault> {
         tracing::info!("the plant is told: {} {}, its safe state", command.actuator(), command.setpoint());
         self.write(command.actuator(), command.setpoint())
     }

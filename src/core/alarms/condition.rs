@@ -21,6 +21,8 @@ pub const FLAG_LASTS_MS: u64 = 1_000;
 pub const MET_WITHIN_MS: u64 = 30_000;
 /// Nobody must have led the planning for so long before it rings: longer than it takes to choose somebody.
 pub const LEADERLESS_LASTS_MS: u64 = 60_000;
+/// An actuator that nothing of ours runs must have been shown on for so long before it rings.
+pub const ON_LASTS_MS: u64 = 2_000;
 /// Refusals of one kind are over when there was none for so long.
 pub const REFUSALS_LAST_MS: u64 = 600_000;
 
@@ -138,6 +140,14 @@ pub fn leaderless(since_tick: u64) -> (String, Condition) {
     (LEADERLESS.to_owned(), condition)
 }
 
+/// A sensor shows an actuator on, and nothing of ours has it run.
+#[must_use]
+pub fn on_by_itself(actuator: &str, since_tick: u64, now: &Now) -> (String, Condition) {
+    let sentence = format!("{actuator} is shown to be on, and nothing of ours runs it; go and look");
+    let condition = Condition::at_once(Priority::Critical, &sentence, now);
+    (format!("on/{actuator}"), Condition { since_tick, on_delay_ms: ON_LASTS_MS, ..condition })
+}
+
 /// Somebody was refused what has to do with safety, and not long ago.
 #[must_use]
 pub fn refused(tally: &RefusalTally, now: &Now) -> Option<(String, Condition)> {
@@ -225,7 +235,7 @@ fn of_cause(cause: &Cause) -> (Priority, String) {
     let (priority, words) = match cause {
         Cause::OutcomeUnknown => (
             Priority::High,
-            "its node restarted after it was ordered; look at the plant whether it was carried out",
+            "its node restarted after it was ordered, or its hardware gave no answer; look at the plant whether it was carried out",
         ),
         Cause::NotAcknowledged => {
             (Priority::High, "the hardware did not take it in time; look at its driver")

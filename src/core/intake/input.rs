@@ -157,6 +157,17 @@ impl fmt::Display for SafeBecause {
     }
 }
 
+/// A command of which nobody knows whether its hardware took it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct InDoubt {
+    /// The actuator.
+    #[n(0)]
+    pub actuator: Capability,
+    /// How long it was to last, milliseconds; 0 for what was to be switched off.
+    #[n(1)]
+    pub run_for_ms: u64,
+}
+
 /// What the driver layer saw or did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
@@ -193,6 +204,10 @@ pub enum DriverReport {
         /// Why, one sentence.
         #[n(2)]
         why: String,
+        /// What may have happened all the same, or still happen, if nobody knows.
+        #[n(3)]
+        #[serde(default)]
+        in_doubt: Option<InDoubt>,
     },
     /// An actuator was made safe, or was tried to be.
     #[n(3)]
@@ -280,6 +295,9 @@ pub enum InputBody {
         #[n(0)]
         #[cbor(with = "minicbor::bytes")]
         bytes: Vec<u8>,
+        /// The sequences of those of its frames that are still the newest about their subjects, if it holds several.
+        #[n(1)]
+        newest: Option<Vec<u64>>,
     },
     /// How far an earlier run had heard another node.
     #[n(3)]

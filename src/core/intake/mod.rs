@@ -14,8 +14,8 @@ use bevy::prelude::*;
 pub use components::{Feed, JournalCursor, JournalPort, TickBatch};
 pub use inbox::{InboxHandle, InboxLimits, Inboxes, StreamKey, doors};
 pub use input::{
-    ActuatorReport, AlarmAct, DriverReport, Input, InputBody, LinkState, SafeBecause, Sample, SourceId,
-    StampedInput, Thought,
+    ActuatorReport, AlarmAct, DriverReport, InDoubt, Input, InputBody, LinkState, SafeBecause, Sample,
+    SourceId, StampedInput, Thought,
 };
 
 use crate::clock::TickSystems;

@@ -59,8 +59,8 @@ impl Said<'_> {
             Body::Frame(Frame::Leadership(say)) => {
                 self.leadership.write(LeadershipSaid { by: source, say, is_live });
             }
-            // Receipts answer a question of the edge; in a batch they mean nothing.
-            Body::Receipt(_) => {}
+            // Receipts answer a question of the edge; in a batch they mean nothing. Bundles were taken apart.
+            Body::Receipt(_) | Body::Frames(_) => {}
         }
     }
 }
@@ -101,11 +101,9 @@ pub(super) fn open_envelopes(
 ) {
     let wall_ms = wall.at(*tick, &settings);
     for stamped in batch.iter() {
-        let outcome = match &stamped.input.body {
-            InputBody::Envelope { bytes, .. } => {
-                admit(bytes, stamped.input.source, wall_ms, &trust, &mut marks)
-            }
-            InputBody::Recovered { bytes } => recover(bytes, &trust),
+        let opened = match &stamped.input.body {
+            InputBody::Envelope { bytes, .. } => open_as(bytes, stamped.input.source, &trust),
+            InputBody::Recovered { bytes, .. } => recover(bytes, &trust),
             InputBody::MarkRestored { node, state, stream } => {
                 // Also of a node that is not trusted now: it may be again, and must not repeat what it said before.
                 marks.0.insert(*node, NodeMarks { state: *state, stream: *stream });
@@ -123,29 +121,33 @@ pub(super) fn open_envelopes(
             }
             _ => continue,
         };
-        match outcome {
-            Ok((source, statement)) => {
-                hlc.0.observe(statement.hlc, wall_ms);
-                let is_live = !matches!(stamped.input.body, InputBody::Recovered { .. });
-                if is_live {
-                    said.heard.write(NodeHeard { node: source, hlc: statement.hlc });
-                }
-                said.pass_on(source, statement, is_live);
-            }
+        let (source, statement) = match opened {
+            Ok(opened) => opened,
             Err(refused) => {
                 said.refused.write(refused);
+                continue;
             }
+        };
+        let is_live = !matches!(stamped.input.body, InputBody::Recovered { .. });
+        let statements = statement.apart();
+        if is_live && let Err(refused) = admit(source, &statements, wall_ms, &mut marks) {
+            said.refused.write(refused);
+            continue;
+        }
+        for statement in statements {
+            if is_outdated(&stamped.input.body, &statement) {
+                continue;
+            }
+            hlc.0.observe(statement.hlc, wall_ms);
+            if is_live {
+                said.heard.write(NodeHeard { node: source, hlc: statement.hlc });
+            }
+            said.pass_on(source, statement, is_live);
         }
     }
 }
 
-fn admit(
-    bytes: &[u8],
-    brought_as: SourceId,
-    wall_ms: u64,
-    trust: &Trust,
-    marks: &mut LaneMarks,
-) -> Result<(NodeId, Statement), Refused> {
+fn open_as(bytes: &[u8], brought_as: SourceId, trust: &Trust) -> Result<(NodeId, Statement), Refused> {
     let (source, statement) = recover(bytes, trust)?;
     if brought_as != SourceId::Node(source) {
         return Err(Refused::once(
@@ -154,18 +156,33 @@ fn admit(
             "the envelope came under another node's name",
         ));
     }
-    if statement.hlc.is_from_the_future(wall_ms.saturating_add(WALL_LAG_MS_MAX)) {
-        return Err(Refused::once(Code::ClockUntrusted, source, from_the_future(statement.hlc, wall_ms)));
+    Ok((source, statement))
+}
+
+/// Judges clock and order of what was said at once: all of it is heard, or nothing.
+fn admit(
+    source: NodeId,
+    statements: &[Statement],
+    wall_ms: u64,
+    marks: &mut LaneMarks,
+) -> Result<(), Refused> {
+    let latest = statements.iter().map(|said| said.hlc).max().unwrap_or_default();
+    if latest.is_from_the_future(wall_ms.saturating_add(WALL_LAG_MS_MAX)) {
+        return Err(Refused::once(Code::ClockUntrusted, source, from_the_future(latest, wall_ms)));
     }
     let mark = marks.0.entry(source).or_default();
-    let lane = match statement.lane() {
-        Lane::State => &mut mark.state,
-        Lane::Stream => &mut mark.stream,
-    };
-    if lane.admit(statement.epoch, statement.sequence) == Admission::Replayed {
-        return Err(Refused::once(Code::Replayed, source, "it, or something later, was heard before"));
+    let mut heard = *mark;
+    for said in statements {
+        let lane = match said.lane() {
+            Lane::State => &mut heard.state,
+            Lane::Stream => &mut heard.stream,
+        };
+        if lane.admit(said.epoch, said.sequence) == Admission::Replayed {
+            return Err(Refused::once(Code::Replayed, source, "it, or something later, was heard before"));
+        }
     }
-    Ok((source, statement))
+    *mark = heard;
+    Ok(())
 }
 
 /// Reads an envelope of the journal and asks only whether its signer is trusted here.
@@ -176,6 +193,11 @@ fn recover(bytes: &[u8], trust: &Trust) -> Result<(NodeId, Statement), Refused> 
     } else {
         Err(Refused::once(Code::UntrustedPeer, opened.source, "this node is not trusted here"))
     }
+}
+
+/// True of what comes back only because it is under one signature with something newer.
+fn is_outdated(body: &InputBody, said: &Statement) -> bool {
+    matches!(body, InputBody::Recovered { newest: Some(newest), .. } if !newest.contains(&said.sequence))
 }
 
 fn from_the_future(hlc: Hlc, wall_ms: u64) -> String {

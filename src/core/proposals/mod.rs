@@ -116,6 +116,7 @@ fn schedule(app: &mut App) {
         FixedUpdate,
         (
             systems::settle,
+            systems::insist,
             systems::write_down,
             systems::report_changes,
             systems::answer,

@@ -109,7 +109,9 @@ impl Watch<'_> {
             let stands = self.live.position_of(&step.actuator);
             let told = brings(step, self.policy);
             let is_taken = at < run.step || run.taken_ms.is_some();
-            if is_taken && stands.is_some() && stands == told && !run.arrived.contains(&at) {
+            let is_there =
+                stands.is_some() && stands == told && self.is_measured_since(rules, run.ordered_ms);
+            if is_taken && is_there && !run.arrived.contains(&at) {
                 run.arrived.push(at);
             }
             let has_arrived = run.arrived.contains(&at);
@@ -127,6 +129,14 @@ impl Watch<'_> {
             }
         }
         None
+    }
+
+    /// What a sensor showed before the order moves nothing on.
+    fn is_measured_since(&self, rules: &ActuatorRules, since_ms: u64) -> bool {
+        let Some(by) = &rules.shown_by else { return true };
+        let node = self.site.home.nodes.get(&by.node);
+        let reading = node.and_then(|node| self.live.readings.get(&(*node, by.sensor.clone())));
+        reading.is_some_and(|reading| reading.age_ms < self.age_ms(since_ms))
     }
 
     /// A plan has ended when everything it switched on is off again and no sensor shows otherwise; one that only switches off,

@@ -180,9 +180,12 @@ pub struct SiteView {
 pub struct ActuatorView {
     /// Its capability.
     pub actuator: String,
-    /// `on` or `off`, as its hardware says; absent while that is unknown.
+    /// The guest it is on, if it is on one.
+    #[serde(default)]
+    pub guest: Option<String>,
+    /// `on` or `off`, as its hardware says, or for one on a guest a sensor of ours; absent while that is unknown.
     pub position: Option<String>,
-    /// True while its hardware answers.
+    /// True while its hardware answers, or the guest is connected.
     pub answers: bool,
     /// True while a hand holds it.
     pub local_control: bool,

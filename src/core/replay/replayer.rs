@@ -265,7 +265,7 @@ impl Run {
 
 /// What other nodes said carries their signatures, and nobody who alters a recording can make those.
 fn check_signature(stamped: &StampedInput, settings: &Settings) -> Result<(), String> {
-    let (InputBody::Envelope { bytes, .. } | InputBody::Recovered { bytes }) = &stamped.input.body else {
+    let (InputBody::Envelope { bytes, .. } | InputBody::Recovered { bytes, .. }) = &stamped.input.body else {
         return Ok(());
     };
     let sequence = stamped.journal_sequence;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clawmesh_authority::policy::{ActuatorRules, PolicyFault, Rule};
-use clawmesh_authority::{Capability, HazardClass, Level, Policy, Setpoint};
+use clawmesh_authority::{Capability, HazardClass, Level, Policy, Setpoint, Unit};
 use clawmesh_twin::site::{self, DoneBy, OnSilence, PartKind, Plan};
 
 /// Everything in which the policy does not fit the plan of the site called `site_name`, in the order of the policy.
@@ -62,6 +62,9 @@ impl<'a> Index<'a> {
             None => faults.push(("actuator", format!("{} is no actuator of this site", rules.actuator))),
             Some(actuator) => {
                 faults.extend(too_free(rules, actuator));
+                faults.extend(shown_for_nothing(rules, actuator));
+                faults.extend(self.shown_by_others(rules, actuator));
+                faults.extend(silent_for_nobody(actuator));
                 faults.extend(self.unguarded(rules, actuator));
             }
         }
@@ -114,9 +117,29 @@ impl<'a> Index<'a> {
             .filter_map(|interlock| Some(("interlocks", judge(&interlock.node, &interlock.sensor)?)));
         let verified = rules.verified_by.iter();
         let verified = verified.filter_map(|by| Some(("verified_by", judge(&by.node, &by.sensor)?)));
+        let shown = rules.shown_by.iter();
+        let shown = shown.filter_map(|by| Some(("shown_by", judge(&by.node, &by.sensor)?)));
         let bands = rules.bands.iter();
         let bands = bands.filter_map(|band| Some(("bands", judge(&band.node, &band.sensor)?)));
-        evidence.chain(interlocks).chain(verified).chain(bands).collect()
+        evidence.chain(interlocks).chain(verified).chain(shown).chain(bands).collect()
+    }
+
+    /// A sensor that another actuator can bring to what it says of this one while that is off: a shut valve stops the flow of a
+    /// pump that runs. What is measured on the part itself, and is neither flow nor pressure, is its own.
+    fn shown_by_others(
+        &self,
+        rules: &ActuatorRules,
+        actuator: &site::Actuator,
+    ) -> Option<(&'static str, String)> {
+        let by = rules.shown_by.as_ref()?;
+        let sensor = self.sensors.get(by.sensor.as_str())?;
+        let of_water = [Unit::LitrePerMinute, Unit::Kilopascal, Unit::Bar].map(Unit::code);
+        let is_own = sensor.of == actuator.of && !of_water.contains(&sensor.unit.as_str());
+        let sentence = format!(
+            "{} can say that {} is off because of another actuator; name a sensor on {} itself, of its power or its position",
+            by.sensor, rules.actuator, actuator.of
+        );
+        (!is_own).then_some(("shown_by", sentence))
     }
 
     /// A pump without a look at its water, a valve without a budget of its zone.
@@ -143,7 +166,7 @@ impl<'a> Index<'a> {
 
 /// Nobody is asked, and the hardware does not end by itself what goes wrong.
 fn too_free(rules: &ActuatorRules, actuator: &site::Actuator) -> Option<(&'static str, String)> {
-    let ends_itself = matches!(actuator.on_silence, OnSilence::ClosesAfter { .. });
+    let ends_itself = ends_itself(actuator) && actuator.on_guest.is_none();
     if rules.level > Level::L1 || rules.class < HazardClass::Hazardous || ends_itself {
         return None;
     }
@@ -152,6 +175,29 @@ fn too_free(rules: &ActuatorRules, actuator: &site::Actuator) -> Option<(&'stati
         rules.class, actuator.on_silence
     );
     Some(("level", sentence))
+}
+
+fn ends_itself(actuator: &site::Actuator) -> bool {
+    matches!(actuator.on_silence, OnSilence::ClosesAfter { .. })
+}
+
+/// `on_silence` is about us, who vanish: a guest goes on with what it was told last.
+fn silent_for_nobody(actuator: &site::Actuator) -> Option<(&'static str, String)> {
+    let sentence = format!(
+        "{} is on a guest, which does not close it when we vanish; say `on_silence: Unknown` or `Holds` in the site",
+        actuator.capability
+    );
+    (actuator.on_guest.is_some() && ends_itself(actuator)).then_some(("actuator", sentence))
+}
+
+/// What its driver reads back is not shown by anything else.
+fn shown_for_nothing(rules: &ActuatorRules, actuator: &site::Actuator) -> Option<(&'static str, String)> {
+    let is_read_back = actuator.on_guest.is_none() && rules.shown_by.is_some();
+    let sentence = format!(
+        "{} is read back by its driver; leave `shown_by` out, it is for what stands `on_guest`",
+        rules.actuator
+    );
+    is_read_back.then_some(("shown_by", sentence))
 }
 
 fn level_of(level: site::Level) -> Level {
@@ -165,7 +211,8 @@ fn level_of(level: site::Level) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clawmesh_twin::site::Name;
+    use clawmesh_authority::policy::{Must, Showing};
+    use clawmesh_twin::site::{Name, OnGuest};
     use serde::Deserialize;
 
     #[derive(Deserialize)]
@@ -235,6 +282,66 @@ mod tests {
         assert!(blind[0].starts_with("actuators[0].interlocks: a pump needs an interlock"), "{blind:?}");
         let unbounded = found(|_, policy| policy.actuators[1].draws.retain(|name| name == "tank-01"));
         assert!(unbounded[0].starts_with("actuators[1].draws: the valve waters z-food-forest-core"));
+    }
+
+    #[test]
+    fn a_sensor_shows_only_what_stands_on_a_guest_and_stands_where_the_policy_says() {
+        let shown = |sensor: &str, node: &str, is_on_guest: bool| {
+            found(|plan, policy| {
+                let sensor = Capability::new(sensor).unwrap();
+                let (on, off) = (Must::BeAtLeast(200.0), Must::BeAtMost(20.0));
+                let node = node.to_owned();
+                policy.actuators[0].shown_by = Some(Showing { sensor, node, on, off, age_s_max: 5 });
+                if is_on_guest {
+                    give_to_guest(&mut plan.actuators[0], OnSilence::Unknown);
+                }
+            })
+        };
+        let power = "sensor:power:pump-main-01";
+        assert_eq!(shown(power, "field-node", true), [""; 0]);
+        let here = shown(power, "field-node", false);
+        assert!(
+            here[0]
+                .starts_with("actuators[0].shown_by: actuator:pump:pump-main-01 is read back by its driver")
+        );
+        let elsewhere = shown(power, "command-center", true);
+        assert!(elsewhere[0].contains("is mounted on field-node, not on command-center"), "{elsewhere:?}");
+        for sensor in ["flow:mainline-01", "pressure:mainline-01", "soil-moisture:flower"] {
+            let others = shown(&format!("sensor:{sensor}"), "field-node", true);
+            assert!(others[0].contains("is off because of another actuator; name a sensor on pump-main-01"));
+        }
+        let flow_of_the_pump = found(|plan, policy| {
+            let sensor = plan.sensors.iter_mut().find(|sensor| sensor.quantity == "flow").unwrap();
+            sensor.of = Name::new("pump-main-01").unwrap();
+            let sensor = Capability::new("sensor:flow:mainline-01").unwrap();
+            let (on, off) = (Must::BeAtLeast(4.0), Must::BeAtMost(1.0));
+            let node = "field-node".to_owned();
+            policy.actuators[0].shown_by = Some(Showing { sensor, node, on, off, age_s_max: 5 });
+            give_to_guest(&mut plan.actuators[0], OnSilence::Unknown);
+        });
+        assert!(flow_of_the_pump[0].contains("because of another actuator"), "{flow_of_the_pump:?}");
+    }
+
+    fn give_to_guest(actuator: &mut site::Actuator, on_silence: OnSilence) {
+        actuator.on_silence = on_silence;
+        actuator.on_guest = Some(OnGuest {
+            peer: "ab".repeat(32),
+            target: "actuator:valve:north".to_owned(),
+            on: "open".to_owned(),
+            off: "close".to_owned(),
+        });
+    }
+
+    #[test]
+    fn s7_a_guest_is_not_believed_to_close_anything_when_we_vanish() {
+        let told = found(|plan, policy| {
+            give_to_guest(&mut plan.actuators[1], OnSilence::ClosesAfter { seconds: 5 });
+            policy.actuators[1].class = HazardClass::Hazardous;
+            policy.actuators[1].level = Level::L1;
+            plan.operations.iter_mut().for_each(|work| work.level = site::Level::L1);
+        });
+        assert!(told.iter().any(|told| told.contains("does not close it when we vanish")), "{told:?}");
+        assert!(told.iter().any(|told| told.contains("forbids L1")), "{told:?}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::intake::ActuatorReport;
 #[require(Stands)]
 pub struct Actuator(#[n(0)] pub Capability);
 
-/// How an actuator stands, as its hardware said last.
+/// How an actuator stands, as its hardware said last; on a guest, where nothing can be read back, as a sensor of ours shows.
 #[derive(Component, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
 pub struct Stands {
     /// What the hardware said.
@@ -34,6 +34,14 @@ pub struct Stands {
     /// The newest stop after which it was looked at, by its number in this process.
     #[n(3)]
     pub stops_answered: u64,
+    /// When an actuator on a guest was told to be safe, in milliseconds of the elapsed time, until a sensor has shown that it
+    /// is; what was measured before shows nothing.
+    #[n(4)]
+    pub told_safe_ms: Option<u64>,
+    /// Until when a command may still be carried out of which nobody knows whether it was, in milliseconds of the elapsed time:
+    /// until then no sensor shows that it stays safe.
+    #[n(5)]
+    pub in_doubt_until_ms: Option<u64>,
 }
 
 /// The site of this run; constant, from the settings.
@@ -70,3 +78,16 @@ pub trait DriverPort: Send + Sync + 'static {
 /// The driver layer of a live node that has actuators.
 #[derive(Resource)]
 pub struct DriversPort(pub Box<dyn DriverPort>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clawmesh_authority::canonical;
+
+    #[test]
+    fn how_an_actuator_stands_that_is_on_no_guest_is_written_in_four_fields_as_older_journals_have_it() {
+        assert_eq!(canonical::encode(&Stands::default())[0], 0x84);
+        let told = Stands { told_safe_ms: Some(7), ..Stands::default() };
+        assert_eq!(canonical::encode(&told)[0], 0x85);
+    }
+}

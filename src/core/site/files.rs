@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clawmesh_authority::gate::Home;
+use clawmesh_authority::policy::Showing;
 use clawmesh_authority::{Capability, ContentHash, NodeId, Policy, Setpoint};
 use clawmesh_twin::site::{Plan, SwitchState};
 
 use crate::settings::{Settings, SiteText};
+use crate::world::Sensor;
 
 /// What a node holds of its site.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +21,8 @@ pub struct SiteFiles {
     pub policy: Option<Policy>,
     /// Who this node is there, for the gate.
     pub home: Home,
+    /// The actuators of this owner that stand on guests: it is their guardian.
+    pub on_guests: BTreeSet<Capability>,
 }
 
 impl SiteText {
@@ -57,11 +61,24 @@ impl SiteFiles {
         let (name, plan): (String, Plan) = serde_json::from_str(&text.plan).map_err(unreadable)?;
         let policy = text.policy.as_deref().map(serde_json::from_str).transpose().map_err(unreadable)?;
         let home = home(settings, text, &plan);
-        Ok(Some(Self { name, plan, policy, home }))
+        let is_on_guest = |actuator: &Capability| {
+            let entry = plan.actuators.iter().find(|entry| entry.capability == actuator.as_str());
+            entry.is_some_and(|entry| entry.on_guest.is_some())
+        };
+        let on_guests = home.actuators.iter().filter(|actuator| is_on_guest(actuator)).cloned().collect();
+        Ok(Some(Self { name, plan, policy, home, on_guests }))
     }
 }
 
 impl SiteFiles {
+    /// What shows how an actuator on a guest stands, and the sensor it is on; nothing where the policy names none.
+    #[must_use]
+    pub fn showing(&self, actuator: &Capability) -> Option<(&Showing, Sensor)> {
+        let by = self.policy.as_ref()?.rules_of(actuator)?.shown_by.as_ref()?;
+        let node = *self.home.nodes.get(&by.node)?;
+        Some((by, Sensor { node, capability: by.sensor.clone() }))
+    }
+
     /// The state in which an actuator harms nobody, as the plan declares it.
     #[must_use]
     pub fn safe_state_of(&self, actuator: &Capability) -> Option<Setpoint> {

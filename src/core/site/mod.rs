@@ -1,7 +1,7 @@
 //! The site a node works at: its actuators, and whether its files agree.
 //! Reads what the driver layer says, and who and what can be relied on. Writes `Stands`, `SiteModes`.
 //! Invariant: every actuator of this node is known from the start, also one whose hardware is silent; it stands as its
-//! hardware said, never as it was told; what a policy names exists in the plan.
+//! hardware said, on a guest as a sensor shows, never as it was told; what a policy names exists in the plan.
 //! Not here: driving (`drivers`), the text of the files (`clawmesh`), what the rules demand (`authority`), how the site
 //! behaves (`twin`).
 
@@ -10,6 +10,7 @@ mod components;
 mod files;
 mod fork;
 mod modes;
+mod shown;
 mod systems;
 
 use bevy::prelude::*;
@@ -45,7 +46,7 @@ impl Plugin for SitePlugin {
             .exclude_from_digest::<DriversPort>("the way to the hardware of a live node; a replay has none")
             .add_systems(
                 FixedUpdate,
-                (systems::follow_drivers, systems::assess_site)
+                (systems::follow_drivers, systems::see_guests, systems::assess_site)
                     .chain()
                     .in_set(SiteSystems)
                     .after(WorldSystems)

@@ -7,11 +7,12 @@ use clawmesh_authority::{Capability, NodeId, Value};
 use super::components::{Actuator, DriversPort, Site, SiteModes, Stands};
 use super::files::SiteFiles;
 use super::modes::{Signs, modes};
-use crate::clock::Tick;
+use super::shown::{Said, shown};
+use crate::clock::{Tick, WallClock};
 use crate::intake::{DriverReport, InputBody, SafeBecause, TickBatch};
 use crate::mesh::{Liveness, NodeIndex};
 use crate::settings::Settings;
-use crate::world::{Belief, BeliefIndex, Quality, Sensor, SensorIndex};
+use crate::world::{Belief, BeliefIndex, Latest, Quality, Sensor, SensorIndex};
 
 /// The role, in the site, of a node where people decide.
 const COMMAND_CENTER: &str = "command-center";
@@ -20,9 +21,31 @@ const FIELD: &str = "field";
 /// The belief in which somebody notes whether the supply is `stable`.
 const POWER_KEY: &str = "site/power";
 
+/// How long a command may be on its way of which nobody knows whether it was taken, at least, milliseconds.
+const IN_DOUBT_MS_MIN: u64 = 60_000;
+
+/// The time, and the site.
+#[derive(SystemParam)]
+pub(super) struct Here<'w> {
+    tick: Res<'w, Tick>,
+    wall: Res<'w, WallClock>,
+    settings: Res<'w, Settings>,
+    site: Res<'w, Site>,
+}
+
+impl Here<'_> {
+    fn elapsed_ms(&self) -> u64 {
+        self.wall.elapsed_ms(*self.tick, &self.settings)
+    }
+
+    fn is_on_guest(&self, actuator: &Actuator) -> bool {
+        self.site.0.as_ref().is_some_and(|site| site.on_guests.contains(&actuator.0))
+    }
+}
+
 /// Takes over what the hardware said.
 pub(super) fn follow_drivers(
-    tick: Res<Tick>,
+    here: Here,
     batch: Res<TickBatch>,
     mut actuators: Query<(&Actuator, &mut Stands)>,
 ) {
@@ -30,23 +53,66 @@ pub(super) fn follow_drivers(
         let InputBody::Driver(report) = &stamped.input.body else { continue };
         let about = match report {
             DriverReport::Seen { actuator, .. } | DriverReport::MadeSafe { actuator, .. } => actuator,
-            DriverReport::Carried { .. } | DriverReport::NotCarried { .. } => continue,
+            DriverReport::NotCarried { in_doubt: Some(in_doubt), .. } => &in_doubt.actuator,
+            DriverReport::Carried { .. } | DriverReport::NotCarried { in_doubt: None, .. } => continue,
         };
         // A node has a handful of actuators; which of them it is does not depend on the order of the query.
         let found = actuators.iter_mut().find(|(actuator, _)| actuator.0 == *about);
-        let Some((_, mut stands)) = found else { continue };
+        let Some((actuator, mut stands)) = found else { continue };
         match report {
             DriverReport::Seen { seen, .. } => {
                 stands.seen = *seen;
-                stands.since_tick = tick.0;
+                stands.since_tick = here.tick.0;
             }
             DriverReport::MadeSafe { fault, because, .. } => {
                 stands.unsafe_because.clone_from(fault);
+                if here.is_on_guest(actuator) {
+                    stands.told_safe_ms = Some(here.elapsed_ms());
+                }
                 if let SafeBecause::Stopped { stops } = because {
                     stands.stops_answered = stands.stops_answered.max(*stops);
                 }
             }
+            DriverReport::NotCarried { in_doubt: Some(in_doubt), .. } if here.is_on_guest(actuator) => {
+                let now_ms = here.elapsed_ms();
+                let until_ms = now_ms.saturating_add(in_doubt.run_for_ms.max(IN_DOUBT_MS_MIN));
+                stands.in_doubt_until_ms = stands.in_doubt_until_ms.max(Some(until_ms));
+                stands.told_safe_ms.get_or_insert(now_ms);
+            }
             DriverReport::Carried { .. } | DriverReport::NotCarried { .. } => {}
+        }
+    }
+}
+
+/// Sees by its sensor where each actuator on a guest is, whatever its driver says.
+pub(super) fn see_guests(
+    here: Here,
+    sensors: Res<SensorIndex>,
+    said: Query<(&Latest, &Quality)>,
+    mut actuators: Query<(&Actuator, &mut Stands)>,
+) {
+    let Some(site) = here.site.0.as_ref().filter(|site| !site.on_guests.is_empty()) else { return };
+    let (wall_ms, now_ms) = (here.wall.at(*here.tick, &here.settings), here.elapsed_ms());
+    for (actuator, mut stands) in &mut actuators {
+        if !site.on_guests.contains(&actuator.0) {
+            continue;
+        }
+        let position = site.showing(&actuator.0).and_then(|(by, sensor)| {
+            let (latest, quality) = said.get(*sensors.0.get(&sensor)?).ok()?;
+            let age_ms = latest.age_ms(*here.tick, wall_ms, &here.settings);
+            shown(by, Said { latest, quality, age_ms, now_ms }, stands.told_safe_ms)
+        });
+        if stands.seen.position != position {
+            stands.seen.position = position;
+            stands.since_tick = here.tick.0;
+        }
+        let is_in_doubt = stands.in_doubt_until_ms.is_some_and(|until_ms| now_ms < until_ms);
+        if stands.told_safe_ms.is_some()
+            && !is_in_doubt
+            && position.is_some()
+            && position == site.safe_state_of(&actuator.0)
+        {
+            (stands.told_safe_ms, stands.in_doubt_until_ms) = (None, None);
         }
     }
 }

@@ -8,6 +8,8 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::freshness::Quality;
+use crate::clock::Tick;
+use crate::settings::Settings;
 
 /// The identity of a sensor; the entity never becomes another.
 #[derive(
@@ -58,6 +60,15 @@ pub struct Latest {
     /// Samples taken so far.
     #[n(8)]
     pub samples: u64,
+}
+
+impl Latest {
+    /// How old it is at a tick, by its origin or by its receipt, whichever is more, milliseconds.
+    #[must_use]
+    pub fn age_ms(&self, tick: Tick, wall_ms: u64, settings: &Settings) -> u64 {
+        let by_receipt_ms = settings.ms_of_ticks(tick.0.saturating_sub(self.received_tick));
+        wall_ms.saturating_sub(self.origin_ms).max(by_receipt_ms)
+    }
 }
 
 /// A sensor sits on a node.

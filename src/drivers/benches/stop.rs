@@ -22,7 +22,7 @@ use clawmesh_core::publish::{Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Batch, CommitWatch, JournalWriter};
 use clawmesh_core::{Core, Ports, Settings};
 use clawmesh_drivers::{
-    Driver, DriverFault, DriverLayer, DriverPorts, KeepStop, Orders, ReadBack, StopLatch,
+    Driver, DriverFault, DriverLayer, DriverPorts, KeepStop, Orders, ReadBack, StopLatch, Taken,
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -127,14 +127,14 @@ impl Hardware {
 }
 
 impl Driver for Hardware {
-    fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
+    fn drive(&mut self, command: &AuthorizedCommand) -> Result<Taken, DriverFault> {
         Err(DriverFault::Unknown(command.actuator().clone()))
     }
 
-    fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
+    fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault> {
         self.positions().insert(command.actuator().clone(), command.setpoint());
         self.writes.send(Instant::now()).expect("somebody listens");
-        Ok(())
+        Ok(Taken::Done)
     }
 
     fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack> {

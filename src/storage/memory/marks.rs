@@ -53,17 +53,19 @@ impl Marks {
         Ok(marks)
     }
 
-    /// Moves the mark of `source` past (epoch, sequence), unless that was heard before.
-    pub fn admit(&mut self, source: NodeId, lane: Lane, epoch: u64, sequence: u64) {
+    /// Moves the mark of `source` past (epoch, sequence), unless that was heard before; says so.
+    pub fn admit(&mut self, source: NodeId, lane: Lane, epoch: u64, sequence: u64) -> Admission {
         if self.held.len() >= SOURCES_MAX && !self.held.contains_key(&source) {
             tracing::warn!(%source, "no mark is kept: there are marks of {SOURCES_MAX} nodes already");
-            return;
+            return Admission::Next;
         }
         let held = self.held.entry(source).or_default();
-        if held.lanes[place(lane)].admit(epoch, sequence) != Admission::Replayed {
+        let admission = held.lanes[place(lane)].admit(epoch, sequence);
+        if admission != Admission::Replayed {
             held.is_unsaved[place(lane)] = true;
             self.has_unsaved = true;
         }
+        admission
     }
 
     /// Writes the marks that moved.

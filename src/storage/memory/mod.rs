@@ -9,7 +9,7 @@ mod retained;
 
 use std::path::Path;
 
-use clawmesh_authority::{KeyId as _, Lane, NodeId, envelope};
+use clawmesh_authority::{Admission, KeyId as _, Lane, NodeId, canonical, envelope};
 use clawmesh_core::intake::InputBody;
 use clawmesh_core::replay::KeptRecord;
 use rusqlite::Connection;
@@ -18,8 +18,8 @@ use crate::error::JournalError;
 use glance::glance;
 use marks::Marks;
 pub use marks::SOURCES_MAX;
-use retained::Retained;
 pub use retained::SUBJECTS_PER_SOURCE_MAX;
+use retained::{BundleRow, Retained};
 
 /// What earlier runs leave to this one.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -46,42 +46,53 @@ impl Memory {
         Ok((Self { marks, retained }, Recovered { inputs }))
     }
 
-    /// Takes notice of one journaled input.
-    pub fn remember(&mut self, conn: &Connection, body: &InputBody) -> rusqlite::Result<()> {
+    /// Takes notice of the input that is journaled in row `sequence`.
+    pub fn remember(&mut self, sequence: u64, body: &InputBody) {
         match body {
             InputBody::Envelope { lane: Lane::Stream, bytes } => {
                 if let Some(seen) = glance(bytes) {
-                    self.marks.admit(
-                        NodeId::of_public_key(seen.key),
-                        Lane::Stream,
-                        seen.epoch,
-                        seen.sequence,
-                    );
+                    let source = NodeId::of_public_key(seen.key);
+                    self.marks.admit(source, Lane::Stream, seen.epoch, seen.sequence);
                 }
-                Ok(())
             }
-            InputBody::Envelope { lane: Lane::State, bytes } => {
-                // The core refuses what cannot be read, and counts it.
-                let Ok(opened) = envelope::read_journaled(bytes) else { return Ok(()) };
-                let said = &opened.statement;
-                self.marks.admit(opened.source, Lane::State, said.epoch, said.sequence);
-                self.retained.keep_envelope(conn, &opened, bytes)
-            }
+            InputBody::Envelope { lane: Lane::State, bytes } => self.remember_frames(sequence, bytes),
             InputBody::Recorded { observation, hlc: Some(hlc) } => {
-                self.retained.keep_own(conn, body, observation, *hlc)
+                self.retained.keep_own(body, observation, *hlc);
             }
-            _ => Ok(()),
+            _ => {}
+        }
+    }
+
+    fn remember_frames(&mut self, sequence: u64, bytes: &[u8]) {
+        // The core refuses what cannot be read, and counts it.
+        let Ok(opened) = envelope::read_journaled(bytes) else { return };
+        let source = opened.source;
+        let statements = opened.statement.apart();
+        let is_bundle = statements.len() > 1;
+        let row = is_bundle.then(|| BundleRow { sequence, hash: *blake3::hash(bytes).as_bytes() });
+        for said in &statements {
+            let admission = self.marks.admit(source, Lane::State, said.epoch, said.sequence);
+            if is_bundle && admission == Admission::Replayed {
+                // It is heard whole or not at all, and with the row all of it would come back.
+                return;
+            }
+            let kept = || match &row {
+                Some(row) => canonical::encode(row),
+                None => bytes.to_vec(),
+            };
+            self.retained.keep_frame(source, said, kept);
         }
     }
 
     /// Keeps something of our own; `sequence` is its row, and a later row replaces an earlier one.
-    pub fn keep(&mut self, conn: &Connection, sequence: u64, kept: &KeptRecord) -> rusqlite::Result<()> {
-        self.retained.keep_kept(conn, sequence, kept)
+    pub fn keep(&mut self, sequence: u64, kept: &KeptRecord) {
+        self.retained.keep_kept(sequence, kept);
     }
 
-    /// Writes the marks that moved since the last call; once for each commit.
-    pub fn store_marks(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        self.marks.store(conn)
+    /// Writes what is new since the last call; once for each commit.
+    pub fn store(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        self.marks.store(conn)?;
+        self.retained.store(conn)
     }
 }
 

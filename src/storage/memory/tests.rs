@@ -6,6 +6,8 @@ use clawmesh_authority::envelope::{Receipt, seal};
 use clawmesh_authority::{
     Body, Frame, Hlc, LaneMark, MeshId, NodeKey, Observation, ReadingBatch, Statement, Tier, Value,
 };
+use clawmesh_core::intake::{Input, SourceId, StampedInput};
+use clawmesh_core::replay::Record;
 use proptest::prelude::*;
 
 use super::*;
@@ -24,9 +26,9 @@ fn reloaded(conn: &Connection) -> Vec<InputBody> {
 fn remember_all(conn: &Connection, bodies: &[InputBody]) {
     let (mut memory, _) = Memory::load(conn, Path::new("memory")).unwrap();
     for body in bodies {
-        memory.remember(conn, body).unwrap();
+        memory.remember(0, body);
     }
-    memory.store_marks(conn).unwrap();
+    memory.store(conn).unwrap();
 }
 
 fn observation(subject: u8) -> Observation {
@@ -81,7 +83,7 @@ fn expected_frames(said: &[Said]) -> Vec<InputBody> {
     let mut kept: Vec<_> = newest.into_iter().map(|((node, what), kept)| (node, kept, what)).collect();
     kept.sort_by_key(|(node, (epoch, sequence, _), what)| (*node, *epoch, *sequence, *what));
     let recovered = |(_, (epoch, sequence, source), what)| match envelope((source, epoch, sequence, what)) {
-        InputBody::Envelope { bytes, .. } => InputBody::Recovered { bytes },
+        InputBody::Envelope { bytes, .. } => InputBody::Recovered { bytes, newest: None },
         other => other,
     };
     kept.into_iter().map(recovered).collect()
@@ -152,6 +154,120 @@ fn feeding_back_what_was_recovered_changes_nothing() {
     assert_eq!(reloaded(&conn), first);
 }
 
+/// A bundle of frames about these subjects, the first with the sequence `first`.
+fn bundle(first: u64, subjects: &[u8]) -> InputBody {
+    let said = |(sequence, subject): (u64, &u8)| {
+        let frame = Frame::Observation(observation(*subject));
+        envelope::Said { sequence, hlc: Hlc::default(), frame }
+    };
+    let frames = (first..).zip(subjects).map(said).collect();
+    let statement = Statement::of_frames(MeshId::of_name("barn"), 1, None, frames);
+    InputBody::Envelope { lane: Lane::State, bytes: seal(&key(1), &statement) }
+}
+
+/// Writes a row as the journal has it, and remembers it.
+fn journaled(conn: &Connection, memory: &mut Memory, sequence: u64, body: &InputBody) {
+    let input = Input { source: SourceId::Node(key(1).id()), sequence: 0, body: body.clone() };
+    let record = Record::Input(StampedInput { journal_sequence: sequence, tick: 1, input });
+    let insert = "INSERT INTO journal (sequence, tick, lane, kind, source, record, chain) VALUES (?1, 1, 0, 'x', 'x', ?2, ?3)";
+    let chain = [0_u8; 32];
+    conn.execute(insert, rusqlite::params![sequence.cast_signed(), canonical::encode(&record), chain])
+        .unwrap();
+    memory.remember(sequence, body);
+}
+
+#[test]
+fn a_bundle_comes_back_once_before_what_was_said_later_until_nothing_of_it_holds() {
+    let conn = table();
+    let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
+    let (first, alone) = (bundle(1, &[2, 3, 4]), envelope((1, 1, 7, 3)));
+    journaled(&conn, &mut memory, 1, &first);
+    journaled(&conn, &mut memory, 2, &alone);
+    memory.store(&conn).unwrap();
+    let recovered = |body: &InputBody, newest: Option<&[u64]>| match body {
+        InputBody::Envelope { bytes, .. } => {
+            InputBody::Recovered { bytes: bytes.clone(), newest: newest.map(<[u64]>::to_vec) }
+        }
+        other => other.clone(),
+    };
+    let back = reloaded(&conn);
+    assert!(matches!(back[0], InputBody::MarkRestored { state: LaneMark { next: 8, .. }, .. }));
+    assert_eq!(back[1..], [recovered(&first, Some(&[1, 3])), recovered(&alone, None)]);
+    let newer = bundle(8, &[2, 4]);
+    journaled(&conn, &mut memory, 3, &newer);
+    memory.store(&conn).unwrap();
+    assert_eq!(reloaded(&conn)[1..], [recovered(&alone, None), recovered(&newer, Some(&[8, 9]))]);
+    for damage in [
+        "UPDATE journal SET record = x'00' WHERE sequence = 3",
+        "UPDATE journal SET record = (SELECT record FROM journal WHERE sequence = 1) WHERE sequence = 3",
+    ] {
+        conn.execute(damage, []).unwrap();
+        let error = Memory::load(&conn, Path::new("memory")).unwrap_err().to_string();
+        assert!(error.contains("row 3, which is kept of a node"), "{damage}: {error}");
+    }
+}
+
+#[test]
+fn what_found_no_place_does_not_come_back_with_the_rest_of_a_bundle() {
+    let conn = table();
+    let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
+    let source = key(1).id();
+    for at in 0..SUBJECTS_PER_SOURCE_MAX - 1 {
+        let said = Statement {
+            mesh: MeshId::of_name("barn"),
+            epoch: 0,
+            sequence: at as u64,
+            hlc: Hlc::default(),
+            body: Body::Frame(Frame::Observation(Observation { key: format!("key-{at}"), ..observation(0) })),
+        };
+        memory.retained.keep_frame(source, &said, Vec::new);
+    }
+    // Only the first of the two has a place, and nothing later about the second one ever will.
+    journaled(&conn, &mut memory, 1, &bundle(1, &[2, 3]));
+    conn.execute_batch("BEGIN").unwrap();
+    memory.store(&conn).unwrap();
+    conn.execute_batch("COMMIT").unwrap();
+    let believed: Vec<_> = reloaded(&conn)
+        .into_iter()
+        .filter_map(|body| match body {
+            InputBody::Recovered { newest, .. } => newest,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(believed, [vec![1]]);
+}
+
+#[test]
+fn bundles_that_come_back_are_bounded_and_the_oldest_stay_away() {
+    let conn = table();
+    let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
+    let long = |first: u64| {
+        let said = |at: u64| {
+            let key = format!("zone-{first}/{at}");
+            let value = Value::Text("x".repeat(450));
+            let frame = Frame::Observation(Observation { key, value, ..observation(0) });
+            envelope::Said { sequence: first + at, hlc: Hlc::default(), frame }
+        };
+        let statement = Statement::of_frames(MeshId::of_name("barn"), 1, None, (0..30).map(said).collect());
+        InputBody::Envelope { lane: Lane::State, bytes: seal(&key(1), &statement) }
+    };
+    conn.execute_batch("BEGIN").unwrap();
+    for at in 1..=1_200 {
+        journaled(&conn, &mut memory, at, &long(at * 100));
+    }
+    memory.store(&conn).unwrap();
+    conn.execute_batch("COMMIT").unwrap();
+    let back = reloaded(&conn);
+    let bytes: usize = back.iter().map(|body| canonical::encode(body).len()).sum();
+    assert!(
+        (1_000..1_200).contains(&back.len()) && bytes < 17 * 1024 * 1024,
+        "{} of {bytes} bytes",
+        back.len()
+    );
+    let InputBody::Envelope { bytes: last, .. } = long(120_000) else { unreachable!() };
+    assert!(matches!(back.last(), Some(InputBody::Recovered { bytes, .. }) if *bytes == last));
+}
+
 #[test]
 fn damage_to_what_a_start_believes_is_found() {
     for damage in [
@@ -181,7 +297,7 @@ fn numbers_beyond_the_signed_range_keep_their_order() {
     );
     let back = reloaded(&conn);
     let InputBody::Envelope { bytes, .. } = late else { unreachable!() };
-    assert_eq!(back.last(), Some(&InputBody::Recovered { bytes }));
+    assert_eq!(back.last(), Some(&InputBody::Recovered { bytes, newest: None }));
     assert!(matches!(back[0], InputBody::MarkRestored { state: LaneMark { epoch: u64::MAX, .. }, .. }));
 }
 
@@ -195,15 +311,17 @@ fn one_source_cannot_fill_the_disk() {
     };
     conn.execute_batch("BEGIN").unwrap();
     for at in 0..=SUBJECTS_PER_SOURCE_MAX {
-        memory.remember(&conn, &about(at, 1)).unwrap();
+        memory.remember(0, &about(at, 1));
     }
-    memory.remember(&conn, &about(0, 2)).unwrap();
+    memory.remember(0, &about(0, 2));
+    memory.store(&conn).unwrap();
     conn.execute_batch("COMMIT").unwrap();
     let back = reloaded(&conn);
     assert_eq!(back.len(), SUBJECTS_PER_SOURCE_MAX);
     assert_eq!(back.last(), Some(&about(0, 2)), "what is kept already can still be replaced");
     let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
-    memory.remember(&conn, &about(SUBJECTS_PER_SOURCE_MAX + 1, 1)).unwrap();
+    memory.remember(0, &about(SUBJECTS_PER_SOURCE_MAX + 1, 1));
+    memory.store(&conn).unwrap();
     assert_eq!(reloaded(&conn).len(), SUBJECTS_PER_SOURCE_MAX, "the bound outlives a restart");
 }
 
@@ -217,16 +335,18 @@ fn what_programs_note_takes_no_room_from_what_the_node_keeps_of_its_own() {
     };
     conn.execute_batch("BEGIN").unwrap();
     for at in 0..=SUBJECTS_PER_SOURCE_MAX {
-        memory.remember(&conn, &noted(at)).unwrap();
+        memory.remember(0, &noted(at));
     }
     let kept = KeptRecord { tick: 1, subject: "spending".to_owned(), bytes: vec![1] };
-    memory.keep(&conn, 7, &kept).unwrap();
+    memory.keep(7, &kept);
+    memory.store(&conn).unwrap();
     conn.execute_batch("COMMIT").unwrap();
     let back = reloaded(&conn);
     assert_eq!(back.len(), SUBJECTS_PER_SOURCE_MAX + 1);
     assert!(back.contains(&InputBody::Recalled { subject: kept.subject, bytes: kept.bytes }));
     let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
-    memory.remember(&conn, &noted(SUBJECTS_PER_SOURCE_MAX + 1)).unwrap();
+    memory.remember(0, &noted(SUBJECTS_PER_SOURCE_MAX + 1));
+    memory.store(&conn).unwrap();
     assert_eq!(reloaded(&conn).len(), SUBJECTS_PER_SOURCE_MAX + 1, "what is kept takes no room from notes");
 }
 

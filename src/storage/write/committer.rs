@@ -147,8 +147,8 @@ impl Committer {
         for record in records {
             self.tail = append(&mut insert, &mut self.sealer, &mut self.source, &self.tail, record)?;
             match record {
-                Record::Input(stamped) => self.memory.remember(&self.conn, &stamped.input.body)?,
-                Record::Kept(kept) => self.memory.keep(&self.conn, self.tail.sequence, kept)?,
+                Record::Input(stamped) => self.memory.remember(self.tail.sequence, &stamped.input.body),
+                Record::Kept(kept) => self.memory.keep(self.tail.sequence, kept),
                 Record::RunStarted(_) | Record::Digest(_) => {}
             }
         }
@@ -176,7 +176,7 @@ impl Committer {
     }
 
     fn commit(&mut self) -> Result<(), WriteFault> {
-        self.memory.store_marks(&self.conn)?;
+        self.memory.store(&self.conn)?;
         self.conn
             .prepare_cached("INSERT OR REPLACE INTO journal_head (id, sequence, chain) VALUES (1, ?1, ?2)")?
             .execute(params![self.tail.sequence.cast_signed(), self.tail.chain])?;

@@ -75,6 +75,45 @@ pub struct Actuator {
     pub safe_state: SwitchState,
     /// What it does when its node vanishes.
     pub on_silence: OnSilence,
+    /// Where it is, if not at its owner: the owner is its guardian then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_guest: Option<OnGuest>,
+}
+
+/// An actuator of an existing ClawMesh node, and how it is told what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnGuest {
+    /// The id of that node, 64 hexadecimal characters.
+    pub peer: String,
+    /// The actuator's capability over there.
+    pub target: String,
+    /// The operation that switches it on over there.
+    pub on: String,
+    /// The operation that switches it off over there.
+    pub off: String,
+}
+
+/// The operations with which existing nodes switch something on, whatever it was before.
+const GUEST_ON: [&str; 4] = ["open", "start", "on", "enable"];
+/// The operations with which they switch something off.
+const GUEST_OFF: [&str; 4] = ["close", "stop", "off", "disable"];
+
+impl OnGuest {
+    /// What is wrong with its operations. An existing node carries out what it is told twice, so only what ends in one
+    /// state however often it is told may be told.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        for (key, said, known) in [("on", &self.on, GUEST_ON), ("off", &self.off, GUEST_OFF)] {
+            if !known.contains(&said.as_str()) {
+                let known = known.join(", ");
+                return Some(format!(
+                    "`{key}` is {said:?}, an existing node switches {key} by one of {known}"
+                ));
+            }
+        }
+        None
+    }
 }
 
 /// A machine that drives around.

@@ -14,7 +14,7 @@ mod water;
 
 use serde::{Deserialize, Serialize};
 
-pub use equipment::{Actuator, OnSilence, Person, Rover, Sensor, SiteNode, SwitchState};
+pub use equipment::{Actuator, OnGuest, OnSilence, Person, Rover, Sensor, SiteNode, SwitchState};
 pub use ground::{CORNERS_MAX, Crop, KeepOut, Layer, Origin, Outline, Point, Zone, ZoneKind};
 pub use irrigation::{IRRIGATION_FOR_S_MAX, IRRIGATION_STEPS_MAX, Irrigation};
 pub use name::{NAME_BYTES_MAX, Name};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::equipment::OnGuest;
 use super::irrigation::Irrigation;
 use super::name::Name;
 use super::water::PartKind;
@@ -32,6 +33,7 @@ impl Plan {
         faults.extend(self.unknown_names());
         faults.extend(self.water.fault().map(|sentence| fault("water.lines", 0, "", sentence)));
         faults.extend(self.claimed_twice());
+        faults.extend(self.no_guests());
         faults.extend(self.unsafe_order());
         faults.extend(self.unwatered());
         faults
@@ -78,6 +80,9 @@ impl Plan {
         }
         for (index, sensor) in self.sensors.iter().enumerate() {
             note("sensors", index, "", sensor.fault());
+        }
+        for (index, actuator) in self.actuators.iter().enumerate() {
+            note("actuators", index, "on_guest", actuator.on_guest.as_ref().and_then(OnGuest::fault));
         }
         for (index, rover) in self.rovers.iter().enumerate() {
             note("rovers", index, "home", rover.home.fault());
@@ -177,6 +182,7 @@ impl Plan {
     fn claimed_twice(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let (mut by_capability, mut by_thing) = (BTreeMap::new(), BTreeMap::new());
+        let mut by_target = BTreeMap::new();
         for (index, actuator) in self.actuators.iter().enumerate() {
             let before = by_capability.insert(&actuator.capability, index);
             let before = before.or(by_thing.insert(&actuator.of, index));
@@ -187,6 +193,31 @@ impl Plan {
                     actuator.of
                 );
                 faults.push(fault("actuators", index, "owner", sentence));
+            }
+            let Some(guest) = &actuator.on_guest else { continue };
+            // Over there letters may be large or small.
+            if let Some(before) = by_target.insert((&guest.peer, guest.target.to_lowercase()), index) {
+                let owner = &self.actuators[before].owner;
+                let sentence = format!(
+                    "actuators[{before}] of {owner} is {} of that guest already; one thing has one guardian",
+                    guest.target
+                );
+                faults.push(fault("actuators", index, "on_guest.target", sentence));
+            }
+        }
+        faults
+    }
+
+    /// Guests that are nodes of this site: those drive their own actuators, by approved proposals only.
+    fn no_guests(&self) -> Vec<Fault> {
+        let ids: BTreeMap<&String, &Name> =
+            self.nodes.iter().filter_map(|node| Some((node.id.as_ref()?, &node.name))).collect();
+        let mut faults = Vec::new();
+        for (index, actuator) in self.actuators.iter().enumerate() {
+            if let Some(name) = actuator.on_guest.as_ref().and_then(|guest| ids.get(&guest.peer)) {
+                let sentence =
+                    format!("this is {name}, a node of this site and no guest; make it the owner instead");
+                faults.push(fault("actuators", index, "on_guest.peer", sentence));
             }
         }
         faults
@@ -221,7 +252,27 @@ impl Plan {
             let sentence = "a pump stands after a valve; it would run against a shut line".to_owned();
             faults.push(fault("safe_order", pump, "", sentence));
         }
+        faults.extend(self.waits_for_a_guest(&place));
         faults
+    }
+
+    /// A pump of ours after an actuator on a guest: what comes after one waits for the answer of the guest.
+    fn waits_for_a_guest(&self, place: &BTreeMap<&String, usize>) -> Option<Fault> {
+        let on_guest = self.actuators.iter().filter(|actuator| actuator.on_guest.is_some());
+        let first = on_guest.filter_map(|actuator| place.get(&actuator.capability)).min()?;
+        let own: BTreeSet<&String> = self
+            .actuators
+            .iter()
+            .filter(|actuator| actuator.on_guest.is_none())
+            .map(|actuator| &actuator.capability)
+            .collect();
+        let pumps = self.places_of(place, |kind| matches!(kind, PartKind::Pump { .. }));
+        let mut own_pumps =
+            pumps.filter(|pump| self.safe_order.get(*pump).is_some_and(|is| own.contains(is)));
+        let late = own_pumps.find(|pump| pump > first)?;
+        let sentence = "a pump of ours stands after an actuator on a guest and would wait for its answer; \
+                        name it before";
+        Some(fault("safe_order", late, "", sentence.to_owned()))
     }
 
     /// What the irrigation of a zone names and the site has not, or has for something else.

@@ -90,7 +90,7 @@ fn key(n: u32) -> NodeKey {
 /// A node that trusts `0..=IDLE_CLIENTS`, and its port.
 async fn node(n: u32) -> (Links, SocketAddr) {
     let rates = Rates { handshakes: 1_000_000, reads: 10_000_000, ..Rates::default() };
-    let config = Config { rates, ..Config::default() };
+    let config = Config { rates, news_per_minute_max: u32::MAX, ..Config::default() };
     let health = to_raw_value(&json!({"status": "healthy", "fill": "x".repeat(1_960)})).expect("it is JSON");
     let host = BenchHost {
         key: key(n),

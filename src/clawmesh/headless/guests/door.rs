@@ -31,6 +31,11 @@ impl GuestDoor {
         let _ = self.host.set(host);
         let _ = self.links.set((links, tasks));
     }
+
+    /// The links, and what runs their tasks, once they are there.
+    pub fn links(&self) -> Option<&(Links, Handle)> {
+        self.links.get()
+    }
 }
 
 impl History for GuestDoor {

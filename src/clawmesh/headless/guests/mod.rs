@@ -10,6 +10,7 @@ mod commands;
 mod directory;
 pub mod discovery;
 mod door;
+pub mod guardian;
 mod guest_news;
 mod herald;
 mod history;

@@ -6,16 +6,18 @@ use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::NodeId;
 use clawmesh_authority::transition::State;
+use clawmesh_authority::{Capability, Setpoint};
 
 use crate::alarms::components::FlaggedSince;
 use crate::alarms::condition::{
-    Condition, FLAG_LASTS_MS, MET_WITHIN_MS, SensorFlag, failed, leaderless, not_made_safe, refused, stopped,
+    Condition, FLAG_LASTS_MS, MET_WITHIN_MS, SensorFlag, failed, leaderless, not_made_safe, on_by_itself,
+    refused, stopped,
 };
 use crate::alarms::state::{Now, Priority};
 use crate::alarms::watch::Watch;
 use crate::clock::{Tick, WallClock};
 use crate::leadership::Lead;
-use crate::proposals::{Copied, CopyOf, Life, Proposed};
+use crate::proposals::{Copied, CopyOf, Life, Proposed, Run};
 use crate::safety::{Refusals, StopState};
 use crate::settings::Settings;
 use crate::site::{Actuator, Site, Stands};
@@ -37,6 +39,8 @@ pub(in crate::alarms) struct Seen<'w, 's> {
     readings: Query<'w, 's, &'static Latest>,
     actuators: Query<'w, 's, (&'static Actuator, &'static Stands)>,
     proposals: Query<'w, 's, (&'static Proposed, &'static Life)>,
+    /// What runs, or has ended and is not shown to be off yet.
+    runs: Query<'w, 's, &'static Proposed, With<Run>>,
     copies: Query<'w, 's, (&'static CopyOf, &'static Copied)>,
     /// The site is constant for a run, and so is what it wants watched.
     watch: Local<'s, Option<Watch>>,
@@ -66,6 +70,11 @@ impl Seen<'_, '_> {
             let why = stands.unsafe_because.as_ref();
             why.iter().for_each(|why| add(not_made_safe(actuator.0.as_str(), why, &now)));
         }
+        for (actuator, stands) in &self.actuators {
+            if self.is_on_by_itself(&actuator.0, stands) {
+                add(on_by_itself(actuator.0.as_str(), stands.since_tick, &now));
+            }
+        }
         self.refusals.0.tallies().iter().filter_map(|tally| refused(tally, &now)).for_each(&mut add);
         let since = self.lead.leaderless_since().filter(|_| watch.is_watered());
         since.into_iter().for_each(|tick| add(leaderless(tick)));
@@ -74,6 +83,13 @@ impl Seen<'_, '_> {
         self.outside(watch, &now).for_each(&mut add);
         self.failures(watch, &now).for_each(&mut add);
         found
+    }
+
+    /// On a guest somebody else may switch it on, or what we told it may be done late.
+    fn is_on_by_itself(&self, actuator: &Capability, stands: &Stands) -> bool {
+        let is_on_guest = self.site.0.as_ref().is_some_and(|site| site.on_guests.contains(actuator));
+        let is_meant = |run: &Proposed| run.proposal.steps.iter().any(|step| step.actuator == *actuator);
+        is_on_guest && stands.seen.position == Some(Setpoint::On) && !self.runs.iter().any(is_meant)
     }
 
     fn flags(&self, watch: &Watch) -> impl Iterator<Item = (String, Condition)> {

@@ -6,6 +6,7 @@
 mod approvals;
 mod cards;
 mod guard;
+mod insist;
 mod leave;
 pub(super) mod now;
 mod recall;
@@ -17,6 +18,7 @@ mod shared;
 pub(super) use approvals::{call_off, expire_offers, take_approvals};
 pub(super) use cards::{order_simulations, take_cards};
 pub(super) use guard::authorize_steps;
+pub(super) use insist::insist;
 pub(super) use leave::{answer, hand_over, write_down};
 pub(super) use recall::{note_restore, recall};
 pub use reports::OwnProposals;

@@ -1,6 +1,6 @@
 //! What this node knows in this tick, as the gate wants it; worked out anew in every tick that needs it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
@@ -100,12 +100,10 @@ impl Known<'_, '_> {
         (sensor, latest, quality): (&Sensor, &Latest, &Quality),
         wall_ms: u64,
     ) -> ((NodeId, Capability), LiveReading) {
-        let by_origin_ms = wall_ms.saturating_sub(latest.origin_ms);
-        let by_receipt_ms = self.settings.ms_of_ticks(self.tick.0.saturating_sub(latest.received_tick));
         let reading = LiveReading {
             value: latest.value,
             tier: latest.tier,
-            age_ms: by_origin_ms.max(by_receipt_ms),
+            age_ms: latest.age_ms(*self.tick, wall_ms, &self.settings),
             doubt: quality.words().next().map(str::to_owned),
         };
         ((sensor.node, sensor.capability.clone()), reading)
@@ -121,6 +119,20 @@ impl Known<'_, '_> {
             out_of_service: self.is_out_of_service(tag),
         };
         (actuator.0.clone(), state)
+    }
+
+    /// The actuators on guests that took their safe state and that no sensor has shown to be in it since. Nothing works with
+    /// them, and nobody has tagged them.
+    pub fn unshown(&self) -> BTreeSet<Capability> {
+        let held = self.held_actuators();
+        let unshown = self.actuators.iter().filter(|(actuator, stands)| {
+            // What was not taken the driver layer tries again by itself.
+            stands.told_safe_ms.is_some()
+                && stands.unsafe_because.is_none()
+                && !held.contains_key(&actuator.0)
+        });
+        let untagged = unshown.filter(|row| !self.actuator(*row).1.out_of_service);
+        untagged.map(|(actuator, _)| actuator.0.clone()).collect()
     }
 
     /// Whatever is noted, other than that it is in service. What was noted since a backup was made is not in it, so after a

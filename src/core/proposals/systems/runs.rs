@@ -17,6 +17,7 @@ use crate::proposals::ledger::{seconds_asked, usage};
 use crate::proposals::run::Watch;
 use crate::proposals::trial::adds;
 use crate::replay::Keeping;
+use crate::site::SiteFiles;
 
 /// Takes what the driver layer says of what runs.
 pub fn hear_drivers(
@@ -36,6 +37,10 @@ pub fn hear_drivers(
                 run.taken_ms = Some(now_ms);
                 run.began_ms.get_or_insert(now_ms);
                 mover.feed(of, &mut life, &Event::Acknowledged, "the driver took it", None);
+            }
+            DriverReport::NotCarried { step, why, in_doubt: Some(_), .. } if *step == run.step => {
+                let words = format!("nobody knows whether it was done: {why}");
+                mover.feed(of, &mut life, &Event::OutcomeUnknown, words, None);
             }
             DriverReport::NotCarried { step, why, .. } if *step == run.step => {
                 let event = Event::DriverRefused { text: why.clone() };
@@ -158,6 +163,14 @@ fn judge(
     watch.judge(&life.state, run)
 }
 
+/// True of what a guest was told last, unless it has said yes or no: it ended for another reason, before there was an answer.
+fn may_still_happen(proposal: &Proposal, life: &Life, run: &Run, site: &SiteFiles) -> bool {
+    let is_refused = matches!(life.state, State::Failed { cause: Cause::Driver(_) });
+    let told = proposal.steps.get(run.step);
+    let is_on_guest = told.is_some_and(|step| site.on_guests.contains(&step.actuator));
+    is_on_guest && run.taken_ms.is_none() && !is_refused
+}
+
 /// How long after its end a run may take to be shown safe; what is not by then is booked in full.
 const SAFE_WITHIN_MS: u64 = 60_000;
 
@@ -182,10 +195,11 @@ pub fn settle(
             continue;
         }
         commands.entity(entity).remove::<(Run, Granted)>();
-        let Some((_, policy)) = here.files() else { continue };
+        let Some((site, policy)) = here.files() else { continue };
         // Of what nobody knows, all that was asked counts as used.
         let unknown = [Cause::OutcomeUnknown, Cause::NotAcknowledged].map(|cause| State::Failed { cause });
-        if unknown.contains(&life.state) || !is_safe {
+        if unknown.contains(&life.state) || !is_safe || may_still_happen(&proposed.proposal, life, run, site)
+        {
             continue;
         }
         // What nobody said was taken may be on since it was ordered.

@@ -204,6 +204,7 @@ impl Shown<'_, '_> {
         rows.into_iter()
             .map(|(actuator, stands)| ActuatorView {
                 actuator: actuator.0.to_string(),
+                guest: self.guest_of(actuator),
                 position: stands.seen.position.map(|position| position.to_string()),
                 answers: stands.seen.answers,
                 local_control: stands.seen.local_control,
@@ -234,12 +235,20 @@ impl Shown<'_, '_> {
         rows
     }
 
+    fn guest_of(&self, actuator: &Actuator) -> Option<String> {
+        let site = self.site.0.as_ref().filter(|site| site.on_guests.contains(&actuator.0))?;
+        let entry = site.plan.actuators.iter().find(|entry| entry.capability == actuator.0.as_str())?;
+        entry.on_guest.as_ref().map(|guest| guest.peer.clone())
+    }
+
     /// True while an actuator is in the safe state that the site declares; during a stop only if its driver was asked since.
     fn is_safe(&self, actuator: &Actuator, stands: &Stands) -> bool {
         let site = self.site.0.as_ref();
         let declared = site.and_then(|site| site.safe_state_of(&actuator.0));
         let is_answered = self.stop.reason.is_none() || stands.stops_answered >= self.stop.stops;
-        declared.is_some() && stands.seen.position == declared && is_answered
+        // Whoever stops hears of a guest that could not be told, whatever its sensor shows.
+        let is_told = self.guest_of(actuator).is_none() || stands.unsafe_because.is_none();
+        declared.is_some() && stands.seen.position == declared && is_answered && is_told
     }
 
     fn name_of(&self, node: &NodeId) -> Option<String> {

@@ -134,6 +134,7 @@ fn policy() -> Policy {
         draws: Vec::new(),
         draws_lpm_max: 0.0,
         verified_by: None,
+        shown_by: None,
         bands: Vec::new(),
         four_eyes: false,
     };

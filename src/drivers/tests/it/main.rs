@@ -2,6 +2,7 @@
 //! nothing sleeps: every wait is for something to happen.
 
 mod allowed;
+mod asked;
 mod layer;
 mod waiting;
 mod wire;

@@ -8,7 +8,9 @@ use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingComman
 use clawmesh_core::intake::{DriverReport, InboxLimits, Inboxes, InputBody, doors};
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::site::DriverPort as _;
-use clawmesh_drivers::{Driver, DriverFault, DriverPorts, Layer, MockDriver, Orders, ReadBack, StopLatch};
+use clawmesh_drivers::{
+    Driver, DriverFault, DriverPorts, Layer, MockDriver, Orders, ReadBack, StopLatch, Taken,
+};
 
 use crate::allowed::{command, plan, pump, valve};
 use crate::wire::Forgetful;
@@ -28,13 +30,13 @@ struct State {
 }
 
 impl Driver for Careless {
-    fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
+    fn drive(&mut self, command: &AuthorizedCommand) -> Result<Taken, DriverFault> {
         let mut own = self.lock();
         own.driven.push(command.actuator().clone());
         own.hardware.drive(command)
     }
 
-    fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
+    fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault> {
         self.lock().hardware.make_safe(command)
     }
 

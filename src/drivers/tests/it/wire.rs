@@ -8,7 +8,7 @@ use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingComman
 use clawmesh_core::intake::{DriverReport, InboxLimits, Inboxes, InputBody, doors};
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_drivers::{
-    Driver, DriverFault, DriverLayer, DriverPorts, KeepStop, MockDriver, Orders, ReadBack, StopLatch,
+    Driver, DriverFault, DriverLayer, DriverPorts, KeepStop, MockDriver, Orders, ReadBack, StopLatch, Taken,
 };
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -31,20 +31,20 @@ pub struct Wire {
 }
 
 impl Driver for Wire {
-    fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
+    fn drive(&mut self, command: &AuthorizedCommand) -> Result<Taken, DriverFault> {
         self.hardware.lock().expect("the rig is well-formed").drive(command)?;
         self.writes
             .send(("drive", command.actuator().clone(), command.setpoint()))
             .expect("the rig is well-formed");
-        Ok(())
+        Ok(Taken::Done)
     }
 
-    fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
+    fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault> {
         self.hardware.lock().expect("the rig is well-formed").make_safe(command)?;
         self.writes
             .send(("make_safe", command.actuator().clone(), command.setpoint()))
             .expect("the rig is well-formed");
-        Ok(())
+        Ok(Taken::Done)
     }
 
     fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack> {

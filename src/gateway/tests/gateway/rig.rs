@@ -304,6 +304,7 @@ pub fn snapshot() -> Snapshot {
         people: Vec::new(),
         actuators: vec![ActuatorView {
             actuator: "actuator:valve:valve-1".to_owned(),
+            guest: None,
             position: Some("off".to_owned()),
             answers: true,
             local_control: false,

@@ -158,9 +158,9 @@ fn a_claim_that_an_earlier_run_has_acknowledged_leaves_no_term_free_and_renews_n
     lab.run_seconds(1);
     // The node was killed between the receipt of a claim and what it keeps of it.
     let bytes = signed(&lab, 2, Say::Claim(claim(9, 2)));
-    lab.offer(PUMP, SourceId::Journal, InputBody::Recovered { bytes });
+    lab.offer(PUMP, SourceId::Journal, InputBody::Recovered { bytes, newest: None });
     let bytes = signed(&lab, 4, Say::Claim(claim(12, 4)));
-    lab.offer(PUMP, SourceId::Journal, InputBody::Recovered { bytes });
+    lab.offer(PUMP, SourceId::Journal, InputBody::Recovered { bytes, newest: None });
     lab.run_seconds(1);
     let terms = lab.core(PUMP).world().resource::<Lead>().terms();
     assert_eq!(terms.highest_seen, Some(claim(9, 2)), "the role of the other one does not lead");

@@ -1,7 +1,8 @@
 //! Peers, trust, order and clocks.
 
 use clawmesh_authority::{
-    Body, Hlc, Lane, MeshId, NodeId, NodeKey, ReadingBatch, Statement, Value, envelope,
+    Body, Frame, Hlc, Lane, MeshId, NodeId, NodeKey, Observation, ReadingBatch, Statement, Tier, Value,
+    envelope,
 };
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_core::mesh::STRANGERS_MAX;
@@ -214,4 +215,59 @@ fn what_was_acknowledged_before_a_crash_is_known_after_it() {
     }
     assert_eq!(after.peers[0].liveness, "lost");
     assert_eq!(after.peers[0].name.as_deref(), Some("pump"), "who it was is known");
+}
+
+/// A bundle of the pump in a later run of it, with a note about each of these keys, numbered from `first` on.
+fn bundle(lab: &Lab, first: u64, notes: &[(&str, f64)]) -> InputBody {
+    let pump = (1..9).find(|n| Lab::id_of(*n) == lab.id("pump")).expect("the pump is a node of the lab");
+    let hlc = Hlc { wall_ms: lab.now_ms(), logical: 0 };
+    let said = |(sequence, (key, value)): (u64, &(&str, f64))| {
+        let (key, value) = ((*key).to_owned(), Value::Number(*value));
+        let observation = Observation { key, value, unit: None, origin_ms: lab.now_ms(), tier: Tier::T1 };
+        let hlc = Hlc { logical: u32::try_from(sequence).expect("it is small"), ..hlc };
+        envelope::Said { sequence, hlc, frame: Frame::Observation(observation) }
+    };
+    let frames = (first..).zip(notes).map(said).collect();
+    let statement = Statement::of_frames(MeshId::of_name("lab"), 1_000, None, frames);
+    InputBody::Envelope { lane: Lane::State, bytes: envelope::seal(&Lab::key_of(pump), &statement) }
+}
+
+fn believed(lab: &Lab) -> Vec<(String, Value)> {
+    let snapshot = lab.snapshot("barn");
+    snapshot.beliefs.iter().map(|belief| (belief.key.clone(), belief.value.clone())).collect()
+}
+
+#[test]
+fn each_frame_of_a_bundle_counts_once_holds_over_a_restart_and_replays() {
+    let mut lab = pump_and_barn();
+    let pump = SourceId::Node(lab.id("pump"));
+    let all = bundle(&lab, 3, &[("gate", 1.0), ("door", 2.0), ("gate", 3.0)]);
+    lab.offer("barn", pump, all.clone());
+    lab.run_ticks(10);
+    let held = [("door", 2.0), ("gate", 3.0)].map(|(key, value)| (key.to_owned(), Value::Number(value)));
+    assert_eq!(believed(&lab), held);
+    lab.offer("barn", pump, all);
+    // Its first frame was heard, its last one was not: no node that does as ours says so.
+    let beyond = bundle(&lab, 5, &[("gate", 4.0), ("fence", 5.0)]);
+    lab.offer("barn", pump, beyond);
+    lab.run_ticks(10);
+    assert_eq!(refusals(&lab, "barn", "REPLAYED")[0].count, 2);
+    assert_eq!(believed(&lab), held);
+    lab.crash("barn");
+    lab.start("barn");
+    lab.run_ticks(10);
+    assert_eq!(believed(&lab), held);
+    assert_eq!(lab.replay("barn").difference, None);
+}
+
+#[test]
+fn what_comes_back_only_because_it_was_signed_with_something_newer_is_not_believed() {
+    let mut lab = pump_and_barn();
+    let InputBody::Envelope { bytes, .. } = bundle(&lab, 3, &[("gate", 1.0), ("door", 2.0)]) else {
+        unreachable!("a bundle is an envelope")
+    };
+    lab.offer("barn", SourceId::Journal, InputBody::Recovered { bytes, newest: Some(vec![4]) });
+    lab.run_ticks(10);
+    assert_eq!(believed(&lab), [("door".to_owned(), Value::Number(2.0))]);
+    assert_eq!(lab.replay("barn").difference, None);
 }

@@ -29,6 +29,11 @@ pub fn farm() -> SiteText {
 
 /// The same, with a policy that was changed.
 pub fn farm_with(change: impl FnOnce(&mut Policy)) -> SiteText {
+    farm_of(|_| (), change)
+}
+
+/// The same, with a plan that was changed too.
+pub fn farm_of(redraw: impl FnOnce(&mut Plan), change: impl FnOnce(&mut Policy)) -> SiteText {
     let mut farm: Farm = read(include_str!("../../../../assets/sites/farm.ron"));
     let mut policy: Policy = read(include_str!("../../../../assets/sites/farm.policy.ron"));
     change(&mut policy);
@@ -36,6 +41,7 @@ pub fn farm_with(change: impl FnOnce(&mut Policy)) -> SiteText {
     for (n, node) in (1..).zip(&mut plan.nodes) {
         node.id = Some(Lab::id_of(n).to_string());
     }
+    redraw(plan);
     SiteText::of(&farm.name, plan, Some(&policy)).expect("what is shipped has no fault")
 }
 
@@ -63,6 +69,7 @@ pub fn sensors() -> Vec<(Capability, Unit, f64)> {
         ("sensor:tank-level:tank-01", Unit::Percent, 70.0),
         ("sensor:flow:mainline-01", Unit::LitrePerMinute, 0.0),
         ("sensor:pressure:mainline-01", Unit::Kilopascal, 20.0),
+        ("sensor:power:pump-main-01", Unit::Watt, 0.0),
         ("sensor:soil-moisture:food-forest", Unit::Percent, 14.0),
         ("sensor:soil-moisture:flower", Unit::Percent, 26.0),
         ("sensor:soil-moisture:grain", Unit::Percent, 31.0),

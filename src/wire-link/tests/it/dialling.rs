@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clawmesh_wire::peer_spec::PeerSpec;
-use clawmesh_wire_link::{Count, Host as _, PeerState};
+use clawmesh_wire_link::{Config, Count, Host as _, PeerState};
 use tokio::net::TcpListener;
 
 use crate::support::{Bare, Node, PATIENCE, config, key, keys_by_id};
@@ -41,6 +41,31 @@ async fn a_dialler_comes_back_after_the_server_has_restarted_on_the_same_port() 
     assert_eq!(again.joined().await.node, a.id());
     assert_eq!(dialler.joined().await.node, b.id());
     assert!(again.health_of(a.id()).await);
+}
+
+#[tokio::test]
+async fn a_node_that_must_answer_our_calls_is_dialled_and_no_link_of_its_own_displaces_ours() {
+    for (guardian, guest) in [(key(1), key(2)), (key(2), key(1))] {
+        let config = Config { dialled_only: [guest.id()].into(), ..config() };
+        let mut ours = Node::open_with(&guardian, &[&guest], config).await;
+        let theirs = Node::open(&guest, &[&guardian]).await;
+        theirs.links.dial(ours.spec());
+        let refused = |state: &PeerState| match state {
+            PeerState::Waiting { sentence, .. } | PeerState::Refused { sentence, .. } => {
+                sentence.contains("has its guardian here")
+            }
+            PeerState::Connecting | PeerState::Connected => false,
+        };
+        state_of(&theirs, refused).await;
+        assert!(!ours.links.is_reached(guest.id()) && ours.links.sessions().is_empty());
+        assert!(ours.links.discovered(theirs.spec()), "whichever id is higher");
+        assert!(ours.joined().await.is_outbound);
+        theirs.links.poke(guardian.id());
+        assert!(ours.health_of(guest.id()).await && ours.links.is_reached(guest.id()));
+        let begun = ours.links.begin(guest.id(), "mesh.health", &serde_json::json!({})).unwrap();
+        assert!(begun.answer(PATIENCE).await.is_ok());
+        assert_eq!(ours.count(Count::Superseded), 0);
+    }
 }
 
 #[tokio::test]

@@ -147,7 +147,7 @@ pub fn config() -> Config {
     let redial = Duration::from_millis(20);
     let timing =
         Timing { dial_rest: redial, redial_first: redial, redial_longest: redial * 4, ..Timing::default() };
-    Config { rates, timing, ..Config::default() }
+    Config { rates, timing, news_per_minute_max: u32::MAX, ..Config::default() }
 }
 
 impl Node {

@@ -10,7 +10,7 @@ use clawmesh_authority::{
 use clawmesh_core::intake::{InboxHandle, Input, InputBody, Sample, SourceId, StreamKey};
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::site::DriverPort;
-use clawmesh_drivers::{Driver, DriverFault, DriverPorts, Layer, ReadBack, StopLatch};
+use clawmesh_drivers::{Driver, DriverFault, DriverPorts, Layer, ReadBack, StopLatch, Taken};
 use clawmesh_lab::{LEASE_MS, Machinery};
 use clawmesh_plant::{Plant, Truth, WriteFault};
 
@@ -164,8 +164,9 @@ impl Trace {
 struct Wires(Arc<Mutex<Plant>>);
 
 impl Wires {
-    fn write(&self, actuator: &Capability, setpoint: Setpoint) -> Result<(), DriverFault> {
-        lock(&self.0).write(actuator, setpoint == Setpoint::On).map_err(|fault| match fault {
+    fn write(&self, actuator: &Capability, setpoint: Setpoint) -> Result<Taken, DriverFault> {
+        let written = lock(&self.0).write(actuator, setpoint == Setpoint::On);
+        written.map(|()| Taken::Done).map_err(|fault| match fault {
             WriteFault::UnknownDevice => DriverFault::Unknown(actuator.clone()),
             WriteFault::LocalControl => DriverFault::LocalControl(actuator.clone()),
             WriteFault::NoAnswer => DriverFault::NoAnswer(actuator.clone()),
@@ -174,11 +175,11 @@ impl Wires {
 }
 
 impl Driver for Wires {
-    fn drive(&mut self, command: &AuthorizedCommand) -> Result<(), DriverFault> {
+    fn drive(&mut self, command: &AuthorizedCommand) -> Result<Taken, DriverFault> {
         self.write(command.actuator(), command.setpoint())
     }
 
-    fn make_safe(&mut self, command: &SafingCommand) -> Result<(), DriverFault> {
+    fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault> {
         self.write(command.actuator(), command.setpoint())
     }
 

@@ -136,7 +136,7 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
     let running = [State::Approved { round: Round::FIRST }, State::Dispatched, State::Executing { step: 0 }];
     let mut all = vec![
         (SourceId::Bridge, InputBody::Envelope { lane: Lane::State, bytes: claim(farm, proposal) }),
-        (SourceId::Journal, InputBody::Recovered { bytes: claim(farm, proposal) }),
+        (SourceId::Journal, InputBody::Recovered { bytes: claim(farm, proposal), newest: None }),
         (SourceId::Journal, InputBody::MarkRestored { node: center, state: mark, stream: mark }),
         (SourceId::HostSensors, site::specs()),
         (SourceId::HostSensors, InputBody::Sampled(vec![sample])),
@@ -148,7 +148,7 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
         driver(DriverReport::Seen { actuator: valve(), seen: on }),
         driver(DriverReport::Carried { proposal: id, step: 0 }),
         driver(DriverReport::Carried { proposal: id, step: 1 }),
-        driver(DriverReport::NotCarried { proposal: id, step: 0, why: "so".to_owned() }),
+        driver(DriverReport::NotCarried { proposal: id, step: 0, why: "so".to_owned(), in_doubt: None }),
         asked(AskKind::Approval, b"yes"),
         asked(AskKind::Request, b"please"),
         (SourceId::Simulator, InputBody::Simulated { proposal: id, round: Round::FIRST, outcome }),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clawmesh_authority::approval::{self, Approval, Decision};
 use clawmesh_authority::envelope::{self, Body, Statement};
 use clawmesh_authority::leadership::Term;
-use clawmesh_authority::policy::{FOR_S, Parameter};
+use clawmesh_authority::policy::{FOR_S, Must, Parameter, Showing};
 use clawmesh_authority::request::{self, Request, RequestBody};
 use clawmesh_authority::{
     Answer, AskKind, Capability, Code, Hlc, Maker, Mind, Offer, Operator, OperatorKey, Policy, Proposal,
@@ -13,7 +13,9 @@ use clawmesh_authority::{
 };
 use clawmesh_core::intake::{InputBody, LinkState, Sample, SourceId};
 use clawmesh_core::leadership::Lead;
+use clawmesh_core::settings::SiteText;
 use clawmesh_lab::{Hardware, Lab};
+use clawmesh_twin::site::{OnGuest, OnSilence};
 use minicbor::bytes::ByteVec;
 
 use crate::site;
@@ -115,6 +117,33 @@ fn brief(policy: &mut Policy) {
     }
 }
 
+fn own_parts() -> Hardware {
+    Hardware::with(site::actuators())
+}
+
+/// The key of the existing node that has the pump of a guarded farm.
+pub const GUEST: usize = 7;
+
+/// The pump, as that node knows it.
+fn pump_of_guest() -> OnGuest {
+    OnGuest {
+        peer: Lab::id_of(GUEST).to_string(),
+        target: "actuator:pump:well".to_owned(),
+        on: "start".to_owned(),
+        off: "stop".to_owned(),
+    }
+}
+
+fn shown_by_power() -> Showing {
+    Showing {
+        sensor: capability("sensor:power:pump-main-01"),
+        node: FIELD.to_owned(),
+        on: Must::BeAtLeast(200.0),
+        off: Must::BeAtMost(20.0),
+        age_s_max: 5,
+    }
+}
+
 /// What the sensors of the farm say, apart from what the hardware does.
 #[derive(Clone, Copy)]
 pub struct Weather {
@@ -126,6 +155,10 @@ pub struct Weather {
     pub idle_flow_lpm: f64,
     /// What its word is worth.
     pub flow_tier: Tier,
+    /// What the sensor of the pump's power says while the pump stands, watts.
+    pub idle_power_w: f64,
+    /// What its word is worth.
+    pub power_tier: Tier,
     /// The pressure while water flows, kilopascal.
     pub pressure_kpa: f64,
     /// True while the sensor of the tank is silent.
@@ -166,22 +199,40 @@ impl Farm {
 
     /// A brief farm with one planner more, which stands by.
     pub fn with_a_spare_planner() -> Self {
-        let mut farm = Self::of(brief, |lab| lab.with_nodes([CENTER, FIELD, SPARE]));
+        let mut farm =
+            Self::of(site::farm_with(brief), own_parts(), |lab| lab.with_nodes([CENTER, FIELD, SPARE]));
+        farm.for_s = 6.0;
+        farm
+    }
+
+    /// A brief farm whose pump stands on a guest. The power it draws shows how it stands.
+    pub fn guarded() -> Self {
+        let site = site::farm_of(
+            |plan| {
+                plan.actuators[0].on_guest = Some(pump_of_guest());
+                plan.actuators[0].on_silence = OnSilence::Unknown;
+            },
+            |policy| {
+                brief(policy);
+                policy.actuators[0].shown_by = Some(shown_by_power());
+            },
+        );
+        let hardware = own_parts();
+        hardware.give_to_guest(&pump());
+        let mut farm = Self::of(site, hardware, |lab| lab.with_nodes([CENTER, FIELD]));
         farm.for_s = 6.0;
         farm
     }
 
     /// A calm farm with a policy that was changed.
     pub fn with(change: impl FnOnce(&mut Policy)) -> Self {
-        Self::of(change, |lab| lab.with_nodes([CENTER, FIELD]))
+        Self::of(site::farm_with(change), own_parts(), |lab| lab.with_nodes([CENTER, FIELD]))
     }
 
-    fn of(change: impl FnOnce(&mut Policy), with_nodes: impl FnOnce(Lab) -> Lab) -> Self {
-        let parts = site::actuators();
-        let hardware = Hardware::with(parts);
+    fn of(site: SiteText, hardware: Hardware, with_nodes: impl FnOnce(Lab) -> Lab) -> Self {
         let lab = Lab::seeded(11)
             .with_journal_lag(JOURNAL_LAG_TICKS)
-            .at_site(site::farm_with(change))
+            .at_site(site)
             .with_people(people())
             .with_mock_actuator()
             .with_roles([(CENTER, "command-center"), (SPARE, "standby-planner")]);
@@ -192,6 +243,8 @@ impl Farm {
             flow_lpm: Some(8.7),
             idle_flow_lpm: 0.0,
             flow_tier: Tier::T2,
+            idle_power_w: 0.0,
+            power_tier: Tier::T2,
             pressure_kpa: 305.0,
             is_tank_silent: false,
         };
@@ -240,10 +293,12 @@ impl Farm {
     pub fn speak(&mut self) {
         let flows = self.hardware.is_on(&pump()) && self.hardware.is_on(&valve());
         let flow = if flows { self.weather.flow_lpm } else { Some(self.weather.idle_flow_lpm) };
+        let power = if self.hardware.is_on(&pump()) { 1_400.0 } else { self.weather.idle_power_w };
         let tank = Some(self.weather.tank_percent).filter(|_| !self.weather.is_tank_silent);
         let values = BTreeMap::from([
             ("sensor:tank-level:tank-01", (tank, Tier::T2)),
             ("sensor:flow:mainline-01", (flow, self.weather.flow_tier)),
+            ("sensor:power:pump-main-01", (Some(power), self.weather.power_tier)),
             (
                 "sensor:pressure:mainline-01",
                 (Some(if flows { self.weather.pressure_kpa } else { 20.0 }), Tier::T2),

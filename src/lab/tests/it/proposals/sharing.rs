@@ -29,7 +29,7 @@ fn meagre(policy: &mut Policy) {
 }
 
 impl Farm {
-    fn spent(&self) -> Spent {
+    pub fn spent(&self) -> Spent {
         let ledger = &self.lab.core(FIELD).world().resource::<Spending>().ledger;
         ledger.spent(self.lab.now_ms()).get(ZONE).copied().unwrap_or_default()
     }
