@@ -30,6 +30,8 @@ const VERIFIERS_MAX: usize = 4;
 const ENVELOPES_PER_VERIFIER: usize = 8;
 /// As many frames of a bundle cost their source one envelope.
 const FRAMES_PER_TOKEN: usize = 8;
+/// What the largest bundle costs.
+const TOKENS_PER_ENVELOPE_MAX: usize = envelope::FRAMES_PER_BUNDLE_MAX.div_ceil(FRAMES_PER_TOKEN);
 
 /// A delivery that waits to be judged.
 pub struct Waiting {
@@ -175,19 +177,23 @@ impl Deliveries {
         taken
     }
 
-    /// Takes these envelopes as far as they are good and new; says how many.
+    /// Takes these envelopes as far as they are good and new; says how many were what they claim to be, without the one that
+    /// ended it.
     fn take_row(self: &Arc<Self>, row: &[&[u8]], delivery: &Arc<Delivery>, taken: &mut Taken) -> usize {
-        for (count, (opened, bytes)) in self.open(row).into_iter().zip(row).enumerate() {
+        let opened = self.open(row);
+        let proven = opened.iter().filter(|opened| opened.is_ok()).count();
+        for (opened, bytes) in opened.into_iter().zip(row) {
+            let is_proven = opened.is_ok();
             let claim = |opened: Opened| self.claim(&opened, bytes, delivery);
             match opened.map_err(End::Refused).and_then(claim) {
                 Ok(receipt) => taken.last = Some(receipt),
                 Err(end) => {
                     taken.end = Some(end);
-                    return count;
+                    return proven - usize::from(is_proven);
                 }
             }
         }
-        row.len()
+        proven
     }
 
     /// How many of `left` further envelopes to open at once: one short row for each thread, no more than the source may say
@@ -198,7 +204,9 @@ impl Deliveries {
             return 0;
         }
         let now_ns = self.edge.now_ns();
-        let row = left.min(ENVELOPES_PER_VERIFIER * verifiers()).min(self.gate.room(*source, now_ns));
+        // An envelope may cost up to four, and one that turns out to be too dear was opened for nothing.
+        let room = (self.gate.room(*source, now_ns) / TOKENS_PER_ENVELOPE_MAX).max(1);
+        let row = left.min(ENVELOPES_PER_VERIFIER * verifiers()).min(room);
         self.gate.enter_some(claimed, row, now_ns)
     }
 
@@ -295,7 +303,12 @@ impl Deliveries {
         let source = SourceId::Node(node);
         let body = InputBody::Envelope { lane: Lane::State, bytes: bytes.to_vec() };
         let ticket = Ticket::new(move |outcome| flight.settle(outcome));
-        self.edge.inbox.offer_state(Input { source, sequence, body }, Some(ticket))
+        let offered = self.edge.inbox.offer_state(Input { source, sequence, body }, Some(ticket));
+        if offered.is_err() {
+            // That there was no place is no word of its source.
+            self.gate.return_taken(node, tokens);
+        }
+        offered
     }
 
     fn refuse(&self, query: Query, refusal: Refusal) {

@@ -73,6 +73,11 @@ impl Gate {
             Err(rate_limited(node, buckets.rate()))
         }
     }
+
+    /// Gives back what was paid for something that found no place.
+    pub fn return_taken(&self, node: NodeId, tokens: usize) {
+        lock(&self.taken).give_back(Some(node), tokens);
+    }
 }
 
 /// Refuses to look at one more that may not be what it claims to be.
