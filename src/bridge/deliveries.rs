@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 
 use clawmesh_authority::envelope::{self, Receipt, unproven};
@@ -27,7 +27,7 @@ use crate::replies::{Answer, Reply, STOP_POLL};
 /// Threads that check signatures of one delivery.
 const VERIFIERS_MAX: usize = 4;
 /// As many envelopes are worth a thread.
-const ENVELOPES_PER_VERIFIER: usize = 8;
+const ENVELOPES_PER_VERIFIER: usize = 16;
 /// As many frames of a bundle cost their source one envelope.
 const FRAMES_PER_TOKEN: usize = 8;
 /// What the largest bundle costs.
@@ -350,7 +350,10 @@ enum End {
 
 /// Threads that may check signatures at once.
 fn verifiers() -> usize {
-    thread::available_parallelism().map_or(1, usize::from).min(VERIFIERS_MAX)
+    // To ask costs half as much as to check a signature.
+    static VERIFIERS: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from).min(VERIFIERS_MAX));
+    *VERIFIERS
 }
 
 /// What an envelope costs its source.
