@@ -33,6 +33,9 @@ const FRAMES_PER_TOKEN: usize = 8;
 /// What the largest bundle costs.
 const TOKENS_PER_ENVELOPE_MAX: usize = envelope::FRAMES_PER_BUNDLE_MAX.div_ceil(FRAMES_PER_TOKEN);
 
+/// Deliveries that may wait to be judged, of all names together: far more than trusted nodes that are there at once fill.
+pub const WAITING_MAX: usize = 256 * WINDOW_MAX;
+
 /// A delivery that waits to be judged.
 pub struct Waiting {
     query: Query,
@@ -97,7 +100,7 @@ impl Deliveries {
         }
         let mut waiting = lock(&self.waiting);
         let places = waiting.entry(claimed).or_default();
-        if *places < WINDOW_MAX && self.to_judge.send(Waiting { query: query.clone(), claimed }).is_ok() {
+        if *places < WINDOW_MAX && self.to_judge.try_send(Waiting { query: query.clone(), claimed }).is_ok() {
             *places += 1;
             return Ok(());
         }
