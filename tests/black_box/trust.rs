@@ -13,6 +13,7 @@ use crate::support::node::Node;
 use crate::support::wait::until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+const FARM: &str = include_str!("../../assets/sites/farm.ron");
 
 fn nodes(dir: &Path) -> Vec<Value> {
     json_on(dir, &["trust", "list"])["nodes"].as_array().expect("a list of nodes").clone()
@@ -99,6 +100,26 @@ fn the_list_tells_since_when_and_which_file_and_is_exported_as_commands() {
     assert!(shown.contains(&well) && !shown.contains(&gate), "{shown}");
     let back = json_on(&dir, &["trust", "add", &gate]);
     assert!(back["note"].as_str().is_some_and(|note| note.contains("is trusted again")), "{back}");
+}
+
+#[test]
+fn a_guest_that_an_actuator_is_on_is_not_removed_by_the_way() {
+    let (_folder, dir) = empty();
+    let guest = "ab".repeat(32);
+    let there = format!(
+        "on_silence: Holds, on_guest: (peer: \"{guest}\", target: \"actuator:valve:g\", on: \"open\", off: \"close\")"
+    );
+    fs::write(dir.join("site.ron"), FARM.replacen("on_silence: Holds", &there, 1)).unwrap();
+    json_on(&dir, &["trust", "add", &guest, "--name", "press"]);
+    let said = run_on(&dir, &["trust", "remove", "press"]);
+    expect_sentence(&said, &["actuator:valve:valve-grain", "abababab", "--leave-as-it-is"]);
+    assert_eq!(nodes(&dir)[0]["is_trusted"], true);
+    json_on(&dir, &["trust", "remove", "press", "--leave-as-it-is"]);
+    assert_eq!(nodes(&dir)[0]["is_trusted"], false);
+    // Nobody keeps a key that was lost because a file is damaged.
+    json_on(&dir, &["trust", "add", &guest]);
+    fs::write(dir.join("site.ron"), "(name: ").unwrap();
+    json_on(&dir, &["trust", "remove", "press"]);
 }
 
 #[test]

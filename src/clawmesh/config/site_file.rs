@@ -148,6 +148,15 @@ pub fn owners_of(site: &SiteFile) -> BTreeMap<String, Option<NodeId>> {
     owned.map(|entry| (entry.capability.clone(), id_of(entry.owner.as_str()))).collect()
 }
 
+/// The actuators of a site that are on this guest, whoever is their guardian.
+#[must_use]
+pub fn on_guest(site: &SiteFile, guest: NodeId) -> Vec<String> {
+    let actuators = site.plan.iter().flat_map(|plan| &plan.actuators);
+    let is_there = |peer: &str| peer.parse() == Ok(guest);
+    let on_it = actuators.filter(|entry| entry.on_guest.as_ref().is_some_and(|on| is_there(&on.peer)));
+    on_it.map(|entry| entry.capability.clone()).collect()
+}
+
 fn hint(key: &str) -> Option<&'static str> {
     let key = key.strip_prefix("plan.").unwrap_or(key);
     Some(match key {

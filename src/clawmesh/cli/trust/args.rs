@@ -43,6 +43,9 @@ pub struct AddArgs {
 pub struct RemoveArgs {
     /// The node, by the name it has here, by at least 8 characters of its id, or, if no file names it, by its whole id
     pub node: String,
+    /// Remove it although actuators of `site.ron` are on it, which nobody can switch off through this node from then on
+    #[arg(long)]
+    pub leave_as_it_is: bool,
     /// How to answer
     #[command(flatten)]
     pub output: Output,

@@ -19,6 +19,7 @@ use crate::config::error::ConfigError;
 use crate::config::identity;
 use crate::config::node_file::NodeFile;
 use crate::config::settings::NodeConfig;
+use crate::config::site_file;
 use crate::config::state_dir::StateDir;
 use crate::config::trust_file::{self, Added, Peer, TrustList};
 use crate::moments::system_time;
@@ -193,12 +194,30 @@ fn remove(dir: &StateDir, args: &RemoveArgs) -> anyhow::Result<()> {
     if identity::load(dir)?.is_some_and(|own| own.id() == id) {
         bail!("{id} is this node itself, which trusts itself whatever a list says");
     }
+    if !args.leave_as_it_is {
+        nothing_is_on(dir, id)?;
+    }
     let removed = trust_file::update(dir, |list| list.remove(id, system_time()).map_err(anyhow::Error::msg))?;
     let mut change = Change::made(dir, id, removed, None)?;
     if change.node.named_in.contains(&"node.ron") {
         change.note = Some("node.ron names it too, which counts no more".to_owned());
     }
     change.say(args.output, if removed { "removed" } else { "is removed" })
+}
+
+/// Refuses what would leave an actuator on for ever: whoever is trusted no longer is not told to switch it off either. A site that
+/// cannot be read is in nobody's way: no node starts with it.
+fn nothing_is_on(dir: &StateDir, guest: NodeId) -> anyhow::Result<()> {
+    let on_it = site_file::load(dir).map(|site| site_file::on_guest(&site, guest)).unwrap_or_default();
+    if on_it.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "site.ron has {} on {}, which nobody could switch off from here once it is trusted no longer; see in `clawmesh world` that \
+         it is off and give `--leave-as-it-is`, or take it out of site.ron first",
+        on_it.join(", "),
+        guest.short()
+    )
 }
 
 fn list(dir: &StateDir, output: Output) -> anyhow::Result<()> {
