@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clawmesh_authority::envelope::FRAMES_PER_BUNDLE_MAX;
 use clawmesh_authority::{LaneMark, MeshId, NodeId, NodeKey, Roster};
+use clawmesh_core::clock::Timekeeper;
 use clawmesh_core::intake::InboxHandle;
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::OutboxReader;
@@ -167,8 +168,10 @@ pub struct BridgePorts {
     pub outbox: OutboxReader,
     /// How far the journal is durable.
     pub commits: CommitWatch,
-    /// Wall time, Unix milliseconds.
+    /// Wall time, Unix milliseconds; 0 while it is not known.
     pub unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Who looks for the time by asking other nodes; `None` where the machine keeps its clock, which others are then told.
+    pub clock: Option<Arc<dyn Timekeeper>>,
     /// Where whoever asks this node waits for the answer.
     pub desk: AnswerDesk,
     /// The stop latch.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clawmesh_authority::envelope::Receipt;
-use clawmesh_authority::{ContentHash, Refusal};
+use clawmesh_authority::{ContentHash, NodeId, Refusal};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde::{Deserialize, Serialize};
 use zenoh::Wait;
@@ -34,6 +34,13 @@ pub enum Answer {
     Held(Receipt),
     /// Nothing of the asking node has been heard.
     Nothing,
+    /// What time it is, read when it is signed.
+    Time {
+        /// Who asks.
+        to: NodeId,
+        /// The number of the question.
+        nonce: [u8; 16],
+    },
     /// No, and why.
     Refused(Refusal),
     /// What this node answers as the owner, signed.
@@ -69,6 +76,7 @@ fn send(edge: &Edge, Reply { query, answer }: Reply) {
     let sent = match answer {
         Answer::Held(receipt) => query.reply(query.key_expr(), edge.seal_receipt(receipt)).wait(),
         Answer::Nothing => query.reply(query.key_expr(), Vec::new()).wait(),
+        Answer::Time { to, nonce } => query.reply(query.key_expr(), edge.seal_time(to, nonce)).wait(),
         Answer::Refused(refusal) => query.reply_err(text_of(refusal)).wait(),
         Answer::Signed { to, answer } => query.reply(query.key_expr(), edge.seal_answer(to, &answer)).wait(),
     };

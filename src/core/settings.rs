@@ -59,6 +59,12 @@ pub struct Settings {
     #[cbor(default)]
     #[serde(default)]
     pub plans: bool,
+    /// The newest wall time that earlier runs knew, where this run begins without knowing the time: what it stamps comes after.
+    /// 0 where the machine keeps its clock.
+    #[n(15)]
+    #[cbor(default)]
+    #[serde(default)]
+    pub wall_before_ms: u64,
 }
 
 /// A site and the policy of its owner as canonical texts, so that what was journaled is what was hashed.
@@ -117,6 +123,7 @@ pub(crate) mod tests {
             entropy: [7; 32],
             mock_actuator: false,
             plans: false,
+            wall_before_ms: 0,
         }
     }
 }

@@ -405,6 +405,7 @@ pub fn lone_settings() -> Settings {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use clawmesh_authority::canonical;
+use clawmesh_core::intake::InputBody;
 use clawmesh_core::replay::Record;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode};
@@ -11,7 +12,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::chain::{ChainValue, RowHead, Sealer, genesis};
 use crate::error::JournalError;
 use crate::journal::load_head;
-use crate::row::{self, RUN_STARTED, SourceText};
+use crate::row::{self, CLOCK_SAMPLED, RUN_STARTED, SourceText};
 use crate::schema::{Rest, beside, make_new, open_readable};
 use crate::write::Tail;
 
@@ -99,6 +100,28 @@ impl JournalReader {
             bytes: size(&self.path) + size(&beside(&self.path, "-wal")),
             kinds,
         })
+    }
+
+    /// The wall time that the last run which knew it saw last, Unix milliseconds; 0 when none did. Not verified.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn newest_wall_ms(&self) -> Result<u64, JournalError> {
+        let newest = || -> rusqlite::Result<Option<u64>> {
+            let query = "SELECT record FROM journal WHERE kind = ?1 ORDER BY sequence DESC";
+            let mut select = self.conn.prepare(query)?;
+            let mut rows = select.query([CLOCK_SAMPLED])?;
+            while let Some(row) = rows.next()? {
+                let Ok(Record::Input(stamped)) = canonical::decode(row.get_ref(0)?.as_blob()?) else { continue };
+                match stamped.input.body {
+                    InputBody::ClockSampled { unix_ms, .. } if unix_ms > 0 => return Ok(Some(unix_ms)),
+                    _ => {}
+                }
+            }
+            Ok(None)
+        };
+        let fault = |source| JournalError::of("read the last time of the journal", source, &self.path);
+        newest().map(Option::unwrap_or_default).map_err(fault)
     }
 
     /// Writes the journal as it is at this moment to a new file at `to`, for its owner only, also while a node writes it.

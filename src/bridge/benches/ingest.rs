@@ -215,6 +215,7 @@ impl Ingest {
             outbox: reader,
             commits,
             unix_ms: Arc::new(|| NOW_MS),
+            clock: None,
             desk: clawmesh_core::proposals::AnswerDesk::default(),
             latch: Arc::new(NoStop),
             papers: Arc::new(|| Ok(None)),
@@ -281,6 +282,7 @@ fn settings(node: NodeId, trusted: NodeId) -> Settings {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
     }
 }
 

@@ -159,6 +159,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
     };
     let (inbox, inboxes) = doors(InboxLimits::default());
     let (outbox_in, outbox_out) = outbox(1_024, 1_024);

@@ -384,6 +384,7 @@ fn bridge_ports(key: NodeKey, inbox: InboxHandle, outbox: OutboxReader, commits:
         outbox,
         commits,
         unix_ms: Arc::new(|| NOW_MS),
+        clock: None,
         desk: AnswerDesk::default(),
         latch: Arc::new(NoStop),
         papers: Arc::new(|| Ok(None)),
@@ -512,6 +513,7 @@ fn settings(node: NodeId, trusted: NodeId) -> Settings {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
     }
 }
 

@@ -144,6 +144,7 @@ pub fn ports(n: u8, inbox: InboxHandle, outbox: OutboxReader, commits: CommitWat
         outbox,
         commits,
         unix_ms: Arc::new(|| NOW_MS),
+        clock: None,
         desk: held.desk.clone(),
         latch: held.latch.clone(),
         papers: Arc::new(move || Ok(given.lock().unwrap().clone())),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clawmesh_authority::{NodeId, Role};
+use clawmesh_core::clock::{ClockView, Keeping};
 use clawmesh_core::intake::LinkState;
 use clawmesh_core::publish::{LeadView, SiteView};
 use clawmesh_gateway::{AlarmCounts, Events, GatewayCounts, GuestCounts, NodeState, Status};
@@ -60,6 +61,7 @@ fn page(status: &Status) -> String {
         format!("mesh      {}", plain(&node.mesh)),
         format!("link      {}", link(&status.link)),
         format!("tick      {} at {} Hz, up {}", status.tick, node.hz, age(status.uptime_ms)),
+        format!("clock     {}", clock(&status.clock)),
         format!("peers     {} known, {} alive, {} trusted", peers.known, peers.alive, peers.trusted),
         format!("guests    {}", guests(&status.guests)),
         format!("leader    {}", leader(&status.lead, &node.id)),
@@ -106,6 +108,18 @@ pub fn link(link: &LinkState) -> String {
         LinkState::Open { listen } if listen.is_empty() => "open, listens nowhere".to_owned(),
         LinkState::Open { listen } => format!("open, listens at {}", listen.join(", ")),
         LinkState::Failed { sentence } => format!("FAILED: {}", plain(sentence)),
+    }
+}
+
+/// What keeps the clock, and what is wrong with it.
+pub fn clock(clock: &ClockView) -> String {
+    let agreed = clock.agreed_with.len();
+    match (&clock.fault, clock.kept) {
+        (Some(fault), _) if clock.is_unknown => format!("UNKNOWN: {}", plain(fault)),
+        (Some(fault), _) => format!("agreed with {agreed} nodes, and not again for long: {}", plain(fault)),
+        (None, Keeping::Kept) => "kept by this machine".to_owned(),
+        (None, Keeping::None) => format!("nothing keeps it, agreed with {agreed} nodes"),
+        (None, Keeping::Doubted) => format!("doubted when it started, agreed with {agreed} nodes"),
     }
 }
 

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use clawmesh_authority::{Code, Refusal};
 use clawmesh_core::Core;
+use clawmesh_core::clock::SAMPLE_PERIOD_MS;
 use clawmesh_core::intake::{InboxHandle, Input, InputBody, SourceId, StreamKey};
 use clawmesh_drivers::StopLatch;
 
 use super::faults;
-use crate::moments::{now, unix_ms, up_ms};
+use crate::moments::{next_sample, now, show_sample};
 
 /// The wall clock is sampled when the estimate is off by more than this, and once a second.
 const DRIFT_MS_MAX: u64 = 20;
-const SAMPLE_EVERY_MS: u64 = 1_000;
 /// A tick that comes this late is not caught up: the machine slept, and time goes on from here.
 const LATE_MAX: Duration = Duration::from_millis(500);
 
@@ -124,23 +124,27 @@ impl Beat {
     }
 
     fn sample_clock(&mut self) {
-        let (unix_ms, next_tick) = (unix_ms(), self.core.tick_number() + 1);
+        let ((unix_ms, up_ms), next_tick) = (next_sample(), self.core.tick_number() + 1);
         let is_due = self.sampled.is_none_or(|(sampled_ms, tick)| {
             let ticks = u32::try_from(next_tick - tick).unwrap_or(u32::MAX);
             let passed_ms = u64::try_from((self.period * ticks).as_millis()).unwrap_or(u64::MAX);
-            passed_ms >= SAMPLE_EVERY_MS || unix_ms.abs_diff(sampled_ms + passed_ms) > DRIFT_MS_MAX
+            // A time that is not known does not drift.
+            let expected_ms = if sampled_ms == 0 { 0 } else { sampled_ms + passed_ms };
+            passed_ms >= SAMPLE_PERIOD_MS || unix_ms.abs_diff(expected_ms) > DRIFT_MS_MAX
         });
         if !is_due {
-            return;
+            return show_sample();
         }
         self.sampled = Some((unix_ms, next_tick));
         let sequence = self.inbox.next_sequence();
         let input = Input {
             source: SourceId::Clock,
             sequence,
-            body: InputBody::ClockSampled { unix_ms, up_ms: up_ms() },
+            body: InputBody::ClockSampled { unix_ms, up_ms },
         };
         self.inbox.offer_stream(StreamKey { source: SourceId::Clock, what: String::new() }, input);
+        // What an edge admits from now on comes to the tick after this sample, or with it.
+        show_sample();
     }
 
     /// The latch first: drivers see it at once, and if the process dies now, the next one comes up stopped.
@@ -221,6 +225,7 @@ mod tests {
             entropy: [7; 32],
             mock_actuator: false,
             plans: false,
+            wall_before_ms: 0,
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let ports = Ports {

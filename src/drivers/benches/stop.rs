@@ -228,6 +228,7 @@ fn settings() -> Settings {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
     }
 }
 

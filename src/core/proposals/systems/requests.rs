@@ -70,6 +70,9 @@ impl Office<'_, '_> {
         let asker = self.asker(signed)?;
         let Request { body, made, .. } = signed.request();
         self.may_ask(&asker, body)?;
+        if !matches!(body, RequestBody::Stop { .. }) {
+            self.mover.here.knows_the_time()?;
+        }
         self.asked.0.admit(signed, self.mover.here.wall_ms())?;
         let outcome = match body {
             RequestBody::Propose(proposal) => self.propose(proposal, new),

@@ -169,6 +169,7 @@ pub fn ports(limits: InboxLimits) -> (GatewayPorts, SnapshotFeeder, Inboxes, Com
         inbox,
         commits: commits.clone(),
         unix_ms: Arc::new(|| NOW_MS),
+        clock: Arc::new(clawmesh_core::clock::ClockView::default),
         desk: AnswerDesk::default(),
         stop: Arc::<Latch>::default(),
         neighbours: Arc::<Mesh>::default(),

@@ -48,6 +48,7 @@ pub fn settings(epoch: u64) -> Settings {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
     }
 }
 

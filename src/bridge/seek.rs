@@ -1,0 +1,126 @@
+//! A node whose clock nothing keeps asks those it trusts what time it is.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clawmesh_authority::envelope::unproven;
+use clawmesh_authority::time::{self, TIME_BYTES_MAX, TimeQuestion};
+use clawmesh_authority::{Code, KeyId as _, NodeId, Refusal, signed};
+use clawmesh_core::clock::Timekeeper;
+use clawmesh_core::clock::agreement::{Heard, ROUND_MS_MAX, Wanted, choose};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use zenoh::Session;
+use zenoh::qos::{CongestionControl, Priority};
+use zenoh::query::{ConsolidationMode, QueryTarget};
+
+use crate::backoff::Backoff;
+use crate::config::Part;
+use crate::edge::Edge;
+use crate::keys;
+
+const ASK_FIRST: Duration = Duration::from_secs(2);
+const ASK_LONGEST: Duration = Duration::from_secs(30);
+/// How often it is asked again once there is an agreement.
+const ASK_AGAIN: Duration = Duration::from_mins(5);
+/// Who is there may change at anybody's wish, so it is not asked more often than this.
+const ASK_AT_MOST: Duration = Duration::from_secs(1);
+/// The most answers to one question whose signature is looked at: anybody may pose as the node asked.
+const LOOKS_MAX: usize = 8;
+
+/// What one node says.
+enum Said {
+    Time(Heard),
+    CannotSay,
+    Nothing,
+}
+
+/// Asks over this session, until it is aborted; sooner when other trusted nodes have come.
+pub async fn seek_time(edge: Arc<Edge>, session: Session, mut friends: watch::Receiver<BTreeSet<NodeId>>) {
+    let Some(keeper) = edge.keeper.clone() else { return };
+    let mut backoff = Backoff::new(ASK_FIRST, ASK_LONGEST);
+    loop {
+        friends.mark_unchanged();
+        ask_all(&edge, &session, &keeper).await;
+        if keeper.is_agreed() {
+            backoff.reset();
+            tokio::time::sleep(ASK_AGAIN).await;
+            continue;
+        }
+        tokio::time::sleep(ASK_AT_MOST).await;
+        // However it ends, it is time to ask again.
+        let _ = tokio::time::timeout(backoff.wait(), friends.changed()).await;
+    }
+}
+
+async fn ask_all(edge: &Arc<Edge>, session: &Session, keeper: &Arc<dyn Timekeeper>) {
+    let speaks = |node: &NodeId| !matches!(edge.trust.part(node), Part::Viewer | Part::Router);
+    let nodes: Vec<NodeId> = edge.trust.nodes().into_iter().filter(speaks).collect();
+    let mut asked = JoinSet::new();
+    for node in &nodes {
+        asked.spawn(ask(Arc::clone(edge), session.clone(), Arc::clone(keeper), *node));
+    }
+    let (mut heard, mut cannot_say) = (Vec::new(), 0);
+    while let Some(said) = asked.join_next().await {
+        match said {
+            Ok(Said::Time(said)) => heard.push(said),
+            Ok(Said::CannotSay) => cannot_say += 1,
+            Ok(Said::Nothing) | Err(_) => {}
+        }
+    }
+    // Whoever was removed in the meantime counts for nothing.
+    heard.retain(|heard| edge.trust.has(&heard.node));
+    let usual = nodes.len().clamp(1, 2);
+    let wanted = Wanted {
+        nodes_min: keeper.nodes_min().unwrap_or(usual),
+        not_before_ms: keeper.not_before_ms(),
+        up_ms: keeper.up_ms(),
+    };
+    keeper.heard(choose(&heard, wanted), nodes.len(), cannot_say);
+}
+
+async fn ask(edge: Arc<Edge>, session: Session, keeper: Arc<dyn Timekeeper>, node: NodeId) -> Said {
+    let Some(nonce) = keeper.nonce() else { return Said::Nothing };
+    let (epoch, count) = (edge.epoch, edge.next_time_question());
+    let question = TimeQuestion { mesh: edge.mesh, to: node, nonce, epoch, count };
+    let sealed = edge.seal_time_question(&question);
+    let asked_up_ms = keeper.up_ms();
+    let query = session.get(keys::clock(edge.mesh, node)).payload(sealed);
+    let query = query.target(QueryTarget::All).consolidation(ConsolidationMode::None);
+    let query = query.timeout(Duration::from_millis(ROUND_MS_MAX));
+    // As in `asks`: it never blocks.
+    let query = query.congestion_control(CongestionControl::Drop).priority(Priority::InteractiveLow);
+    let Ok(replies) = query.await else { return Said::Nothing };
+    let mut looks = 0;
+    while let Ok(reply) = replies.recv_async().await {
+        let got_up_ms = keeper.up_ms();
+        // What is no answer is a refusal, zenoh's own word that time ran out, or anybody's.
+        let Ok(sample) = reply.into_result() else { continue };
+        if sample.payload().len() > TIME_BYTES_MAX {
+            continue;
+        }
+        let bytes = sample.payload().to_bytes();
+        if signed::claimed_key(&bytes).map(NodeId::of_public_key) != Some(node) {
+            edge.refuse(posing(node));
+            continue;
+        }
+        looks += 1;
+        if looks > LOOKS_MAX {
+            break;
+        }
+        match time::open_answer(&bytes, &question, edge.own) {
+            Ok(Some(unix_ms)) => {
+                return Heard::of(node, unix_ms, asked_up_ms, got_up_ms).map_or(Said::Nothing, Said::Time);
+            }
+            Ok(None) => return Said::CannotSay,
+            Err(refused) => edge.refuse(refused.given_to(unproven(node))),
+        }
+    }
+    Said::Nothing
+}
+
+fn posing(node: NodeId) -> Refusal {
+    let sentence = "somebody else than the node that was asked says what time it is; look who answers there";
+    Refusal::new(Code::SourceMismatch, unproven(node), sentence)
+}

@@ -1,0 +1,245 @@
+//! The time of a node whose clock nothing keeps: what it has agreed on with other nodes, and why it knows none.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use clawmesh_core::clock::agreement::{Agreed, NotAgreed};
+use clawmesh_core::clock::{ClockView, Keeping, Timekeeper};
+use clawmesh_storage::JournalReader;
+
+use super::guests::random_bytes;
+use crate::config::settings::{Clock, NodeConfig};
+use crate::config::state_dir::StateDir;
+use crate::moments::{agree_on, agreed_base_ms, forget_the_time, unix_ms, up_ms};
+
+/// 2026-01-01: no node of ours has run before.
+const EARLIEST_MS: u64 = 1_767_225_600_000;
+/// How far the clock of the machine may stand behind what the journal knows and still be believed.
+const BEHIND_MS_MAX: u64 = 60_000;
+/// A later agreement that differs by less changes nothing: ways differ by as much. Others refuse what is 500 ms ahead.
+const OFF_MS_MAX: u64 = 200;
+/// One that differs by more is told.
+const OFF_MS_TOLD: u64 = 1_000;
+/// After so long without a new agreement people are told: a count of milliseconds drifts by seconds a day.
+const AGREED_WITHIN_MS: u64 = 3_600_000;
+
+/// What a run begins with.
+pub struct Beginning {
+    /// What keeps the clock.
+    pub kept: Keeping,
+    /// Who looks for the time, unless the machine keeps it.
+    pub keeper: Option<Arc<SoughtTime>>,
+    /// The newest time of earlier runs, where this one does not know the time.
+    pub wall_before_ms: u64,
+}
+
+impl Beginning {
+    /// Decides whether the clock of this machine is believed. Before anything is stamped.
+    pub fn of(dir: &StateDir, config: &NodeConfig) -> anyhow::Result<Self> {
+        let file = dir.journal_file();
+        let newest_ms =
+            if file.exists() { JournalReader::open(&file)?.newest_wall_ms()? } else { 0 };
+        let (kept, why) = judge(config.clock.value, unix_ms(), newest_ms);
+        let Some(why) = why else { return Ok(Self { kept, keeper: None, wall_before_ms: 0 }) };
+        tracing::warn!("{why}; until other nodes have told the time, nothing that needs it is taken");
+        forget_the_time();
+        let nodes_min = usize::try_from(config.clock_agrees_with.value).ok().filter(|nodes| *nodes > 0);
+        let not_before_ms = newest_ms.max(EARLIEST_MS);
+        let keeper = Arc::new(SoughtTime { kept, nodes_min, not_before_ms, why, state: Mutex::default() });
+        Ok(Self { kept, keeper: Some(keeper), wall_before_ms: newest_ms })
+    }
+
+    /// What people see of it.
+    pub fn view(&self) -> Arc<dyn Fn() -> ClockView + Send + Sync> {
+        let (kept, keeper) = (self.kept, self.keeper.clone());
+        Arc::new(move || {
+            keeper.as_ref().map_or_else(|| ClockView { kept, ..ClockView::default() }, |keeper| keeper.view())
+        })
+    }
+}
+
+/// What keeps the clock, and if nothing does, why its time is not believed.
+fn judge(said: Clock, machine_ms: u64, newest_ms: u64) -> (Keeping, Option<String>) {
+    let doubted = |why: String| (Keeping::Doubted, Some(why));
+    match said {
+        Clock::Believed => (Keeping::Kept, None),
+        Clock::None => (Keeping::None, Some("nothing keeps the clock of this machine".to_owned())),
+        Clock::Kept if machine_ms < EARLIEST_MS => {
+            doubted(format!("the clock of this machine stands at {}, which cannot be", date(machine_ms)))
+        }
+        Clock::Kept if machine_ms.saturating_add(BEHIND_MS_MAX) < newest_ms => doubted(format!(
+            "the clock of this machine stands at {}, and at {} this node has run already (if that was wrong, start it once with \
+             `--clock believed`)",
+            date(machine_ms),
+            date(newest_ms)
+        )),
+        Clock::Kept => (Keeping::Kept, None),
+    }
+}
+
+/// A node that looks for the time.
+pub struct SoughtTime {
+    kept: Keeping,
+    nodes_min: Option<usize>,
+    not_before_ms: u64,
+    why: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    agreed: Agreed,
+    agreed_up_ms: u64,
+    fault: Option<String>,
+}
+
+impl SoughtTime {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn view(&self) -> ClockView {
+        let is_unknown = unix_ms() == 0;
+        let fault = if is_unknown { Some(self.why_unknown()) } else { self.lock().fault.clone() };
+        ClockView { kept: self.kept, fault, is_unknown, agreed_with: self.lock().agreed.with.clone() }
+    }
+
+    fn agreed(&self, agreed: Agreed) {
+        let base_ms = agreed.base_ms;
+        match agreed_base_ms() {
+            None => {
+                let at = date(base_ms.saturating_add(up_ms()));
+                tracing::info!("it is {at}, as {} nodes say", agreed.with.len());
+                agree_on(base_ms);
+            }
+            Some(ours_ms) if ours_ms.abs_diff(base_ms) > OFF_MS_MAX => {
+                let (off_ms, way) = (ours_ms.abs_diff(base_ms), if base_ms > ours_ms { "behind" } else { "ahead of" });
+                if off_ms > OFF_MS_TOLD {
+                    tracing::warn!("our time was {off_ms} ms {way} that of {} other nodes", agreed.with.len());
+                }
+                agree_on(base_ms);
+            }
+            Some(_) => {}
+        }
+        *self.lock() = State { agreed, agreed_up_ms: up_ms(), fault: None };
+    }
+}
+
+impl Timekeeper for SoughtTime {
+    fn up_ms(&self) -> u64 {
+        up_ms()
+    }
+
+    fn nonce(&self) -> Option<[u8; 16]> {
+        random_bytes()
+    }
+
+    fn not_before_ms(&self) -> u64 {
+        self.not_before_ms
+    }
+
+    fn nodes_min(&self) -> Option<usize> {
+        self.nodes_min
+    }
+
+    fn is_agreed(&self) -> bool {
+        agreed_base_ms().is_some()
+    }
+
+    fn heard(&self, outcome: Result<Agreed, NotAgreed>, asked: usize, cannot_say: usize) {
+        let why = match outcome {
+            Ok(agreed) => return self.agreed(agreed),
+            Err(why) => words(why, asked, cannot_say),
+        };
+        let mut state = self.lock();
+        if !self.is_agreed() || up_ms().saturating_sub(state.agreed_up_ms) > AGREED_WITHIN_MS {
+            state.fault = Some(why);
+        }
+    }
+
+    fn why_unknown(&self) -> String {
+        let state = self.lock();
+        let news = state.fault.as_deref().unwrap_or("no other node has been asked yet; wait a moment");
+        format!("this node does not know what time it is: {}, and {news}", self.why)
+    }
+}
+
+fn words(why: NotAgreed, asked: usize, cannot_say: usize) -> String {
+    match why {
+        NotAgreed::TooFew { .. } if asked == 0 => {
+            "it trusts no node that could tell it; trust others whose clocks are kept".to_owned()
+        }
+        NotAgreed::TooFew { agree, answered, wanted } => {
+            let cannot_say =
+                if cannot_say == 0 { String::new() } else { format!(", {cannot_say} do not know it either") };
+            format!(
+                "it has agreed with {agree} of {wanted} nodes ({asked} asked, {answered} said a time{cannot_say}); see that those \
+                 it trusts are there, keep their clocks and trust it, or say how many are enough with `clock_agrees_with`"
+            )
+        }
+        NotAgreed::Passed { agreed_ms, not_before_ms } => format!(
+            "others say that it is {}, and it cannot be before {}; if this node's own time was wrong then, set the clock of the \
+             machine and start it once with `--clock believed`",
+            date(agreed_ms),
+            date(not_before_ms)
+        ),
+    }
+}
+
+fn date(unix_ms: u64) -> String {
+    match UNIX_EPOCH.checked_add(Duration::from_millis(unix_ms.min(LAST_DATE_MS))) {
+        Some(time) => humantime::format_rfc3339_seconds(time).to_string(),
+        None => format!("{unix_ms} ms"),
+    }
+}
+
+/// 9999-12-31, the last date that has a text.
+const LAST_DATE_MS: u64 = 253_402_300_799_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: u64 = 1_800_000_000_000;
+
+    #[test]
+    fn a_clock_that_cannot_be_right_is_not_believed_unless_somebody_says_so() {
+        for (said, machine_ms, newest_ms, expected, case) in [
+            (Clock::Kept, T, 0, Keeping::Kept, "new"),
+            (Clock::Kept, T, T, Keeping::Kept, "in step"),
+            (Clock::Kept, T - BEHIND_MS_MAX, T, Keeping::Kept, "a little behind"),
+            (Clock::Kept, T - BEHIND_MS_MAX - 1, T, Keeping::Doubted, "behind what has passed"),
+            (Clock::Kept, 0, 0, Keeping::Doubted, "1970"),
+            (Clock::Kept, EARLIEST_MS - 1, 0, Keeping::Doubted, "before there was this software"),
+            (Clock::None, T, 0, Keeping::None, "whatever it shows"),
+            (Clock::Believed, T - 9_000_000, T, Keeping::Kept, "a person has looked"),
+        ] {
+            let (kept, why) = judge(said, machine_ms, newest_ms);
+            assert_eq!((kept, why.is_none()), (expected, expected == Keeping::Kept), "{case}");
+        }
+        let why = judge(Clock::Kept, EARLIEST_MS, T).1.unwrap();
+        assert!(why.contains("2026-01-01T00:00:00Z") && why.contains("2027-01-15T08:00:00Z"), "{why}");
+    }
+
+    #[test]
+    fn why_there_is_no_time_is_one_sentence_that_says_what_to_do() {
+        let too_few = NotAgreed::TooFew { agree: 1, answered: 1, wanted: 2 };
+        let keeper = SoughtTime {
+            kept: Keeping::None,
+            nodes_min: None,
+            not_before_ms: T,
+            why: "nothing keeps it".to_owned(),
+            state: Mutex::default(),
+        };
+        assert!(keeper.why_unknown().ends_with("wait a moment"), "{}", keeper.why_unknown());
+        keeper.heard(Err(too_few), 3, 2);
+        let why = keeper.why_unknown();
+        assert!(why.starts_with("this node does not know what time it is: nothing keeps it"), "{why}");
+        assert!(why.contains("agreed with 1 of 2 nodes (3 asked, 1 said a time, 2 do not know it either)"), "{why}");
+        keeper.heard(Err(NotAgreed::Passed { agreed_ms: EARLIEST_MS, not_before_ms: T }), 2, 0);
+        let why = keeper.why_unknown();
+        assert!(why.contains("2026-01-01T00:00:00Z") && why.contains("2027-01-15T08:00:00Z"), "{why}");
+        keeper.heard(Err(NotAgreed::TooFew { agree: 0, answered: 0, wanted: 1 }), 0, 0);
+        assert!(keeper.why_unknown().contains("it trusts no node"));
+    }
+}
