@@ -119,10 +119,17 @@ mod tests {
         let mut clock = HlcClock::after(earlier);
         assert_eq!(clock.stamp(0), Hlc { wall_ms: earlier, logical: 1 });
         clock.observe(Hlc { wall_ms: earlier + 5_000, logical: 3 }, 0);
-        assert_eq!(clock.stamp(0), Hlc { wall_ms: earlier + 5_000, logical: 4 }, "what the journal holds was admitted");
+        assert_eq!(
+            clock.stamp(0),
+            Hlc { wall_ms: earlier + 5_000, logical: 4 },
+            "what the journal holds was admitted"
+        );
         assert_eq!(clock.stamp(now), Hlc { wall_ms: now, logical: 0 });
         let mut new = HlcClock::default();
-        assert_eq!([new.stamp(0), new.stamp(0)].map(|stamp| (stamp.wall_ms, stamp.logical)), [(0, 1), (0, 2)]);
+        assert_eq!(
+            [new.stamp(0), new.stamp(0)].map(|stamp| (stamp.wall_ms, stamp.logical)),
+            [(0, 1), (0, 2)]
+        );
         assert_eq!(new.stamp(now), Hlc { wall_ms: now, logical: 0 });
     }
 

@@ -101,7 +101,9 @@ pub fn open_answer(bytes: &[u8], question: &TimeQuestion, own: NodeId) -> Result
     let (key, answer): (_, TimeAnswer) = signed::open(bytes, &ANSWER)?;
     let mismatch = |sentence: &str| Err(Refused::new(Code::SourceMismatch, "time.answer", sentence));
     if NodeId::of_public_key(key.raw()) != question.to {
-        return mismatch("somebody else than the node that was asked says what time it is; look who answers there");
+        return mismatch(
+            "somebody else than the node that was asked says what time it is; look who answers there",
+        );
     }
     is_for((answer.mesh, answer.to), (question.mesh, own))?;
     if answer.nonce != question.nonce {
@@ -112,7 +114,11 @@ pub fn open_answer(bytes: &[u8], question: &TimeQuestion, own: NodeId) -> Result
 
 fn is_for((mesh, to): (MeshId, NodeId), (own_mesh, own): (MeshId, NodeId)) -> Result<(), Refused> {
     if mesh != own_mesh {
-        return Err(Refused::new(Code::MeshIdMismatch, "time.mesh", "it is for another mesh; ask in this one"));
+        return Err(Refused::new(
+            Code::MeshIdMismatch,
+            "time.mesh",
+            "it is for another mesh; ask in this one",
+        ));
     }
     if to != own {
         return Err(Refused::new(Code::SourceMismatch, "time.to", "it is for another node; ask that one"));
@@ -160,7 +166,8 @@ mod tests {
 
     #[test]
     fn an_answer_counts_only_of_the_node_asked_to_the_node_that_asked_and_to_this_question() {
-        let open = |n: u8, answer: &TimeAnswer| open_answer(&seal_answer(&key(n), answer), &question(), key(1).id());
+        let open =
+            |n: u8, answer: &TimeAnswer| open_answer(&seal_answer(&key(n), answer), &question(), key(1).id());
         assert_eq!(open(2, &answer()), Ok(Some(1_800_000_000_000)));
         assert_eq!(open(2, &TimeAnswer { unix_ms: None, ..answer() }), Ok(None));
         for (n, answer, expected, case) in [

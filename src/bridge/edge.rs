@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use clawmesh_authority::hlc::{OWN_CLOCK, TIME_UNKNOWN};
 use clawmesh_authority::time::{self, TimeAnswer, TimeQuestion};
 use clawmesh_authority::{
-    Answer, Body, Code, ContentHash, Hlc, MeshId, NodeId, NodeKey, Refusal, Request, Roster, Statement, answer,
-    envelope, request,
+    Answer, Body, Code, ContentHash, Hlc, MeshId, NodeId, NodeKey, Refusal, Request, Roster, Statement,
+    answer, envelope, request,
 };
 use clawmesh_core::clock::Timekeeper;
 use clawmesh_core::intake::{InboxHandle, InputBody};

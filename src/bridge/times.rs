@@ -78,7 +78,8 @@ impl TimesIn {
     fn admit(&self, bytes: &[u8], claimed: Option<NodeId>) -> Result<(NodeId, TimeQuestion), Refusal> {
         let from = claimed.map_or_else(|| UNKNOWN.to_owned(), unproven);
         if claimed.is_none_or(|node| !self.edge.trust.has(&node)) {
-            let sentence = "only nodes that are trusted here are told the time; trust it with `clawmesh trust add`";
+            let sentence =
+                "only nodes that are trusted here are told the time; trust it with `clawmesh trust add`";
             return Err(Refusal::new(Code::UntrustedPeer, from, sentence));
         }
         let opened = time::open_question(bytes, self.edge.mesh, self.edge.own);

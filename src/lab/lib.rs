@@ -201,10 +201,24 @@ impl Lab {
         self.nodes[place].clock_offset_ms = offset_ms;
     }
 
+    /// Nothing keeps the clock of a node from its next start on, so that it knows no time; it is started again.
+    pub fn lose_the_time(&mut self, name: &str) {
+        let place = self.place(name);
+        self.nodes[place].knows_the_time = false;
+        self.crash(name);
+        self.start(name);
+    }
+
+    /// Others have told a node the time.
+    pub fn tell_the_time(&mut self, name: &str) {
+        let place = self.place(name);
+        self.nodes[place].knows_the_time = true;
+    }
+
     /// Lets a sensor of a node give a value, stamped with that node's clock.
     pub fn sample(&mut self, name: &str, mut sample: Sample) {
         let node = &self.nodes[self.place(name)];
-        sample.origin_ms = self.now_ms.saturating_add_signed(node.clock_offset_ms);
+        sample.origin_ms = node.clock_ms(self.now_ms);
         let Some(live) = &node.live else { return };
         let key = StreamKey { source: SourceId::HostSensors, what: sample.sensor.to_string() };
         let input = Input {
@@ -304,13 +318,16 @@ impl Lab {
         self.now_ms += 1_000 / u64::from(self.pace.hz);
         self.move_tokens();
         for Message { from, to, content } in self.network.arrivals(self.now_ms) {
-            if let Some(live) = &mut self.nodes[to].live {
+            let node = &mut self.nodes[to];
+            // The edge takes nothing while the time is not known, so that the sender tries again.
+            let is_taken = node.knows_the_time || matches!(content, Content::Receipt { .. });
+            if let Some(live) = node.live.as_mut().filter(|_| is_taken) {
                 live.receive(from, content);
             }
         }
         for place in 0..self.nodes.len() {
             let node = &mut self.nodes[place];
-            let unix_ms = self.now_ms.saturating_add_signed(node.clock_offset_ms);
+            let unix_ms = node.clock_ms(self.now_ms);
             if let Some(live) = &mut node.live {
                 live.brake.open(&live.inbox);
                 if let Some(hardware) = &node.hardware {

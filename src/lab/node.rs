@@ -48,6 +48,8 @@ pub(crate) struct LabNode {
     role: String,
     pub(crate) key: NodeKey,
     pub(crate) clock_offset_ms: i64,
+    /// False while nothing keeps its clock and nobody has told it the time.
+    pub(crate) knows_the_time: bool,
     pub(crate) live: Option<Live>,
     pub(crate) journal: MemoryJournal,
     stop_file: StopFile,
@@ -100,6 +102,11 @@ impl Wishes for KeepWishes {
 }
 
 impl LabNode {
+    /// What its clock shows when it is `now_ms`; 0 while it knows no time.
+    pub(crate) fn clock_ms(&self, now_ms: u64) -> u64 {
+        if self.knows_the_time { now_ms.saturating_add_signed(self.clock_offset_ms) } else { 0 }
+    }
+
     pub(crate) fn new(
         (name, role): (&str, &str),
         key: NodeKey,
@@ -113,6 +120,7 @@ impl LabNode {
             role: role.to_owned(),
             key,
             clock_offset_ms: 0,
+            knows_the_time: true,
             live: None,
             journal,
             stop_file: StopFile::default(),
@@ -148,6 +156,7 @@ impl LabNode {
             entropy: ContentHash::of(&self.name, &epoch.to_le_bytes()).0,
             mock_actuator: pace.mock_actuator,
             plans: NodeRole::of_name(&self.role).planner_rank() > 0,
+            wall_before_ms: if self.knows_the_time { 0 } else { newest_wall_ms(&records) },
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (outbox_in, outbox_out) = outbox(4_096, 1_024);
@@ -231,6 +240,19 @@ fn tick_of(record: &Record) -> u64 {
         Record::Digest(digest) => digest.tick,
         Record::Kept(kept) => kept.tick,
     }
+}
+
+/// The last time that a run knew; 0 when none did.
+fn newest_wall_ms(records: &[Record]) -> u64 {
+    let sampled = records.iter().rev().filter_map(|record| match record {
+        Record::Input(stamped) => Some(&stamped.input.body),
+        _ => None,
+    });
+    let mut known = sampled.filter_map(|body| match body {
+        InputBody::ClockSampled { unix_ms, .. } if *unix_ms > 0 => Some(*unix_ms),
+        _ => None,
+    });
+    known.next().unwrap_or(0)
 }
 
 /// What a restart must know again: marks, others' newest frames, and what was recorded here.

@@ -112,7 +112,9 @@ impl JournalReader {
             let mut select = self.conn.prepare(query)?;
             let mut rows = select.query([CLOCK_SAMPLED])?;
             while let Some(row) = rows.next()? {
-                let Ok(Record::Input(stamped)) = canonical::decode(row.get_ref(0)?.as_blob()?) else { continue };
+                let Ok(Record::Input(stamped)) = canonical::decode(row.get_ref(0)?.as_blob()?) else {
+                    continue;
+                };
                 match stamped.input.body {
                     InputBody::ClockSampled { unix_ms, .. } if unix_ms > 0 => return Ok(Some(unix_ms)),
                     _ => {}

@@ -16,6 +16,7 @@ use super::history::events;
 use super::table::{age, plain, table};
 use super::terminal::{say, say_json};
 use super::world::warn_of_stall;
+use crate::moments::unix_ms;
 
 /// How many of the newest events are shown.
 const EVENTS_SHOWN: usize = 20;
@@ -108,6 +109,16 @@ pub fn link(link: &LinkState) -> String {
         LinkState::Open { listen } if listen.is_empty() => "open, listens nowhere".to_owned(),
         LinkState::Open { listen } => format!("open, listens at {}", listen.join(", ")),
         LinkState::Failed { sentence } => format!("FAILED: {}", plain(sentence)),
+    }
+}
+
+/// What to date a request by: where nothing keeps the clock of a machine, by what its node has agreed on with others.
+pub fn time_at(status: &Status) -> u64 {
+    match status.clock.kept {
+        Keeping::None | Keeping::Doubted if status.wall_ms > 0 => {
+            status.wall_ms.saturating_add(status.snapshot_age_ms.unwrap_or(0))
+        }
+        _ => unix_ms(),
     }
 }
 
@@ -204,6 +215,18 @@ mod tests {
             alarms(&counts),
             "3 active, 2 unacknowledged, 1 shelved, highest high; see `clawmesh alarms`"
         );
+    }
+
+    #[test]
+    fn the_clock_says_what_keeps_it_and_what_is_wrong() {
+        let told =
+            ClockView { kept: Keeping::None, agreed_with: vec![NodeId([1; 32])], ..ClockView::default() };
+        let unknown = ClockView { fault: Some("nobody says".to_owned()), is_unknown: true, ..told.clone() };
+        assert_eq!(clock(&ClockView::default()), "kept by this machine");
+        assert_eq!(clock(&told), "nothing keeps it, agreed with 1 nodes");
+        assert_eq!(clock(&unknown), "UNKNOWN: nobody says");
+        let old = clock(&ClockView { is_unknown: false, ..unknown });
+        assert_eq!(old, "agreed with 1 nodes, and not again for long: nobody says");
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Start {
             role: config.role.value.clone(),
             mesh_name: config.mesh_name.value.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            epoch: epoch::begin(dir, unix_ms())?,
+            epoch: epoch::begin(dir, not_before(restored.as_ref()))?,
             hz: config.hz.value,
             digest_every_ticks: config.digest_every_ticks.value,
             tick_before: 0,
@@ -220,6 +220,14 @@ impl Start {
             tls: self.certificate.as_ref().map(|certificate| Arc::clone(&certificate.server)),
             node: NodeView::of(&self.settings),
         }
+    }
+}
+
+/// What the number of a run is not below. Where nobody knows the time, the restore from a backup is the last that is known.
+fn not_before(restored: Option<&RestoredRecord>) -> u64 {
+    match unix_ms() {
+        0 => restored.map_or(0, |record| record.at_unix_ms),
+        unix_ms => unix_ms,
     }
 }
 

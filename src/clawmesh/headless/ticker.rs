@@ -137,11 +137,8 @@ impl Beat {
         }
         self.sampled = Some((unix_ms, next_tick));
         let sequence = self.inbox.next_sequence();
-        let input = Input {
-            source: SourceId::Clock,
-            sequence,
-            body: InputBody::ClockSampled { unix_ms, up_ms },
-        };
+        let input =
+            Input { source: SourceId::Clock, sequence, body: InputBody::ClockSampled { unix_ms, up_ms } };
         self.inbox.offer_stream(StreamKey { source: SourceId::Clock, what: String::new() }, input);
         // What an edge admits from now on comes to the tick after this sample, or with it.
         show_sample();

@@ -37,8 +37,7 @@ impl Beginning {
     /// Decides whether the clock of this machine is believed. Before anything is stamped.
     pub fn of(dir: &StateDir, config: &NodeConfig) -> anyhow::Result<Self> {
         let file = dir.journal_file();
-        let newest_ms =
-            if file.exists() { JournalReader::open(&file)?.newest_wall_ms()? } else { 0 };
+        let newest_ms = if file.exists() { JournalReader::open(&file)?.newest_wall_ms()? } else { 0 };
         let (kept, why) = judge(config.clock.value, unix_ms(), newest_ms);
         let Some(why) = why else { return Ok(Self { kept, keeper: None, wall_before_ms: 0 }) };
         tracing::warn!("{why}; until other nodes have told the time, nothing that needs it is taken");
@@ -113,9 +112,13 @@ impl SoughtTime {
                 agree_on(base_ms);
             }
             Some(ours_ms) if ours_ms.abs_diff(base_ms) > OFF_MS_MAX => {
-                let (off_ms, way) = (ours_ms.abs_diff(base_ms), if base_ms > ours_ms { "behind" } else { "ahead of" });
+                let (off_ms, way) =
+                    (ours_ms.abs_diff(base_ms), if base_ms > ours_ms { "behind" } else { "ahead of" });
                 if off_ms > OFF_MS_TOLD {
-                    tracing::warn!("our time was {off_ms} ms {way} that of {} other nodes", agreed.with.len());
+                    tracing::warn!(
+                        "our time was {off_ms} ms {way} that of {} other nodes",
+                        agreed.with.len()
+                    );
                 }
                 agree_on(base_ms);
             }
@@ -235,7 +238,10 @@ mod tests {
         keeper.heard(Err(too_few), 3, 2);
         let why = keeper.why_unknown();
         assert!(why.starts_with("this node does not know what time it is: nothing keeps it"), "{why}");
-        assert!(why.contains("agreed with 1 of 2 nodes (3 asked, 1 said a time, 2 do not know it either)"), "{why}");
+        assert!(
+            why.contains("agreed with 1 of 2 nodes (3 asked, 1 said a time, 2 do not know it either)"),
+            "{why}"
+        );
         keeper.heard(Err(NotAgreed::Passed { agreed_ms: EARLIEST_MS, not_before_ms: T }), 2, 0);
         let why = keeper.why_unknown();
         assert!(why.contains("2026-01-01T00:00:00Z") && why.contains("2027-01-15T08:00:00Z"), "{why}");

@@ -147,7 +147,8 @@ pub fn leaderless(since_tick: u64) -> (String, Condition) {
 /// The time is not known since the run began after `since_tick`.
 #[must_use]
 pub fn timeless(since_tick: u64) -> (String, Condition) {
-    let sentence = "this node does not know what time it is and takes nothing that needs it; `clawmesh status` says why";
+    let sentence =
+        "this node does not know what time it is and takes nothing that needs it; `clawmesh status` says why";
     let condition = Condition {
         priority: Priority::High,
         sentence: sentence.to_owned(),

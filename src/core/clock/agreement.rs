@@ -38,7 +38,8 @@ impl Heard {
     }
 
     fn agrees_on(&self, base_ms: u64) -> bool {
-        let ends = [self.earliest_ms.saturating_sub(APART_MS_MAX), self.latest_ms.saturating_add(APART_MS_MAX)];
+        let ends =
+            [self.earliest_ms.saturating_sub(APART_MS_MAX), self.latest_ms.saturating_add(APART_MS_MAX)];
         (ends[0]..=ends[1]).contains(&base_ms)
     }
 }
@@ -89,8 +90,7 @@ pub enum NotAgreed {
 /// # Errors
 /// Why there is no agreement.
 pub fn choose(heard: &[Heard], wanted: Wanted) -> Result<Agreed, NotAgreed> {
-    let too_few =
-        |agree| NotAgreed::TooFew { agree, answered: heard.len(), wanted: wanted.nodes_min.max(1) };
+    let too_few = |agree| NotAgreed::TooFew { agree, answered: heard.len(), wanted: wanted.nodes_min.max(1) };
     let base_ms = median_ms(heard).ok_or(too_few(0))?;
     let agreeing = heard.iter().filter(|heard| heard.agrees_on(base_ms));
     let with: Vec<NodeId> = agreeing.map(|heard| heard.node).collect();

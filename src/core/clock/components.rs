@@ -120,7 +120,11 @@ mod tests {
         clock.sample(0, 7_000, Tick(1));
         let times = |clock: &WallClock, tick| {
             let tick = Tick(tick);
-            (clock.at(tick, &settings), clock.elapsed_ms(tick, &settings), clock.counted_ms(tick, &settings, T))
+            (
+                clock.at(tick, &settings),
+                clock.elapsed_ms(tick, &settings),
+                clock.counted_ms(tick, &settings, T),
+            )
         };
         assert_eq!(times(&clock, 51), (0, 8_000, 0));
         clock.sample(T + 5_000, 8_000, Tick(51));

@@ -4,6 +4,7 @@
 pub mod args;
 mod mesh;
 
+use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use super::progress::Progress;
 use super::table::{quantity, table};
 use super::terminal::{say, say_json};
 use crate::config::node_file::NodeFile;
-use crate::config::settings::NodeConfig;
+use crate::config::settings::{Clock, NodeConfig};
 use crate::config::state_dir::StateDir;
 use crate::config::{identity, operators_file, papers, site_file, stop_file, token};
 use crate::moments::unix_ms;
@@ -89,6 +90,7 @@ fn examine(dir: &StateDir) -> Vec<Finding> {
         stop(dir),
         disk(dir),
         clock(),
+        keeps_time(dir),
     ]
 }
 
@@ -276,6 +278,31 @@ fn disk(dir: &StateDir) -> Finding {
 
 fn bytes(count: u64) -> String {
     quantity(count as f64, Unit::Byte)
+}
+
+/// What keeps the clock of this machine, as far as that shows.
+fn keeps_time(dir: &StateDir) -> Finding {
+    let said = NodeConfig::load(dir, NodeFile::default()).map_or(Clock::Kept, |config| config.clock.value);
+    let has_any = |path: &str| fs::read_dir(path).is_ok_and(|mut devices| devices.next().is_some());
+    let is_shown = has_any("/sys/class/rtc") || Path::new("/run/systemd/timesync/synchronized").exists();
+    match said {
+        Clock::None => {
+            let sentence =
+                "node.ron says that nothing keeps the clock: the time is what trusted nodes agree on";
+            finding("time", Outcome::Note, sentence)
+        }
+        Clock::Believed => {
+            let sentence =
+                "node.ron believes the clock even if it stands in the past; take `clock` out again";
+            finding("time", Outcome::Note, sentence)
+        }
+        Clock::Kept if cfg!(target_os = "linux") && !is_shown => {
+            let sentence = "there is no real-time clock here and timesyncd has not synchronized; if nothing else keeps its clock, \
+                            put `clock: \"none\"` into node.ron";
+            finding("time", Outcome::Note, sentence)
+        }
+        Clock::Kept => finding("time", Outcome::Good, "kept, as node.ron says or leaves it"),
+    }
 }
 
 fn clock() -> Finding {

@@ -72,6 +72,10 @@ pub fn state(sequence: u64) -> Record {
     input(sequence, SourceId::Node(NodeId([9; 32])), InputBody::PeerAppeared(NodeId([9; 32])))
 }
 
+pub fn sampled(sequence: u64, unix_ms: u64) -> Record {
+    input(sequence, SourceId::Clock, InputBody::ClockSampled { unix_ms, up_ms: 0 })
+}
+
 pub fn digest(tick: u64) -> Record {
     Record::Digest(DigestRecord { tick, total: 7, types: vec![("Liveness".to_owned(), 7)] })
 }

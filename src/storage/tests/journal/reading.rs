@@ -152,3 +152,18 @@ fn a_copy_holds_what_was_committed_also_while_a_node_writes_and_overwrites_nothi
     // A node goes on where the copy ends.
     assert_eq!(open(&copy).next_sequence, 21);
 }
+
+#[test]
+fn the_last_time_that_a_run_knew_is_found_behind_those_that_knew_none() {
+    let (_folder, path) = folder();
+    let newest = |path: &Path| JournalReader::open(path).unwrap().newest_wall_ms().unwrap();
+    written(&path, &[sampled(1, 0), state(2)]);
+    assert_eq!(newest(&path), 0, "nobody knew it");
+    let (_folder, path) = folder();
+    // A clock that was set back counts as it stood last.
+    written(
+        &path,
+        &[sampled(1, 9_000), sampled(2, 7_000), state(3), sampled(4, 0), stream(5), sampled(6, 0)],
+    );
+    assert_eq!(newest(&path), 7_000);
+}
