@@ -201,11 +201,13 @@ impl Lab {
         self.nodes[place].clock_offset_ms = offset_ms;
     }
 
-    /// Nothing keeps the clock of a node from its next start on, so that it knows no time; it is started again.
+    /// Nothing keeps the clock of a node from its next start on, so that it knows no time; it is started again, as fast as machines
+    /// do.
     pub fn lose_the_time(&mut self, name: &str) {
         let place = self.place(name);
         self.nodes[place].knows_the_time = false;
         self.crash(name);
+        self.run_seconds(1);
         self.start(name);
     }
 
