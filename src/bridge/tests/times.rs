@@ -215,6 +215,9 @@ fn a_question_is_answered_once_and_only_to_whom_it_is_trusted() {
 #[test]
 fn frames_wait_at_their_sender_until_the_time_is_known_and_then_come_by_themselves() {
     let (mut node, endpoint, keeper) = timeless(&[2]);
+    let stranger = Stranger::connecting(&endpoint);
+    let (code, why) = stranger.ask(id(1), "deliver", sealed(2, 0, frame("gate"))).refusal();
+    assert_eq!((code.as_str(), why.as_str()), ("BUSY", "nobody has told us the time"));
     // It does not tell the time, so that the test does.
     let untold = Arc::<Sought>::default();
     let sender =

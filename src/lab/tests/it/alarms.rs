@@ -278,6 +278,7 @@ fn refusals_that_have_to_do_with_safety_ring_until_there_was_none_for_ten_minute
         let refusal = Refusal::new(code, "somebody", "it was made up");
         Some(InputBody::Refused { refusal, count: 1 })
     };
+    seconds(1, Some(InputBody::ClockSampled { unix_ms: START_MS, up_ms: 0 }));
     assert_eq!(seconds(1, refused(Code::Replayed)), []);
     assert_eq!(seconds(1, refused(Code::BadSignature))[0].0, "refusal/BAD_SIGNATURE/somebody");
     seconds(400, None);
