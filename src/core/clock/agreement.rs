@@ -148,6 +148,7 @@ mod tests {
             (&[0, 30, -9_000_000], 2, Some((0, vec![1, 2])), "a lone liar behind"),
             (&[0, 30, 400], 2, Some((30, vec![1, 2, 3])), "a lone liar that lies little"),
             (&[0, 9_000, -9_000], 2, None, "three times"),
+            (&[0, 9_000, -9_000], 1, None, "three times, where one would be enough"),
             (&[0, 0, 9_000, 9_000], 2, None, "two against two"),
             (&[0, 0, 0, 9_000, 9_000], 2, Some((0, vec![1, 2, 3])), "three against two"),
             (&[0, 0, 0], 4, None, "three where four are wanted"),

@@ -15,7 +15,7 @@ use clawmesh_core::proposals::{Life, Proposed};
 use clawmesh_core::publish::AlarmView;
 use clawmesh_core::replay::DomainId;
 use clawmesh_core::{Core, Settings};
-use clawmesh_lab::{Lab, lone_settings};
+use clawmesh_lab::{Lab, START_MS, lone_settings};
 
 use crate::proposals::rig::{CENTER, FIELD, Farm, ann, people};
 use crate::{flow, flow_of, pump_and_barn, refusals, site, with_flow};
