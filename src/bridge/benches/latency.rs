@@ -201,6 +201,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         outbox: outbox_out,
         commits,
         unix_ms,
+        clock: None,
         desk: clawmesh_core::proposals::AnswerDesk::default(),
         latch: Arc::new(NoStop),
         papers: Arc::new(|| Ok(None)),

@@ -140,9 +140,8 @@ fn the_alarm_rings_until_the_time_is_known() {
     farm.restart_without_the_time();
     let rings = |farm: &Farm| {
         let snapshot = farm.lab.snapshot(FIELD);
-        let row =
-            snapshot.alarms.iter().find(|row| row.key == "clock").map(|row| (row.is_active, row.priority));
-        row
+        let mut rows = snapshot.alarms.iter();
+        rows.find(|row| row.key == "clock").map(|row| (row.is_active, row.priority))
     };
     farm.run_seconds(9);
     assert_eq!(rings(&farm), None, "it may still ask");
