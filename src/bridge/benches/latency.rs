@@ -141,9 +141,8 @@ fn mapping() -> Mapping {
     }
 }
 
-fn start_node(endpoint: &str, updated: SyncSender<u64>) {
-    let key = NodeKey::from_secret(&[7; 32]);
-    let settings = Settings {
+fn settings_of(key: &NodeKey) -> Settings {
+    Settings {
         node: key.id(),
         name: "bench".to_owned(),
         role: "bench".to_owned(),
@@ -160,7 +159,12 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         mock_actuator: false,
         plans: false,
         wall_before_ms: 0,
-    };
+    }
+}
+
+fn start_node(endpoint: &str, updated: SyncSender<u64>) {
+    let key = NodeKey::from_secret(&[7; 32]);
+    let settings = settings_of(&key);
     let (inbox, inboxes) = doors(InboxLimits::default());
     let (outbox_in, outbox_out) = outbox(1_024, 1_024);
     let commits = CommitWatch::default();
@@ -193,14 +197,13 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         marks: BTreeMap::new(),
         people: clawmesh_authority::Roster::default(),
     };
-    let unix_ms = Arc::new(|| unix_us() / 1_000);
     let ports = BridgePorts {
         key,
         epoch: 1,
         inbox: inbox.clone(),
         outbox: outbox_out,
         commits,
-        unix_ms,
+        unix_ms: Arc::new(|| unix_us() / 1_000),
         clock: None,
         desk: clawmesh_core::proposals::AnswerDesk::default(),
         latch: Arc::new(NoStop),
