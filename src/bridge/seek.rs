@@ -26,6 +26,8 @@ const ASK_LONGEST: Duration = Duration::from_secs(30);
 const ASK_AGAIN: Duration = Duration::from_mins(5);
 /// Who is there may change at anybody's wish, so it is not asked more often than this.
 const ASK_AT_MOST: Duration = Duration::from_secs(1);
+/// The most nodes that are asked in one round; those that are there come first. Each costs a signature.
+const NODES_MAX: usize = 64;
 /// The most answers to one question whose signature is looked at: anybody may pose as the node asked.
 const LOOKS_MAX: usize = 8;
 
@@ -41,8 +43,8 @@ pub async fn seek_time(edge: Arc<Edge>, session: Session, mut friends: watch::Re
     let Some(keeper) = edge.keeper.clone() else { return };
     let mut backoff = Backoff::new(ASK_FIRST, ASK_LONGEST);
     loop {
-        friends.mark_unchanged();
-        ask_all(&edge, &session, &keeper).await;
+        let there = friends.borrow_and_update().clone();
+        ask_all(&edge, &session, &keeper, &there).await;
         if keeper.is_agreed() {
             backoff.reset();
             tokio::time::sleep(ASK_AGAIN).await;
@@ -54,9 +56,16 @@ pub async fn seek_time(edge: Arc<Edge>, session: Session, mut friends: watch::Re
     }
 }
 
-async fn ask_all(edge: &Arc<Edge>, session: &Session, keeper: &Arc<dyn Timekeeper>) {
+async fn ask_all(
+    edge: &Arc<Edge>,
+    session: &Session,
+    keeper: &Arc<dyn Timekeeper>,
+    there: &BTreeSet<NodeId>,
+) {
     let speaks = |node: &NodeId| !matches!(edge.trust.part(node), Part::Viewer | Part::Router);
-    let nodes: Vec<NodeId> = edge.trust.nodes().into_iter().filter(speaks).collect();
+    let mut nodes: Vec<NodeId> = edge.trust.nodes().into_iter().filter(speaks).collect();
+    nodes.sort_by_key(|node| !there.contains(node));
+    nodes.truncate(NODES_MAX);
     let mut asked = JoinSet::new();
     for node in &nodes {
         asked.spawn(ask(Arc::clone(edge), session.clone(), Arc::clone(keeper), *node));

@@ -13,6 +13,9 @@ pub const APART_MS_MAX: u64 = 500;
 /// How long after the question an answer counts, milliseconds.
 pub const ROUND_MS_MAX: u64 = 2_000;
 
+/// 9999-12-31, the last time that anybody may say: one later would leave no room for what comes after it.
+const LATEST_MS: u64 = 253_402_300_799_000;
+
 /// One answer: between which bases the truth lies, if the node is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
@@ -30,7 +33,11 @@ impl Heard {
         let took_ms = got_up_ms.checked_sub(asked_up_ms)?;
         let earliest_ms = unix_ms.checked_sub(got_up_ms)?;
         let latest_ms = unix_ms.checked_sub(asked_up_ms)?;
-        (took_ms <= ROUND_MS_MAX && earliest_ms > 0).then_some(Self { node, earliest_ms, latest_ms })
+        (took_ms <= ROUND_MS_MAX && earliest_ms > 0 && unix_ms <= LATEST_MS).then_some(Self {
+            node,
+            earliest_ms,
+            latest_ms,
+        })
     }
 
     fn middle_ms(&self) -> u64 {
@@ -177,8 +184,12 @@ mod tests {
         assert!(heard(T, 1_000, 3_001).is_none(), "late");
         assert!(heard(T, 1_000, 999).is_none(), "before it was asked");
         assert!(heard(1_000, 500, 1_000).is_none() && heard(0, 0, 0).is_none(), "no time at all");
-        let furthest = [heard(u64::MAX, 0, 0).unwrap(), heard(u64::MAX, 0, 9).unwrap()];
-        assert!(choose(&furthest, wanted(2)).is_ok(), "and no number breaks it");
+        assert!(
+            heard(u64::MAX, 0, 0).is_none() && heard(LATEST_MS + 1, 0, 0).is_none(),
+            "after the last day"
+        );
+        let furthest = [heard(LATEST_MS, 0, 0).unwrap(), heard(LATEST_MS, 0, 9).unwrap()];
+        assert!(choose(&furthest, wanted(2)).is_ok());
     }
 
     /// Answers of nodes that are right, whose ways are of any length; the truth lies in each interval.
