@@ -209,26 +209,28 @@ pub fn seal(key: &NodeKey, statement: &Statement) -> Vec<u8> {
 /// A [`Refusal`] from the signer, or from `unproven …` while the signature is not shown to hold: nobody can fill
 /// another node's page of the book. Trust, order and clock are not judged here.
 pub fn open(bytes: &[u8], mesh: MeshId) -> Result<Opened, Refusal> {
-    let parsed = parse(bytes)?;
-    let source = parsed.signed.key().id();
-    if !parsed.signed.holds_for(Purpose::ENVELOPE) {
+    judge_size(bytes)?;
+    let signed = Signed::parse(bytes).map_err(misshapen)?;
+    let source = signed.key().id();
+    let statement = read_statement(signed.payload(), source)?;
+    if !signed.holds_for(Purpose::ENVELOPE) {
         return Err(Refusal::new(
             Code::BadSignature,
             unproven(source),
             "the signature does not fit the content; somebody on the way altered it, or the key is another's",
         ));
     }
-    if parsed.statement.mesh != mesh {
+    if statement.mesh != mesh {
         return Err(Refusal::new(
             Code::MeshIdMismatch,
             source,
             "the envelope belongs to another mesh; start both nodes with the same --mesh-name",
         ));
     }
-    if let Some(fault) = parsed.statement.fault(bytes.len()) {
+    if let Some(fault) = statement.fault(bytes.len()) {
         return Err(Refusal::new(Code::InvalidParams, source, fault));
     }
-    Ok(Opened { source, statement: parsed.statement })
+    Ok(Opened { source, statement })
 }
 
 /// How a refusal names a node that has not shown that it holds the key.
@@ -242,7 +244,7 @@ pub fn unproven(claimed: NodeId) -> String {
 /// # Errors
 /// `MALFORMED_ENVELOPE` when it is no row of whole CBOR values, `TOO_LARGE` when there are too many.
 pub fn split(delivery: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
-    let refuse = |code, why: String| Refusal::new(code, "an unknown sender", why);
+    let refuse = |code, why: String| Refusal::new(code, UNKNOWN, why);
     let mut envelopes = Vec::new();
     let mut decoder = minicbor::Decoder::new(delivery);
     while decoder.position() < delivery.len() {
@@ -272,29 +274,32 @@ pub fn claimed_signer(bytes: &[u8]) -> Option<NodeId> {
 /// # Errors
 /// As [`open`], but neither mesh, signature nor content are judged.
 pub fn read_journaled(bytes: &[u8]) -> Result<Opened, Refusal> {
-    parse(bytes).map(|parsed| Opened { source: parsed.signed.key().id(), statement: parsed.statement })
+    judge_size(bytes)?;
+    let (key, payload) = signed::read_judged(bytes).map_err(misshapen)?;
+    let source = NodeId::of_public_key(&key);
+    Ok(Opened { source, statement: read_statement(payload.as_deref(), source)? })
 }
 
-struct Parsed {
-    signed: Signed,
-    statement: Statement,
-}
+/// How a refusal names whoever sent what does not even name a key.
+const UNKNOWN: &str = "an unknown sender";
 
-fn parse(bytes: &[u8]) -> Result<Parsed, Refusal> {
-    let unknown = |code, why: String| Refusal::new(code, "an unknown sender", why);
-    if bytes.len() > ENVELOPE_BYTES_MAX {
-        return Err(unknown(
-            Code::TooLarge,
-            format!("{} bytes, an envelope has at most {ENVELOPE_BYTES_MAX}", bytes.len()),
-        ));
+fn judge_size(bytes: &[u8]) -> Result<(), Refusal> {
+    if bytes.len() <= ENVELOPE_BYTES_MAX {
+        return Ok(());
     }
-    let signed = Signed::parse(bytes).map_err(|why| {
-        unknown(Code::MalformedEnvelope, format!("{why}; only signed clawmesh envelopes are taken"))
-    })?;
-    let malformed = |why: String| Refusal::new(Code::MalformedEnvelope, unproven(signed.key().id()), why);
-    let payload = signed.payload().ok_or_else(|| malformed("the envelope is empty".to_owned()))?;
-    let statement: Statement = canonical::decode(payload).map_err(|fault| malformed(fault.to_string()))?;
-    Ok(Parsed { signed, statement })
+    let why = format!("{} bytes, an envelope has at most {ENVELOPE_BYTES_MAX}", bytes.len());
+    Err(Refusal::new(Code::TooLarge, UNKNOWN, why))
+}
+
+fn misshapen(why: &str) -> Refusal {
+    let why = format!("{why}; only signed clawmesh envelopes are taken");
+    Refusal::new(Code::MalformedEnvelope, UNKNOWN, why)
+}
+
+fn read_statement(payload: Option<&[u8]>, claimed: NodeId) -> Result<Statement, Refusal> {
+    let malformed = |why: String| Refusal::new(Code::MalformedEnvelope, unproven(claimed), why);
+    let payload = payload.ok_or_else(|| malformed("the envelope is empty".to_owned()))?;
+    canonical::decode(payload).map_err(|fault| malformed(fault.to_string()))
 }
 
 #[cfg(test)]

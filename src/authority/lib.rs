@@ -58,7 +58,9 @@ pub use offer::{LiveOffer, Offer, OfferBook};
 pub use operator::{Operator, Role, Roster};
 pub use policy::{HazardClass, Policy, Rule};
 pub use proposal::{Maker, Mind, Proposal, Step};
-pub use reading::{Frame, NodeDescription, Observation, Reading, ReadingBatch, SensorSpec, Tier, Value};
+pub use reading::{
+    DESCRIPTION_SUBJECT, Frame, NodeDescription, Observation, Reading, ReadingBatch, SensorSpec, Tier, Value,
+};
 pub use refusal::{Code, Refusal};
 pub use refused::Refused;
 pub use report::{ProposalReport, StoryEntry};

@@ -59,6 +59,9 @@ pub struct Reading {
     pub tier: Tier,
 }
 
+/// What a node says about itself is about this.
+pub const DESCRIPTION_SUBJECT: &str = "description";
+
 /// The readings of one tick of one node, under one signature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 #[cbor(transparent)]
@@ -183,7 +186,7 @@ impl Frame {
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
-            Self::Description(_) => "description".to_owned(),
+            Self::Description(_) => DESCRIPTION_SUBJECT.to_owned(),
             Self::Observation(observation) => format!("observation/{}", observation.key),
             Self::Proposal(report) => report.subject(),
             // Whoever says that it leads no more takes back that it does.

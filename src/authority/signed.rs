@@ -120,24 +120,8 @@ impl Signed {
     /// # Errors
     /// What is wrong with the form, in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
-        let sealed = CoseSign1::from_slice(bytes).map_err(|_| "the bytes are no COSE_Sign1")?;
-        if sealed.clone().to_vec().ok().as_deref() != Some(bytes) {
-            return Err("the COSE_Sign1 is not in canonical form");
-        }
-        if sealed.unprotected != Header::default() {
-            return Err("the unprotected header is not empty");
-        }
-        let header = &sealed.protected.header;
-        if *header != header_of(header.key_id.clone()) {
-            return Err("the protected header is not Ed25519 and a key id");
-        }
-        let raw = <&[u8; 32]>::try_from(header.key_id.as_slice()).ok();
-        let key = raw.and_then(PublicKey::from_raw).ok_or("the key id is no Ed25519 public key")?;
-        // The protected header comes out as it went in, so that its own encoding is judged by its bytes.
-        if claimed_key(bytes) != raw {
-            return Err("the protected header is not in canonical form");
-        }
-        Ok(Self { sealed, key })
+        let (sealed, raw) = form_of(bytes)?;
+        Ok(Self { sealed, key: PublicKey::from_raw(&raw).ok_or(NO_KEY)? })
     }
 
     /// The key it claims to be signed with.
@@ -160,6 +144,37 @@ impl Signed {
         };
         self.sealed.verify_signature(purpose.external_data(), verify).is_ok()
     }
+}
+
+/// The raw key and the payload of signed bytes whose key and signature were judged before, which is what costs time.
+///
+/// # Errors
+/// What is wrong with the form, in words.
+pub fn read_judged(bytes: &[u8]) -> Result<([u8; 32], Option<Vec<u8>>), &'static str> {
+    form_of(bytes).map(|(sealed, raw)| (raw, sealed.payload))
+}
+
+const NO_KEY: &str = "the key id is no Ed25519 public key";
+
+/// Reads the form, without asking whether the key id is a point of the curve.
+fn form_of(bytes: &[u8]) -> Result<(CoseSign1, [u8; 32]), &'static str> {
+    let sealed = CoseSign1::from_slice(bytes).map_err(|_| "the bytes are no COSE_Sign1")?;
+    if sealed.clone().to_vec().ok().as_deref() != Some(bytes) {
+        return Err("the COSE_Sign1 is not in canonical form");
+    }
+    if sealed.unprotected != Header::default() {
+        return Err("the unprotected header is not empty");
+    }
+    let header = &sealed.protected.header;
+    if *header != header_of(header.key_id.clone()) {
+        return Err("the protected header is not Ed25519 and a key id");
+    }
+    let raw = <[u8; 32]>::try_from(header.key_id.as_slice()).map_err(|_| NO_KEY)?;
+    // The protected header comes out as it went in, so that its own encoding is judged by its bytes.
+    if claimed_key(bytes) != Some(&raw) {
+        return Err("the protected header is not in canonical form");
+    }
+    Ok((sealed, raw))
 }
 
 fn header_of(key_id: Vec<u8>) -> Header {

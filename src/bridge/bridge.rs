@@ -10,7 +10,7 @@ use clawmesh_authority::{Code, NodeId, Refusal};
 use clawmesh_core::intake::{InputBody, LinkState};
 use clawmesh_core::mesh::Neighbours;
 use clawmesh_core::publish::OutboxReader;
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use zenoh::Config;
@@ -18,7 +18,7 @@ use zenoh::Config;
 use crate::asks::{AsksIn, Mesh};
 use crate::config::{BridgeConfig, BridgePorts, ZenohMode};
 use crate::courier::send_couriers;
-use crate::deliveries::{Deliveries, Waiting, judge_deliveries};
+use crate::deliveries::{Deliveries, WAITING_MAX, Waiting, judge_deliveries};
 use crate::dialler::dial_found;
 use crate::edge::Edge;
 use crate::error::BridgeError;
@@ -171,8 +171,7 @@ impl Plan {
         // Before anything is made that knows whom we trust, so that no change is missed.
         let mut trust = self.edge.trust.follow();
         let mut known = trust.borrow_and_update().clone();
-        // Whoever puts something in counts the places.
-        let (to_judge, waiting) = unbounded();
+        let (to_judge, waiting) = bounded(WAITING_MAX);
         let ears = self.ears(to_judge, replies_tx);
         threads.push(self.deliveries_thread(Arc::clone(&ears.deliveries), waiting)?);
         let mut stop = self.edge.stop.subscribe();

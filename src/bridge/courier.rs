@@ -149,7 +149,7 @@ impl Courier {
         let (Some(first), Some(last), Some(newest)) = (first, last, newest) else { return false };
         let sent = Sent { first, last, newest };
         let seal = |run: &Run| edge.seal(&run.statement(edge.mesh, edge.epoch));
-        let parcel = block_in_place(|| runs.iter().flat_map(seal).collect());
+        let parcel = block_in_place(|| runs.iter().map(seal).collect::<Vec<_>>().concat());
         let asked = self.peer.deliver(parcel).await;
         window.sent = Some(last);
         let peer = self.peer.clone();

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 
 use clawmesh_authority::envelope::{self, Receipt, unproven};
@@ -28,9 +28,14 @@ use crate::replies::{Answer, Reply, STOP_POLL};
 /// Threads that check signatures of one delivery.
 const VERIFIERS_MAX: usize = 4;
 /// As many envelopes are worth a thread.
-const ENVELOPES_PER_VERIFIER: usize = 8;
+const ENVELOPES_PER_VERIFIER: usize = 16;
 /// As many frames of a bundle cost their source one envelope.
 const FRAMES_PER_TOKEN: usize = 8;
+/// What the largest bundle costs.
+const TOKENS_PER_ENVELOPE_MAX: usize = envelope::FRAMES_PER_BUNDLE_MAX.div_ceil(FRAMES_PER_TOKEN);
+
+/// Deliveries that may wait to be judged, of all names together: far more than trusted nodes that are there at once fill.
+pub const WAITING_MAX: usize = 256 * WINDOW_MAX;
 
 /// A delivery that waits to be judged.
 pub struct Waiting {
@@ -103,7 +108,7 @@ impl Deliveries {
         }
         let mut waiting = lock(&self.waiting);
         let places = waiting.entry(claimed).or_default();
-        if *places < WINDOW_MAX && self.to_judge.send(Waiting { query: query.clone(), claimed }).is_ok() {
+        if *places < WINDOW_MAX && self.to_judge.try_send(Waiting { query: query.clone(), claimed }).is_ok() {
             *places += 1;
             return Ok(());
         }
@@ -183,19 +188,23 @@ impl Deliveries {
         taken
     }
 
-    /// Takes these envelopes as far as they are good and new; says how many.
+    /// Takes these envelopes as far as they are good and new; says how many were what they claim to be, without the one that
+    /// ended it.
     fn take_row(self: &Arc<Self>, row: &[&[u8]], delivery: &Arc<Delivery>, taken: &mut Taken) -> usize {
-        for (count, (opened, bytes)) in self.open(row).into_iter().zip(row).enumerate() {
+        let opened = self.open(row);
+        let proven = opened.iter().filter(|opened| opened.is_ok()).count();
+        for (opened, bytes) in opened.into_iter().zip(row) {
+            let is_proven = opened.is_ok();
             let claim = |opened: Opened| self.claim(&opened, bytes, delivery);
             match opened.map_err(End::Refused).and_then(claim) {
                 Ok(receipt) => taken.last = Some(receipt),
                 Err(end) => {
                     taken.end = Some(end);
-                    return count;
+                    return proven - usize::from(is_proven);
                 }
             }
         }
-        row.len()
+        proven
     }
 
     /// How many of `left` further envelopes to open at once: one short row for each thread, no more than the source may say
@@ -206,7 +215,9 @@ impl Deliveries {
             return 0;
         }
         let now_ns = self.edge.now_ns();
-        let row = left.min(ENVELOPES_PER_VERIFIER * verifiers()).min(self.gate.room(*source, now_ns));
+        // An envelope may cost up to four, and one that turns out to be too dear was opened for nothing.
+        let room = (self.gate.room(*source, now_ns) / TOKENS_PER_ENVELOPE_MAX).max(1);
+        let row = left.min(ENVELOPES_PER_VERIFIER * verifiers()).min(room);
         self.gate.enter_some(claimed, row, now_ns)
     }
 
@@ -303,7 +314,12 @@ impl Deliveries {
         let source = SourceId::Node(node);
         let body = InputBody::Envelope { lane: Lane::State, bytes: bytes.to_vec() };
         let ticket = Ticket::new(move |outcome| flight.settle(outcome));
-        self.edge.inbox.offer_state(Input { source, sequence, body }, Some(ticket))
+        let offered = self.edge.inbox.offer_state(Input { source, sequence, body }, Some(ticket));
+        if offered.is_err() {
+            // That there was no place is no word of its source.
+            self.gate.return_taken(node, tokens);
+        }
+        offered
     }
 
     fn refuse(&self, query: Query, refusal: Refusal) {
@@ -345,7 +361,10 @@ enum End {
 
 /// Threads that may check signatures at once.
 fn verifiers() -> usize {
-    thread::available_parallelism().map_or(1, usize::from).min(VERIFIERS_MAX)
+    // To ask costs half as much as to check a signature.
+    static VERIFIERS: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from).min(VERIFIERS_MAX));
+    *VERIFIERS
 }
 
 /// What an envelope costs its source.

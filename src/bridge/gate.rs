@@ -7,6 +7,7 @@
 //! is given back.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Mutex;
 
 use clawmesh_authority::envelope::unproven;
@@ -64,6 +65,14 @@ impl Gate {
         lock(&self.taken).left(Some(node), now_ns)
     }
 
+    /// Refuses what `node` could not be given a place for even if it proves to have said it.
+    pub fn judge_room(&self, node: NodeId, now_ns: u64) -> Result<(), Refusal> {
+        if self.room(node, now_ns) > 0 {
+            return Ok(());
+        }
+        Err(rate_limited(unproven(node), lock(&self.taken).rate()))
+    }
+
     /// Pays for something new that `node` has proven to have said, by what it holds.
     pub fn take(&self, node: NodeId, tokens: usize, now_ns: u64) -> Result<(), Refusal> {
         let mut buckets = lock(&self.taken);
@@ -72,6 +81,11 @@ impl Gate {
         } else {
             Err(rate_limited(node, buckets.rate()))
         }
+    }
+
+    /// Gives back what was paid for something that found no place.
+    pub fn return_taken(&self, node: NodeId, tokens: usize) {
+        lock(&self.taken).give_back(Some(node), tokens);
     }
 }
 
@@ -85,7 +99,7 @@ pub fn flooded(claimed: Option<NodeId>, rate: u32) -> Refusal {
     Refusal::new(Code::RateLimited, from, sentence)
 }
 
-fn rate_limited(node: NodeId, rate: u32) -> Refusal {
+fn rate_limited(node: impl fmt::Display, rate: u32) -> Refusal {
     let sentence = format!(
         "it signed more than {rate} envelopes a second (a bundle counts once for every 8 frames); sign more readings in \
          one batch"
@@ -122,6 +136,16 @@ mod tests {
         let gate = gate();
         assert_eq!(forgeries(&gate, Some(node(1)), 1_000), 20);
         assert_eq!((0..9).filter(|_| gate.take(node(1), 1, 0).is_ok()).count(), 5);
+    }
+
+    #[test]
+    fn what_a_node_has_no_room_for_is_not_looked_at_and_nobody_is_blamed_by_name() {
+        let gate = gate();
+        (0..5).for_each(|_| assert_eq!(gate.judge_room(node(1), 0).and(gate.take(node(1), 1, 0)), Ok(())));
+        let refusal = gate.judge_room(node(1), 0).unwrap_err();
+        assert_eq!((refusal.code, refusal.from), (Code::RateLimited, unproven(node(1))));
+        assert_eq!(gate.judge_room(node(2), 0), Ok(()));
+        assert_eq!(gate.judge_room(node(1), SECOND), Ok(()));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The stream lane in: batches of readings of other nodes, judged on zenoh's receiving thread.
 //!
 //! The judgement costs about as much as one signature. Doing it there lets zenoh slow the sender down; the
-//! inbox never makes it wait, because the stream lane drops the oldest.
+//! inbox never makes it wait, because the stream lane drops the oldest. What a node says beyond its budget is not looked at: what
+//! it says on the state lane comes on the same link and would wait for that.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,7 @@ impl ReadingsIn {
         judge_size(unproven(claimed), payload.len())?;
         let bytes = payload.to_bytes();
         judge_signer(claimed, &bytes)?;
+        self.gate.judge_room(claimed, self.edge.now_ns())?;
         self.gate.enter(Some(claimed), self.edge.now_ns())?;
         self.open(claimed, bytes).inspect(|()| self.gate.give_back(Some(claimed), 1))
     }

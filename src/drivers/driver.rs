@@ -75,6 +75,14 @@ pub enum DriverFault {
         /// Why, in words.
         why: String,
     },
+    /// It is on another node, and nothing has left for there.
+    #[error("{actuator}: {why}")]
+    Unsent {
+        /// The actuator.
+        actuator: Capability,
+        /// Why, in words.
+        why: String,
+    },
     /// It was asked, and nobody knows whether it did it or still does.
     #[error("{actuator}: {why}")]
     InDoubt {

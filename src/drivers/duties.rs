@@ -47,21 +47,18 @@ impl Duties {
         now_ms.saturating_sub(self.renewed_ms) > lease_ms
     }
 
-    /// The actuators that must be made safe at `now_ms`, and why. What one proposal has switched on ends together with
-    /// the first of it: a pump does not run against a valve that has closed.
-    pub fn due(&self, now_ms: u64, lease_ms: u64) -> Option<(BTreeSet<Capability>, SafeBecause)> {
-        let is_over = |duty: &&Duty| duty.until_ms <= now_ms;
-        let over: BTreeSet<ProposalId> =
-            self.running.values().filter(is_over).map(|duty| duty.proposal).collect();
-        let of = |proposals: &BTreeSet<ProposalId>| {
-            let meant = self.running.iter().filter(|(_, duty)| proposals.contains(&duty.proposal));
-            meant.map(|(actuator, _)| actuator.clone()).collect::<BTreeSet<_>>()
+    /// The actuators that must be made safe at `now_ms`, and why: each is judged by its time and by the lease, so that no reason
+    /// of one hides another. What one proposal has switched on ends together with the first of it: a pump does not run against
+    /// a valve that has closed.
+    pub fn due(&self, now_ms: u64, lease_ms: u64) -> BTreeMap<Capability, SafeBecause> {
+        let over = self.running.values().filter(|duty| duty.until_ms <= now_ms);
+        let over: BTreeSet<ProposalId> = over.map(|duty| duty.proposal).collect();
+        let is_lost = self.is_lease_lost(now_ms, lease_ms);
+        let why = |duty: &Duty| match over.contains(&duty.proposal) {
+            true => Some(SafeBecause::TimeIsOver),
+            false => is_lost.then_some(SafeBecause::LeaseLost),
         };
-        if !over.is_empty() {
-            return Some((of(&over), SafeBecause::TimeIsOver));
-        }
-        let is_lost = self.is_lease_lost(now_ms, lease_ms) && !self.running.is_empty();
-        is_lost.then(|| (self.running.keys().cloned().collect(), SafeBecause::LeaseLost))
+        self.running.iter().filter_map(|(actuator, duty)| Some((actuator.clone(), why(duty)?))).collect()
     }
 
     /// The proposal an actuator runs for.

@@ -15,6 +15,8 @@ use crate::duties::Duties;
 use crate::guarded::Guarded;
 use crate::latch::StopLatch;
 use crate::orders::{Order, OrderBook, Orders, orders};
+use crate::owed::Owed;
+use crate::turns::{Turn, Turns};
 use crate::under_way::{Asked, Safing, UnderWay};
 
 /// How often actuators are read back, milliseconds.
@@ -23,12 +25,6 @@ const LOOK_EVERY_MS: u64 = 200;
 const WAITING_MAX: usize = 64;
 /// How long a command waits for the journal before it is given up, milliseconds.
 const WAIT_MS_MAX: u64 = 5_000;
-/// How long after an answer that it could not be made safe it is asked for again, milliseconds; twice as long each time.
-const ASK_AGAIN_MS: u64 = 3_000;
-/// The longest time between two such questions, milliseconds.
-const ASK_AGAIN_MS_MAX: u64 = 30_000;
-/// How long what comes later in the order of the site waits for what was asked before it, milliseconds.
-const TURN_MS_MAX: u64 = 3_000;
 /// The most reports that wait for the tick.
 const UNSAID_MAX: usize = 1_024;
 
@@ -38,6 +34,8 @@ pub struct DriverPorts {
     pub driver: Box<dyn Driver>,
     /// The safe state of every actuator, in the order of the site.
     pub safe_states: SafeStates,
+    /// The valves that do not shut before these have answered: pumps on other nodes that feed them.
+    pub shuts_after: BTreeMap<Capability, BTreeSet<Capability>>,
     /// The stop.
     pub latch: StopLatch,
     /// Where the tick is told.
@@ -73,28 +71,13 @@ pub struct Layer {
     unsaid: VecDeque<DriverReport>,
     /// What hardware was asked for and has not answered.
     under_way: UnderWay,
-    /// What is to be made safe after something that was asked and has not answered, by its place in the order of the site.
-    later: BTreeMap<usize, Later>,
+    /// What is to be made safe after something that was asked and has not answered.
+    turns: Turns,
     /// What could not be made safe: it is tried again as long as that is so.
-    owed: BTreeMap<Capability, Owed>,
+    owed: Owed,
+    /// What took its safe state and was told nothing else since.
+    at_rest: BTreeSet<Capability>,
     looked_ms: u64,
-}
-
-/// What could not be made safe, and why it should be.
-#[derive(Debug, Clone)]
-struct Owed {
-    because: SafeBecause,
-    /// It is not tried again before.
-    not_before_ms: u64,
-    /// How long it was waited after the last answer, milliseconds.
-    pause_ms: u64,
-}
-
-/// What waits for its turn, until when, and why it is to be made safe.
-#[derive(Debug)]
-struct Later {
-    because: SafeBecause,
-    until_ms: u64,
 }
 
 impl Layer {
@@ -114,8 +97,9 @@ impl Layer {
             told: BTreeMap::new(),
             unsaid: VecDeque::new(),
             under_way: UnderWay::default(),
-            later: BTreeMap::new(),
-            owed: BTreeMap::new(),
+            turns: Turns::default(),
+            owed: Owed::default(),
+            at_rest: BTreeSet::new(),
             looked_ms: 0,
         };
         (layer, sender)
@@ -167,7 +151,7 @@ impl Layer {
         self.now_ms = now_ms;
         self.hear();
         self.take_turns();
-        self.later.is_empty()
+        self.turns.is_empty()
     }
 
     /// Waits for the next order or the stop, and no longer than `patience`.
@@ -192,7 +176,10 @@ impl Layer {
 
     fn take(&mut self, order: Order) {
         match order {
-            Order::MakeSafe { actuators, why } => self.make_safe(&actuators, &SafeBecause::Ordered(why)),
+            Order::MakeSafe { actuators, why } => {
+                let because = SafeBecause::Ordered(why);
+                self.make_safe(&actuators.into_iter().map(|actuator| (actuator, because.clone())).collect());
+            }
             Order::Carry { command, .. } if self.waiting.len() >= WAITING_MAX => {
                 self.give_up(&command, "too many commands wait for the journal");
             }
@@ -231,8 +218,13 @@ impl Layer {
         if self.duties.is_lease_lost(self.now_ms, self.ports.lease_ms) {
             return self.give_up(command, "the tick has fallen silent since");
         }
-        if self.waits_for_its_turn(command.actuator()) {
-            return self.give_up(command, "it is to be made safe first");
+        let proposal = command.proposal();
+        if self.turns.has(command.actuator())
+            || self.turns.is_ending(proposal)
+            || self.under_way.is_ending(proposal)
+        {
+            return self
+                .give_up(command, "it, or what its proposal has switched on, is to be made safe first");
         }
         let seen = self.ports.driver.read_back(command.actuator());
         if seen.is_some_and(|seen| seen.local_control) {
@@ -241,6 +233,7 @@ impl Layer {
         }
         match self.ports.driver.drive(command) {
             Ok(taken) => {
+                self.at_rest.remove(command.actuator());
                 // What was asked to be off may be on until it has said that it is not; what was asked to be on, from now.
                 if taken == Taken::Done || !is_off(command) {
                     self.begin_duty(command);
@@ -256,9 +249,20 @@ impl Layer {
     }
 
     fn begin_duty(&mut self, command: &AuthorizedCommand) {
-        // Somebody may switch on what could not be switched off: then nobody owes its safe state any more.
-        self.owed.remove(command.actuator());
+        let actuator = command.actuator();
         self.duties.begin(command, self.now_ms);
+        // Somebody may switch on what could not be switched off: then nobody owes its safe state any more.
+        let owed = self.owed.paid(actuator);
+        let safe_state = self.ports.safe_states.of(actuator).map(SafingCommand::setpoint);
+        if safe_state != Some(command.setpoint()) {
+            return;
+        }
+        self.at_rest.insert(actuator.clone());
+        // Whoever was told that it could not be made safe hears that it is.
+        if let Some(because) = owed {
+            let (actuator, proposal) = (actuator.clone(), None);
+            self.tell(DriverReport::MadeSafe { actuator, because, proposal, fault: None });
+        }
     }
 
     fn carried(&mut self, command: &AuthorizedCommand) {
@@ -279,8 +283,9 @@ impl Layer {
                 }
                 (Some(Asked::Command(command)), Err(fault)) => self.was_not_taken(&command, &fault),
                 (Some(Asked::Safe(safing)), outcome) => {
+                    let was_asked = !matches!(outcome, Err(DriverFault::Unsent { .. }));
                     let fault = outcome.err().map(|fault| fault.to_string());
-                    self.was_made_safe(&actuator, safing, fault, true);
+                    self.was_made_safe(&actuator, safing, fault, was_asked);
                 }
                 // It was given up.
                 (None, _) => {}
@@ -292,7 +297,7 @@ impl Layer {
     fn was_not_taken(&mut self, command: &AuthorizedCommand, fault: &DriverFault) {
         if is_off(command) {
             let because = SafeBecause::Ordered("it was to be off".to_owned());
-            self.owe(command.actuator(), because, true);
+            self.owe(command.actuator(), because, !matches!(fault, DriverFault::Unsent { .. }));
         }
         match fault {
             DriverFault::InDoubt { .. } => self.leave_in_doubt(command, &fault.to_string()),
@@ -319,8 +324,9 @@ impl Layer {
     }
 
     fn end_what_is_due(&mut self) {
-        if let Some((actuators, because)) = self.duties.due(self.now_ms, self.ports.lease_ms) {
-            self.make_safe(&actuators, &because);
+        let due = self.duties.due(self.now_ms, self.ports.lease_ms);
+        if !due.is_empty() {
+            self.make_safe(&due);
         }
     }
 
@@ -332,88 +338,81 @@ impl Layer {
     }
 
     fn make_all_safe(&mut self, because: &SafeBecause) {
-        for (place, safing) in self.ports.safe_states.all().to_vec().iter().enumerate() {
-            self.in_its_turn(place, safing, because);
-        }
+        let all = self.ports.safe_states.all().iter();
+        let all = all.map(|safing| (safing.actuator().clone(), because.clone())).collect();
+        self.in_their_turn(&all);
     }
 
-    /// In the order of the site, whatever order they are given in.
-    fn make_safe(&mut self, actuators: &BTreeSet<Capability>, because: &SafeBecause) {
-        self.void_what_waits(actuators, because);
-        for (place, safing) in self.ports.safe_states.all().to_vec().iter().enumerate() {
-            if actuators.contains(safing.actuator()) {
-                self.in_its_turn(place, safing, because);
+    fn make_safe(&mut self, actuators: &BTreeMap<Capability, SafeBecause>) {
+        self.void_what_waits(actuators);
+        self.in_their_turn(actuators);
+    }
+
+    /// At once and in the order of the site, whatever order they are given in; only a valve waits, for pumps that feed it, were
+    /// asked to stop and have not answered.
+    fn in_their_turn(&mut self, actuators: &BTreeMap<Capability, SafeBecause>) {
+        for (actuator, because) in actuators {
+            // Its duty ends here: what waits is not due a second time.
+            let proposal = self.duties.proposal_of(actuator);
+            self.duties.end(actuator);
+            if self.ports.safe_states.of(actuator).is_none() {
+                tracing::error!("the site declares no safe state of {actuator}");
+                continue;
             }
+            self.turns.wait(actuator, because, proposal, self.now_ms);
+            // What was to switch it on does not wait with it.
+            self.drop_command(actuator, because);
         }
-        for actuator in actuators.iter().filter(|actuator| self.ports.safe_states.of(actuator).is_none()) {
-            tracing::error!("the site declares no safe state of {actuator}");
-        }
-    }
-
-    /// At once, unless something before it in the order was asked and has not answered: a valve does not shut against a pump
-    /// that has only been asked to stop. It waits for a few seconds at most, from when it was ordered first.
-    fn in_its_turn(&mut self, place: usize, safing: &SafingCommand, because: &SafeBecause) {
-        if !self.must_wait(place) {
-            self.later.remove(&place);
-            return self.bring_about(safing, because);
-        }
-        // It waits to be switched off, and what was to switch it on does not wait with it.
-        self.ports.driver.give_up(safing.actuator());
-        self.drop_command(safing.actuator(), because);
-        let until_ms = self.now_ms.saturating_add(TURN_MS_MAX);
-        let later = self.later.entry(place).or_insert_with(|| Later { because: because.clone(), until_ms });
-        if matches!(because, SafeBecause::Stopped { .. }) {
-            later.because = because.clone();
-        }
-    }
-
-    fn must_wait(&self, place: usize) -> bool {
-        let mut before = self.ports.safe_states.all().iter().take(place);
-        self.later.range(..place).next().is_some()
-            || before.any(|safing| self.under_way.is_being_made_safe(safing.actuator()))
-    }
-
-    fn waits_for_its_turn(&self, actuator: &Capability) -> bool {
-        let all = self.ports.safe_states.all();
-        self.later.keys().any(|place| all.get(*place).is_some_and(|safing| safing.actuator() == actuator))
+        self.take_turns();
     }
 
     /// Those whose turn has come, or who have waited long enough.
     fn take_turns(&mut self) {
-        for (place, Later { because, until_ms }) in std::mem::take(&mut self.later) {
-            if self.must_wait(place) && self.now_ms < until_ms {
-                self.later.insert(place, Later { because, until_ms });
-            } else if let Some(safing) = self.ports.safe_states.all().get(place).cloned() {
-                self.bring_about(&safing, &because);
+        if self.turns.is_empty() {
+            return;
+        }
+        for safing in self.ports.safe_states.all().to_vec() {
+            let must_wait = self.must_wait(safing.actuator());
+            if let Some(turn) = self.turns.take(safing.actuator(), must_wait, self.now_ms) {
+                self.bring_about(&safing, turn);
             }
         }
     }
 
+    fn must_wait(&self, actuator: &Capability) -> bool {
+        let pumps = self.ports.shuts_after.get(actuator);
+        pumps.is_some_and(|pumps| pumps.iter().any(|pump| self.under_way.holds_up(pump)))
+    }
+
     /// What is to be safe is not switched on by what was ordered before and waits for the journal; nor is anything else of a
     /// proposal of which a part ends.
-    fn void_what_waits(&mut self, actuators: &BTreeSet<Capability>, because: &SafeBecause) {
-        let ending: BTreeSet<ProposalId> =
-            actuators.iter().filter_map(|actuator| self.duties.proposal_of(actuator)).collect();
-        let is_void = |command: &AuthorizedCommand| {
-            actuators.contains(command.actuator()) || ending.contains(&command.proposal())
-        };
-        let (void, waiting): (VecDeque<_>, VecDeque<_>) =
-            self.waiting.drain(..).partition(|waiting| is_void(&waiting.command));
-        self.waiting = waiting;
-        for Waiting { command, .. } in void {
-            self.give_up(&command, &format!("it was to be made safe before it was carried out ({because})"));
+    fn void_what_waits(&mut self, actuators: &BTreeMap<Capability, SafeBecause>) {
+        let ending = actuators.iter();
+        let ending = ending.filter_map(|(actuator, why)| Some((self.duties.proposal_of(actuator)?, why)));
+        let ending: BTreeMap<ProposalId, &SafeBecause> = ending.collect();
+        for waiting in std::mem::take(&mut self.waiting) {
+            let command = &waiting.command;
+            match actuators.get(command.actuator()).or(ending.get(&command.proposal()).copied()) {
+                None => self.waiting.push_back(waiting),
+                Some(why) => {
+                    self.give_up(
+                        command,
+                        &format!("it was to be made safe before it was carried out ({why})"),
+                    );
+                }
+            }
         }
     }
 
     /// Has it made safe, and says what became of it as soon as that is known.
-    fn bring_about(&mut self, safing: &SafingCommand, because: &SafeBecause) {
+    fn bring_about(&mut self, safing: &SafingCommand, turn: Turn) {
         let actuator = safing.actuator();
-        let proposal = self.duties.proposal_of(actuator);
-        self.drop_command(actuator, because);
-        let written = self.write_safe(safing);
-        self.duties.end(actuator);
-        let safe = Safing { because: because.clone(), proposal, is_again: false };
-        match written {
+        let Turn { because, proposal, .. } = turn;
+        // Whoever wants it now does not wait because somebody was refused before.
+        self.owed.begin_anew(actuator);
+        let is_insisting = matches!(because, SafeBecause::Ordered(_)) && self.at_rest.contains(actuator);
+        let safe = Safing { because, proposal, is_again: false, holds_up: !is_insisting };
+        match self.write_safe(safing) {
             Ok(Taken::Done) => self.was_made_safe(actuator, safe, None, false),
             Ok(Taken::Asked) => self.under_way.safe(actuator, safe),
             Err(fault) => self.was_made_safe(actuator, safe, Some(fault), false),
@@ -421,8 +420,10 @@ impl Layer {
         self.look_at(actuator);
     }
 
+    /// What was asked for and has not been answered is given up.
     fn drop_command(&mut self, actuator: &Capability, because: &SafeBecause) {
         if let Some(command) = self.under_way.give_up(actuator) {
+            self.ports.driver.give_up(actuator);
             self.leave_in_doubt(
                 &command,
                 &format!("it was to be made safe before it was answered ({because})"),
@@ -432,10 +433,11 @@ impl Layer {
 
     /// Says what became of it; what could not be made safe is tried again, after a while if it was asked.
     fn was_made_safe(&mut self, actuator: &Capability, safe: Safing, fault: Option<String>, was_asked: bool) {
-        let Safing { because, proposal, is_again } = safe;
+        let Safing { because, proposal, is_again, .. } = safe;
         match &fault {
             None => {
-                self.owed.remove(actuator);
+                self.owed.paid(actuator);
+                self.at_rest.insert(actuator.clone());
                 if is_again {
                     tracing::info!("{actuator} is safe now ({because})");
                 }
@@ -452,29 +454,32 @@ impl Layer {
         self.tell(DriverReport::MadeSafe { actuator: actuator.clone(), because, proposal, fault });
     }
 
-    /// The first times soon, then ever later: an existing node takes a hundred messages a minute.
     fn owe(&mut self, actuator: &Capability, because: SafeBecause, was_asked: bool) {
-        let before_ms = self.owed.get(actuator).map_or(0, |owed| owed.pause_ms);
-        let pause_ms = if was_asked { (2 * before_ms).clamp(ASK_AGAIN_MS, ASK_AGAIN_MS_MAX) } else { 0 };
-        let not_before_ms = self.now_ms.saturating_add(pause_ms);
-        self.owed.insert(actuator.clone(), Owed { because, not_before_ms, pause_ms });
+        match was_asked {
+            true => self.owed.asked_in_vain(actuator, because, self.now_ms),
+            false => self.owed.not_asked(actuator, because),
+        }
     }
 
     fn try_again(&mut self) {
-        for (actuator, Owed { because, not_before_ms, .. }) in self.owed.clone() {
-            if not_before_ms > self.now_ms || self.under_way.is_asked(&actuator) {
+        for actuator in self.owed.actuators() {
+            if self.ports.driver.read_back(&actuator).is_none() {
+                // It is not there: as soon as it is, it is asked, however often it has said no before.
+                self.owed.begin_anew(&actuator);
+            }
+            if self.under_way.is_asked(&actuator) || self.turns.has(&actuator) {
                 continue;
             }
+            let Some(because) = self.owed.due(&actuator, self.now_ms) else { continue };
             let Some(safing) = self.ports.safe_states.of(&actuator).cloned() else { continue };
-            let safe = Safing { because, proposal: None, is_again: true };
+            let safe = Safing { because, proposal: None, is_again: true, holds_up: false };
             match self.write_safe(&safing) {
                 Ok(Taken::Done) => {
                     self.was_made_safe(&actuator, safe, None, false);
                     self.look_at(&actuator);
                 }
                 Ok(Taken::Asked) => self.under_way.safe(&actuator, safe),
-                // It is not there: as soon as it is, it is asked.
-                Err(_) => self.owe(&actuator, safe.because, false),
+                Err(_) => self.owed.not_asked(&actuator, safe.because),
             }
         }
     }

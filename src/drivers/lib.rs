@@ -12,7 +12,9 @@ mod latch;
 mod layer;
 mod mock;
 mod orders;
+mod owed;
 mod thread;
+mod turns;
 mod under_way;
 
 pub use driver::{Answered, Driver, DriverFault, ReadBack, Taken};

@@ -23,6 +23,9 @@ pub struct Safing {
     pub proposal: Option<ProposalId>,
     /// True when the tick was told before that it could not be made safe, and was not told otherwise since.
     pub is_again: bool,
+    /// True when it may run for us, so that nothing shuts against it before it has answered; what is only told again holds
+    /// nobody up.
+    pub holds_up: bool,
 }
 
 /// Everything that was asked for.
@@ -46,6 +49,7 @@ impl UnderWay {
                     because,
                     proposal: before.proposal.or(new.proposal),
                     is_again: before.is_again && new.is_again,
+                    holds_up: before.holds_up || new.holds_up,
                 }
             }
             _ => new,
@@ -53,9 +57,14 @@ impl UnderWay {
         self.0.insert(actuator.clone(), Asked::Safe(safing));
     }
 
-    /// True while the safe state of an actuator is asked for.
-    pub fn is_being_made_safe(&self, actuator: &Capability) -> bool {
-        matches!(self.0.get(actuator), Some(Asked::Safe(_)))
+    /// True while nothing may shut against an actuator, whose safe state is asked for.
+    pub fn holds_up(&self, actuator: &Capability) -> bool {
+        matches!(self.0.get(actuator), Some(Asked::Safe(safing)) if safing.holds_up)
+    }
+
+    /// True while the safe state of something that worked for a proposal is asked for.
+    pub fn is_ending(&self, proposal: ProposalId) -> bool {
+        self.0.values().any(|asked| matches!(asked, Asked::Safe(safing) if safing.proposal == Some(proposal)))
     }
 
     /// True while anything is asked for.
@@ -98,9 +107,9 @@ mod tests {
             let mut under_way = UnderWay::default();
             for (nth, because) in reasons.into_iter().enumerate() {
                 let proposal = proposal.filter(|_| nth == 0);
-                under_way.safe(&pump, Safing { because, proposal, is_again: false });
+                under_way.safe(&pump, Safing { because, proposal, is_again: false, holds_up: false });
             }
-            let expected = Safing { because: stands.clone(), proposal, is_again: false };
+            let expected = Safing { because: stands.clone(), proposal, is_again: false, holds_up: false };
             assert_eq!(under_way.give_up(&pump), None);
             assert_eq!(under_way.answered(&pump), Some(Asked::Safe(expected)));
             assert_eq!(under_way.answered(&pump), None, "it answers once");
@@ -111,9 +120,13 @@ mod tests {
     fn what_is_tried_again_is_told_as_soon_as_somebody_orders_it_anew() {
         let pump = Capability::new("actuator:pump:main").unwrap();
         let mut under_way = UnderWay::default();
-        let again = Safing { because: SafeBecause::Started, proposal: None, is_again: true };
-        let stop =
-            Safing { because: SafeBecause::Ordered("look".to_owned()), proposal: None, is_again: false };
+        let again = Safing { because: SafeBecause::Started, proposal: None, is_again: true, holds_up: false };
+        let stop = Safing {
+            because: SafeBecause::Ordered("look".to_owned()),
+            proposal: None,
+            is_again: false,
+            holds_up: false,
+        };
         under_way.safe(&pump, again);
         under_way.safe(&pump, stop.clone());
         assert_eq!(under_way.answered(&pump), Some(Asked::Safe(stop)));

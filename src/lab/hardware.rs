@@ -1,7 +1,7 @@
 //! Hardware of a lab node in virtual time, behind the real driver layer: parts that move and say how they stand. What they
 //! are made to do wrong, a test says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingCommand, Setpoint};
@@ -70,10 +70,14 @@ impl Machinery for Hardware {
     fn connect(&self, _: &InboxHandle, commits: CommitWatch, latch: StopLatch) -> Box<dyn DriverPort> {
         // Doors of its own, so that what it says can be lost or doubled on its way.
         let (inbox, heard) = doors(InboxLimits::default());
-        let off = lock(&self.parts).order.clone().into_iter().map(|part| (part, Setpoint::Off));
+        let (off, shuts_after) = {
+            let parts = lock(&self.parts);
+            (parts.order.clone().into_iter().map(|part| (part, Setpoint::Off)), parts.shuts_after())
+        };
         let (mut layer, orders) = Layer::over(DriverPorts {
             driver: Box::new(Wires(Arc::clone(&self.parts))),
             safe_states: SafeStates::in_order(off),
+            shuts_after,
             latch,
             inbox,
             commits,
@@ -217,6 +221,15 @@ impl Driver for Wires {
 }
 
 impl Parts {
+    /// In a lab all water comes through what is made safe first.
+    fn shuts_after(&self) -> BTreeMap<Capability, BTreeSet<Capability>> {
+        let Some((first, others)) = self.order.split_first() else { return BTreeMap::new() };
+        if self.all.get(first).is_none_or(|part| part.line.is_none()) {
+            return BTreeMap::new();
+        }
+        others.iter().map(|part| (part.clone(), BTreeSet::from([first.clone()]))).collect()
+    }
+
     fn write(
         &mut self,
         actuator: &Capability,

@@ -278,7 +278,7 @@ fn recovered(records: &[Record]) -> Vec<InputBody> {
                     let mark = marks.entry(source).or_default();
                     let mark = if *lane == Lane::State { &mut mark.0 } else { &mut mark.1 };
                     if mark.admit(said.epoch, said.sequence) == Admission::Replayed && is_bundle {
-                        break;
+                        continue;
                     }
                     if let Body::Frame(frame) = &said.body {
                         let order = (said.epoch, said.sequence);

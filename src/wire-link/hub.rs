@@ -23,6 +23,7 @@ use crate::counts::{Count, Counters};
 use crate::host::{Host, Session, Why};
 use crate::limits::{Class, Limits, Who};
 use crate::link::{Link, locked};
+use crate::news::Budgets;
 use crate::peers::Dialled;
 use crate::probe::Again;
 use crate::registry::{Entry, Join, Registry};
@@ -53,6 +54,8 @@ pub(crate) struct Hub {
     followers: Mutex<BTreeMap<u64, Arc<Link>>>,
     gossip: Mutex<Gossip>,
     pub probed: Mutex<BTreeMap<NodeId, Again>>,
+    /// How much news nodes were told that we have dialled.
+    budgets: Mutex<Budgets>,
     /// Of whom we have said lately that they are down.
     told_down: Mutex<BTreeMap<NodeId, Duration>>,
     /// Held while the host is told who came and who went, so that it hears of it in the order it happened.
@@ -79,6 +82,7 @@ impl Hub {
             followers: Mutex::default(),
             gossip: Mutex::new(Gossip::new(own_id)),
             probed: Mutex::default(),
+            budgets: Mutex::default(),
             told_down: Mutex::default(),
             news: Mutex::default(),
             config,
@@ -211,8 +215,9 @@ impl Hub {
 
     /// True while a node may be told more news.
     fn may_tell(&self, to: &Entry<Arc<Link>>) -> bool {
-        let may =
-            !to.session.is_outbound || to.link.may_tell(self.config.news_per_minute_max, self.elapsed());
+        let (node, per_minute_max) = (to.session.node, self.config.news_per_minute_max);
+        let has_room = || locked(&self.budgets).take(node, per_minute_max, self.elapsed());
+        let may = !to.session.is_outbound || has_room();
         self.counters.add_many(Count::FramesDropped, u64::from(!may));
         may
     }

@@ -17,7 +17,6 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::host::Why;
-use crate::news::Budget;
 use crate::outbox::Outbox;
 use crate::requests::random_bytes;
 
@@ -54,7 +53,6 @@ pub(crate) struct Link {
     queue: Mutex<Queue>,
     waker: AtomicWaker,
     calls: Mutex<Calls<Asked>>,
-    news: Mutex<Budget>,
     next_call: AtomicU64,
     heard_ms: AtomicU64,
     heard_count: AtomicU64,
@@ -130,7 +128,6 @@ impl Link {
             queue: Mutex::default(),
             waker: AtomicWaker::new(),
             calls: Mutex::default(),
-            news: Mutex::default(),
             next_call: AtomicU64::new(1),
             heard_ms: AtomicU64::new(0),
             heard_count: AtomicU64::new(0),
@@ -168,14 +165,14 @@ impl Link {
         dropped
     }
 
-    /// True while there is room for one more piece of news in the minute that ends at `elapsed`.
-    pub fn may_tell(&self, per_minute_max: u32, elapsed: Duration) -> bool {
-        locked(&self.news).take(per_minute_max, elapsed)
-    }
-
-    /// Ends the connection. The first reason counts.
+    /// Ends the connection. The first reason counts; but from whoever is trusted no longer what waits is kept, whatever came
+    /// before.
     pub fn end(&self, why: Why) {
-        locked(&self.queue).ending.get_or_insert(why);
+        let mut queue = locked(&self.queue);
+        if why == Why::Untrusted || queue.ending.is_none() {
+            queue.ending = Some(why);
+        }
+        drop(queue);
         self.waker.wake();
     }
 
@@ -256,7 +253,8 @@ impl Link {
     }
 
     pub fn pop(&self) -> Option<Utf8Bytes> {
-        locked(&self.queue).outbox.pop()
+        let mut queue = locked(&self.queue);
+        if queue.ending == Some(Why::Untrusted) { None } else { queue.outbox.pop() }
     }
 
     pub fn is_filling(&self) -> bool {
@@ -412,6 +410,19 @@ mod tests {
         assert_eq!(fault(first.answer(within).await), Code::PeerDisconnected);
         assert_eq!(fault(third.answer(within).await), Code::PeerDisconnected);
         assert!(link.begin("on", &()).is_err());
+    }
+
+    #[test]
+    fn nothing_leaves_to_whoever_is_trusted_no_longer_whyever_else_the_connection_ends() {
+        for before in [None, Some(Why::Superseded)] {
+            let link = link();
+            assert!(link.push("an answer".into()));
+            link.push_frame("a frame".into());
+            before.into_iter().for_each(|why| link.end(why));
+            link.end(Why::Untrusted);
+            link.end(Why::WeLeave);
+            assert_eq!((link.pop(), link.ending()), (None, Some(Why::Untrusted)));
+        }
     }
 
     #[test]

@@ -151,6 +151,21 @@ fn history(guest: &Path) -> Vec<(String, String)> {
         .collect()
 }
 
+/// It was told, and nobody has said yes to anything else. How often: until its sensor has shown it.
+#[track_caller]
+fn assert_only_stops(operations: &[String]) {
+    assert!(
+        !operations.is_empty() && operations.iter().all(|operation| operation == "stop"),
+        "{operations:?}"
+    );
+}
+
+/// What the guest that Python plays was told to do.
+fn operations_of(told: &Value) -> Vec<String> {
+    let rows = told.as_array().expect("a list").iter();
+    rows.map(|row| row["operation"]["name"].as_str().expect("a text").to_owned()).collect()
+}
+
 fn operations(guest: &Path) -> Vec<String> {
     history(guest).into_iter().map(|(operation, _)| operation).collect()
 }
@@ -177,10 +192,10 @@ fn what_a_person_approved_reaches_the_guest_through_its_guardian_and_its_ok_comp
         (&row["guest"], &row["answers"], &row["unsafe_because"]),
         (&json!(guest_id), &json!(true), &Value::Null)
     );
-    assert_eq!(operations(&well), ["stop"], "the start made it safe, and the gate over there took that");
+    assert_only_stops(&operations(&well));
 
     let report = guardian.proposed();
-    assert_eq!(operations(&well), ["stop"], "nobody has said yes");
+    assert_only_stops(&operations(&well));
     guardian.approve(&report);
     let id = report["id"].as_str().expect("it has an id");
     let started = until("the guest is told", PATIENCE, || {
@@ -206,8 +221,7 @@ fn what_a_person_approved_reaches_the_guest_through_its_guardian_and_its_ok_comp
     guardian.pump("it could not be told", |row| row["unsafe_because"].is_string() && row["is_safe"] == false);
     let guest = start_well(&port);
     guardian.pump("it is told and shown", |row| row["unsafe_because"].is_null() && row["is_safe"] == true);
-    let told = operations(&well);
-    assert!(!told.is_empty() && told.iter().all(|operation| operation == "stop"), "{told:?}");
+    assert_only_stops(&operations(&well));
     guardian.expect_proved(node);
     guest.stop();
     let replay = json_on(&well, &["replay", text_of(&well), "--verify"]);
@@ -231,11 +245,7 @@ fn an_existing_node_takes_what_its_guardian_says_by_its_own_table_and_whatever_i
     assert_eq!(refused["error"]["code"], "NOT_AUTHORIZED", "{refused:#}");
     let told = guest.ask("garbage");
     let row = &told[0];
-    assert_eq!(
-        (told.as_array().map(Vec::len), &row["operation"]["name"]),
-        (Some(1), &json!("stop")),
-        "{told:#}"
-    );
+    assert_only_stops(&operations_of(&told));
     assert_eq!(
         (&row["refused"], &row["sources"], &row["from"]),
         (&Value::Null, &json!(["device"]), &json!(guardian.id))
@@ -243,7 +253,7 @@ fn an_existing_node_takes_what_its_guardian_says_by_its_own_table_and_whatever_i
     assert_eq!(row["to"], TARGET);
 
     let report = guardian.proposed();
-    assert_eq!(guest.ask("garbage").as_array().map(Vec::len), Some(1), "nobody has said yes");
+    assert_only_stops(&operations_of(&guest.ask("garbage")));
     guardian.approve(&report);
     let id = &report["id"];
     let report = guardian.proposal("the answer is none", |report| {

@@ -292,7 +292,12 @@ fn guardrail_3_nothing_is_told_over_a_way_that_is_not_shown_to_work() {
 #[test]
 fn guardrail_4_after_a_restart_nothing_is_told_before_its_state_was_read_back() {
     let unread = Farm::with(|farm| farm.live.actuators.get_mut(&pump()).unwrap().read_back = None);
-    assert_refused(unread.proposed(), Code::StateUnknown, Rule::KnownState, "has not been read back");
+    assert_refused(
+        unread.proposed(),
+        Code::StateUnknown,
+        Rule::KnownState,
+        "nothing shows how actuator:pump:",
+    );
     assert_eq!(unread.runs_on(), Ok(()), "what is on its way stands nowhere for a while");
     let arrived =
         |farm: &Farm| may_go_on(&farm.proposal.steps[1], true, &farm.home, &farm.policy, &farm.live);

@@ -186,21 +186,6 @@ mod tests {
     }
 
     #[test]
-    fn a_pump_of_ours_does_not_wait_for_the_answer_of_a_guest() {
-        let peer = "ab".repeat(32);
-        let guest =
-            format!("(peer: \"{peer}\", target: \"actuator:valve:north\", on: \"open\", off: \"close\")");
-        let site = on_guest(&"cd".repeat(32), &guest);
-        let (pump, valve) = ("\"actuator:pump:pump-main-01\",\n", "\"actuator:valve:valve-flower\",\n");
-        let order = site.find("safe_order: [").unwrap();
-        let (before, order) = site.split_at(order);
-        let order = order.replacen(pump, "@", 1).replacen(valve, pump, 1).replacen('@', valve, 1);
-        let told = told(POLICY, &format!("{before}{order}"));
-        let words = "a pump of ours stands after an actuator on a guest and would wait for its answer";
-        assert!(told.iter().any(|line| line.contains(words)), "{told:#?}");
-    }
-
-    #[test]
     fn the_hash_is_of_what_is_said_and_not_of_how() {
         let site = site_file::examine(Path::new("farm.ron"), FARM).0.unwrap();
         let hash = |text: &str| {

@@ -1,6 +1,6 @@
 //! `site.ron`: what stands at this site, and which foreign samples are its sensors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use clawmesh_authority::{Capability, NodeId, SafeStates, Setpoint, Unit};
@@ -90,6 +90,8 @@ pub struct Place {
     pub plan: Plan,
     /// The safe states of its actuators, in the order in which they are brought about.
     pub safe_states: SafeStates,
+    /// Its valves that do not shut before pumps on guests have answered.
+    pub shuts_after: BTreeMap<Capability, BTreeSet<Capability>>,
     /// The actuators on guests that it is guardian of.
     pub on_guests: BTreeMap<Capability, OnGuest>,
 }
@@ -121,7 +123,18 @@ pub fn place_of(site: &SiteFile, node: NodeId) -> Result<Place, String> {
     let on_guests = on_guests.filter_map(|actuator| {
         Some((Capability::new(&actuator.capability).ok()?, actuator.on_guest.clone()?))
     });
-    Ok(Place { name: name.to_owned(), plan: plan.clone(), safe_states, on_guests: on_guests.collect() })
+    let capability = |text: &str| Capability::new(text).ok();
+    let shuts_after = plan.shuts_after(name).into_iter();
+    let shuts_after = shuts_after.filter_map(|(valve, pumps)| {
+        Some((capability(valve)?, pumps.into_iter().filter_map(capability).collect()))
+    });
+    Ok(Place {
+        name: name.to_owned(),
+        plan: plan.clone(),
+        safe_states,
+        shuts_after: shuts_after.collect(),
+        on_guests: on_guests.collect(),
+    })
 }
 
 /// The nodes that own the actuators of a site; nothing for one of which the site does not say the id.

@@ -598,6 +598,7 @@ fn machinery(
     let ports = DriverPorts {
         driver: Box::new(Hands { plant, guests }),
         safe_states: place.safe_states,
+        shuts_after: place.shuts_after,
         latch: start.latch.clone(),
         inbox: inbox.clone(),
         commits: commits.clone(),

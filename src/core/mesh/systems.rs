@@ -130,8 +130,8 @@ pub(super) fn open_envelopes(
             }
         };
         let is_live = !matches!(stamped.input.body, InputBody::Recovered { .. });
-        let statements = statement.apart();
-        if is_live && let Err(refused) = admit(source, &statements, wall_ms, &mut marks) {
+        let mut statements = statement.apart();
+        if is_live && let Err(refused) = admit(source, &mut statements, wall_ms, &mut marks) {
             said.refused.write(refused);
             continue;
         }
@@ -160,10 +160,12 @@ fn open_as(bytes: &[u8], brought_as: SourceId, trust: &Trust) -> Result<(NodeId,
     Ok((source, statement))
 }
 
-/// Judges clock and order of what was said at once: all of it is heard, or nothing.
+/// Judges clock and order of what was said at once, and leaves what is heard now: all of it, or what comes after the last frame
+/// that was heard before. A bundle may begin with heard ones when a node lost our trust and came back: the receipt for them never
+/// went, so its sender does not know.
 fn admit(
     source: NodeId,
-    statements: &[Statement],
+    statements: &mut Vec<Statement>,
     wall_ms: u64,
     marks: &mut LaneMarks,
 ) -> Result<(), Refused> {
@@ -175,17 +177,16 @@ fn admit(
         return Err(Refused::once(Code::ClockUntrusted, source, from_the_future(latest, wall_ms)));
     }
     let mark = marks.0.entry(source).or_default();
-    let mut heard = *mark;
-    for said in statements {
+    statements.retain(|said| {
         let lane = match said.lane() {
-            Lane::State => &mut heard.state,
-            Lane::Stream => &mut heard.stream,
+            Lane::State => &mut mark.state,
+            Lane::Stream => &mut mark.stream,
         };
-        if lane.admit(said.epoch, said.sequence) == Admission::Replayed {
-            return Err(Refused::once(Code::Replayed, source, "it, or something later, was heard before"));
-        }
+        lane.admit(said.epoch, said.sequence) != Admission::Replayed
+    });
+    if statements.is_empty() {
+        return Err(Refused::once(Code::Replayed, source, "it, or something later, was heard before"));
     }
-    *mark = heard;
     Ok(())
 }
 

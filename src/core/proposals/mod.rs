@@ -1,6 +1,6 @@
 //! Proposals from the first word to the confirmed effect, at their home; and copies of those of other homes.
 //! Reads signed requests and approvals, what the world knows, what the driver layer says. Writes proposal entities, the book
-//! of offers, the ledger of budgets, orders to the twin and to the driver layer, and answers.
+//! of offers, the ledger of budgets, doubts about guests after a restart, orders to the twin and to the driver layer, and answers.
 //! Invariant: what moves was proposed, simulated, approved, judged again and written down, in this order; a decision of
 //! this node is in its journal before it leaves; what runs is judged in every tick.
 //! Not here: the rules (`authority`), the model (`twin`), the hands (`drivers`), who brings the bytes (edges).

@@ -3,8 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clawmesh_authority::policy::{ActuatorRules, PolicyFault, Rule};
-use clawmesh_authority::{Capability, HazardClass, Level, Policy, Setpoint, Unit};
+use clawmesh_authority::{Capability, HazardClass, Level, Policy, Setpoint};
 use clawmesh_twin::site::{self, DoneBy, OnSilence, PartKind, Plan};
+
+/// What shows how a pump on a guest stands, and in which unit.
+const SHOWS_PUMP: [(&str, &str); 2] = [("power", "W"), ("current", "A")];
+/// What shows how a valve on a guest stands, and in which unit.
+const SHOWS_VALVE: [(&str, &str); 2] = [("position", "%"), ("state", "1")];
 
 /// Everything in which the policy does not fit the plan of the site called `site_name`, in the order of the policy.
 #[must_use]
@@ -124,8 +129,8 @@ impl<'a> Index<'a> {
         evidence.chain(interlocks).chain(verified).chain(shown).chain(bands).collect()
     }
 
-    /// A sensor that another actuator can bring to what it says of this one while that is off: a shut valve stops the flow of a
-    /// pump that runs. What is measured on the part itself, and is neither flow nor pressure, is its own.
+    /// A sensor that may say what it says because of something else: a shut valve stops the flow of a pump that runs. Only what
+    /// is measured on the part itself, and comes of nothing but how it stands, shows that.
     fn shown_by_others(
         &self,
         rules: &ActuatorRules,
@@ -133,11 +138,17 @@ impl<'a> Index<'a> {
     ) -> Option<(&'static str, String)> {
         let by = rules.shown_by.as_ref()?;
         let sensor = self.sensors.get(by.sensor.as_str())?;
-        let of_water = [Unit::LitrePerMinute, Unit::Kilopascal, Unit::Bar].map(Unit::code);
-        let is_own = sensor.of == actuator.of && !of_water.contains(&sensor.unit.as_str());
+        let shows: &[(&str, &str)] = match self.parts.get(actuator.of.as_str()) {
+            Some(PartKind::Pump { .. }) => &SHOWS_PUMP,
+            Some(PartKind::Valve { .. }) => &SHOWS_VALVE,
+            _ => &[],
+        };
+        let (quantity, unit) = (sensor.quantity.as_str(), sensor.unit.as_str());
+        let is_own = sensor.of == actuator.of && shows.contains(&(quantity, unit));
         let sentence = format!(
-            "{} can say that {} is off because of another actuator; name a sensor on {} itself, of its power or its position",
-            by.sensor, rules.actuator, actuator.of
+            "{} ({quantity:?} in {unit:?}, on {}) does not show how {} itself stands; name a sensor on {}: only \"power\" in \"W\" or \
+             \"current\" in \"A\" shows a pump, and only \"position\" in \"%\" or \"state\" in \"1\" a valve",
+            by.sensor, sensor.of, rules.actuator, actuator.of
         );
         (!is_own).then_some(("shown_by", sentence))
     }
@@ -308,18 +319,53 @@ mod tests {
         assert!(elsewhere[0].contains("is mounted on field-node, not on command-center"), "{elsewhere:?}");
         for sensor in ["flow:mainline-01", "pressure:mainline-01", "soil-moisture:flower"] {
             let others = shown(&format!("sensor:{sensor}"), "field-node", true);
-            assert!(others[0].contains("is off because of another actuator; name a sensor on pump-main-01"));
+            assert!(
+                others[0].contains("itself stands; name a sensor on pump-main-01: only \"power\" in \"W\"")
+            );
         }
-        let flow_of_the_pump = found(|plan, policy| {
-            let sensor = plan.sensors.iter_mut().find(|sensor| sensor.quantity == "flow").unwrap();
-            sensor.of = Name::new("pump-main-01").unwrap();
-            let sensor = Capability::new("sensor:flow:mainline-01").unwrap();
-            let (on, off) = (Must::BeAtLeast(4.0), Must::BeAtMost(1.0));
-            let node = "field-node".to_owned();
-            policy.actuators[0].shown_by = Some(Showing { sensor, node, on, off, age_s_max: 5 });
-            give_to_guest(&mut plan.actuators[0], OnSilence::Unknown);
-        });
-        assert!(flow_of_the_pump[0].contains("because of another actuator"), "{flow_of_the_pump:?}");
+    }
+
+    #[test]
+    fn only_what_comes_of_nothing_but_how_it_stands_shows_a_pump_or_a_valve() {
+        let (pump, valve) = ("pump-main-01", "valve-food-forest");
+        let shown = |of: &str, on: &str, quantity: &str, unit: &str| {
+            found(|plan, policy| {
+                let sensor = plan.sensors.iter_mut().find(|sensor| sensor.quantity == "power").unwrap();
+                (sensor.quantity, sensor.unit) = (quantity.to_owned(), unit.to_owned());
+                sensor.of = Name::new(on).unwrap();
+                let sensor = Capability::new(&sensor.capability).unwrap();
+                let at = plan.actuators.iter().position(|actuator| actuator.of.as_str() == of).unwrap();
+                let (on, off) = (Must::BeAtLeast(0.9), Must::BeAtMost(0.1));
+                let node = "field-node".to_owned();
+                policy.actuators[at].shown_by = Some(Showing { sensor, node, on, off, age_s_max: 5 });
+                give_to_guest(&mut plan.actuators[at], OnSilence::Unknown);
+            })
+        };
+        for (of, quantity, unit) in
+            [(pump, "power", "W"), (pump, "current", "A"), (valve, "position", "%"), (valve, "state", "1")]
+        {
+            assert_eq!(shown(of, of, quantity, unit), [""; 0], "{of} {quantity} {unit}");
+        }
+        for (of, on, quantity, unit) in [
+            (pump, valve, "power", "W"),
+            (pump, pump, "flow", "L/min"),
+            (pump, pump, "flow speed", "m/s"),
+            (pump, pump, "pressure", "bar"),
+            (pump, pump, "pressure head", "m"),
+            (pump, pump, "power", "W.h"),
+            (pump, pump, "voltage", "V"),
+            (pump, pump, "position", "%"),
+            (pump, pump, "vibration", "Hz"),
+            (valve, pump, "position", "%"),
+            (valve, valve, "moisture", "%"),
+            (valve, valve, "position", "m"),
+            (valve, valve, "power", "W"),
+        ] {
+            let told = shown(of, on, quantity, unit);
+            let words = "does not show how actuator:";
+            let at = told.iter().filter(|told| told.contains(".shown_by: ") && told.contains(words));
+            assert_eq!(at.count(), 1, "{of} {on} {quantity} {unit}: {told:#?}");
+        }
     }
 
     fn give_to_guest(actuator: &mut site::Actuator, on_silence: OnSilence) {

@@ -44,6 +44,19 @@ pub struct Stands {
     pub in_doubt_until_ms: Option<u64>,
 }
 
+/// How long a command may be on its way of which nobody knows whether it was taken, at least, milliseconds.
+const IN_DOUBT_MS_MIN: u64 = 60_000;
+
+impl Stands {
+    /// Notes that a command to an actuator on a guest may have been carried out, or may be yet: until it is over, nothing that a
+    /// sensor shows ends that it is told to be safe.
+    pub fn leave_in_doubt(&mut self, run_for_ms: u64, now_ms: u64) {
+        let until_ms = now_ms.saturating_add(run_for_ms.max(IN_DOUBT_MS_MIN));
+        self.in_doubt_until_ms = self.in_doubt_until_ms.max(Some(until_ms));
+        self.told_safe_ms.get_or_insert(now_ms);
+    }
+}
+
 /// The site of this run; constant, from the settings.
 #[derive(Resource, Debug, Clone, PartialEq, Default)]
 pub struct Site(pub Option<SiteFiles>);

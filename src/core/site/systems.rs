@@ -21,9 +21,6 @@ const FIELD: &str = "field";
 /// The belief in which somebody notes whether the supply is `stable`.
 const POWER_KEY: &str = "site/power";
 
-/// How long a command may be on its way of which nobody knows whether it was taken, at least, milliseconds.
-const IN_DOUBT_MS_MIN: u64 = 60_000;
-
 /// The time, and the site.
 #[derive(SystemParam)]
 pub(super) struct Here<'w> {
@@ -74,10 +71,7 @@ pub(super) fn follow_drivers(
                 }
             }
             DriverReport::NotCarried { in_doubt: Some(in_doubt), .. } if here.is_on_guest(actuator) => {
-                let now_ms = here.elapsed_ms();
-                let until_ms = now_ms.saturating_add(in_doubt.run_for_ms.max(IN_DOUBT_MS_MIN));
-                stands.in_doubt_until_ms = stands.in_doubt_until_ms.max(Some(until_ms));
-                stands.told_safe_ms.get_or_insert(now_ms);
+                stands.leave_in_doubt(in_doubt.run_for_ms, here.elapsed_ms());
             }
             DriverReport::Carried { .. } | DriverReport::NotCarried { .. } => {}
         }

@@ -256,6 +256,7 @@ impl Rig {
         let ports = DriverPorts {
             driver: Box::new(hardware.clone()),
             safe_states: SafeStates::in_order(off),
+            shuts_after: BTreeMap::new(),
             latch: latch.clone(),
             inbox,
             commits: commits.clone(),

@@ -73,8 +73,8 @@ impl Memory {
         for said in &statements {
             let admission = self.marks.admit(source, Lane::State, said.epoch, said.sequence);
             if is_bundle && admission == Admission::Replayed {
-                // It is heard whole or not at all, and with the row all of it would come back.
-                return;
+                // Heard before, and the core does not hear it again.
+                continue;
             }
             let kept = || match &row {
                 Some(row) => canonical::encode(row),

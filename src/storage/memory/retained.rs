@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use clawmesh_authority::{Body, Frame, Hlc, NodeId, Observation, Statement, canonical, envelope};
+use clawmesh_authority::{
+    Body, DESCRIPTION_SUBJECT, Frame, Hlc, NodeId, Observation, Statement, canonical, envelope,
+};
 use clawmesh_core::intake::{InputBody, StampedInput};
 use clawmesh_core::replay::{KeptRecord, Record};
 use clawmesh_core::world::BELIEFS_MAX;
@@ -167,6 +169,14 @@ struct KeptBundle {
     hash: [u8; 32],
     /// The sequences of its frames that are the newest about their subjects.
     newest: Vec<u64>,
+    /// It says who its source is, without which the rest of what it said means little; one bundle of each source does.
+    has_description: bool,
+}
+
+/// How much of a source may still come back.
+struct Room {
+    bytes: usize,
+    is_over: bool,
 }
 
 /// What other nodes said, oldest first. A bundle holds several subjects and stands in its row of the journal once, so it comes
@@ -175,21 +185,22 @@ struct KeptBundle {
 fn recovered(conn: &Connection, rows: Vec<Row>, path: &Path) -> Result<Vec<InputBody>, JournalError> {
     let mut bundles: BTreeMap<u64, KeptBundle> = BTreeMap::new();
     let mut back = Vec::new();
-    for Row { source, version, bytes, .. } in rows {
+    for Row { source, subject, version, bytes, .. } in rows {
         let Ok(BundleRow { sequence, hash }) = canonical::decode(&bytes) else {
             back.push(Back::Alone(bytes));
             continue;
         };
         let bundle = bundles.entry(sequence).or_insert_with(|| {
             back.push(Back::Bundle(sequence));
-            KeptBundle { source: source.clone(), hash, newest: Vec::new() }
+            KeptBundle { source: source.clone(), hash, newest: Vec::new(), has_description: false }
         });
         if (&bundle.source, bundle.hash) != (&source, hash) {
             return Err(damaged_bundle(sequence, path));
         }
         bundle.newest.push(version.1);
+        bundle.has_description |= subject == DESCRIPTION_SUBJECT;
     }
-    let mut room: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    let mut room: BTreeMap<Vec<u8>, Room> = BTreeMap::new();
     let mut inputs = Vec::new();
     for back in back.into_iter().rev() {
         match back {
@@ -203,17 +214,19 @@ fn recovered(conn: &Connection, rows: Vec<Row>, path: &Path) -> Result<Vec<Input
     Ok(inputs)
 }
 
-/// The bundle in row `sequence`, if its source still has room.
+/// The bundle in row `sequence`, if its source still has room or it says who that is.
 fn bundle_back(
     conn: &Connection,
     sequence: u64,
     bundles: &mut BTreeMap<u64, KeptBundle>,
-    room: &mut BTreeMap<Vec<u8>, usize>,
+    room: &mut BTreeMap<Vec<u8>, Room>,
     path: &Path,
 ) -> Result<Option<InputBody>, JournalError> {
-    let Some(KeptBundle { source, hash, newest }) = bundles.remove(&sequence) else { return Ok(None) };
-    let left = room.entry(source.clone()).or_insert(BUNDLE_BYTES_PER_SOURCE_MAX);
-    if *left == 0 {
+    let Some(kept) = bundles.remove(&sequence) else { return Ok(None) };
+    let KeptBundle { source, hash, newest, has_description } = kept;
+    let full = Room { bytes: BUNDLE_BYTES_PER_SOURCE_MAX, is_over: false };
+    let room = room.entry(source.clone()).or_insert(full);
+    if room.is_over && !has_description {
         return Ok(None);
     }
     let is_whole = |bytes: &Vec<u8>| {
@@ -221,15 +234,15 @@ fn bundle_back(
         *blake3::hash(bytes).as_bytes() == hash && signer.is_ok_and(|signer| signer == source)
     };
     let bytes = bundle_in(conn, sequence).filter(is_whole).ok_or_else(|| damaged_bundle(sequence, path))?;
-    if bytes.len() > *left {
+    if bytes.len() > room.bytes && !has_description {
         tracing::warn!(
             "a source has bundles of more than {BUNDLE_BYTES_PER_SOURCE_MAX} bytes; what it says in older ones does not \
              outlive the last run"
         );
-        *left = 0;
+        room.is_over = true;
         return Ok(None);
     }
-    *left -= bytes.len();
+    room.bytes = room.bytes.saturating_sub(bytes.len());
     Ok(Some(InputBody::Recovered { bytes, newest: Some(newest) }))
 }
 

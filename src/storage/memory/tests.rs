@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use clawmesh_authority::envelope::{Receipt, seal};
 use clawmesh_authority::{
-    Body, Frame, Hlc, LaneMark, MeshId, NodeKey, Observation, ReadingBatch, Statement, Tier, Value,
+    Body, Frame, Hlc, LaneMark, MeshId, NodeDescription, NodeKey, Observation, ReadingBatch, Statement, Tier,
+    Value,
 };
 use clawmesh_core::intake::{Input, SourceId, StampedInput};
 use clawmesh_core::replay::Record;
@@ -208,6 +209,23 @@ fn a_bundle_comes_back_once_before_what_was_said_later_until_nothing_of_it_holds
 }
 
 #[test]
+fn of_a_bundle_that_begins_with_what_was_heard_the_rest_is_kept_and_moves_the_mark() {
+    let conn = table();
+    let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
+    let (head, whole) = (bundle(1, &[2, 3]), bundle(1, &[2, 3, 4, 5]));
+    journaled(&conn, &mut memory, 1, &head);
+    journaled(&conn, &mut memory, 2, &whole);
+    memory.store(&conn).unwrap();
+    let back = reloaded(&conn);
+    assert!(matches!(back[0], InputBody::MarkRestored { state: LaneMark { next: 5, .. }, .. }));
+    let newest = |body: &InputBody| match body {
+        InputBody::Recovered { newest, .. } => newest.clone(),
+        _ => None,
+    };
+    assert_eq!(back.iter().filter_map(newest).collect::<Vec<_>>(), [vec![1, 2], vec![3, 4]]);
+}
+
+#[test]
 fn what_found_no_place_does_not_come_back_with_the_rest_of_a_bundle() {
     let conn = table();
     let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
@@ -243,6 +261,15 @@ fn bundles_that_come_back_are_bounded_and_the_oldest_stay_away() {
     let (mut memory, _) = Memory::load(&conn, Path::new("memory")).unwrap();
     let long = |first: u64| {
         let said = |at: u64| {
+            if (first, at) == (100, 0) {
+                let frame = Frame::Description(NodeDescription {
+                    name: "pump".to_owned(),
+                    role: "field".to_owned(),
+                    version: "1".to_owned(),
+                    sensors: Vec::new(),
+                });
+                return envelope::Said { sequence: first, hlc: Hlc::default(), frame };
+            }
             let key = format!("zone-{first}/{at}");
             let value = Value::Text("x".repeat(450));
             let frame = Frame::Observation(Observation { key, value, ..observation(0) });
@@ -266,6 +293,9 @@ fn bundles_that_come_back_are_bounded_and_the_oldest_stay_away() {
     );
     let InputBody::Envelope { bytes: last, .. } = long(120_000) else { unreachable!() };
     assert!(matches!(back.last(), Some(InputBody::Recovered { bytes, .. }) if *bytes == last));
+    let InputBody::Envelope { bytes: oldest, .. } = long(100) else { unreachable!() };
+    let is_oldest = |body: &InputBody| matches!(body, InputBody::Recovered { bytes, .. } if *bytes == oldest);
+    assert!(is_oldest(&back[1]), "it says who the node is");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod equipment;
 mod ground;
+mod guarded_pumps;
 mod irrigation;
 mod name;
 mod operation;

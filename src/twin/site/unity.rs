@@ -252,27 +252,7 @@ impl Plan {
             let sentence = "a pump stands after a valve; it would run against a shut line".to_owned();
             faults.push(fault("safe_order", pump, "", sentence));
         }
-        faults.extend(self.waits_for_a_guest(&place));
         faults
-    }
-
-    /// A pump of ours after an actuator on a guest: what comes after one waits for the answer of the guest.
-    fn waits_for_a_guest(&self, place: &BTreeMap<&String, usize>) -> Option<Fault> {
-        let on_guest = self.actuators.iter().filter(|actuator| actuator.on_guest.is_some());
-        let first = on_guest.filter_map(|actuator| place.get(&actuator.capability)).min()?;
-        let own: BTreeSet<&String> = self
-            .actuators
-            .iter()
-            .filter(|actuator| actuator.on_guest.is_none())
-            .map(|actuator| &actuator.capability)
-            .collect();
-        let pumps = self.places_of(place, |kind| matches!(kind, PartKind::Pump { .. }));
-        let mut own_pumps =
-            pumps.filter(|pump| self.safe_order.get(*pump).is_some_and(|is| own.contains(is)));
-        let late = own_pumps.find(|pump| pump > first)?;
-        let sentence = "a pump of ours stands after an actuator on a guest and would wait for its answer; \
-                        name it before";
-        Some(fault("safe_order", late, "", sentence.to_owned()))
     }
 
     /// What the irrigation of a zone names and the site has not, or has for something else.

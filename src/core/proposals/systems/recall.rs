@@ -11,7 +11,9 @@ use super::shared::Mover;
 use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::proposals::components::{Asked, Life, ProposalIndex, Proposed, Spending};
 use crate::proposals::kept::{self, KeptProposal, Recalled, read};
+use crate::proposals::ledger::seconds_asked;
 use crate::replay::{DomainId, Keeping};
+use crate::site::{Actuator, Stands};
 
 /// Takes what this node has kept. What it knows already is never replaced by what it knew once.
 pub fn recall(
@@ -20,6 +22,7 @@ pub fn recall(
     mut asked: ResMut<Asked>,
     mut spending: ResMut<Spending>,
     mut index: ResMut<ProposalIndex>,
+    mut actuators: Query<(&Actuator, &mut Stands)>,
     mut mover: Mover,
     mut commands: Commands,
 ) {
@@ -43,6 +46,7 @@ pub fn recall(
                 if is_taken || index.0.contains_key(&id) {
                     known_already(subject)
                 } else {
+                    doubt(&kept, &mover, &mut actuators);
                     let (proposed, life) = restarted(slot, *kept, &mut mover);
                     let entity = commands.spawn((DomainId::of("proposal", &[&id.0]), proposed, life)).id();
                     index.0.insert(id, entity);
@@ -97,6 +101,25 @@ fn not_ours(subject: &str) -> Refused {
 fn known_already(subject: &str) -> Refused {
     let sentence = format!("{subject} is known already, and what was kept of it earlier counts for nothing");
     Refused::new(Code::Duplicate, "recall.once", sentence)
+}
+
+/// What a guest was told last, and may not have answered before this node ended, may still be carried out.
+fn doubt(kept: &KeptProposal, mover: &Mover, actuators: &mut Query<(&Actuator, &mut Stands)>) {
+    let at = match kept.state {
+        State::Dispatched => 0,
+        State::Executing { step } => usize::from(step),
+        _ => return,
+    };
+    let site = mover.here.files().map(|(site, _)| site);
+    let told = kept.proposal.steps.get(at);
+    let Some(step) = told.filter(|step| site.is_some_and(|site| site.on_guests.contains(&step.actuator)))
+    else {
+        return;
+    };
+    let run_for_ms = (seconds_asked(step) * 1_000.0) as u64;
+    for (_, mut stands) in actuators.iter_mut().filter(|(actuator, _)| actuator.0 == step.actuator) {
+        stands.leave_in_doubt(run_for_ms, mover.here.elapsed_ms());
+    }
 }
 
 /// What ran has an unknown outcome, what was approved is stale, what waited is simulated again.

@@ -23,13 +23,28 @@ pub fn valve() -> Capability {
     Capability::new("actuator:valve:main").expect("the rig is well-formed")
 }
 
+/// A pump beside the valve.
+pub fn booster() -> Capability {
+    Capability::new("actuator:pump:booster").expect("the rig is well-formed")
+}
+
 /// The command to switch `actuator` on for `for_s` seconds.
 pub fn command(actuator: &Capability, for_s: f64) -> AuthorizedCommand {
     plan(&[(actuator, for_s)]).pop().expect("the rig is well-formed")
 }
 
+/// The command to switch `actuator` off.
+pub fn off(actuator: &Capability) -> AuthorizedCommand {
+    let step = Step { actuator: actuator.clone(), operation: "off".to_owned(), parameters: BTreeMap::new() };
+    authorized(vec![step]).pop().expect("the rig is well-formed")
+}
+
 /// The commands of one proposal that switches these on, one after the other.
 pub fn plan(steps: &[(&Capability, f64)]) -> Vec<AuthorizedCommand> {
+    authorized(steps.iter().map(|(actuator, for_s)| on(actuator, *for_s)).collect())
+}
+
+fn authorized(steps: Vec<Step>) -> Vec<AuthorizedCommand> {
     let farmer = OperatorKey::from_secret(&[5; 32]);
     let (home, policy) = (home(), policy());
     let proposal = Proposal {
@@ -37,7 +52,7 @@ pub fn plan(steps: &[(&Capability, f64)]) -> Vec<AuthorizedCommand> {
         owner: home.owner,
         site: home.site,
         maker: Maker::person(home.owner, farmer.id()),
-        steps: steps.iter().map(|(actuator, for_s)| on(actuator, *for_s)).collect(),
+        steps,
         reason: "a test of the driver layer".to_owned(),
         evidence: Vec::new(),
         made: Hlc { wall_ms: NOW_MS, logical: 0 },
@@ -52,7 +67,7 @@ pub fn plan(steps: &[(&Capability, f64)]) -> Vec<AuthorizedCommand> {
     let grant = approved(&farmer, &proposal, &card, &home);
     let live = live();
     let authorized = |step| authorize(&proposal, step, &[], (&card, &grant), &home, &policy, &live);
-    (0..steps.len()).map(|step| authorized(step).expect("the rig is well-formed")).collect()
+    (0..proposal.steps.len()).map(|step| authorized(step).expect("the rig is well-formed")).collect()
 }
 
 fn on(actuator: &Capability, for_s: f64) -> Step {
@@ -101,7 +116,7 @@ fn home() -> Home {
         site: ContentHash::of("site", b"test"),
         policy: ContentHash::of("policy", b"test"),
         nodes: BTreeMap::new(),
-        actuators: BTreeSet::from([pump(), valve()]),
+        actuators: BTreeSet::from([pump(), valve(), booster()]),
         simulators: BTreeSet::new(),
     }
 }
@@ -110,7 +125,7 @@ fn live() -> Live {
     let off = ActuatorState { read_back: Some(Setpoint::Off), answers: true, ..ActuatorState::default() };
     Live {
         can_write_down: true,
-        actuators: BTreeMap::from([(pump(), off), (valve(), off)]),
+        actuators: BTreeMap::from([(pump(), off), (valve(), off), (booster(), off)]),
         wall_ms: NOW_MS,
         ..Live::default()
     }
@@ -123,12 +138,13 @@ fn policy() -> Policy {
         parameters: BTreeMap::from([("for_s".to_owned(), Parameter::Number(0.05, 3_600.0))]),
         substance: None,
     };
+    let off = OperationRule { brings: Setpoint::Off, parameters: BTreeMap::new(), ..on.clone() };
     let rules = |actuator| clawmesh_authority::policy::ActuatorRules {
         actuator,
         class: HazardClass::Caution,
         level: Level::L2,
         tier_min: Tier::T2,
-        operations: BTreeMap::from([("on".to_owned(), on.clone())]),
+        operations: BTreeMap::from([("on".to_owned(), on.clone()), ("off".to_owned(), off.clone())]),
         evidence: Vec::new(),
         interlocks: Vec::new(),
         draws: Vec::new(),
@@ -140,7 +156,7 @@ fn policy() -> Policy {
     };
     Policy {
         site: "test".to_owned(),
-        actuators: vec![rules(pump()), rules(valve())],
+        actuators: vec![rules(pump()), rules(valve()), rules(booster())],
         budgets: Vec::new(),
         dosages: Vec::new(),
         degraded: BTreeMap::new(),

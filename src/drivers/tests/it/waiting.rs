@@ -1,7 +1,7 @@
 //! What was ordered and waits for the journal is not driven once something else was decided, and a driver that panics takes
 //! nobody along. Beat by beat, in virtual time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clawmesh_authority::{AuthorizedCommand, Capability, SafeStates, SafingCommand, Setpoint};
@@ -77,6 +77,7 @@ impl Rig {
         let ports = DriverPorts {
             driver: Box::new(hardware.clone()),
             safe_states: SafeStates::in_order([(pump(), Setpoint::Off), (valve(), Setpoint::Off)]),
+            shuts_after: BTreeMap::new(),
             latch: latch.clone(),
             inbox,
             commits: commits.clone(),

@@ -94,6 +94,7 @@ impl Rig {
         let ports = DriverPorts {
             driver: Box::new(wire.clone()),
             safe_states: SafeStates::in_order([(pump(), Setpoint::Off), (valve(), Setpoint::Off)]),
+            shuts_after: BTreeMap::new(),
             latch: latch.clone(),
             inbox,
             commits: commits.clone(),

@@ -43,7 +43,24 @@ fn a_newer_journal_is_refused_with_both_numbers() {
     alter(&format!("PRAGMA user_version = {JOURNAL_FORMAT}"));
     alter("INSERT INTO refinery_schema_history VALUES (99, 'later', '2030-01-01T00:00:00Z', '1')");
     let said = refusal(&path);
-    assert!(said.starts_with("journal schema 99 is newer than supported 1; use "), "{said}");
+    assert!(said.starts_with("journal schema 99 is newer than supported 2; use "), "{said}");
+}
+
+#[test]
+fn a_journal_of_the_first_schema_is_read_as_it_is_and_brought_up_to_date_by_a_writer() {
+    let (_folder, path) = folder();
+    written(&path, &story(3));
+    let first = "DELETE FROM refinery_schema_history WHERE version > 1";
+    Connection::open(&path).unwrap().execute_batch(first).unwrap();
+    let newest = || {
+        let conn = Connection::open(&path).unwrap();
+        let select = "SELECT max(version) FROM refinery_schema_history";
+        conn.query_row(select, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    drop(JournalReader::open(&path).unwrap());
+    assert_eq!(newest(), 1);
+    drop(Journal::open(&path, JournalOptions::default()).unwrap());
+    assert_eq!(newest(), 2);
 }
 
 #[test]

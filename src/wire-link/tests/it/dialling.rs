@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use clawmesh_wire::Code;
 use clawmesh_wire::peer_spec::PeerSpec;
-use clawmesh_wire_link::{Config, Count, Host as _, PeerState};
+use clawmesh_wire_link::{CallFault, Config, Count, Host as _, PeerState};
 use tokio::net::TcpListener;
 
 use crate::support::{Bare, Node, PATIENCE, config, key, keys_by_id};
@@ -66,6 +67,42 @@ async fn a_node_that_must_answer_our_calls_is_dialled_and_no_link_of_its_own_dis
         assert!(begun.answer(PATIENCE).await.is_ok());
         assert_eq!(ours.count(Count::Superseded), 0);
     }
+}
+
+#[tokio::test]
+async fn what_has_to_be_answered_is_asked_on_links_that_we_have_opened_only() {
+    let mut ours = Node::open(&key(1), &[&key(2)]).await;
+    let mut theirs = Node::open(&key(2), &[&key(1)]).await;
+    theirs.links.dial(ours.spec());
+    assert!(!ours.joined().await.is_outbound);
+    theirs.joined().await;
+    let fault = ours.links.begin(theirs.id, "mesh.health", &serde_json::json!({})).unwrap_err();
+    assert!(matches!(&fault, CallFault::Ours(refusal) if refusal.code == Code::NotConnected), "{fault}");
+    assert!(
+        !ours.links.is_reached(theirs.id) && ours.health_of(theirs.id).await,
+        "others are asked all the same"
+    );
+}
+
+#[tokio::test]
+async fn how_much_news_a_node_was_told_counts_also_after_it_has_come_back() {
+    let (a, b) = (key(1), key(2));
+    // One at once, and the next a minute later.
+    let config_of_one = Config { news_per_minute_max: 2, ..config() };
+    let mut dialler = Node::open_with(&a, &[&b], config_of_one).await;
+    let server = Node::open(&b, &[&a]).await;
+    let address = server.address;
+    dialler.links.dial(server.spec());
+    dialler.joined().await;
+    let tell = |dialler: &Node| dialler.links.tell_all("news", &serde_json::json!({}));
+    while tell(&dialler) > 0 {}
+    server.links.close().await;
+    dialler.left().await;
+    drop(server);
+    let listener = TcpListener::bind(address).await.unwrap();
+    let _again = Node::open_at(&b, &[&a], config(), listener, None);
+    assert_eq!(dialler.joined().await.node, b.id());
+    assert_eq!(tell(&dialler), 0, "a link of its own is no budget of its own");
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use clawmesh_wire::Code;
+use clawmesh_wire::access::Method;
 use clawmesh_wire_link::{CallFault, Count, Host as _, PeerState, Why};
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::support::{Bare, Node, PATIENCE, config, key};
+use crate::support::{Bare, Node, PATIENCE, Told, config, key};
 
 fn down(node: clawmesh_authority::NodeId) -> serde_json::Value {
     json!({"gen": 1, "deviceId": node, "reportedAtMs": 5})
@@ -71,6 +72,51 @@ async fn trust_that_is_withdrawn_ends_the_link_at_once() {
     assert_eq!(node.left().await, (key(2).id(), Why::Untrusted));
     assert_eq!(trusted.code("mesh.health").await, "OK");
     assert_eq!(node.links.sessions().len(), 1);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_node_when_its_trust_is_withdrawn_never_leaves() {
+    let mut node = Node::open(&key(1), &[&key(2)]).await;
+    let mut peer = Node::open(&key(2), &[&key(1)]).await;
+    node.links.dial(peer.spec());
+    node.joined().await;
+    peer.joined().await;
+    assert!(node.health_of(key(2).id()).await);
+    // All in one turn, so that it waits.
+    let call = node.links.begin(key(2).id(), "mesh.world.query", &json!({})).unwrap();
+    node.links.tell(key(2).id(), "secret", &json!({})).unwrap();
+    node.trust_no_more(key(2).id());
+    node.links.trust_changed();
+    let fault = call.answer(PATIENCE).await.unwrap_err();
+    assert!(matches!(&fault, CallFault::Ours(refusal) if refusal.code == Code::SendFailed), "{fault}");
+    let came = |told| match told {
+        Told::Left(node, _) => Some(node),
+        Told::Event(event) => panic!("{event} has left"),
+        Told::Called(method) if method != Method::ContextSync => panic!("{method:?} has left"),
+        _ => None,
+    };
+    assert_eq!(peer.told(came).await, key(1).id());
+}
+
+#[tokio::test]
+async fn a_call_that_waits_when_its_link_ends_never_leaves_and_other_last_words_do() {
+    let mut node = Node::open(&key(1), &[&key(2)]).await;
+    let mut peer = Node::open(&key(2), &[&key(1)]).await;
+    node.links.dial(peer.spec());
+    node.joined().await;
+    peer.joined().await;
+    assert!(node.health_of(key(2).id()).await);
+    // The link is to end before its task has had a turn.
+    let call = node.links.begin(key(2).id(), "mesh.world.query", &json!({})).unwrap();
+    node.links.close().await;
+    let fault = call.answer(PATIENCE).await.unwrap_err();
+    assert!(matches!(&fault, CallFault::Ours(refusal) if refusal.code == Code::SendFailed), "{fault}");
+    let came = |told| match told {
+        Told::Left(_, why) => Some(why),
+        Told::Called(method) if method != Method::ContextSync => panic!("{method:?} has left"),
+        _ => None,
+    };
+    assert_eq!(peer.told(came).await, Why::Leaving);
 }
 
 #[tokio::test]

@@ -107,7 +107,8 @@ impl<R: Reach> GuestDriver<R> {
                 Err(elsewhere(&actuator, format!("its guest refused: {code:?}, {words:?}")))
             }
             Outcome::NotSent(why) => {
-                Err(elsewhere(&actuator, format!("nothing was sent to its guest: {why}")))
+                let why = format!("nothing was sent to its guest: {why}");
+                Err(DriverFault::Unsent { actuator: actuator.clone(), why })
             }
             Outcome::Unknown(why) => {
                 let why = format!("its guest may have done it or not: {why}; it is to be made safe");

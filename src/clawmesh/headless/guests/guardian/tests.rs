@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::reach::{Outcome, Reach, Recall, Tell, outcome};
 use super::{GuestDriver, Remote, Sender};
-use allowed::{command, pump, valve};
+use allowed::{command, off, pump, valve};
 
 // The one way to a command is the gate, and this is how tests go it.
 #[path = "../../../../drivers/tests/it/allowed.rs"]
@@ -148,6 +148,16 @@ fn an_envelope_says_what_is_so_and_passes_the_gate_of_its_receiver() {
 }
 
 #[test]
+fn a_command_to_switch_off_is_sent_in_the_name_of_who_approved_it_and_has_no_time() {
+    let (mut driver, line) = driver();
+    assert_eq!(driver.drive(&off(&valve())), Ok(Taken::Asked));
+    let (message, _tell) = line.one();
+    assert_eq!(message["command"]["operation"], json!({"name": "close", "params": {}}));
+    assert_eq!(message["command"]["trust"]["evidence_sources"], json!(["human"]));
+    assert_eq!(judged(&message).unwrap().origin_gateway_id, GUARDIAN.to_string());
+}
+
+#[test]
 fn a_guest_that_is_not_connected_is_told_nothing_and_does_not_answer() {
     let (mut driver, line) = driver();
     line.cut(true);
@@ -262,17 +272,18 @@ fn a_safe_state_is_told_under_a_new_name_each_time_and_is_not_taken_because_some
 }
 
 #[test]
-fn only_what_a_guest_may_have_done_is_in_doubt() {
-    for (said, is_in_doubt) in [
-        (Outcome::Unknown("no answer in time".to_owned()), true),
-        (Outcome::NotSent("the line is full".to_owned()), false),
-        (refused("DUPLICATE"), false),
+fn only_what_a_guest_may_have_done_is_in_doubt_and_only_what_has_left_was_asked() {
+    for (said, is_in_doubt, is_unsent) in [
+        (Outcome::Unknown("no answer in time".to_owned()), true, false),
+        (Outcome::NotSent("the line is full".to_owned()), false, true),
+        (refused("DUPLICATE"), false, false),
     ] {
         let (mut driver, line) = driver();
         driver.drive(&command(&valve(), 60.0)).unwrap();
         line.one().1.tell(said);
         let fault = driver.heard().unwrap().outcome.unwrap_err();
         assert_eq!(matches!(fault, DriverFault::InDoubt { .. }), is_in_doubt, "{fault}");
+        assert_eq!(matches!(fault, DriverFault::Unsent { .. }), is_unsent, "{fault}");
     }
 }
 

@@ -90,6 +90,7 @@ impl Machinery for Yard {
         let (mut layer, orders) = Layer::over(DriverPorts {
             driver: Box::new(Wires(Arc::clone(&parts.plant))),
             safe_states: parts.safe_states.clone(),
+            shuts_after: BTreeMap::new(),
             latch,
             inbox: inbox.clone(),
             commits,

@@ -141,6 +141,30 @@ fn s12_what_a_silent_guest_carries_out_late_rings_and_is_switched_off_whatever_i
 }
 
 #[test]
+fn s12_what_a_guest_was_told_before_a_restart_and_carries_out_after_it_is_switched_off() {
+    let mut farm = Farm::guarded();
+    farm.hardware.behave(&pump(), Manners::Silent);
+    let id = farm.running();
+    farm.restart();
+    farm.hardware.behave(&pump(), Manners::Obeys);
+    farm.run_seconds(16);
+    assert_eq!(farm.report(id).state, State::Failed { cause: Cause::OutcomeUnknown });
+    assert!(farm.pump_row().is_safe, "the start made it safe, and its sensor has shown it");
+    let before = farm.told_off();
+    farm.hardware.turn_by_hand(&pump(), true);
+    farm.run_seconds(16);
+    assert!(
+        farm.told_off() > before && !farm.hardware.is_on(&pump()),
+        "nobody knew whether it was on its way"
+    );
+    farm.run_seconds(60);
+    let before = farm.told_off();
+    farm.run_seconds(30);
+    assert_eq!(farm.told_off(), before, "by now it is not");
+    assert_eq!(farm.lab.replay(FIELD).difference, None);
+}
+
+#[test]
 fn what_a_guest_refuses_fails_in_its_words() {
     let mut farm = Farm::guarded();
     farm.hardware.behave(&pump(), Manners::Refuses);
