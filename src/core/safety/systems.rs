@@ -15,13 +15,13 @@ pub(super) fn follow_runner(
     mut stop: ResMut<StopState>,
     mut link: ResMut<LinkStatus>,
 ) {
+    let wall_ms = wall.at(*tick, &settings);
+    stop.date(wall_ms);
     for stamped in batch.iter() {
         match &stamped.input.body {
             InputBody::StopLatched { reason, stops } => {
-                // The first reason stays: what came later did not stop us.
-                stop.reason.get_or_insert_with(|| reason.clone());
+                stop.latch(reason, wall_ms);
                 stop.stops = stop.stops.max(*stops);
-                stop.since_ms = stop.since_ms.max(wall.at(*tick, &settings));
             }
             InputBody::Rearmed => stop.reason = None,
             InputBody::LinkChanged(state) => link.0 = state.clone(),

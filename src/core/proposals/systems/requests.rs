@@ -247,8 +247,7 @@ impl Office<'_, '_> {
 
     /// The edge that brought it has set the latch already; if none has, the tick stops by itself.
     fn latch(&mut self, why: &str) -> Answer {
-        self.stop.reason.get_or_insert_with(|| why.to_owned());
-        self.stop.since_ms = self.stop.since_ms.max(self.mover.here.wall_ms());
+        self.stop.latch(why, self.mover.here.wall_ms());
         let actuators = self.mover.here.files().map(|(site, _)| site.home.actuators.clone());
         self.mover.due.safe.push((actuators.unwrap_or_default(), format!("stop: {why}")));
         Answer::Taken { proposal: None, words: "the stop is latched".to_owned() }
