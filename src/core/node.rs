@@ -114,8 +114,8 @@ impl Core {
         spawn_own_node(app.world_mut(), &settings);
         app.insert_resource(Trust::of(settings.node, settings.trusted.clone()));
         if settings.wall_before_ms > 0 {
-            // The last sample may be a period older than the last stamp.
-            let stamped_ms = settings.wall_before_ms.saturating_add(SAMPLE_PERIOD_MS);
+            // The last sample may be a period older than the last stamp, and that ahead of the wall clock by half as much or more.
+            let stamped_ms = settings.wall_before_ms.saturating_add(2 * SAMPLE_PERIOD_MS);
             app.insert_resource(HlcState(HlcClock::after(stamped_ms)));
         }
         // A text that this software did not write gives no site, and without a site nothing may be moved.
