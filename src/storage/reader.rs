@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use clawmesh_authority::canonical;
-use clawmesh_core::intake::InputBody;
+use clawmesh_core::intake::{Input, InputBody, StampedInput};
 use clawmesh_core::replay::Record;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode};
@@ -16,6 +16,8 @@ use crate::row::{self, CLOCK_SAMPLED, RUN_STARTED, SourceText};
 use crate::schema::{Rest, beside, make_new, open_readable};
 use crate::write::Tail;
 
+/// How far back the newest wall time is looked for.
+pub const NEWEST_WALL_ROWS_MAX: i64 = 100_000;
 const CHUNK_ROWS_MAX: usize = 512;
 const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -102,22 +104,29 @@ impl JournalReader {
         })
     }
 
-    /// The wall time that the last run which knew it saw last, Unix milliseconds; 0 when none did. Not verified.
+    /// The wall time that the last run which knew it saw last, Unix milliseconds, or what a later run that did not know it was
+    /// told of that; 0 when neither is among the last [`NEWEST_WALL_ROWS_MAX`] rows. Not verified.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn newest_wall_ms(&self) -> Result<u64, JournalError> {
         let newest = || -> rusqlite::Result<Option<u64>> {
-            let query = "SELECT record FROM journal WHERE kind = ?1 ORDER BY sequence DESC";
+            // A start must not wait for a walk through years of rows.
+            let query = "SELECT record FROM journal WHERE sequence > (SELECT max(sequence) FROM journal) - ?1 \
+                         AND kind IN (?2, ?3) ORDER BY sequence DESC";
             let mut select = self.conn.prepare(query)?;
-            let mut rows = select.query([CLOCK_SAMPLED])?;
+            let mut rows = select.query((NEWEST_WALL_ROWS_MAX, CLOCK_SAMPLED, RUN_STARTED))?;
             while let Some(row) = rows.next()? {
-                let Ok(Record::Input(stamped)) = canonical::decode(row.get_ref(0)?.as_blob()?) else {
-                    continue;
+                let known_ms = match canonical::decode(row.get_ref(0)?.as_blob()?) {
+                    Ok(Record::Input(StampedInput {
+                        input: Input { body: InputBody::ClockSampled { unix_ms, .. }, .. },
+                        ..
+                    })) => unix_ms,
+                    Ok(Record::RunStarted(settings)) => settings.wall_before_ms,
+                    _ => 0,
                 };
-                match stamped.input.body {
-                    InputBody::ClockSampled { unix_ms, .. } if unix_ms > 0 => return Ok(Some(unix_ms)),
-                    _ => {}
+                if known_ms > 0 {
+                    return Ok(Some(known_ms));
                 }
             }
             Ok(None)
