@@ -170,8 +170,10 @@ pub struct BridgePorts {
     pub commits: CommitWatch,
     /// Wall time, Unix milliseconds; 0 while it is not known.
     pub unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
-    /// Who looks for the time by asking other nodes; `None` where the machine keeps its clock, which others are then told.
+    /// Who looks for the time by asking other nodes; `None` where the machine keeps its clock.
     pub clock: Option<Arc<dyn Timekeeper>>,
+    /// Whether others who ask are told the time by the clock of this machine.
+    pub tells_time: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Where whoever asks this node waits for the answer.
     pub desk: AnswerDesk,
     /// The stop latch.

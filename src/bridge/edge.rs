@@ -45,6 +45,7 @@ pub struct Edge {
     pub standing: Arc<dyn Fn() -> Option<Standing> + Send + Sync>,
     pub evidence: EvidenceShelf,
     pub keeper: Option<Arc<dyn Timekeeper>>,
+    tells_time: Arc<dyn Fn() -> bool + Send + Sync>,
     papers: Arc<dyn Fn() -> Result<Option<Papers>, String> + Send + Sync>,
     key: NodeKey,
     unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
@@ -77,6 +78,7 @@ impl Edge {
             standing: Arc::clone(&ports.standing),
             evidence: EvidenceShelf::default(),
             keeper: ports.clock.clone(),
+            tells_time: Arc::clone(&ports.tells_time),
             papers: Arc::clone(&ports.papers),
             key: ports.key.clone(),
             unix_ms: Arc::clone(&ports.unix_ms),
@@ -103,7 +105,7 @@ impl Edge {
 
     /// Signs what time it is by the clock of this machine, if that is kept.
     pub fn seal_time(&self, to: NodeId, nonce: [u8; 16]) -> Vec<u8> {
-        let unix_ms = Some(self.wall_ms()).filter(|unix_ms| self.keeper.is_none() && *unix_ms > 0);
+        let unix_ms = Some(self.wall_ms()).filter(|unix_ms| *unix_ms > 0 && (self.tells_time)());
         time::seal_answer(&self.key, &TimeAnswer { mesh: self.mesh, to, nonce, unix_ms })
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clawmesh_authority::envelope::unproven;
+use clawmesh_authority::hlc::OWN_CLOCK;
 use clawmesh_authority::time::{self, TIME_BYTES_MAX, TimeQuestion};
 use clawmesh_authority::{Code, KeyId as _, NodeId, Refusal, signed};
-use clawmesh_core::clock::Timekeeper;
 use clawmesh_core::clock::agreement::{Heard, ROUND_MS_MAX, Wanted, choose};
+use clawmesh_core::clock::{Round, Timekeeper};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use zenoh::Session;
@@ -28,8 +29,9 @@ const ASK_AGAIN: Duration = Duration::from_mins(5);
 const ASK_AT_MOST: Duration = Duration::from_secs(1);
 /// The most nodes that are asked in one round; those that are there come first. Each costs a signature.
 const NODES_MAX: usize = 64;
-/// The most answers to one question whose signature is looked at: anybody may pose as the node asked.
-const LOOKS_MAX: usize = 8;
+/// The most different answers to one question whose signature is looked at: anybody may pose as the node asked, and whoever is
+/// the first to do so is not to keep it from being heard.
+const LOOKS_MAX: usize = 64;
 
 /// What one node says.
 enum Said {
@@ -42,7 +44,8 @@ enum Said {
 pub async fn seek_time(edge: Arc<Edge>, session: Session, mut friends: watch::Receiver<BTreeSet<NodeId>>) {
     let Some(keeper) = edge.keeper.clone() else { return };
     let mut backoff = Backoff::new(ASK_FIRST, ASK_LONGEST);
-    loop {
+    // Once the machine's own clock is believed, nobody is asked any more.
+    while !keeper.is_kept() {
         let there = friends.borrow_and_update().clone();
         ask_all(&edge, &session, &keeper, &there).await;
         if keeper.is_agreed() {
@@ -68,25 +71,46 @@ async fn ask_all(
     nodes.truncate(NODES_MAX);
     let mut asked = JoinSet::new();
     for node in &nodes {
-        asked.spawn(ask(Arc::clone(edge), session.clone(), Arc::clone(keeper), *node));
+        let (node, asking) = (*node, ask(Arc::clone(edge), session.clone(), Arc::clone(keeper), *node));
+        asked.spawn(async move { (node, asking.await) });
     }
-    let (mut heard, mut cannot_say) = (Vec::new(), 0);
+    let (mut heard, mut cannot_say) = (Vec::new(), BTreeSet::new());
     while let Some(said) = asked.join_next().await {
         match said {
-            Ok(Said::Time(said)) => heard.push(said),
-            Ok(Said::CannotSay) => cannot_say += 1,
-            Ok(Said::Nothing) | Err(_) => {}
+            Ok((_, Said::Time(said))) => heard.push(said),
+            Ok((node, Said::CannotSay)) => drop(cannot_say.insert(node)),
+            Ok((_, Said::Nothing)) | Err(_) => {}
         }
     }
     // Whoever was removed in the meantime counts for nothing.
     heard.retain(|heard| edge.trust.has(&heard.node));
-    let usual = nodes.len().clamp(1, 2);
-    let wanted = Wanted {
-        nodes_min: keeper.nodes_min().unwrap_or(usual),
-        not_before_ms: keeper.not_before_ms(),
-        up_ms: keeper.up_ms(),
+    let wanted = wanted(&**keeper, &nodes, there, &heard, &cannot_say);
+    let round = Round {
+        asked: nodes.len(),
+        there: nodes.iter().filter(|node| there.contains(node)).count(),
+        answered: heard.len(),
+        cannot_say: cannot_say.len(),
     };
-    keeper.heard(choose(&heard, wanted), nodes.len(), cannot_say);
+    if let Some(sentence) = keeper.heard(choose(&heard, wanted), round) {
+        edge.refuse(Refusal::new(Code::ClockUntrusted, OWN_CLOCK, sentence));
+    }
+}
+
+/// Usually two nodes, or the one that could say the time, and a majority of those who are there and could say it: who is there and
+/// was not heard may have been kept from it. Where people have said how many are enough, of those who were heard.
+fn wanted(
+    keeper: &dyn Timekeeper,
+    nodes: &[NodeId],
+    there: &BTreeSet<NodeId>,
+    heard: &[Heard],
+    cannot_say: &BTreeSet<NodeId>,
+) -> Wanted {
+    let could_say = nodes.iter().filter(|node| !cannot_say.contains(node));
+    let is_there = |node: &NodeId| there.contains(node) || heard.iter().any(|heard| heard.node == *node);
+    let (usual, voters) =
+        (could_say.clone().count().clamp(1, 2), could_say.filter(|node| is_there(node)).count());
+    let (nodes_min, voters) = keeper.nodes_min().map_or((usual, voters), |nodes_min| (nodes_min, 0));
+    Wanted { nodes_min, voters, not_before_ms: keeper.not_before_ms(), up_ms: keeper.up_ms() }
 }
 
 async fn ask(edge: Arc<Edge>, session: Session, keeper: Arc<dyn Timekeeper>, node: NodeId) -> Said {
@@ -101,7 +125,7 @@ async fn ask(edge: Arc<Edge>, session: Session, keeper: Arc<dyn Timekeeper>, nod
     // As in `asks`: it never blocks.
     let query = query.congestion_control(CongestionControl::Drop).priority(Priority::InteractiveLow);
     let Ok(replies) = query.await else { return Said::Nothing };
-    let mut looks = 0;
+    let mut looked_at = BTreeSet::new();
     while let Ok(reply) = replies.recv_async().await {
         let got_up_ms = keeper.up_ms();
         // What is no answer is a refusal, zenoh's own word that time ran out, or anybody's.
@@ -114,9 +138,11 @@ async fn ask(edge: Arc<Edge>, session: Session, keeper: Arc<dyn Timekeeper>, nod
             edge.refuse(posing(node));
             continue;
         }
-        looks += 1;
-        if looks > LOOKS_MAX {
+        if looked_at.len() == LOOKS_MAX {
             break;
+        }
+        if !looked_at.insert(bytes.to_vec()) {
+            continue;
         }
         match time::open_answer(&bytes, &question, edge.own) {
             Ok(Some(unix_ms)) => {

@@ -18,15 +18,28 @@ pub fn unix_ms() -> u64 {
     wall().shown.at(unix_ms_of(system_time()), up_ms())
 }
 
-/// From now on the clock of the machine is not believed in this process, whatever it shows.
-pub fn forget_the_time() {
-    wall().shown = Believed::Nothing;
+/// From now on the clock of the machine is not believed in this process, whatever it shows; or, with a moment, until somebody has
+/// set it to that or later: NTP may only come after the start.
+pub fn forget_the_time(until_set_to_ms: Option<u64>) {
+    let lead_ms = lead_ms(unix_ms_of(system_time()), up_ms());
+    let mut wall = wall();
+    wall.shown = Believed::Nothing;
+    wall.doubt = until_set_to_ms.map(|floor_ms| Doubt { floor_ms, lead_ms });
+}
+
+/// True where the clock of the machine is believed.
+pub fn is_machine_believed() -> bool {
+    matches!(wall().shown, Believed::Machine)
 }
 
 /// It was `base_ms` when the machine had been up for 0 ms. The tick takes it first, with [`next_sample`], and everybody else
 /// after it, with [`show_sample`]; or an edge would admit what the tick cannot place yet.
 pub fn agree_on(base_ms: u64) {
-    wall().next = Some(base_ms);
+    let mut wall = wall();
+    // A machine whose clock is believed by now needs nobody.
+    if !matches!(wall.sampled.unwrap_or(wall.shown), Believed::Machine) {
+        wall.next = Some(base_ms);
+    }
 }
 
 /// What was agreed on last, if anything was.
@@ -35,10 +48,22 @@ pub fn agreed_base_ms() -> Option<u64> {
     wall.next.or(wall.shown.base_ms())
 }
 
+/// The clocks as the tick is to see them.
+pub struct ClockSample {
+    /// Wall time; 0 while it is not known.
+    pub unix_ms: u64,
+    /// How long the machine has been up, milliseconds.
+    pub up_ms: u64,
+    /// Wall time stands until what it was corrected to has come.
+    pub stands: bool,
+}
+
 /// Wall time and how long the machine has been up, for the tick.
-pub fn next_sample() -> (u64, u64) {
+pub fn next_sample() -> ClockSample {
     let (machine_ms, up_ms) = (unix_ms_of(system_time()), up_ms());
-    (wall().sample(machine_ms, up_ms), up_ms)
+    let mut wall = wall();
+    let unix_ms = wall.sample(machine_ms, up_ms);
+    ClockSample { unix_ms, up_ms, stands: wall.stands(up_ms) }
 }
 
 /// The tick has its sample, so that everybody may see what it sees.
@@ -50,9 +75,37 @@ fn wall() -> MutexGuard<'static, WallTime> {
     WALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How far the clock of a machine must have been moved since the start, to be set and not only slow or fast.
+const SET_BY_MS: u64 = 60_000;
+/// How far a clock that was set after the start may be from what was agreed on by then, to be believed instead.
+const AS_AGREED_MS: u64 = 1_000;
+/// For so long wall time may stand at most.
+const STANDS_MS_MAX: u64 = 1_000;
+
+/// By what it is known that a doubted clock was set.
+#[derive(Clone, Copy)]
+struct Doubt {
+    /// What it cannot be before.
+    floor_ms: u64,
+    /// How far it was ahead of the time since boot when it was doubted.
+    lead_ms: i64,
+}
+
+impl Doubt {
+    fn is_over(&self, machine_ms: u64, up_ms: u64) -> bool {
+        machine_ms >= self.floor_ms && lead_ms(machine_ms, up_ms).abs_diff(self.lead_ms) > SET_BY_MS
+    }
+}
+
+fn lead_ms(machine_ms: u64, up_ms: u64) -> i64 {
+    machine_ms.cast_signed().saturating_sub(up_ms.cast_signed())
+}
+
 /// What is believed, and what is on its way to be.
 struct WallTime {
     shown: Believed,
+    /// Why the clock of the machine may be believed after all.
+    doubt: Option<Doubt>,
     /// Agreed on, and not in a sample yet.
     next: Option<u64>,
     /// In a sample, and not shown yet.
@@ -90,15 +143,34 @@ impl Believed {
 
 impl WallTime {
     const fn of_the_machine() -> Self {
-        Self { shown: Believed::Machine, next: None, sampled: None }
+        Self { shown: Believed::Machine, doubt: None, next: None, sampled: None }
     }
 
     fn sample(&mut self, machine_ms: u64, up_ms: u64) -> u64 {
         if let Some(base_ms) = self.next.take() {
             let not_before_ms = self.shown.at(machine_ms, up_ms);
+            // So much of a step back and no more; the rest comes with the next agreement.
+            let base_ms = base_ms.max(not_before_ms.saturating_sub(up_ms.saturating_add(STANDS_MS_MAX)));
             self.sampled = Some(Believed::Agreed { base_ms, not_before_ms });
+        } else if self.may_believe_the_machine(machine_ms, up_ms) {
+            tracing::info!("the clock of this machine was set, and is believed from now on");
+            (self.doubt, self.sampled) = (None, Some(Believed::Machine));
         }
         self.sampled.unwrap_or(self.shown).at(machine_ms, up_ms)
+    }
+
+    /// A doubted clock that was set since then, unless it contradicts what was agreed on.
+    fn may_believe_the_machine(&self, machine_ms: u64, up_ms: u64) -> bool {
+        let agreed_ms = self.shown.at(machine_ms, up_ms);
+        self.doubt.is_some_and(|doubt| doubt.is_over(machine_ms, up_ms))
+            && (agreed_ms == 0 || agreed_ms.abs_diff(machine_ms) <= AS_AGREED_MS)
+    }
+
+    fn stands(&self, up_ms: u64) -> bool {
+        match self.sampled.unwrap_or(self.shown) {
+            Believed::Agreed { base_ms, not_before_ms } => base_ms.saturating_add(up_ms) < not_before_ms,
+            Believed::Machine | Believed::Nothing => false,
+        }
     }
 
     fn show(&mut self) {
@@ -135,6 +207,7 @@ pub fn now() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const T: u64 = 1_800_000_000_000;
 
@@ -166,8 +239,70 @@ mod tests {
         };
         assert_eq!(agree(T, 1_000), (T + 1_000, T + 2_000));
         assert_eq!(agree(T + 9_000, 2_000), (T + 11_000, T + 12_000));
-        assert_eq!(agree(T + 4_500, 3_000), (T + 12_000, T + 12_000), "it stands");
-        assert_eq!(wall.shown.at(0, 8_000), T + 12_500, "and goes on when that has come");
+        assert_eq!(
+            agree(T + 8_500, 3_000),
+            (T + 12_000, T + 12_500),
+            "it stands, and goes on when that has come"
+        );
+        assert_eq!(agree(T + 1_000, 5_000), (T + 13_500, T + 13_500), "a second of a longer step back");
+        assert_eq!(wall.shown.at(0, 6_001), T + 13_501);
+    }
+
+    #[test]
+    fn a_doubted_clock_that_ntp_sets_after_the_start_is_believed_then() {
+        let doubted = |machine_ms, up_ms| WallTime {
+            doubt: Some(Doubt { floor_ms: T, lead_ms: lead_ms(machine_ms, up_ms) }),
+            ..forgotten()
+        };
+        let mut wall = doubted(1_000, 5_000);
+        assert_eq!(wall.sample(2_000, 6_000), 0);
+        assert_eq!(wall.sample(T - 1, 7_000), 0, "set to what cannot be");
+        assert_eq!(
+            (wall.sample(T + 9_000, 8_000), wall.shown.at(T, 8_000)),
+            (T + 9_000, 0),
+            "first the tick"
+        );
+        wall.show();
+        assert_eq!(wall.shown.at(T + 9_001, 8_001), T + 9_001);
+        assert!(matches!(wall.shown, Believed::Machine));
+        // One that has only come past the floor by going on was never set.
+        let mut slow = doubted(T - 90_000, 5_000);
+        assert_eq!(slow.sample(T + 10_000, 105_000), 0);
+        // What nodes have agreed on is not given up for what somebody sets.
+        let mut agreed = doubted(1_000, 0);
+        agreed.next = Some(T);
+        assert_eq!(agreed.sample(1_000, 0), T);
+        agreed.show();
+        assert_eq!(agreed.sample(T + 900_000, 60_000), T + 60_000);
+        assert_eq!(agreed.sample(T + 60_900, 60_000), T + 60_900, "and it is, for what says the same");
+    }
+
+    #[test]
+    fn a_clock_that_nothing_keeps_is_not_believed_whatever_it_is_set_to() {
+        let mut wall = forgotten();
+        assert_eq!([0, T, T * 2].map(|machine_ms| wall.sample(machine_ms, 5_000)), [0, 0, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn time_that_was_agreed_on_goes_never_back_and_stands_for_a_second_at_most(
+            bases in prop::collection::vec(T..T + 1_000_000, 1..20),
+        ) {
+            let mut wall = forgotten();
+            let mut before_ms = 0;
+            for (n, base_ms) in (1..).zip(bases) {
+                let up_ms = n * 300_000;
+                wall.next = Some(base_ms);
+                let times = [0, STANDS_MS_MAX, STANDS_MS_MAX + 1].map(|later_ms| {
+                    let at_ms = wall.sample(0, up_ms + later_ms);
+                    wall.show();
+                    at_ms
+                });
+                prop_assert!(before_ms <= times[0] && times[0] <= times[1] && times[1] < times[2], "{:?}", times);
+                prop_assert!(!wall.stands(up_ms + STANDS_MS_MAX));
+                before_ms = times[2];
+            }
+        }
     }
 
     #[test]

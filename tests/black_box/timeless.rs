@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clawmesh_authority::{Hlc, MeshId, NodeKey, ProposalId, Request, RequestBody, request};
+use clawmesh_core::replay::JOURNAL_FORMAT;
 use serde_json::Value;
 
 use crate::bad_input::empty;
@@ -58,7 +59,7 @@ fn alone_it_says_that_it_does_not_know_the_time_and_with_a_second_node_it_agrees
     });
     assert!(sensors.iter().all(|row| row["flags"].to_string().contains("stale")), "{sensors:#?}");
 
-    let mut field = Node::start(&pump, &["--trust", &barn_id, "--connect", &endpoint]);
+    let mut field = Node::start(&pump, &["--clock", "kept", "--trust", &barn_id, "--connect", &endpoint]);
     field.endpoint();
     let status = until("they agree on the time", PATIENCE, || {
         Some(desk.ask(&["status"])).filter(|status| status["clock"]["is_unknown"] == false)
@@ -94,4 +95,24 @@ fn the_settings_and_the_doctor_say_what_keeps_the_clock() {
     std::fs::write(dir.join("node.ron"), "(clock: \"gps\")").expect("a disk");
     let said = run_on(&dir, &["config", "show"]);
     assert!(said.err.contains("`clock` is \"gps\", `kept`, `none` or `believed` is needed"), "{said:?}");
+}
+
+#[test]
+fn a_journal_that_a_dying_node_left_empty_hinders_no_start() {
+    for is_stamped in [false, true] {
+        let (_folder, dir) = empty();
+        id_of(&dir);
+        let file = dir.join("journal.db");
+        std::fs::write(&file, b"").expect("a disk");
+        if is_stamped {
+            let conn = rusqlite::Connection::open(&file).expect("a file");
+            let stamp =
+                format!("PRAGMA application_id = {}; PRAGMA user_version = {JOURNAL_FORMAT};", 0x434c_4d4a);
+            conn.execute_batch(&stamp).expect("a disk");
+        }
+        let node = Node::start(&dir, &[]);
+        assert_eq!(node.ask(&["status"])["clock"]["is_unknown"], false, "stamped: {is_stamped}");
+        node.stop();
+        expect_proved(&dir);
+    }
 }

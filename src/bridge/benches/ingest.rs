@@ -216,6 +216,7 @@ impl Ingest {
             commits,
             unix_ms: Arc::new(|| NOW_MS),
             clock: None,
+            tells_time: Arc::new(|| true),
             desk: clawmesh_core::proposals::AnswerDesk::default(),
             latch: Arc::new(NoStop),
             papers: Arc::new(|| Ok(None)),

@@ -205,6 +205,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         commits,
         unix_ms: Arc::new(|| unix_us() / 1_000),
         clock: None,
+        tells_time: Arc::new(|| true),
         desk: clawmesh_core::proposals::AnswerDesk::default(),
         latch: Arc::new(NoStop),
         papers: Arc::new(|| Ok(None)),

@@ -153,6 +153,7 @@ pub fn ports(n: u8, inbox: InboxHandle, outbox: OutboxReader, commits: CommitWat
         commits,
         unix_ms: Arc::new(|| NOW_MS),
         clock: None,
+        tells_time: Arc::new(|| true),
         desk: held.desk.clone(),
         latch: held.latch.clone(),
         papers: Arc::new(move || Ok(given.lock().unwrap().clone())),
@@ -192,6 +193,7 @@ impl Node {
         ports.unix_ms = Arc::new(move || NOW_MS.saturating_add_signed(off_ms));
         if let Some(keeper) = setup.keeper.clone() {
             ports.clock = Some(keeper.clone());
+            ports.tells_time = Arc::new(|| false);
             ports.unix_ms = Arc::new(move || keeper.unix_ms());
         }
         held.papers.lock().unwrap().clone_from(&setup.papers);

@@ -9,8 +9,8 @@ use clawmesh_authority::time::{self, TimeAnswer, TimeQuestion};
 use clawmesh_authority::{
     Answer, AskKind, Code, Hlc, NodeId, ProposalId, Refusal, Request, RequestBody, request,
 };
-use clawmesh_core::clock::Timekeeper;
-use clawmesh_core::clock::agreement::{Agreed, NotAgreed};
+use clawmesh_core::clock::agreement::{Agreed, NotAgreed, ROUND_MS_MAX};
+use clawmesh_core::clock::{Round, Timekeeper};
 use clawmesh_core::intake::InputBody;
 use crossbeam_channel::{after, select, tick};
 
@@ -25,15 +25,21 @@ const BASE_MS: u64 = NOW_MS - UP_MS;
 /// Looks for the time, and keeps what came of each round.
 #[derive(Default)]
 pub struct Sought {
-    rounds: Mutex<Vec<(Result<Agreed, NotAgreed>, usize, usize)>>,
+    rounds: Mutex<Vec<(Result<Agreed, NotAgreed>, Round)>>,
     base_ms: AtomicU64,
+    /// How much time passes between two looks at the clock.
+    slow_by_ms: AtomicU64,
+    looks: AtomicU64,
+    /// What people are told of every agreement.
+    told: Option<&'static str>,
     nonces: AtomicU64,
     nodes_min: Option<usize>,
 }
 
 impl Timekeeper for Sought {
     fn up_ms(&self) -> u64 {
-        UP_MS
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        UP_MS + looks * self.slow_by_ms.load(Ordering::Relaxed)
     }
 
     fn nonce(&self) -> Option<[u8; 16]> {
@@ -52,11 +58,18 @@ impl Timekeeper for Sought {
         self.base_ms.load(Ordering::Relaxed) > 0
     }
 
-    fn heard(&self, outcome: Result<Agreed, NotAgreed>, asked: usize, cannot_say: usize) {
+    fn is_kept(&self) -> bool {
+        false
+    }
+
+    fn heard(&self, outcome: Result<Agreed, NotAgreed>, round: Round) -> Option<String> {
+        let mut told = None;
         if let Ok(agreed) = &outcome {
             self.base_ms.store(agreed.base_ms, Ordering::Relaxed);
+            told = self.told.map(ToOwned::to_owned);
         }
-        self.rounds.lock().unwrap().push((outcome, asked, cannot_say));
+        self.rounds.lock().unwrap().push((outcome, round));
+        told
     }
 
     fn why_unknown(&self) -> String {
@@ -77,7 +90,7 @@ impl Sought {
         self.base_ms.store(BASE_MS, Ordering::Relaxed);
     }
 
-    fn expect(&self, wanted: impl Fn(&(Result<Agreed, NotAgreed>, usize, usize)) -> bool) {
+    fn expect(&self, wanted: impl Fn(&(Result<Agreed, NotAgreed>, Round)) -> bool) {
         let (deadline, beat) = (after(PATIENCE), tick(Duration::from_millis(2)));
         while !self.rounds.lock().unwrap().iter().any(&wanted) {
             select! {
@@ -87,22 +100,27 @@ impl Sought {
         }
     }
 
-    fn expect_agreed(&self, with: &[u8]) {
+    /// These agree, of so many who have said a time.
+    fn expect_agreed_of(&self, with: &[u8], answered: usize) {
         let mut with: Vec<NodeId> = with.iter().map(|n| id(*n)).collect();
         with.sort_unstable();
-        self.expect(|(outcome, ..)| {
+        self.expect(|(outcome, round)| {
             outcome.as_ref().is_ok_and(|agreed| {
                 let mut by = agreed.with.clone();
                 by.sort_unstable();
-                by == with && agreed.base_ms == BASE_MS
+                by == with && agreed.base_ms == BASE_MS && round.answered == answered
             })
         });
     }
 
+    fn expect_agreed(&self, with: &[u8]) {
+        self.expect_agreed_of(with, with.len());
+    }
+
     fn expect_too_few(&self, answered: usize, cannot_say: usize) {
-        self.expect(|(outcome, _, cannot)| {
+        self.expect(|(outcome, round)| {
             matches!(outcome, Err(NotAgreed::TooFew { answered: said, .. }) if *said == answered)
-                && *cannot == cannot_say
+                && round.cannot_say == cannot_say
         });
         assert!(!self.is_agreed());
     }
@@ -110,7 +128,11 @@ impl Sought {
 
 /// Node 1, which looks for the time and trusts these, and where it listens.
 fn timeless(trusted: &[u8]) -> (Node, String, Arc<Sought>) {
-    let keeper = Arc::<Sought>::default();
+    timeless_with(trusted, Sought::default())
+}
+
+fn timeless_with(trusted: &[u8], keeper: Sought) -> (Node, String, Arc<Sought>) {
+    let keeper = Arc::new(keeper);
     let setup = Setup { keeper: Some(Arc::clone(&keeper)), ..Setup::trusting(trusted) };
     let (node, endpoint) = Node::open(1, setup);
     (node, endpoint, keeper)
@@ -133,8 +155,106 @@ fn a_node_without_the_time_asks_those_it_trusts_and_believes_two_who_agree() {
 #[test]
 fn a_lone_liar_among_three_moves_nobody() {
     let (_node, endpoint, keeper) = timeless(&[2, 3, 4]);
-    let _nodes = [(2, 0), (3, 0), (4, 9_000_000)].map(|(n, off_ms)| kept(n, &endpoint, off_ms));
+    // The liar is there first, and is heard with each of the others.
+    let _liar = kept(4, &endpoint, 9_000_000);
+    keeper.expect_too_few(1, 0);
+    let _one = kept(2, &endpoint, 0);
+    keeper.expect_too_few(2, 0);
+    let _other = kept(3, &endpoint, 0);
+    keeper.expect_agreed_of(&[2, 3], 3);
+    let rounds = keeper.rounds.lock().unwrap();
+    assert!(
+        rounds.iter().flat_map(|(outcome, _)| outcome).all(|agreed| agreed.base_ms == BASE_MS),
+        "{rounds:#?}"
+    );
+}
+
+#[test]
+fn two_who_agree_are_not_the_majority_of_four_who_are_there_because_the_others_are_not_heard() {
+    let (_node, endpoint, keeper) = timeless(&[2, 3, 4, 5]);
+    let stranger = Stranger::connecting(&endpoint);
+    let _silent = [4, 5].map(|n| stranger.appear(&format!("clawmesh/{}/{}/alive", mesh(), id(n))));
+    keeper.expect(|(_, round)| round.there == 2);
+    let _liars = [2, 3].map(|n| kept(n, &endpoint, 9_000_000));
+    keeper.expect(|(outcome, round)| {
+        round.answered == 2 && *outcome == Err(NotAgreed::TooFew { agree: 2, answered: 2, wanted: 3 })
+    });
+    assert!(!keeper.is_agreed());
+}
+
+#[test]
+fn people_may_say_that_those_who_are_heard_are_enough() {
+    let keeper = Sought { nodes_min: Some(2), ..Sought::default() };
+    let (_node, endpoint, keeper) = timeless_with(&[2, 3, 4, 5], keeper);
+    let stranger = Stranger::connecting(&endpoint);
+    let _silent = [4, 5].map(|n| stranger.appear(&format!("clawmesh/{}/{}/alive", mesh(), id(n))));
+    let _nodes = [2, 3].map(|n| kept(n, &endpoint, 0));
     keeper.expect_agreed(&[2, 3]);
+}
+
+#[test]
+fn one_that_does_not_know_the_time_either_is_not_waited_for() {
+    let (_node, endpoint, keeper) = timeless(&[2, 3]);
+    let setup = Setup { keeper: Some(Arc::default()), ..Setup::trusting(&[1]) };
+    let _clockless = Node::start(3, setup.connecting(&endpoint));
+    keeper.expect_too_few(0, 1);
+    let _kept = kept(2, &endpoint, 0);
+    keeper.expect_agreed(&[2]);
+}
+
+#[test]
+fn an_answer_that_comes_late_is_none() {
+    let keeper = Sought { slow_by_ms: AtomicU64::new(ROUND_MS_MAX + 1), ..Sought::default() };
+    let (_node, endpoint, keeper) = timeless_with(&[2], keeper);
+    let _kept = kept(2, &endpoint, 0);
+    let is_late = |(outcome, round): &(Result<Agreed, NotAgreed>, Round)| {
+        round.there == 1 && round.answered == 0 && outcome.is_err()
+    };
+    keeper.expect(is_late);
+    // By now its answers come.
+    let deadline = after(PATIENCE);
+    while keeper.rounds.lock().unwrap().iter().filter(|round| is_late(round)).count() < 3 {
+        select! {
+            recv(after(Duration::from_millis(5))) -> _ => {}
+            recv(deadline) -> _ => panic!("{:#?}", keeper.rounds.lock().unwrap()),
+        }
+    }
+    assert!(!keeper.is_agreed());
+    keeper.slow_by_ms.store(0, Ordering::Relaxed);
+    keeper.expect_agreed(&[2]);
+}
+
+#[test]
+fn whoever_poses_as_a_node_does_not_keep_it_from_being_heard() {
+    let (mut node, endpoint, keeper) = timeless(&[2]);
+    let stranger = Stranger::connecting(&endpoint);
+    let answer = TimeAnswer { mesh: mesh(), to: id(1), nonce: [0xff; 16], unix_ms: Some(NOW_MS) };
+    let old = time::seal_answer(&key(2), &answer);
+    // As many as were looked at once, all at once and faster than the node itself.
+    let posing: Vec<_> = (0..32)
+        .map(|nth: u8| {
+            let mut bad = old.clone();
+            *bad.last_mut().unwrap() ^= nth;
+            stranger.answer_as(2, "clock", move |_| bad.clone())
+        })
+        .collect();
+    node.expect_refused(Code::BadSignature);
+    let _kept = kept(2, &endpoint, 0);
+    keeper.expect_agreed(&[2]);
+    drop(posing);
+}
+
+#[test]
+fn what_the_keeper_has_to_say_of_an_agreement_is_told_as_an_alarm() {
+    let keeper = Sought { told: Some("others say another time"), ..Sought::default() };
+    let (mut node, endpoint, keeper) = timeless_with(&[2], keeper);
+    let _kept = kept(2, &endpoint, 0);
+    keeper.expect_agreed(&[2]);
+    let (refusal, _) = node.expect_refused(Code::ClockUntrusted);
+    assert_eq!(
+        (refusal.from.as_str(), refusal.sentence.as_str()),
+        ("our own clock", "others say another time")
+    );
 }
 
 #[test]

@@ -127,7 +127,7 @@ pub fn clock(clock: &ClockView) -> String {
     let agreed = clock.agreed_with.len();
     match (&clock.fault, clock.kept) {
         (Some(fault), _) if clock.is_unknown => format!("UNKNOWN: {}", plain(fault)),
-        (Some(fault), _) => format!("agreed with {agreed} nodes, and not again for long: {}", plain(fault)),
+        (Some(fault), _) => format!("agreed with {agreed} nodes, but {}", plain(fault)),
         (None, Keeping::Kept) => "kept by this machine".to_owned(),
         (None, Keeping::None) => format!("nothing keeps it, agreed with {agreed} nodes"),
         (None, Keeping::Doubted) => format!("doubted when it started, agreed with {agreed} nodes"),
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(clock(&told), "nothing keeps it, agreed with 1 nodes");
         assert_eq!(clock(&unknown), "UNKNOWN: nobody says");
         let old = clock(&ClockView { is_unknown: false, ..unknown });
-        assert_eq!(old, "agreed with 1 nodes, and not again for long: nobody says");
+        assert_eq!(old, "agreed with 1 nodes, but nobody says");
     }
 
     #[test]

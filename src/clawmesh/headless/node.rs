@@ -188,7 +188,7 @@ impl Start {
             role: config.role.value.clone(),
             mesh_name: config.mesh_name.value.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            epoch: epoch::begin(dir, not_before(restored.as_ref()))?,
+            epoch: epoch::begin(dir, not_before(restored.as_ref(), clock.wall_before_ms))?,
             hz: config.hz.value,
             digest_every_ticks: config.digest_every_ticks.value,
             tick_before: 0,
@@ -223,10 +223,11 @@ impl Start {
     }
 }
 
-/// What the number of a run is not below. Where nobody knows the time, the restore from a backup is the last that is known.
-fn not_before(restored: Option<&RestoredRecord>) -> u64 {
+/// What the number of a run is not below. Where nobody knows the time, what the journal knows and the restore from a backup are
+/// the last that is known.
+fn not_before(restored: Option<&RestoredRecord>, wall_before_ms: u64) -> u64 {
     match unix_ms() {
-        0 => restored.map_or(0, |record| record.at_unix_ms),
+        0 => restored.map_or(0, |record| record.at_unix_ms).max(wall_before_ms),
         unix_ms => unix_ms,
     }
 }
@@ -341,6 +342,7 @@ impl Ways {
             commits: self.commits.clone(),
             unix_ms: Arc::new(unix_ms),
             clock: start.clock.keeper.clone().map(|keeper| keeper as Arc<dyn Timekeeper>),
+            tells_time: start.clock.tells_time(),
             desk: self.desk.clone(),
             latch: Arc::new(self.latch.clone()),
             papers: Arc::new(move || papers::load(&dir, &own, &mesh_name).map_err(|fault| fault.to_string())),

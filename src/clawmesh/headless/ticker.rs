@@ -13,7 +13,7 @@ use clawmesh_core::intake::{InboxHandle, Input, InputBody, SourceId, StreamKey};
 use clawmesh_drivers::StopLatch;
 
 use super::faults;
-use crate::moments::{next_sample, now, show_sample};
+use crate::moments::{ClockSample, next_sample, now, show_sample};
 
 /// The wall clock is sampled when the estimate is off by more than this, and once a second.
 const DRIFT_MS_MAX: u64 = 20;
@@ -124,13 +124,15 @@ impl Beat {
     }
 
     fn sample_clock(&mut self) {
-        let ((unix_ms, up_ms), next_tick) = (next_sample(), self.core.tick_number() + 1);
+        let (ClockSample { unix_ms, up_ms, stands }, next_tick) =
+            (next_sample(), self.core.tick_number() + 1);
         let is_due = self.sampled.is_none_or(|(sampled_ms, tick)| {
             let ticks = u32::try_from(next_tick - tick).unwrap_or(u32::MAX);
             let passed_ms = u64::try_from((self.period * ticks).as_millis()).unwrap_or(u64::MAX);
             // A time that is not known does not drift.
             let expected_ms = if sampled_ms == 0 { 0 } else { sampled_ms + passed_ms };
-            passed_ms >= SAMPLE_PERIOD_MS || unix_ms.abs_diff(expected_ms) > DRIFT_MS_MAX
+            // One that stands for a moment is told of when that is over, and not at every other tick.
+            passed_ms >= SAMPLE_PERIOD_MS || (!stands && unix_ms.abs_diff(expected_ms) > DRIFT_MS_MAX)
         });
         if !is_due {
             return show_sample();

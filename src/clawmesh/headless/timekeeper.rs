@@ -4,22 +4,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use clawmesh_core::clock::agreement::{Agreed, NotAgreed};
-use clawmesh_core::clock::{ClockView, Keeping, Timekeeper};
-use clawmesh_storage::JournalReader;
+use clawmesh_core::clock::{ClockView, Keeping, Round, Timekeeper};
+use clawmesh_storage::{JournalError, JournalReader};
 
 use super::guests::random_bytes;
-use crate::config::settings::{Clock, NodeConfig};
+use crate::clock_evidence;
+use crate::config::epoch;
+use crate::config::settings::{Clock, NodeConfig, Source};
 use crate::config::state_dir::StateDir;
-use crate::moments::{agree_on, agreed_base_ms, forget_the_time, unix_ms, up_ms};
+use crate::moments::{agree_on, agreed_base_ms, forget_the_time, is_machine_believed, unix_ms, up_ms};
 
 /// 2026-01-01: no node of ours has run before.
 const EARLIEST_MS: u64 = 1_767_225_600_000;
 /// How far the clock of the machine may stand behind what the journal knows and still be believed.
 const BEHIND_MS_MAX: u64 = 60_000;
-/// A later agreement that differs by less changes nothing: ways differ by as much. Others refuse what is 500 ms ahead.
-const OFF_MS_MAX: u64 = 200;
-/// One that differs by more is told.
-const OFF_MS_TOLD: u64 = 1_000;
+/// A later agreement that differs by less changes nothing.
+const OFF_MS_MAX: u64 = 50;
+/// A later agreement may differ by so much, because ways differ, and by a part of the time since the last one, because counting
+/// milliseconds drifts. This node's own count is better evidence than one that differs by more.
+const LEAP_MS_MIN: u64 = 1_000;
+/// See [`LEAP_MS_MIN`]: 500 millionths.
+const DRIFT_ONE_IN: u64 = 2_000;
 /// After so long without a new agreement people are told: a count of milliseconds drifts by seconds a day.
 const AGREED_WITHIN_MS: u64 = 3_600_000;
 
@@ -27,6 +32,8 @@ const AGREED_WITHIN_MS: u64 = 3_600_000;
 pub struct Beginning {
     /// What keeps the clock.
     pub kept: Keeping,
+    /// True when people have said so.
+    is_said: bool,
     /// Who looks for the time, unless the machine keeps it.
     pub keeper: Option<Arc<SoughtTime>>,
     /// The newest time of earlier runs, where this one does not know the time.
@@ -36,16 +43,25 @@ pub struct Beginning {
 impl Beginning {
     /// Decides whether the clock of this machine is believed. Before anything is stamped.
     pub fn of(dir: &StateDir, config: &NodeConfig) -> anyhow::Result<Self> {
-        let file = dir.journal_file();
-        let newest_ms = if file.exists() { JournalReader::open(&file)?.newest_wall_ms()? } else { 0 };
-        let (kept, why) = judge(config.clock.value, unix_ms(), newest_ms);
-        let Some(why) = why else { return Ok(Self { kept, keeper: None, wall_before_ms: 0 }) };
+        let found_ms = newest_in_journal(dir)?;
+        let is_said = config.clock.source != Source::Default;
+        let (kept, why) = judge(config.clock.value, unix_ms(), found_ms);
+        let Some(why) = why else { return Ok(Self { kept, is_said, keeper: None, wall_before_ms: 0 }) };
         tracing::warn!("{why}; until other nodes have told the time, nothing that needs it is taken");
-        forget_the_time();
-        let nodes_min = usize::try_from(config.clock_agrees_with.value).ok().filter(|nodes| *nodes > 0);
+        // Too far back in the journal, or lost with it: the last run that knew the time is numbered by it.
+        let newest_ms = if found_ms > 0 { found_ms } else { epoch::last(dir)?.unwrap_or(0) };
         let not_before_ms = newest_ms.max(EARLIEST_MS);
+        forget_the_time((kept == Keeping::Doubted).then_some(not_before_ms));
+        let nodes_min = usize::try_from(config.clock_agrees_with.value).ok().filter(|nodes| *nodes > 0);
         let keeper = Arc::new(SoughtTime { kept, nodes_min, not_before_ms, why, state: Mutex::default() });
-        Ok(Self { kept, keeper: Some(keeper), wall_before_ms: newest_ms })
+        Ok(Self { kept, is_said, keeper: Some(keeper), wall_before_ms: newest_ms })
+    }
+
+    /// Whether other nodes are told the time by the clock of this machine: not where something may have restored a clock that
+    /// stands behind, unless people say that it is kept.
+    pub fn tells_time(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        let is_said = self.is_said;
+        Arc::new(move || is_machine_believed() && (is_said || clock_evidence::is_there()))
     }
 
     /// What people see of it.
@@ -55,6 +71,16 @@ impl Beginning {
             keeper.as_ref().map_or_else(|| ClockView { kept, ..ClockView::default() }, |keeper| keeper.view())
         })
     }
+}
+
+/// The newest time in the journal. What is none yet tells none, and to make one of it, or to refuse it, is for who opens it to write.
+fn newest_in_journal(dir: &StateDir) -> anyhow::Result<u64> {
+    let reader = match JournalReader::open(&dir.journal_file()) {
+        Ok(reader) => reader,
+        Err(JournalError::NotFound { .. } | JournalError::NotAJournal { .. }) => return Ok(0),
+        Err(fault) => return Err(fault.into()),
+    };
+    Ok(reader.newest_wall_ms()?)
 }
 
 /// What keeps the clock, and if nothing does, why its time is not believed.
@@ -98,34 +124,72 @@ impl SoughtTime {
     }
 
     fn view(&self) -> ClockView {
+        if self.is_kept() {
+            return ClockView::default();
+        }
         let is_unknown = unix_ms() == 0;
         let fault = if is_unknown { Some(self.why_unknown()) } else { self.lock().fault.clone() };
         ClockView { kept: self.kept, fault, is_unknown, agreed_with: self.lock().agreed.with.clone() }
     }
 
-    fn agreed(&self, agreed: Agreed) {
-        let base_ms = agreed.base_ms;
-        match agreed_base_ms() {
+    /// Takes an agreement, or says why not.
+    fn agreed(&self, agreed: Agreed) -> Option<String> {
+        let (base_ms, up_ms) = (agreed.base_ms, up_ms());
+        let passed_ms = up_ms.saturating_sub(self.lock().agreed_up_ms);
+        match agreed_base_ms().map(|ours_ms| (ours_ms, later(ours_ms, base_ms, passed_ms))) {
             None => {
-                let at = date(base_ms.saturating_add(up_ms()));
+                let at = date(base_ms.saturating_add(up_ms));
                 tracing::info!("it is {at}, as {} nodes say", agreed.with.len());
                 agree_on(base_ms);
             }
-            Some(ours_ms) if ours_ms.abs_diff(base_ms) > OFF_MS_MAX => {
-                let (off_ms, way) =
-                    (ours_ms.abs_diff(base_ms), if base_ms > ours_ms { "behind" } else { "ahead of" });
-                if off_ms > OFF_MS_TOLD {
-                    tracing::warn!(
-                        "our time was {off_ms} ms {way} that of {} other nodes",
-                        agreed.with.len()
-                    );
-                }
-                agree_on(base_ms);
+            Some((ours_ms, Later::Leaps)) => {
+                let why = leap(&agreed, ours_ms, up_ms);
+                tracing::warn!("{why}");
+                self.lock().fault = Some(why.clone());
+                return Some(why);
             }
-            Some(_) => {}
+            Some((_, Later::Corrects)) => agree_on(base_ms),
+            Some((_, Later::Same)) => {}
         }
-        *self.lock() = State { agreed, agreed_up_ms: up_ms(), fault: None };
+        *self.lock() = State { agreed, agreed_up_ms: up_ms, fault: None };
+        None
     }
+
+    fn not_agreed(&self, why: NotAgreed, round: Round) {
+        let why = words(why, round);
+        let mut state = self.lock();
+        if !self.is_agreed() {
+            state.fault = Some(why);
+        } else if up_ms().saturating_sub(state.agreed_up_ms) > AGREED_WITHIN_MS {
+            state.fault = Some(format!("not again for more than an hour: {why}"));
+        }
+    }
+}
+
+/// What a later agreement does.
+#[derive(Debug, PartialEq, Eq)]
+enum Later {
+    Same,
+    Corrects,
+    /// It differs by more than this node can have lost count.
+    Leaps,
+}
+
+fn later(ours_ms: u64, base_ms: u64, passed_ms: u64) -> Later {
+    match ours_ms.abs_diff(base_ms) {
+        ..=OFF_MS_MAX => Later::Same,
+        off_ms if off_ms <= LEAP_MS_MIN + passed_ms / DRIFT_ONE_IN => Later::Corrects,
+        _ => Later::Leaps,
+    }
+}
+
+fn leap(agreed: &Agreed, ours_ms: u64, up_ms: u64) -> String {
+    let [theirs, ours] = [agreed.base_ms, ours_ms].map(|base_ms| date(base_ms.saturating_add(up_ms)));
+    format!(
+        "{} other nodes say now that it is {theirs}, and by what was agreed on before it is {ours}, which stays; look at the clocks \
+         of those nodes, and if they are right, start this node again",
+        agreed.with.len()
+    )
 }
 
 impl Timekeeper for SoughtTime {
@@ -149,14 +213,20 @@ impl Timekeeper for SoughtTime {
         agreed_base_ms().is_some()
     }
 
-    fn heard(&self, outcome: Result<Agreed, NotAgreed>, asked: usize, cannot_say: usize) {
-        let why = match outcome {
-            Ok(agreed) => return self.agreed(agreed),
-            Err(why) => words(why, asked, cannot_say),
-        };
-        let mut state = self.lock();
-        if !self.is_agreed() || up_ms().saturating_sub(state.agreed_up_ms) > AGREED_WITHIN_MS {
-            state.fault = Some(why);
+    fn is_kept(&self) -> bool {
+        is_machine_believed()
+    }
+
+    fn heard(&self, outcome: Result<Agreed, NotAgreed>, round: Round) -> Option<String> {
+        if self.is_kept() {
+            return None;
+        }
+        match outcome {
+            Ok(agreed) => self.agreed(agreed),
+            Err(why) => {
+                self.not_agreed(why, round);
+                None
+            }
         }
     }
 
@@ -167,7 +237,7 @@ impl Timekeeper for SoughtTime {
     }
 }
 
-fn words(why: NotAgreed, asked: usize, cannot_say: usize) -> String {
+fn words(why: NotAgreed, Round { asked, cannot_say, .. }: Round) -> String {
     match why {
         NotAgreed::TooFew { .. } if asked == 0 => {
             "it trusts no node that could tell it; trust others whose clocks are kept".to_owned()
@@ -225,6 +295,36 @@ mod tests {
     }
 
     #[test]
+    fn one_that_leaps_after_the_first_agreement_is_not_followed_and_people_are_told() {
+        const HOUR_MS: u64 = 3_600_000;
+        for (ours_ms, base_ms, passed_ms, expected, case) in [
+            (T, T + OFF_MS_MAX, 0, Later::Same, "ways differ"),
+            (T, T + LEAP_MS_MIN, 0, Later::Corrects, "ways differ much"),
+            (T + LEAP_MS_MIN, T, 0, Later::Corrects, "the same, back"),
+            (T, T + LEAP_MS_MIN + 1, 0, Later::Leaps, "more than ways differ"),
+            (T, T + LEAP_MS_MIN + 1_800, HOUR_MS, Later::Corrects, "drift of an hour"),
+            (T, T + LEAP_MS_MIN + 1_801, HOUR_MS, Later::Leaps, "more than drift"),
+            (T, T + 315_360_000_000, 24 * HOUR_MS, Later::Leaps, "a peer that stands in 2036"),
+        ] {
+            assert_eq!(later(ours_ms, base_ms, passed_ms), expected, "{case}");
+        }
+        let told = leap(&Agreed { base_ms: T + 9_000, with: Vec::new() }, T, 1_000);
+        assert!(
+            told.contains("2027-01-15T08:00:10Z") && told.contains("2027-01-15T08:00:01Z, which stays"),
+            "{told}"
+        );
+        assert!(told.ends_with("start this node again"), "{told}");
+    }
+
+    #[test]
+    fn a_journal_that_is_none_yet_tells_no_time_and_hinders_no_start() {
+        let (_folder, dir) = StateDir::temporary();
+        assert_eq!(newest_in_journal(&dir).unwrap(), 0, "none");
+        std::fs::write(dir.journal_file(), b"").unwrap();
+        assert_eq!(newest_in_journal(&dir).unwrap(), 0, "empty");
+    }
+
+    #[test]
     fn why_there_is_no_time_is_one_sentence_that_says_what_to_do() {
         let too_few = NotAgreed::TooFew { agree: 1, answered: 1, wanted: 2 };
         let keeper = SoughtTime {
@@ -235,17 +335,17 @@ mod tests {
             state: Mutex::default(),
         };
         assert!(keeper.why_unknown().ends_with("wait a moment"), "{}", keeper.why_unknown());
-        keeper.heard(Err(too_few), 3, 2);
+        keeper.not_agreed(too_few, Round { asked: 3, cannot_say: 2, ..Round::default() });
         let why = keeper.why_unknown();
         assert!(why.starts_with("this node does not know what time it is: nothing keeps it"), "{why}");
         assert!(
             why.contains("agreed with 1 of 2 nodes (3 asked, 1 said a time, 2 do not know it either)"),
             "{why}"
         );
-        keeper.heard(Err(NotAgreed::Passed { agreed_ms: EARLIEST_MS, not_before_ms: T }), 2, 0);
+        keeper.not_agreed(NotAgreed::Passed { agreed_ms: EARLIEST_MS, not_before_ms: T }, Round::default());
         let why = keeper.why_unknown();
         assert!(why.contains("2026-01-01T00:00:00Z") && why.contains("2027-01-15T08:00:00Z"), "{why}");
-        keeper.heard(Err(NotAgreed::TooFew { agree: 0, answered: 0, wanted: 1 }), 0, 0);
+        keeper.not_agreed(NotAgreed::TooFew { agree: 0, answered: 0, wanted: 1 }, Round::default());
         assert!(keeper.why_unknown().contains("it trusts no node"));
     }
 }

@@ -10,8 +10,9 @@ use clawmesh_authority::NodeId;
 
 /// How far from the chosen base an answer may end that counts as agreeing; two that agree are at most twice as far apart.
 pub const APART_MS_MAX: u64 = 500;
-/// How long after the question an answer counts, milliseconds.
-pub const ROUND_MS_MAX: u64 = 2_000;
+/// How long after the question an answer counts, milliseconds. Nobody knows when within it the answer was made, so half of it is how
+/// wrong the time may be; others refuse whoever is ahead of them by [`AHEAD_MS_MAX`](clawmesh_authority::hlc::AHEAD_MS_MAX).
+pub const ROUND_MS_MAX: u64 = 900;
 
 /// 9999-12-31, the last time that anybody may say: one later would leave no room for what comes after it.
 const LATEST_MS: u64 = 253_402_300_799_000;
@@ -56,6 +57,9 @@ impl Heard {
 pub struct Wanted {
     /// As many nodes have to agree.
     pub nodes_min: usize,
+    /// So many could have answered, so more than half of them have to agree: whoever keeps others from being heard does not
+    /// become the majority by it. Fewer than have answered counts as those.
+    pub voters: usize,
     /// What the time cannot be before, Unix milliseconds: it has been later before.
     pub not_before_ms: u64,
     /// How long this machine has been up now, milliseconds.
@@ -74,13 +78,13 @@ pub struct Agreed {
 /// Why there is no agreement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAgreed {
-    /// Too few nodes agree, or no majority of those who answered.
+    /// Too few nodes agree, or no majority of those who could have answered.
     TooFew {
         /// How many agree.
         agree: usize,
         /// How many have said a time.
         answered: usize,
-        /// How many have to agree.
+        /// How many have to agree, as it stands.
         wanted: usize,
     },
     /// They agree on a time before one that this node has known.
@@ -97,11 +101,13 @@ pub enum NotAgreed {
 /// # Errors
 /// Why there is no agreement.
 pub fn choose(heard: &[Heard], wanted: Wanted) -> Result<Agreed, NotAgreed> {
-    let too_few = |agree| NotAgreed::TooFew { agree, answered: heard.len(), wanted: wanted.nodes_min.max(1) };
+    let majority = wanted.voters.max(heard.len()) / 2 + 1;
+    let nodes_min = wanted.nodes_min.max(majority);
+    let too_few = |agree| NotAgreed::TooFew { agree, answered: heard.len(), wanted: nodes_min };
     let base_ms = median_ms(heard).ok_or(too_few(0))?;
     let agreeing = heard.iter().filter(|heard| heard.agrees_on(base_ms));
     let with: Vec<NodeId> = agreeing.map(|heard| heard.node).collect();
-    if with.len() < wanted.nodes_min.max(1) || with.len() * 2 <= heard.len() {
+    if with.len() < nodes_min {
         return Err(too_few(with.len()));
     }
     let agreed_ms = base_ms.saturating_add(wanted.up_ms);
@@ -138,7 +144,7 @@ mod tests {
     }
 
     fn wanted(nodes_min: usize) -> Wanted {
-        Wanted { nodes_min, not_before_ms: T, up_ms: UP }
+        Wanted { nodes_min, voters: 0, not_before_ms: T, up_ms: UP }
     }
 
     #[test]
@@ -169,6 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn those_who_could_not_be_heard_count_against_whoever_was() {
+        // Two who agree, and one who does not.
+        let heard = [says(1, 9_000), says(2, 9_000), says(3, 0)];
+        for (voters, is_agreed) in [(0, true), (3, true), (4, false), (5, false)] {
+            assert_eq!(choose(&heard, Wanted { voters, ..wanted(2) }).is_ok(), is_agreed, "of {voters}");
+        }
+        let expected = NotAgreed::TooFew { agree: 2, answered: 3, wanted: 3 };
+        assert_eq!(choose(&heard, Wanted { voters: 5, ..wanted(2) }), Err(expected));
+    }
+
+    #[test]
     fn what_has_passed_is_never_agreed_on() {
         let heard = [says(1, 0), says(2, 0)];
         let past = |not_before_ms| choose(&heard, Wanted { not_before_ms, ..wanted(2) });
@@ -180,8 +197,8 @@ mod tests {
     #[test]
     fn an_answer_that_is_late_or_cannot_be_is_none() {
         let heard = |unix_ms, asked, got| Heard::of(node(1), unix_ms, asked, got);
-        assert!(heard(T, 1_000, 3_000).is_some());
-        assert!(heard(T, 1_000, 3_001).is_none(), "late");
+        assert!(heard(T, 1_000, 1_900).is_some());
+        assert!(heard(T, 1_000, 1_901).is_none(), "late");
         assert!(heard(T, 1_000, 999).is_none(), "before it was asked");
         assert!(heard(1_000, 500, 1_000).is_none() && heard(0, 0, 0).is_none(), "no time at all");
         assert!(
@@ -192,9 +209,19 @@ mod tests {
         assert!(choose(&furthest, wanted(2)).is_ok());
     }
 
+    #[test]
+    fn the_longest_way_makes_nobody_so_wrong_that_others_refuse_it() {
+        // All of it was the way there, or the way back.
+        for (asked, got) in [(UP - ROUND_MS_MAX, UP), (UP, UP + ROUND_MS_MAX)] {
+            let heard = Heard::of(node(1), T + UP, asked, got).unwrap();
+            let agreed = choose(&[heard], wanted(1)).unwrap();
+            assert!(agreed.base_ms.abs_diff(T) <= clawmesh_authority::hlc::AHEAD_MS_MAX, "{agreed:?}");
+        }
+    }
+
     /// Answers of nodes that are right, whose ways are of any length; the truth lies in each interval.
     fn right() -> impl Strategy<Value = Vec<(u64, u64)>> {
-        prop::collection::vec((0_u64..900, 0_u64..900), 1..6)
+        prop::collection::vec((0_u64..=ROUND_MS_MAX / 2, 0_u64..=ROUND_MS_MAX / 2), 1..6)
     }
 
     proptest! {
@@ -222,7 +249,7 @@ mod tests {
         ) {
             let heard: Vec<Heard> =
                 (1..).zip(said).filter_map(|(n, unix_ms)| Heard::of(node(n), unix_ms, up_ms, up_ms)).collect();
-            if let Ok(agreed) = choose(&heard, Wanted { nodes_min: 1, not_before_ms, up_ms }) {
+            if let Ok(agreed) = choose(&heard, Wanted { nodes_min: 1, voters: 0, not_before_ms, up_ms }) {
                 prop_assert!(agreed.base_ms.saturating_add(up_ms) >= not_before_ms);
             }
         }

@@ -31,6 +31,19 @@ pub struct ClockView {
     pub agreed_with: Vec<NodeId>,
 }
 
+/// What came in when nodes were asked what time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Round {
+    /// So many were asked.
+    pub asked: usize,
+    /// So many of them are there, as far as one can see.
+    pub there: usize,
+    /// So many have said a time.
+    pub answered: usize,
+    /// So many do not know it themselves.
+    pub cannot_say: usize,
+}
+
 /// Holds what a node whose clock nothing keeps has agreed on with others.
 pub trait Timekeeper: Send + Sync + 'static {
     /// How long this machine has been up, milliseconds; goes on while it sleeps.
@@ -48,8 +61,11 @@ pub trait Timekeeper: Send + Sync + 'static {
     /// True when an agreement was reached in this run.
     fn is_agreed(&self) -> bool;
 
-    /// What came of a round of questions to `asked` nodes, of which `cannot_say` do not know the time themselves.
-    fn heard(&self, outcome: Result<Agreed, NotAgreed>, asked: usize, cannot_say: usize);
+    /// True when the clock of the machine is believed by now, so that nobody has to be asked.
+    fn is_kept(&self) -> bool;
+
+    /// What came of a round of questions. Gives what people must be told at once, one sentence.
+    fn heard(&self, outcome: Result<Agreed, NotAgreed>, round: Round) -> Option<String>;
 
     /// Why this node does not know the time, one sentence that says what to do.
     fn why_unknown(&self) -> String;

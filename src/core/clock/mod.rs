@@ -13,7 +13,7 @@ use bevy::ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecuto
 use bevy::prelude::*;
 
 pub use components::{Tick, WallClock};
-pub use keeper::{ClockView, Keeping, Timekeeper};
+pub use keeper::{ClockView, Keeping, Round, Timekeeper};
 
 use crate::intake;
 use crate::replay::DigestApp as _;

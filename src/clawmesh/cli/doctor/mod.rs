@@ -4,7 +4,6 @@
 pub mod args;
 mod mesh;
 
-use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +16,7 @@ use serde::Serialize;
 use super::progress::Progress;
 use super::table::{quantity, table};
 use super::terminal::{say, say_json};
+use crate::clock_evidence;
 use crate::config::node_file::NodeFile;
 use crate::config::settings::{Clock, NodeConfig};
 use crate::config::state_dir::StateDir;
@@ -283,8 +283,6 @@ fn bytes(count: u64) -> String {
 /// What keeps the clock of this machine, as far as that shows.
 fn keeps_time(dir: &StateDir) -> Finding {
     let said = NodeConfig::load(dir, NodeFile::default()).map_or(Clock::Kept, |config| config.clock.value);
-    let has_any = |path: &str| fs::read_dir(path).is_ok_and(|mut devices| devices.next().is_some());
-    let is_shown = has_any("/sys/class/rtc") || Path::new("/run/systemd/timesync/synchronized").exists();
     match said {
         Clock::None => {
             let sentence =
@@ -296,9 +294,9 @@ fn keeps_time(dir: &StateDir) -> Finding {
                 "node.ron believes the clock even if it stands in the past; take `clock` out again";
             finding("time", Outcome::Note, sentence)
         }
-        Clock::Kept if cfg!(target_os = "linux") && !is_shown => {
+        Clock::Kept if !clock_evidence::is_there() => {
             let sentence = "there is no real-time clock here and timesyncd has not synchronized; if nothing else keeps its clock, \
-                            put `clock: \"none\"` into node.ron";
+                            put `clock: \"none\"` into node.ron, and if something does, `clock: \"kept\"`, or it tells others no time";
             finding("time", Outcome::Note, sentence)
         }
         Clock::Kept => finding("time", Outcome::Good, "kept, as node.ron says or leaves it"),

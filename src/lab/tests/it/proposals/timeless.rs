@@ -1,7 +1,7 @@
 //! A node that knows no time: it takes nothing that needs it, is safe all the while, and goes on when others have told it.
 
 use clawmesh_authority::approval::{self, Approval};
-use clawmesh_authority::{AskKind, Code, Decision, Hlc, RequestBody, envelope, request};
+use clawmesh_authority::{AskKind, Code, Decision, Hlc, RequestBody, Value, envelope, request};
 use clawmesh_core::alarms::Priority;
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_core::replay::Record;
@@ -45,7 +45,7 @@ fn what_a_node_refuses_because_it_knows_no_time_is_taken_when_it_is_sent_again()
 }
 
 #[test]
-fn an_approval_from_before_the_restart_counts_neither_while_the_time_is_not_known_nor_after() {
+fn an_approval_from_before_the_restart_does_not_count_while_the_time_is_not_known() {
     let mut farm = Farm::brief();
     let proposal = farm.proposal();
     assert_eq!(code(&farm.propose(&proposal)), None);
@@ -56,12 +56,8 @@ fn an_approval_from_before_the_restart_counts_neither_while_the_time_is_not_know
     // The clock stands in the past now, where it would not have expired yet, and is not believed.
     farm.restart_without_the_time();
     farm.run_seconds(2);
-    let answer = farm.lab.ask(FIELD, AskKind::Approval, kept.clone());
-    farm.assert_refused(&answer, Code::ClockUntrusted, "clock.known");
-    farm.lab.tell_the_time(FIELD);
-    farm.run_seconds(8);
     let answer = farm.lab.ask(FIELD, AskKind::Approval, kept);
-    farm.assert_refused(&answer, Code::ApprovalReplayed, "approval.nonce");
+    farm.assert_refused(&answer, Code::ClockUntrusted, "clock.known");
 }
 
 #[test]
@@ -89,6 +85,63 @@ fn the_stop_works_at_any_time_and_only_somebody_who_can_be_dated_ends_it() {
     farm.run_seconds(1);
     assert_eq!(farm.lab.snapshot(FIELD).stop, None);
     assert_eq!(farm.lab.replay(FIELD).difference, None);
+}
+
+#[test]
+fn s6_a_re_arm_that_was_signed_before_a_stop_does_not_end_it_when_the_time_is_known_again() {
+    let stop = |farm: &mut Farm| {
+        assert_eq!(code(&farm.ask_as(&ann(), RequestBody::Stop { why: "smoke".to_owned() })), None);
+        farm.run_seconds(1);
+    };
+    for is_stopped_before in [true, false] {
+        let mut farm = Farm::brief();
+        // Signed for an earlier stop, and not delivered.
+        let kept = farm.request(RequestBody::Rearm { why: "it was steam".to_owned() });
+        let kept = request::seal(&ann(), &kept);
+        farm.run_seconds(3);
+        if is_stopped_before {
+            stop(&mut farm);
+        }
+        farm.restart_without_the_time();
+        farm.run_seconds(2);
+        if !is_stopped_before {
+            stop(&mut farm);
+        }
+        let answer = farm.lab.ask(FIELD, AskKind::Request, kept.clone());
+        farm.assert_refused(&answer, Code::ClockUntrusted, "clock.known");
+        farm.lab.tell_the_time(FIELD);
+        farm.run_seconds(8);
+        let answer = farm.lab.ask(FIELD, AskKind::Request, kept);
+        farm.assert_refused(&answer, Code::StopLatched, "stop.newest");
+        farm.run_seconds(1);
+        assert!(farm.lab.snapshot(FIELD).stop.is_some());
+        let rearm = RequestBody::Rearm { why: "somebody has looked".to_owned() };
+        assert_eq!(code(&farm.ask_as(&ann(), rearm)), None, "who signs after it");
+        assert_eq!(farm.lab.replay(FIELD).difference, None);
+    }
+}
+
+#[test]
+fn what_was_noted_while_a_clock_stood_years_ahead_moves_no_stamp_of_a_run_that_knows_no_time() {
+    const TEN_YEARS_MS: i64 = 315_360_000_000;
+    let mut farm = Farm::brief();
+    farm.lab.set_clock_offset(FIELD, TEN_YEARS_MS);
+    farm.run_seconds(2);
+    farm.lab.record(FIELD, "gate/open", Value::Flag(true));
+    farm.run_seconds(1);
+    farm.lab.set_clock_offset(FIELD, 0);
+    farm.run_seconds(2);
+    farm.restart_without_the_time();
+    farm.run_seconds(3);
+    let noted = farm.lab.records(FIELD).into_iter().any(|record| {
+        matches!(record, Record::Input(stamped) if matches!(
+            stamped.input.body,
+            InputBody::Recorded { hlc: Some(hlc), .. } if hlc.wall_ms > farm.lab.now_ms() + 1_000_000
+        ))
+    });
+    assert!(noted);
+    let stamp = farm.lab.core(FIELD).world().resource::<clawmesh_core::mesh::HlcState>().0.clone().stamp(0);
+    assert!(stamp.wall_ms <= farm.lab.now_ms() + 500, "{stamp:?} at {}", farm.lab.now_ms());
 }
 
 #[test]
