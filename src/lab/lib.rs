@@ -207,7 +207,8 @@ impl Lab {
         let place = self.place(name);
         self.nodes[place].knows_the_time = false;
         self.crash(name);
-        self.run_seconds(1);
+        // As long as its first stamps are later than the last sample.
+        self.run_seconds(2);
         self.start(name);
     }
 

@@ -110,7 +110,8 @@ fn a_journal_that_a_dying_node_left_empty_hinders_no_start() {
                 format!("PRAGMA application_id = {}; PRAGMA user_version = {JOURNAL_FORMAT};", 0x434c_4d4a);
             conn.execute_batch(&stamp).expect("a disk");
         }
-        let node = Node::start(&dir, &[]);
+        let mut node = Node::start(&dir, &[]);
+        node.endpoint();
         assert_eq!(node.ask(&["status"])["clock"]["is_unknown"], false, "stamped: {is_stamped}");
         node.stop();
         expect_proved(&dir);
