@@ -188,7 +188,7 @@ impl Start {
             role: config.role.value.clone(),
             mesh_name: config.mesh_name.value.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            epoch: epoch::begin(dir, not_before(restored.as_ref(), clock.wall_before_ms))?,
+            epoch: epoch::begin(dir, not_before(unix_ms(), restored.as_ref(), clock.wall_before_ms))?,
             hz: config.hz.value,
             digest_every_ticks: config.digest_every_ticks.value,
             tick_before: 0,
@@ -225,8 +225,8 @@ impl Start {
 
 /// What the number of a run is not below. Where nobody knows the time, what the journal knows and the restore from a backup are
 /// the last that is known.
-fn not_before(restored: Option<&RestoredRecord>, wall_before_ms: u64) -> u64 {
-    match unix_ms() {
+fn not_before(now_ms: u64, restored: Option<&RestoredRecord>, wall_before_ms: u64) -> u64 {
+    match now_ms {
         0 => restored.map_or(0, |record| record.at_unix_ms).max(wall_before_ms),
         unix_ms => unix_ms,
     }
@@ -687,6 +687,20 @@ fn marks_in(recovered: &[InputBody]) -> BTreeMap<NodeId, (LaneMark, LaneMark)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_without_the_time_is_numbered_after_all_that_is_known_of_earlier_ones() {
+        let restored = RestoredRecord { at_unix_ms: 7_000, backup_made: String::new() };
+        for (now_ms, restored, wall_before_ms, expected) in [
+            (9_000, Some(&restored), 8_000, 9_000),
+            (0, Some(&restored), 8_000, 8_000),
+            (0, Some(&restored), 6_000, 7_000),
+            (0, None, 8_000, 8_000),
+            (0, None, 0, 0),
+        ] {
+            assert_eq!(not_before(now_ms, restored, wall_before_ms), expected);
+        }
+    }
 
     #[test]
     fn the_page_is_where_a_browser_can_go_with_the_token_where_no_server_sees_it() {

@@ -124,16 +124,13 @@ impl Beat {
     }
 
     fn sample_clock(&mut self) {
-        let (ClockSample { unix_ms, up_ms, stands }, next_tick) =
-            (next_sample(), self.core.tick_number() + 1);
+        let (sample, next_tick) = (next_sample(), self.core.tick_number() + 1);
         let is_due = self.sampled.is_none_or(|(sampled_ms, tick)| {
             let ticks = u32::try_from(next_tick - tick).unwrap_or(u32::MAX);
             let passed_ms = u64::try_from((self.period * ticks).as_millis()).unwrap_or(u64::MAX);
-            // A time that is not known does not drift.
-            let expected_ms = if sampled_ms == 0 { 0 } else { sampled_ms + passed_ms };
-            // One that stands for a moment is told of when that is over, and not at every other tick.
-            passed_ms >= SAMPLE_PERIOD_MS || (!stands && unix_ms.abs_diff(expected_ms) > DRIFT_MS_MAX)
+            is_due(sampled_ms, passed_ms, &sample)
         });
+        let ClockSample { unix_ms, up_ms, .. } = sample;
         if !is_due {
             return show_sample();
         }
@@ -175,6 +172,13 @@ impl Beat {
             tracing::warn!("{refusal}");
         }
     }
+}
+
+/// True when the tick must be told of a sample, `passed_ms` after it was told that it was `sampled_ms`.
+fn is_due(sampled_ms: u64, passed_ms: u64, sample: &ClockSample) -> bool {
+    // A time that is not known does not drift, and one that stands for a moment is told of when that is over.
+    let expected_ms = if sampled_ms == 0 { 0 } else { sampled_ms + passed_ms };
+    passed_ms >= SAMPLE_PERIOD_MS || (!sample.stands && sample.unix_ms.abs_diff(expected_ms) > DRIFT_MS_MAX)
 }
 
 #[cfg(test)]
@@ -254,6 +258,22 @@ mod tests {
 
     fn on_disk(folder: &TempDir) -> Option<String> {
         stop_file::load(&state_of(folder)).map(|record| record.reason)
+    }
+
+    #[test]
+    fn the_clock_is_sampled_once_a_second_and_when_it_was_set_but_not_while_it_stands() {
+        for (sampled_ms, passed_ms, unix_ms, stands, expected, case) in [
+            (9_000, 100, 9_100, false, false, "in step"),
+            (9_000, 100, 9_121, false, true, "set"),
+            (9_000, 100, 9_000, false, true, "set back"),
+            (9_000, 100, 9_000, true, false, "stands"),
+            (9_000, 1_000, 9_000, true, true, "stands, a second later"),
+            (0, 900, 0, false, false, "not known"),
+            (0, 20, 9_000, false, true, "known"),
+        ] {
+            let sample = ClockSample { unix_ms, up_ms: 0, stands };
+            assert_eq!(is_due(sampled_ms, passed_ms, &sample), expected, "{case}");
+        }
     }
 
     #[test]

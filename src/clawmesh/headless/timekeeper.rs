@@ -317,6 +317,14 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_on_which_nothing_shows_that_its_clock_is_kept_tells_the_time_only_if_people_say_so() {
+        let tells = |is_said| {
+            Beginning { kept: Keeping::Kept, is_said, keeper: None, wall_before_ms: 0 }.tells_time()()
+        };
+        assert_eq!((tells(true), tells(false)), (true, clock_evidence::is_there()));
+    }
+
+    #[test]
     fn a_journal_that_is_none_yet_tells_no_time_and_hinders_no_start() {
         let (_folder, dir) = StateDir::temporary();
         assert_eq!(newest_in_journal(&dir).unwrap(), 0, "none");
