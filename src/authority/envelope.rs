@@ -276,8 +276,8 @@ pub fn claimed_signer(bytes: &[u8]) -> Option<NodeId> {
 pub fn read_journaled(bytes: &[u8]) -> Result<Opened, Refusal> {
     judge_size(bytes)?;
     let (key, payload) = signed::read_judged(bytes).map_err(misshapen)?;
-    let source = NodeId::of_public_key(&key);
-    Ok(Opened { source, statement: read_statement(payload.as_deref(), source)? })
+    let source = NodeId::of_public_key(key);
+    Ok(Opened { source, statement: read_statement(payload, source)? })
 }
 
 /// How a refusal names whoever sent what does not even name a key.

@@ -4,7 +4,7 @@
 //! and never sent. A [`Purpose`] is mixed into every signature as external data, so that a signature made for one thing
 //! is none for another.
 
-use coset::{CborSerializable, CoseSign1, CoseSign1Builder, Header, HeaderBuilder, iana};
+use coset::{CborSerializable, CoseSign1, Header, HeaderBuilder, iana};
 use minicbor::{Decode, Encode};
 
 use crate::canonical;
@@ -41,17 +41,40 @@ impl Purpose {
 
 /// What all signed bytes begin with: an array of four, and the protected header up to the raw key.
 const BEFORE_KEY_ID: &[u8] = &[0x84, 0x58, 0x26, 0xa2, 0x01, 0x32, 0x04, 0x58, 0x20];
+/// The unprotected header.
+const EMPTY_MAP: u8 = 0xa0;
+/// Stands where a payload is when there is none.
+const NULL: u8 = 0xf6;
 
 /// Signs `payload` for one purpose.
 #[must_use]
 pub fn seal<I: KeyId>(key: &Key<I>, purpose: Purpose, payload: Vec<u8>) -> Vec<u8> {
-    let sealed = CoseSign1Builder::new()
-        .protected(header_of(key.public().raw().to_vec()))
-        .payload(payload)
-        .create_signature(purpose.external_data(), |message| key.sign(message).to_vec())
-        .build();
-    // Header and payload are plain byte strings, for which the encoder has no failing case.
-    sealed.to_vec().unwrap_or_default()
+    let raw = *key.public().raw();
+    let signature = key.sign(&to_be_signed(&raw, purpose, &payload));
+    let mut sealed =
+        Vec::with_capacity(BEFORE_KEY_ID.len() + raw.len() + payload.len() + signature.len() + 9);
+    sealed.extend_from_slice(BEFORE_KEY_ID);
+    sealed.extend_from_slice(&raw);
+    sealed.push(EMPTY_MAP);
+    put_bytes(&mut sealed, &payload);
+    put_bytes(&mut sealed, &signature);
+    sealed
+}
+
+/// What is signed: the `Sig_structure` of RFC 9052, section 4.4.
+fn to_be_signed(raw_key: &[u8; 32], purpose: Purpose, payload: &[u8]) -> Vec<u8> {
+    // An array of four, and the context as text.
+    let mut message = b"\x84\x6aSignature1".to_vec();
+    message.extend_from_slice(&BEFORE_KEY_ID[1..]);
+    message.extend_from_slice(raw_key);
+    put_bytes(&mut message, purpose.external_data());
+    put_bytes(&mut message, payload);
+    message
+}
+
+fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    // A vector takes everything.
+    let _ = minicbor::Encoder::new(to).bytes(bytes);
 }
 
 /// The raw public key that signed bytes claim to be from, read off their beginning; nothing is judged.
@@ -110,8 +133,9 @@ pub fn open<T: for<'b> Decode<'b, ()> + Encode<()>>(
 /// Signed bytes in the one form we write, whose signature may or may not hold.
 #[derive(Debug)]
 pub struct Signed {
-    sealed: CoseSign1,
     key: PublicKey,
+    payload: Option<Vec<u8>>,
+    signature: Vec<u8>,
 }
 
 impl Signed {
@@ -120,8 +144,9 @@ impl Signed {
     /// # Errors
     /// What is wrong with the form, in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
-        let (sealed, raw) = form_of(bytes)?;
-        Ok(Self { sealed, key: PublicKey::from_raw(&raw).ok_or(NO_KEY)? })
+        let Parts { key, payload, signature } = parts_of(bytes).ok_or_else(|| fault_of(bytes))?;
+        let key = PublicKey::from_raw(key).ok_or(NO_KEY)?;
+        Ok(Self { key, payload: payload.map(<[u8]>::to_vec), signature: signature.to_vec() })
     }
 
     /// The key it claims to be signed with.
@@ -133,16 +158,14 @@ impl Signed {
     /// What is signed, if anything is.
     #[must_use]
     pub fn payload(&self) -> Option<&[u8]> {
-        self.sealed.payload.as_deref()
+        self.payload.as_deref()
     }
 
     /// True when the signature is the key's, over this payload, for this purpose.
     #[must_use]
     pub fn holds_for(&self, purpose: Purpose) -> bool {
-        let verify = |signature: &[u8], message: &[u8]| {
-            if self.key.verifies(message, signature) { Ok(()) } else { Err(()) }
-        };
-        self.sealed.verify_signature(purpose.external_data(), verify).is_ok()
+        let message = to_be_signed(self.key.raw(), purpose, self.payload().unwrap_or_default());
+        self.key.verifies(&message, &self.signature)
     }
 }
 
@@ -150,31 +173,62 @@ impl Signed {
 ///
 /// # Errors
 /// What is wrong with the form, in words.
-pub fn read_judged(bytes: &[u8]) -> Result<([u8; 32], Option<Vec<u8>>), &'static str> {
-    form_of(bytes).map(|(sealed, raw)| (raw, sealed.payload))
+pub fn read_judged(bytes: &[u8]) -> Result<(&[u8; 32], Option<&[u8]>), &'static str> {
+    let Parts { key, payload, .. } = parts_of(bytes).ok_or_else(|| fault_of(bytes))?;
+    Ok((key, payload))
 }
 
 const NO_KEY: &str = "the key id is no Ed25519 public key";
 
-/// Reads the form, without asking whether the key id is a point of the curve.
-fn form_of(bytes: &[u8]) -> Result<(CoseSign1, [u8; 32]), &'static str> {
-    let sealed = CoseSign1::from_slice(bytes).map_err(|_| "the bytes are no COSE_Sign1")?;
+/// Signed bytes, cut where they are to be cut; whether the key is a point of the curve is not asked.
+struct Parts<'b> {
+    key: &'b [u8; 32],
+    payload: Option<&'b [u8]>,
+    signature: &'b [u8],
+}
+
+/// Cuts bytes in the one form we write; `None` for all others.
+fn parts_of(bytes: &[u8]) -> Option<Parts<'_>> {
+    let key = claimed_key(bytes)?;
+    let rest = bytes.get(BEFORE_KEY_ID.len() + key.len()..)?.strip_prefix(&[EMPTY_MAP])?;
+    let (payload, rest) = match rest.split_first() {
+        Some((&NULL, rest)) => (None, rest),
+        _ => take_bytes(rest).map(|(payload, rest)| (Some(payload), rest))?,
+    };
+    let (signature, rest) = take_bytes(rest)?;
+    rest.is_empty().then_some(Parts { key, payload, signature })
+}
+
+/// A byte string whose length is written as shortly as it can be, and what follows it.
+fn take_bytes(from: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut decoder = minicbor::Decoder::new(from);
+    let bytes = decoder.bytes().ok()?;
+    let (taken, rest) = from.split_at_checked(decoder.position())?;
+    let head = taken.len() - bytes.len();
+    let shortest = match bytes.len() {
+        0..24 => 1,
+        24..0x100 => 2,
+        0x100..0x1_0000 => 3,
+        _ => 5,
+    };
+    (head == shortest).then_some((bytes, rest))
+}
+
+/// What is wrong with the form of bytes that are not in it, in words.
+fn fault_of(bytes: &[u8]) -> &'static str {
+    let Ok(sealed) = CoseSign1::from_slice(bytes) else { return "the bytes are no COSE_Sign1" };
     if sealed.clone().to_vec().ok().as_deref() != Some(bytes) {
-        return Err("the COSE_Sign1 is not in canonical form");
+        return "the COSE_Sign1 is not in canonical form";
     }
     if sealed.unprotected != Header::default() {
-        return Err("the unprotected header is not empty");
+        return "the unprotected header is not empty";
     }
     let header = &sealed.protected.header;
     if *header != header_of(header.key_id.clone()) {
-        return Err("the protected header is not Ed25519 and a key id");
+        return "the protected header is not Ed25519 and a key id";
     }
-    let raw = <[u8; 32]>::try_from(header.key_id.as_slice()).map_err(|_| NO_KEY)?;
     // The protected header comes out as it went in, so that its own encoding is judged by its bytes.
-    if claimed_key(bytes) != Some(&raw) {
-        return Err("the protected header is not in canonical form");
-    }
-    Ok((sealed, raw))
+    if header.key_id.len() == 32 { "the protected header is not in canonical form" } else { NO_KEY }
 }
 
 fn header_of(key_id: Vec<u8>) -> Header {
@@ -185,7 +239,7 @@ fn header_of(key_id: Vec<u8>) -> Header {
 mod tests {
     use super::*;
     use crate::keys::NodeKey;
-    use coset::ProtectedHeader;
+    use coset::{CoseSign1Builder, ProtectedHeader};
     use proptest::prelude::*;
 
     fn sealed() -> Vec<u8> {
@@ -248,7 +302,69 @@ mod tests {
         assert_eq!(with(&[&[0xbf, 0x01, 0x32], &id, &[0xff]]), other, "a map without its length");
     }
 
+    /// What the library makes of the same.
+    fn sealed_by_library(key: &NodeKey, purpose: Purpose, payload: Vec<u8>) -> Vec<u8> {
+        let sealed = CoseSign1Builder::new()
+            .protected(header_of(key.public().raw().to_vec()))
+            .payload(payload)
+            .create_signature(purpose.external_data(), |message| key.sign(message).to_vec())
+            .build();
+        sealed.to_vec().unwrap()
+    }
+
+    /// Whether the library finds our form in these bytes.
+    fn is_of_our_form(bytes: &[u8]) -> bool {
+        CoseSign1::from_slice(bytes).is_ok_and(|sealed| {
+            let header = &sealed.protected.header;
+            sealed.clone().to_vec().is_ok_and(|again| again == bytes)
+                && sealed.unprotected == Header::default()
+                && *header == header_of(header.key_id.clone())
+                && claimed_key(bytes).is_some_and(|key| header.key_id == key)
+        })
+    }
+
+    #[test]
+    fn what_is_sealed_is_what_the_library_makes_of_it_whatever_its_length() {
+        let key = NodeKey::from_secret(&[7; 32]);
+        for length in [0, 1, 23, 24, 255, 256, 65_535, 65_536, 70_000] {
+            let payload = vec![5; length];
+            let sealed = seal(&key, Purpose::ENVELOPE, payload.clone());
+            assert_eq!(sealed, sealed_by_library(&key, Purpose::ENVELOPE, payload), "{length}");
+            assert!(Signed::parse(&sealed).unwrap().holds_for(Purpose::ENVELOPE));
+        }
+    }
+
+    #[test]
+    fn one_without_a_payload_has_our_form_and_says_nothing() {
+        let key = NodeKey::from_secret(&[7; 32]);
+        let sealed = CoseSign1Builder::new()
+            .protected(header_of(key.public().raw().to_vec()))
+            .create_detached_signature(b"", b"", |message| key.sign(message).to_vec())
+            .build();
+        let bytes = sealed.to_vec().unwrap();
+        assert!(is_of_our_form(&bytes));
+        assert_eq!(Signed::parse(&bytes).unwrap().payload(), None);
+    }
+
     proptest! {
+        #[test]
+        fn what_we_take_for_our_form_the_library_does_too_and_nothing_else(
+            length in prop_oneof![0_usize..300, 65_530_usize..65_540],
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..3), 0..3),
+        ) {
+            let mut bytes = seal(&NodeKey::from_secret(&[7; 32]), Purpose::REQUEST, vec![5; length]);
+            for (at, with, how) in changes {
+                // The heads are where it matters.
+                let at = at.index(bytes.len()) % if with % 2 == 0 { 52 } else { usize::MAX };
+                match how {
+                    0 => bytes[at] = with,
+                    1 => bytes.insert(at, with),
+                    _ => drop(bytes.remove(at)),
+                }
+            }
+            prop_assert_eq!(parts_of(&bytes).is_some(), is_of_our_form(&bytes));
+        }
+
         #[test]
         fn any_flipped_bit_breaks_form_or_signature(at in 0_usize..1_000, bit in 0_u8..8) {
             let mut bytes = sealed();

@@ -8,6 +8,7 @@ use clawmesh_core::intake::{
     ActuatorReport, DriverReport, InDoubt, InboxHandle, InputBody, SafeBecause, SourceId,
 };
 use clawmesh_core::replay::CommitWatch;
+use clawmesh_core::site::IN_DOUBT_MS_MIN;
 use crossbeam_channel::Select;
 
 use crate::driver::{Answered, Driver, DriverFault, Taken};
@@ -77,6 +78,8 @@ pub struct Layer {
     owed: Owed,
     /// What took its safe state and was told nothing else since.
     at_rest: BTreeSet<Capability>,
+    /// Until when a command that nobody knows the outcome of may still be carried out.
+    doubted_until_ms: BTreeMap<Capability, u64>,
     looked_ms: u64,
 }
 
@@ -100,6 +103,7 @@ impl Layer {
             turns: Turns::default(),
             owed: Owed::default(),
             at_rest: BTreeSet::new(),
+            doubted_until_ms: BTreeMap::new(),
             looked_ms: 0,
         };
         (layer, sender)
@@ -314,6 +318,8 @@ impl Layer {
     fn leave_in_doubt(&mut self, command: &AuthorizedCommand, why: &str) {
         let actuator = command.actuator().clone();
         let in_doubt = InDoubt { actuator, run_for_ms: command.run_for_ms().unwrap_or_default() };
+        let until_ms = self.now_ms.saturating_add(in_doubt.run_for_ms.max(IN_DOUBT_MS_MIN));
+        self.doubted_until_ms.insert(in_doubt.actuator.clone(), until_ms);
         self.not_carried(command, why, Some(in_doubt));
     }
 
@@ -410,7 +416,10 @@ impl Layer {
         let Turn { because, proposal, .. } = turn;
         // Whoever wants it now does not wait because somebody was refused before.
         self.owed.begin_anew(actuator);
-        let is_insisting = matches!(because, SafeBecause::Ordered(_)) && self.at_rest.contains(actuator);
+        // What may have come on since nobody calls at rest.
+        let is_at_rest = self.at_rest.contains(actuator)
+            && self.doubted_until_ms.get(actuator).is_none_or(|until_ms| *until_ms <= self.now_ms);
+        let is_insisting = matches!(because, SafeBecause::Ordered(_)) && is_at_rest;
         let safe = Safing { because, proposal, is_again: false, holds_up: !is_insisting };
         match self.write_safe(safing) {
             Ok(Taken::Done) => self.was_made_safe(actuator, safe, None, false),

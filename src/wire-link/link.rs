@@ -321,7 +321,7 @@ impl Pending {
             Ok(Err(_)) => Err(CallFault::Ours(disconnected())),
             Err(_) => {
                 locked(&self.call.link.outcomes).timed_out(Instant::now());
-                Err(CallFault::Ours(timed_out()))
+                Err(CallFault::Ours(if self.call.take_back() { unsent() } else { timed_out() }))
             }
         }
     }
@@ -349,10 +349,13 @@ pub struct CallHandle {
 impl CallHandle {
     /// Nobody waits for it any more; what has not left by now does not leave. To say so twice changes nothing.
     pub fn give_up(&self) {
+        self.take_back();
+    }
+
+    /// Gives it up; true when it had not left, and will not.
+    fn take_back(&self) -> bool {
         let asked = locked(&self.link.calls).answered(&self.id);
-        if let Some(asked) = asked {
-            locked(&self.link.queue).outbox.take_back(&asked.text);
-        }
+        asked.is_some_and(|asked| locked(&self.link.queue).outbox.take_back(&asked.text))
     }
 }
 
@@ -381,8 +384,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_without_an_answer_ends_in_time_and_is_forgotten() {
         let link = link();
-        let fault = link.call("mesh.health", &(), Duration::from_secs(30)).await.unwrap_err();
+        let begun = link.begin("mesh.health", &()).unwrap();
+        assert!(link.pop().unwrap().contains("mesh.health"));
+        let fault = begun.answer(Duration::from_secs(30)).await.unwrap_err();
         assert!(matches!(fault, CallFault::Ours(refusal) if refusal.code == Code::Timeout));
+        let fault = link.call("mesh.health", &(), Duration::from_secs(30)).await.unwrap_err();
+        assert!(
+            matches!(fault, CallFault::Ours(refusal) if refusal.code == Code::SendFailed),
+            "it has not left"
+        );
         assert!(!link.answered("c1", Ok(None)) && locked(&link.calls).is_empty());
         drop(tokio::time::timeout(Duration::ZERO, link.call("x", &(), Duration::MAX / 4)).await);
         assert!(locked(&link.calls).is_empty(), "also when whoever has called is gone");

@@ -27,6 +27,18 @@ pub struct KeptProposal {
     pub story: Vec<StoryEntry>,
 }
 
+impl KeptProposal {
+    /// True when a driver was told something of it.
+    pub fn was_dispatched(&self) -> bool {
+        self.story.iter().any(|entry| entry.state == State::Dispatched.name())
+    }
+
+    /// True when the last that happened to it was before `wall_ms`.
+    pub fn ended_before(&self, wall_ms: u64) -> bool {
+        self.story.last().is_some_and(|entry| entry.at_ms < wall_ms)
+    }
+}
+
 /// Something of this feature that an earlier run kept.
 #[derive(Debug, PartialEq)]
 pub enum Recalled {

@@ -45,7 +45,7 @@ pub struct Stands {
 }
 
 /// How long a command may be on its way of which nobody knows whether it was taken, at least, milliseconds.
-const IN_DOUBT_MS_MIN: u64 = 60_000;
+pub const IN_DOUBT_MS_MIN: u64 = 60_000;
 
 impl Stands {
     /// Notes that a command to an actuator on a guest may have been carried out, or may be yet: until it is over, nothing that a
@@ -54,6 +54,14 @@ impl Stands {
         let until_ms = now_ms.saturating_add(run_for_ms.max(IN_DOUBT_MS_MIN));
         self.in_doubt_until_ms = self.in_doubt_until_ms.max(Some(until_ms));
         self.told_safe_ms.get_or_insert(now_ms);
+    }
+
+    /// True while nobody can know how an actuator on a guest stands, whatever a sensor shows now: a command may still be carried
+    /// out, or its safe state is still owed.
+    #[must_use]
+    pub fn is_in_doubt(&self, now_ms: u64) -> bool {
+        let is_owed = self.told_safe_ms.is_some() && self.unsafe_because.is_some();
+        is_owed || self.in_doubt_until_ms.is_some_and(|until_ms| now_ms < until_ms)
     }
 }
 

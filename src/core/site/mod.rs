@@ -16,7 +16,7 @@ mod systems;
 use bevy::prelude::*;
 
 pub use agreement::disagreements;
-pub use components::{Actuator, DriverPort, DriversPort, NoPlace, Site, SiteModes, Stands};
+pub use components::{Actuator, DriverPort, DriversPort, IN_DOUBT_MS_MIN, NoPlace, Site, SiteModes, Stands};
 pub use files::SiteFiles;
 pub use fork::{Sight, limits_of, snapshot_of, switch_state};
 

@@ -110,10 +110,12 @@ impl Known<'_, '_> {
     }
 
     fn actuator(&self, (actuator, stands): (&Actuator, &Stands)) -> (Capability, ActuatorState) {
+        let now_ms = self.wall.elapsed_ms(*self.tick, &self.settings);
         let tag = self.beliefs.0.get(&format!("{OUT_OF_SERVICE}{}", actuator.0));
         let tag = tag.and_then(|entity| self.held.get(*entity).ok());
         let state = ActuatorState {
-            read_back: stands.seen.position,
+            // The gate must not build on how it stands now.
+            read_back: stands.seen.position.filter(|_| !stands.is_in_doubt(now_ms)),
             answers: stands.seen.answers,
             local_control: stands.seen.local_control,
             out_of_service: self.is_out_of_service(tag),

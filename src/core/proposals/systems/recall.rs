@@ -13,7 +13,7 @@ use crate::proposals::components::{Asked, Life, ProposalIndex, Proposed, Spendin
 use crate::proposals::kept::{self, KeptProposal, Recalled, read};
 use crate::proposals::ledger::seconds_asked;
 use crate::replay::{DomainId, Keeping};
-use crate::site::{Actuator, Stands};
+use crate::site::{Actuator, IN_DOUBT_MS_MIN, Stands};
 
 /// Takes what this node has kept. What it knows already is never replaced by what it knew once.
 pub fn recall(
@@ -103,22 +103,28 @@ fn known_already(subject: &str) -> Refused {
     Refused::new(Code::Duplicate, "recall.once", sentence)
 }
 
-/// What a guest was told last, and may not have answered before this node ended, may still be carried out.
+/// What a guest was told, and may not have answered before this node ended, may still be carried out; also what had no known
+/// outcome when its run ended before.
 fn doubt(kept: &KeptProposal, mover: &Mover, actuators: &mut Query<(&Actuator, &mut Stands)>) {
-    let at = match kept.state {
-        State::Dispatched => 0,
-        State::Executing { step } => usize::from(step),
-        _ => return,
+    let Some((site, _)) = mover.here.files() else { return };
+    let steps = &kept.proposal.steps;
+    let told = match kept.state {
+        State::Dispatched => steps.get(..1),
+        State::Executing { step } => steps.get(usize::from(step)..=usize::from(step)),
+        State::Failed { .. } | State::Cancelled { .. } if kept.was_dispatched() => Some(steps.as_slice()),
+        _ => None,
     };
-    let site = mover.here.files().map(|(site, _)| site);
-    let told = kept.proposal.steps.get(at);
-    let Some(step) = told.filter(|step| site.is_some_and(|site| site.on_guests.contains(&step.actuator)))
-    else {
-        return;
-    };
-    let run_for_ms = (seconds_asked(step) * 1_000.0) as u64;
-    for (_, mut stands) in actuators.iter_mut().filter(|(actuator, _)| actuator.0 == step.actuator) {
-        stands.leave_in_doubt(run_for_ms, mover.here.elapsed_ms());
+    let told = told.unwrap_or_default().iter().filter(|step| site.on_guests.contains(&step.actuator));
+    for step in told {
+        let run_for_ms = (seconds_asked(step) * 1_000.0) as u64;
+        let is_over = kept.state.is_final()
+            && kept.ended_before(mover.here.wall_ms().saturating_sub(run_for_ms.max(IN_DOUBT_MS_MIN)));
+        if is_over {
+            continue;
+        }
+        for (_, mut stands) in actuators.iter_mut().filter(|(actuator, _)| actuator.0 == step.actuator) {
+            stands.leave_in_doubt(run_for_ms, mover.here.elapsed_ms());
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which valves of the farm wait for a pump that stands on a guest.
 
-use clawmesh_twin::site::{OnGuest, Plan, SwitchState};
+use clawmesh_twin::site::{Line, OnGuest, Plan, SwitchState};
 
 use crate::farm::{name, plan};
 
@@ -31,7 +31,21 @@ fn the_valves_of_a_node_that_shut_wait_for_the_pumps_on_its_guests_that_feed_the
     let dry = |plan: &mut Plan| plan.water.lines.retain(|line| line.to != name("valve-flower"));
     assert_eq!(valves(dry), ["food-forest", "grain", "nursery"], "the pump does not feed it");
     let elsewhere = |plan: &mut Plan| plan.actuators[FLOWER].on_guest = on_guest();
-    assert_eq!(valves(elsewhere), ["food-forest", "grain", "nursery"], "it is asked too");
+    assert_eq!(
+        valves(elsewhere),
+        ["flower", "food-forest", "grain", "nursery"],
+        "it may obey when the pump does not"
+    );
+    let sucked = |plan: &mut Plan| {
+        plan.water.lines.retain(|line| line.to != name("valve-flower"));
+        let pump = plan.actuators[PUMP].of.clone();
+        let line =
+            plan.water.lines.iter_mut().find(|line| line.to == pump).expect("something feeds the pump");
+        line.to = name("valve-flower");
+        let to_pump = Line { from: name("valve-flower"), to: pump, ..line.clone() };
+        plan.water.lines.push(to_pump);
+    };
+    assert_eq!(valves(sucked), ["flower", "food-forest", "grain", "nursery"], "the pump draws through it");
     let of_others = |plan: &mut Plan| plan.actuators[FLOWER].owner = name("command-center");
     assert_eq!(valves(of_others), ["food-forest", "grain", "nursery"]);
     let opens = |plan: &mut Plan| plan.actuators[FLOWER].safe_state = SwitchState::On;

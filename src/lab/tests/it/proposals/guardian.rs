@@ -165,6 +165,26 @@ fn s12_what_a_guest_was_told_before_a_restart_and_carries_out_after_it_is_switch
 }
 
 #[test]
+fn s12_what_had_no_known_outcome_before_a_restart_has_none_after_it_and_is_built_on_by_nobody() {
+    let mut farm = Farm::guarded();
+    farm.hardware.behave(&pump(), Manners::Silent);
+    let id = farm.running();
+    farm.run_seconds(5);
+    assert_eq!(farm.report(id).state, State::Failed { cause: Cause::OutcomeUnknown });
+    farm.restart();
+    farm.hardware.behave(&pump(), Manners::Obeys);
+    farm.run_seconds(16);
+    assert!(farm.pump_row().is_safe, "the start made it safe, and its sensor has shown it");
+    let again = farm.proposal();
+    let answer = farm.propose(&again);
+    assert_eq!(code(&answer).map(|(code, _)| code), Some(Code::StateUnknown), "it may yet come on");
+    farm.hardware.turn_by_hand(&pump(), true);
+    farm.run_seconds(16);
+    assert!(!farm.hardware.is_on(&pump()), "nobody knew whether it was on its way");
+    assert_eq!(farm.lab.replay(FIELD).difference, None);
+}
+
+#[test]
 fn what_a_guest_refuses_fails_in_its_words() {
     let mut farm = Farm::guarded();
     farm.hardware.behave(&pump(), Manners::Refuses);
