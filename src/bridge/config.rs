@@ -155,6 +155,17 @@ impl Default for BridgeLimits {
     }
 }
 
+/// What others are told who ask for the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// What the clock of this machine shows.
+    Time,
+    /// Nothing, because it is not known yet whether that is right; they count this node among those that could say it.
+    NotYet,
+    /// Nothing, because nothing keeps that clock: what is told on would come back as if somebody knew it.
+    Never,
+}
+
 /// What the bridge is connected to inside the node.
 #[derive(Clone)]
 pub struct BridgePorts {
@@ -172,8 +183,8 @@ pub struct BridgePorts {
     pub unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Who looks for the time by asking other nodes; `None` where the machine keeps its clock.
     pub clock: Option<Arc<dyn Timekeeper>>,
-    /// Whether others who ask are told the time by the clock of this machine.
-    pub tells_time: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// What others are told who ask for the time.
+    pub telling: Arc<dyn Fn() -> Telling + Send + Sync>,
     /// Where whoever asks this node waits for the answer.
     pub desk: AnswerDesk,
     /// The stop latch.

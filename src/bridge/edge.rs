@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::clock::Monotonic;
-use crate::config::{BridgeConfig, BridgeLimits, BridgePorts};
+use crate::config::{BridgeConfig, BridgeLimits, BridgePorts, Telling};
 use crate::evidence::EvidenceShelf;
 use crate::own::OwnInputs;
 use crate::papers::Papers;
@@ -45,7 +45,7 @@ pub struct Edge {
     pub standing: Arc<dyn Fn() -> Option<Standing> + Send + Sync>,
     pub evidence: EvidenceShelf,
     pub keeper: Option<Arc<dyn Timekeeper>>,
-    tells_time: Arc<dyn Fn() -> bool + Send + Sync>,
+    telling: Arc<dyn Fn() -> Telling + Send + Sync>,
     papers: Arc<dyn Fn() -> Result<Option<Papers>, String> + Send + Sync>,
     key: NodeKey,
     unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
@@ -78,7 +78,7 @@ impl Edge {
             standing: Arc::clone(&ports.standing),
             evidence: EvidenceShelf::default(),
             keeper: ports.clock.clone(),
-            tells_time: Arc::clone(&ports.tells_time),
+            telling: Arc::clone(&ports.telling),
             papers: Arc::clone(&ports.papers),
             key: ports.key.clone(),
             unix_ms: Arc::clone(&ports.unix_ms),
@@ -103,10 +103,14 @@ impl Edge {
         Some(Refusal::new(Code::ClockUntrusted, OWN_CLOCK, why))
     }
 
-    /// Signs what time it is by the clock of this machine, if that is kept.
-    pub fn seal_time(&self, to: NodeId, nonce: [u8; 16]) -> Vec<u8> {
-        let unix_ms = Some(self.wall_ms()).filter(|unix_ms| *unix_ms > 0 && (self.tells_time)());
-        time::seal_answer(&self.key, &TimeAnswer { mesh: self.mesh, to, nonce, unix_ms })
+    /// Signs what time it is by the clock of this machine, or that nobody is ever told it here; `None` while that is open.
+    pub fn seal_time(&self, to: NodeId, nonce: [u8; 16]) -> Option<Vec<u8>> {
+        let unix_ms = match (self.telling)() {
+            Telling::Time => Some(self.wall_ms()).filter(|unix_ms| *unix_ms > 0).map(Some)?,
+            Telling::Never => None,
+            Telling::NotYet => return None,
+        };
+        Some(time::seal_answer(&self.key, &TimeAnswer { mesh: self.mesh, to, nonce, unix_ms }))
     }
 
     /// Signs a question for the time.

@@ -54,7 +54,7 @@ mod session;
 mod times;
 
 pub use bridge::{Bridge, spawn};
-pub use config::{BridgeConfig, BridgeLimits, BridgePorts, Part, ZenohMode};
+pub use config::{BridgeConfig, BridgeLimits, BridgePorts, Part, Telling, ZenohMode};
 pub use error::BridgeError;
 pub use links::{LinkSecurity, link_security};
 pub use mapping::{Decoder, Mapping};

@@ -20,6 +20,7 @@ use crate::backoff::Backoff;
 use crate::config::Part;
 use crate::edge::Edge;
 use crate::keys;
+use crate::replies::refusal_text;
 
 const ASK_FIRST: Duration = Duration::from_secs(2);
 const ASK_LONGEST: Duration = Duration::from_secs(30);
@@ -29,6 +30,8 @@ const ASK_AGAIN: Duration = Duration::from_mins(5);
 const ASK_AT_MOST: Duration = Duration::from_secs(1);
 /// The most nodes that are asked in one round; those that are there come first. Each costs a signature.
 const NODES_MAX: usize = 64;
+/// So long after the bridge began it is seen who is there.
+const SETTLED_AFTER_NS: u64 = 10_000_000_000;
 /// The most different answers to one question whose signature is looked at: anybody may pose as the node asked, and whoever is
 /// the first to do so is not to keep it from being heard.
 const LOOKS_MAX: usize = 64;
@@ -37,6 +40,7 @@ const LOOKS_MAX: usize = 64;
 enum Said {
     Time(Heard),
     CannotSay,
+    Refused(Code),
     Nothing,
 }
 
@@ -74,43 +78,33 @@ async fn ask_all(
         let (node, asking) = (*node, ask(Arc::clone(edge), session.clone(), Arc::clone(keeper), *node));
         asked.spawn(async move { (node, asking.await) });
     }
-    let (mut heard, mut cannot_say) = (Vec::new(), BTreeSet::new());
+    let (mut heard, mut cannot_say, mut refused) = (Vec::new(), BTreeSet::new(), None);
     while let Some(said) = asked.join_next().await {
         match said {
             Ok((_, Said::Time(said))) => heard.push(said),
             Ok((node, Said::CannotSay)) => drop(cannot_say.insert(node)),
+            Ok((_, Said::Refused(code))) => refused = Some(code),
             Ok((_, Said::Nothing)) | Err(_) => {}
         }
     }
     // Whoever was removed in the meantime counts for nothing.
     heard.retain(|heard| edge.trust.has(&heard.node));
-    let wanted = wanted(&**keeper, &nodes, there, &heard, &cannot_say);
+    let is_there = |node: &NodeId| there.contains(node) || heard.iter().any(|heard| heard.node == *node);
+    let could_say: Vec<&NodeId> = nodes.iter().filter(|node| !cannot_say.contains(node)).collect();
+    let there_now = could_say.iter().filter(|node| is_there(node)).count();
+    let is_settled = edge.now_ns() >= SETTLED_AFTER_NS;
+    let (nodes_min, voters) = Wanted::quorum(could_say.len(), there_now, keeper.nodes_min(), is_settled);
+    let wanted = Wanted { nodes_min, voters, not_before_ms: keeper.not_before_ms(), up_ms: keeper.up_ms() };
     let round = Round {
         asked: nodes.len(),
         there: nodes.iter().filter(|node| there.contains(node)).count(),
         answered: heard.len(),
         cannot_say: cannot_say.len(),
+        refused,
     };
     if let Some(sentence) = keeper.heard(choose(&heard, wanted), round) {
         edge.refuse(Refusal::new(Code::ClockUntrusted, OWN_CLOCK, sentence));
     }
-}
-
-/// Usually two nodes, or the one that could say the time, and a majority of those who are there and could say it: who is there and
-/// was not heard may have been kept from it. Where people have said how many are enough, of those who were heard.
-fn wanted(
-    keeper: &dyn Timekeeper,
-    nodes: &[NodeId],
-    there: &BTreeSet<NodeId>,
-    heard: &[Heard],
-    cannot_say: &BTreeSet<NodeId>,
-) -> Wanted {
-    let could_say = nodes.iter().filter(|node| !cannot_say.contains(node));
-    let is_there = |node: &NodeId| there.contains(node) || heard.iter().any(|heard| heard.node == *node);
-    let (usual, voters) =
-        (could_say.clone().count().clamp(1, 2), could_say.filter(|node| is_there(node)).count());
-    let (nodes_min, voters) = keeper.nodes_min().map_or((usual, voters), |nodes_min| (nodes_min, 0));
-    Wanted { nodes_min, voters, not_before_ms: keeper.not_before_ms(), up_ms: keeper.up_ms() }
 }
 
 async fn ask(edge: Arc<Edge>, session: Session, keeper: Arc<dyn Timekeeper>, node: NodeId) -> Said {
@@ -125,11 +119,18 @@ async fn ask(edge: Arc<Edge>, session: Session, keeper: Arc<dyn Timekeeper>, nod
     // As in `asks`: it never blocks.
     let query = query.congestion_control(CongestionControl::Drop).priority(Priority::InteractiveLow);
     let Ok(replies) = query.await else { return Said::Nothing };
-    let mut looked_at = BTreeSet::new();
+    let (mut looked_at, mut refused) = (BTreeSet::new(), Said::Nothing);
     while let Ok(reply) = replies.recv_async().await {
         let got_up_ms = keeper.up_ms();
-        // What is no answer is a refusal, zenoh's own word that time ran out, or anybody's.
-        let Ok(sample) = reply.into_result() else { continue };
+        // What is no answer is a refusal, zenoh's own word that time ran out, or anybody's: it ends nothing.
+        let sample = match reply.into_result() {
+            Ok(sample) => sample,
+            Err(fault) => {
+                let text = refusal_text(&fault.payload().to_bytes());
+                refused = text.and_then(|text| text.known_code()).map_or(refused, Said::Refused);
+                continue;
+            }
+        };
         if sample.payload().len() > TIME_BYTES_MAX {
             continue;
         }
@@ -152,7 +153,7 @@ async fn ask(edge: Arc<Edge>, session: Session, keeper: Arc<dyn Timekeeper>, nod
             Err(refused) => edge.refuse(refused.given_to(unproven(node))),
         }
     }
-    Said::Nothing
+    refused
 }
 
 fn posing(node: NodeId) -> Refusal {

@@ -4,6 +4,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::clock_evidence;
+
 /// What the process knows of wall time.
 static WALL: Mutex<WallTime> = Mutex::new(WallTime::of_the_machine());
 
@@ -18,13 +20,26 @@ pub fn unix_ms() -> u64 {
     wall().shown.at(unix_ms_of(system_time()), up_ms())
 }
 
+/// One look at the clocks of the machine, whether or not they are believed.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Its wall time, Unix milliseconds; 0 before 1970.
+    pub unix_ms: u64,
+    /// How long it has been up, milliseconds.
+    pub up_ms: u64,
+}
+
+/// Looks at the clocks of the machine.
+pub fn look() -> Look {
+    Look { unix_ms: unix_ms_of(system_time()), up_ms: up_ms() }
+}
+
 /// From now on the clock of the machine is not believed in this process, whatever it shows; or, with a moment, until somebody has
-/// set it to that or later: NTP may only come after the start.
-pub fn forget_the_time(until_set_to_ms: Option<u64>) {
-    let lead_ms = lead_ms(unix_ms_of(system_time()), up_ms());
+/// set it to that or later since it was looked at: NTP may only come after the start.
+pub fn forget_the_time(until_set_to_ms: Option<u64>, since: Look) {
     let mut wall = wall();
     wall.shown = Believed::Nothing;
-    wall.doubt = until_set_to_ms.map(|floor_ms| Doubt { floor_ms, lead_ms });
+    wall.doubt = until_set_to_ms.map(|floor_ms| Doubt { floor_ms, lead_ms: since.lead_ms() });
 }
 
 /// True where the clock of the machine is believed.
@@ -54,16 +69,23 @@ pub struct ClockSample {
     pub unix_ms: u64,
     /// How long the machine has been up, milliseconds.
     pub up_ms: u64,
-    /// Wall time stands until what it was corrected to has come.
-    pub stands: bool,
 }
 
 /// Wall time and how long the machine has been up, for the tick.
 pub fn next_sample() -> ClockSample {
-    let (machine_ms, up_ms) = (unix_ms_of(system_time()), up_ms());
-    let mut wall = wall();
-    let unix_ms = wall.sample(machine_ms, up_ms);
-    ClockSample { unix_ms, up_ms, stands: wall.stands(up_ms) }
+    let look = look();
+    let (was_set, unix_ms) = {
+        let mut wall = wall();
+        let was_set = wall.was_set(look) && !clock_evidence::waits_for_ntp();
+        if was_set {
+            wall.believe_the_machine();
+        }
+        (was_set, wall.sample(look))
+    };
+    if was_set {
+        tracing::info!("the clock of this machine was set, and is believed from now on");
+    }
+    ClockSample { unix_ms, up_ms: look.up_ms }
 }
 
 /// The tick has its sample, so that everybody may see what it sees.
@@ -77,8 +99,6 @@ fn wall() -> MutexGuard<'static, WallTime> {
 
 /// How far the clock of a machine must have been moved since the start, to be set and not only slow or fast.
 const SET_BY_MS: u64 = 60_000;
-/// How far a clock that was set after the start may be from what was agreed on by then, to be believed instead.
-const AS_AGREED_MS: u64 = 1_000;
 /// For so long wall time may stand at most.
 const STANDS_MS_MAX: u64 = 1_000;
 
@@ -92,13 +112,16 @@ struct Doubt {
 }
 
 impl Doubt {
-    fn is_over(&self, machine_ms: u64, up_ms: u64) -> bool {
-        machine_ms >= self.floor_ms && lead_ms(machine_ms, up_ms).abs_diff(self.lead_ms) > SET_BY_MS
+    fn is_over(&self, look: Look) -> bool {
+        look.unix_ms >= self.floor_ms && look.lead_ms().abs_diff(self.lead_ms) > SET_BY_MS
     }
 }
 
-fn lead_ms(machine_ms: u64, up_ms: u64) -> i64 {
-    machine_ms.cast_signed().saturating_sub(up_ms.cast_signed())
+impl Look {
+    /// How far wall time is ahead of the time since boot.
+    fn lead_ms(self) -> i64 {
+        self.unix_ms.cast_signed().saturating_sub(self.up_ms.cast_signed())
+    }
 }
 
 /// What is believed, and what is on its way to be.
@@ -146,31 +169,24 @@ impl WallTime {
         Self { shown: Believed::Machine, doubt: None, next: None, sampled: None }
     }
 
-    fn sample(&mut self, machine_ms: u64, up_ms: u64) -> u64 {
+    fn sample(&mut self, Look { unix_ms: machine_ms, up_ms }: Look) -> u64 {
         if let Some(base_ms) = self.next.take() {
             let not_before_ms = self.shown.at(machine_ms, up_ms);
             // So much of a step back and no more; the rest comes with the next agreement.
             let base_ms = base_ms.max(not_before_ms.saturating_sub(up_ms.saturating_add(STANDS_MS_MAX)));
             self.sampled = Some(Believed::Agreed { base_ms, not_before_ms });
-        } else if self.may_believe_the_machine(machine_ms, up_ms) {
-            tracing::info!("the clock of this machine was set, and is believed from now on");
-            (self.doubt, self.sampled) = (None, Some(Believed::Machine));
         }
         self.sampled.unwrap_or(self.shown).at(machine_ms, up_ms)
     }
 
-    /// A doubted clock that was set since then, unless it contradicts what was agreed on.
-    fn may_believe_the_machine(&self, machine_ms: u64, up_ms: u64) -> bool {
-        let agreed_ms = self.shown.at(machine_ms, up_ms);
-        self.doubt.is_some_and(|doubt| doubt.is_over(machine_ms, up_ms))
-            && (agreed_ms == 0 || agreed_ms.abs_diff(machine_ms) <= AS_AGREED_MS)
+    /// True when the clock of the machine was doubted and has been set since then.
+    fn was_set(&self, look: Look) -> bool {
+        self.doubt.is_some_and(|doubt| doubt.is_over(look))
     }
 
-    fn stands(&self, up_ms: u64) -> bool {
-        match self.sampled.unwrap_or(self.shown) {
-            Believed::Agreed { base_ms, not_before_ms } => base_ms.saturating_add(up_ms) < not_before_ms,
-            Believed::Machine | Believed::Nothing => false,
-        }
+    /// People say that it is kept, so it counts for more than what other nodes have said by then, who may have been one, and wrong.
+    fn believe_the_machine(&mut self) {
+        (self.doubt, self.next, self.sampled) = (None, None, Some(Believed::Machine));
     }
 
     fn show(&mut self) {
@@ -215,13 +231,29 @@ mod tests {
         WallTime { shown: Believed::Nothing, ..WallTime::of_the_machine() }
     }
 
+    const fn at(unix_ms: u64, up_ms: u64) -> Look {
+        Look { unix_ms, up_ms }
+    }
+
+    /// What the tick is told, on a machine where nothing waits for NTP.
+    fn told(wall: &mut WallTime, look: Look) -> u64 {
+        if wall.was_set(look) {
+            wall.believe_the_machine();
+        }
+        wall.sample(look)
+    }
+
     #[test]
     fn a_clock_that_nothing_keeps_shows_no_time_until_others_say_it_and_never_what_somebody_sets() {
         let mut wall = forgotten();
-        assert_eq!((wall.sample(T, 5_000), wall.shown.at(T, 5_000)), (0, 0));
+        assert_eq!((told(&mut wall, at(T, 5_000)), wall.shown.at(T, 5_000)), (0, 0));
         wall.next = Some(T);
         assert_eq!(wall.shown.at(0, 6_000), 0);
-        assert_eq!((wall.sample(7, 6_000), wall.shown.at(7, 6_000)), (T + 6_000, 0), "first the tick has it");
+        assert_eq!(
+            (told(&mut wall, at(7, 6_000)), wall.shown.at(7, 6_000)),
+            (T + 6_000, 0),
+            "first the tick has it"
+        );
         wall.show();
         for set_ms in [0, T * 2, 1] {
             assert_eq!(wall.shown.at(set_ms, 7_000), T + 7_000, "the clock of the machine set to {set_ms}");
@@ -233,7 +265,7 @@ mod tests {
         let mut wall = forgotten();
         let mut agree = |base_ms, up_ms| {
             wall.next = Some(base_ms);
-            let sampled = wall.sample(0, up_ms);
+            let sampled = told(&mut wall, at(0, up_ms));
             wall.show();
             (sampled, wall.shown.at(0, up_ms + 1_000))
         };
@@ -250,37 +282,38 @@ mod tests {
 
     #[test]
     fn a_doubted_clock_that_ntp_sets_after_the_start_is_believed_then() {
-        let doubted = |machine_ms, up_ms| WallTime {
-            doubt: Some(Doubt { floor_ms: T, lead_ms: lead_ms(machine_ms, up_ms) }),
+        let doubted = |look: Look| WallTime {
+            doubt: Some(Doubt { floor_ms: T, lead_ms: look.lead_ms() }),
             ..forgotten()
         };
-        let mut wall = doubted(1_000, 5_000);
-        assert_eq!(wall.sample(2_000, 6_000), 0);
-        assert_eq!(wall.sample(T - 1, 7_000), 0, "set to what cannot be");
-        assert_eq!(
-            (wall.sample(T + 9_000, 8_000), wall.shown.at(T, 8_000)),
-            (T + 9_000, 0),
-            "first the tick"
-        );
+        let mut wall = doubted(at(1_000, 5_000));
+        assert_eq!(told(&mut wall, at(2_000, 6_000)), 0);
+        assert_eq!(told(&mut wall, at(T - 1, 7_000)), 0, "set to what cannot be");
+        let set = told(&mut wall, at(T + 9_000, 8_000));
+        assert_eq!((set, wall.shown.at(T, 8_000)), (T + 9_000, 0), "first the tick");
         wall.show();
         assert_eq!(wall.shown.at(T + 9_001, 8_001), T + 9_001);
         assert!(matches!(wall.shown, Believed::Machine));
         // One that has only come past the floor by going on was never set.
-        let mut slow = doubted(T - 90_000, 5_000);
-        assert_eq!(slow.sample(T + 10_000, 105_000), 0);
-        // What nodes have agreed on is not given up for what somebody sets.
-        let mut agreed = doubted(1_000, 0);
-        agreed.next = Some(T);
-        assert_eq!(agreed.sample(1_000, 0), T);
-        agreed.show();
-        assert_eq!(agreed.sample(T + 900_000, 60_000), T + 60_000);
-        assert_eq!(agreed.sample(T + 60_900, 60_000), T + 60_900, "and it is, for what says the same");
+        let mut slow = doubted(at(T - 90_000, 5_000));
+        assert_eq!(told(&mut slow, at(T + 10_000, 105_000)), 0);
+        // After a power cut nobody but one node could say the time, and it was half a minute ahead, or stood in 2036.
+        for wrong_ms in [T + 30_000, T + 315_360_000_000] {
+            let mut agreed = doubted(at(1_000, 0));
+            agreed.next = Some(wrong_ms);
+            assert_eq!(told(&mut agreed, at(1_000, 0)), wrong_ms);
+            agreed.show();
+            agreed.next = Some(wrong_ms + 1);
+            assert_eq!(told(&mut agreed, at(T + 20_000, 20_000)), T + 20_000);
+            agreed.show();
+            assert_eq!(agreed.shown.at(T + 20_001, 20_001), T + 20_001);
+        }
     }
 
     #[test]
     fn a_clock_that_nothing_keeps_is_not_believed_whatever_it_is_set_to() {
         let mut wall = forgotten();
-        assert_eq!([0, T, T * 2].map(|machine_ms| wall.sample(machine_ms, 5_000)), [0, 0, 0]);
+        assert_eq!([0, T, T * 2].map(|unix_ms| told(&mut wall, at(unix_ms, 5_000))), [0, 0, 0]);
     }
 
     proptest! {
@@ -294,12 +327,11 @@ mod tests {
                 let up_ms = n * 300_000;
                 wall.next = Some(base_ms);
                 let times = [0, STANDS_MS_MAX, STANDS_MS_MAX + 1].map(|later_ms| {
-                    let at_ms = wall.sample(0, up_ms + later_ms);
+                    let at_ms = told(&mut wall, at(0, up_ms + later_ms));
                     wall.show();
                     at_ms
                 });
                 prop_assert!(before_ms <= times[0] && times[0] <= times[1] && times[1] < times[2], "{:?}", times);
-                prop_assert!(!wall.stands(up_ms + STANDS_MS_MAX));
                 before_ms = times[2];
             }
         }
@@ -308,7 +340,7 @@ mod tests {
     #[test]
     fn the_clock_of_a_machine_that_keeps_it_is_shown_as_it_is() {
         let mut wall = WallTime::of_the_machine();
-        assert_eq!((wall.sample(T, 5), wall.shown.at(T + 1, 6)), (T, T + 1));
+        assert_eq!((told(&mut wall, at(T, 5)), wall.shown.at(T + 1, 6)), (T, T + 1));
         wall.show();
         assert_eq!(wall.shown.at(T - 9, 7), T - 9);
     }

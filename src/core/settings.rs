@@ -65,6 +65,11 @@ pub struct Settings {
     #[cbor(default)]
     #[serde(default)]
     pub wall_before_ms: u64,
+    /// The newest wall time that earlier runs knew, whether or not this one knows the time; 0 where none is found.
+    #[n(16)]
+    #[cbor(default)]
+    #[serde(default)]
+    pub known_before_ms: u64,
 }
 
 /// A site and the policy of its owner as canonical texts, so that what was journaled is what was hashed.
@@ -124,6 +129,7 @@ pub(crate) mod tests {
             mock_actuator: false,
             plans: false,
             wall_before_ms: 0,
+            known_before_ms: 0,
         }
     }
 }

@@ -426,6 +426,7 @@ pub fn lone_settings() -> Settings {
         mock_actuator: false,
         plans: false,
         wall_before_ms: 0,
+        known_before_ms: 0,
     }
 }
 

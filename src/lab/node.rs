@@ -7,7 +7,9 @@ use clawmesh_authority::node_role::NodeRole;
 use clawmesh_authority::{
     Admission, Body, ContentHash, Lane, LaneMark, MeshId, NodeId, NodeKey, Roster, envelope,
 };
-use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
+use clawmesh_core::intake::{
+    InboxHandle, InboxLimits, Input, InputBody, SourceId, StampedInput, StreamKey, doors,
+};
 use clawmesh_core::planner::{Wish, Wishes};
 use clawmesh_core::proposals::{AnswerDesk, Simulator};
 use clawmesh_core::publish::{OutboxReader, Outgoing, Snapshot, SnapshotSink, outbox};
@@ -139,6 +141,7 @@ impl LabNode {
     pub(crate) fn start(&mut self, epoch: u64, pace: Pace) {
         let records = self.journal.records();
         let tick_before = records.iter().map(tick_of).max().unwrap_or(0);
+        let known_before_ms = newest_wall_ms(&records);
         let settings = Settings {
             node: self.key.id(),
             name: self.name.clone(),
@@ -156,7 +159,8 @@ impl LabNode {
             entropy: ContentHash::of(&self.name, &epoch.to_le_bytes()).0,
             mock_actuator: pace.mock_actuator,
             plans: NodeRole::of_name(&self.role).planner_rank() > 0,
-            wall_before_ms: if self.knows_the_time { 0 } else { newest_wall_ms(&records) },
+            wall_before_ms: if self.knows_the_time { 0 } else { known_before_ms.max(1) },
+            known_before_ms,
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (outbox_in, outbox_out) = outbox(4_096, 1_024);
@@ -242,17 +246,18 @@ fn tick_of(record: &Record) -> u64 {
     }
 }
 
-/// The last time that a run knew; 0 when none did.
+/// The last time that a run knew, or a millisecond more than what a later one was told of that; 0 when none did. As the journal
+/// of a node has it.
 fn newest_wall_ms(records: &[Record]) -> u64 {
-    let sampled = records.iter().rev().filter_map(|record| match record {
-        Record::Input(stamped) => Some(&stamped.input.body),
+    let known_ms = |record: &Record| match record {
+        Record::Input(StampedInput {
+            input: Input { body: InputBody::ClockSampled { unix_ms, .. }, .. },
+            ..
+        }) => Some(*unix_ms),
+        Record::RunStarted(settings) if settings.wall_before_ms > 0 => Some(settings.wall_before_ms + 1),
         _ => None,
-    });
-    let mut known = sampled.filter_map(|body| match body {
-        InputBody::ClockSampled { unix_ms, .. } if *unix_ms > 0 => Some(*unix_ms),
-        _ => None,
-    });
-    known.next().unwrap_or(0)
+    };
+    records.iter().rev().filter_map(known_ms).find(|known_ms| *known_ms > 0).unwrap_or(0)
 }
 
 /// What a restart must know again: marks, others' newest frames, and what was recorded here.

@@ -122,7 +122,10 @@ impl JournalReader {
                         input: Input { body: InputBody::ClockSampled { unix_ms, .. }, .. },
                         ..
                     })) => unix_ms,
-                    Ok(Record::RunStarted(settings)) => settings.wall_before_ms,
+                    // What that run stamped comes after what the one before it stamped, and so does what the next one stamps.
+                    Ok(Record::RunStarted(settings)) if settings.wall_before_ms > 0 => {
+                        settings.wall_before_ms + 1
+                    }
                     _ => 0,
                 };
                 if known_ms > 0 {

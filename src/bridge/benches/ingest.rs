@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use clawmesh_authority::{
     Body, Capability, Hlc, MeshId, NodeId, NodeKey, Reading, ReadingBatch, Statement, Tier, Unit, envelope,
 };
-use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, ZenohMode, spawn};
+use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Telling, ZenohMode, spawn};
 use clawmesh_core::intake::{InboxLimits, InputBody, LinkState, SourceId, doors};
 use clawmesh_core::publish::{Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Batch, CommitWatch, JournalWriter};
@@ -216,7 +216,7 @@ impl Ingest {
             commits,
             unix_ms: Arc::new(|| NOW_MS),
             clock: None,
-            tells_time: Arc::new(|| true),
+            telling: Arc::new(|| Telling::Time),
             desk: clawmesh_core::proposals::AnswerDesk::default(),
             latch: Arc::new(NoStop),
             papers: Arc::new(|| Ok(None)),
@@ -284,6 +284,7 @@ fn settings(node: NodeId, trusted: NodeId) -> Settings {
         mock_actuator: false,
         plans: false,
         wall_before_ms: 0,
+        known_before_ms: 0,
     }
 }
 

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clawmesh_authority::{Capability, NodeKey, Unit};
-use clawmesh_bridge::{BridgeConfig, BridgeLimits, BridgePorts, Decoder, Mapping, ZenohMode};
+use clawmesh_bridge::{BridgeConfig, BridgeLimits, BridgePorts, Decoder, Mapping, Telling, ZenohMode};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
 use clawmesh_core::publish::{Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Batch, CommitWatch, JournalWriter};
@@ -159,6 +159,7 @@ fn settings_of(key: &NodeKey) -> Settings {
         mock_actuator: false,
         plans: false,
         wall_before_ms: 0,
+        known_before_ms: 0,
     }
 }
 
@@ -205,7 +206,7 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         commits,
         unix_ms: Arc::new(|| unix_us() / 1_000),
         clock: None,
-        tells_time: Arc::new(|| true),
+        telling: Arc::new(|| Telling::Time),
         desk: clawmesh_core::proposals::AnswerDesk::default(),
         latch: Arc::new(NoStop),
         papers: Arc::new(|| Ok(None)),

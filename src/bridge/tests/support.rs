@@ -13,7 +13,7 @@ use clawmesh_authority::{
     Reading, ReadingBatch, Refusal, Roster, Statement, Tier, Unit, Value, answer,
 };
 use clawmesh_bridge::{
-    Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, Papers, Part, ZenohMode, spawn,
+    Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, Papers, Part, Telling, ZenohMode, spawn,
 };
 use clawmesh_core::intake::{
     InboxHandle, InboxLimits, Inboxes, Input, InputBody, LinkState, SourceId, doors,
@@ -65,6 +65,8 @@ pub struct Setup {
     pub off_ms: i64,
     /// Who looks for the time, if nothing keeps the clock.
     pub keeper: Option<Arc<Sought>>,
+    /// What it tells others, if nothing keeps its clock.
+    pub telling: Telling,
 }
 
 impl Setup {
@@ -84,6 +86,7 @@ impl Setup {
             papers: None,
             off_ms: 0,
             keeper: None,
+            telling: Telling::Never,
         }
     }
 
@@ -153,7 +156,7 @@ pub fn ports(n: u8, inbox: InboxHandle, outbox: OutboxReader, commits: CommitWat
         commits,
         unix_ms: Arc::new(|| NOW_MS),
         clock: None,
-        tells_time: Arc::new(|| true),
+        telling: Arc::new(|| Telling::Time),
         desk: held.desk.clone(),
         latch: held.latch.clone(),
         papers: Arc::new(move || Ok(given.lock().unwrap().clone())),
@@ -193,7 +196,8 @@ impl Node {
         ports.unix_ms = Arc::new(move || NOW_MS.saturating_add_signed(off_ms));
         if let Some(keeper) = setup.keeper.clone() {
             ports.clock = Some(keeper.clone());
-            ports.tells_time = Arc::new(|| false);
+            let telling = setup.telling;
+            ports.telling = Arc::new(move || telling);
             ports.unix_ms = Arc::new(move || keeper.unix_ms());
         }
         held.papers.lock().unwrap().clone_from(&setup.papers);

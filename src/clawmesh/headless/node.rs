@@ -199,6 +199,7 @@ impl Start {
             mock_actuator: config.mock_actuator.value,
             plans: site.plan.as_ref().is_some_and(|plan| config.plans_at(plan)),
             wall_before_ms: clock.wall_before_ms,
+            known_before_ms: clock.known_before_ms,
         };
         Ok(Self {
             token: token::load_or_create(dir)?.reveal().to_owned(),
@@ -342,7 +343,7 @@ impl Ways {
             commits: self.commits.clone(),
             unix_ms: Arc::new(unix_ms),
             clock: start.clock.keeper.clone().map(|keeper| keeper as Arc<dyn Timekeeper>),
-            tells_time: start.clock.tells_time(),
+            telling: start.clock.telling(),
             desk: self.desk.clone(),
             latch: Arc::new(self.latch.clone()),
             papers: Arc::new(move || papers::load(&dir, &own, &mesh_name).map_err(|fault| fault.to_string())),

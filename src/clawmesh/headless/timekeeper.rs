@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
+use clawmesh_bridge::Telling;
 use clawmesh_core::clock::agreement::{Agreed, NotAgreed};
-use clawmesh_core::clock::{ClockView, Keeping, Round, Timekeeper};
+use clawmesh_core::clock::{BEHIND_MS_MAX, ClockView, Keeping, Round, Timekeeper};
 use clawmesh_storage::{JournalError, JournalReader};
 
 use super::guests::random_bytes;
@@ -12,12 +13,10 @@ use crate::clock_evidence;
 use crate::config::epoch;
 use crate::config::settings::{Clock, NodeConfig, Source};
 use crate::config::state_dir::StateDir;
-use crate::moments::{agree_on, agreed_base_ms, forget_the_time, is_machine_believed, unix_ms, up_ms};
+use crate::moments::{agree_on, agreed_base_ms, forget_the_time, is_machine_believed, look, unix_ms, up_ms};
 
 /// 2026-01-01: no node of ours has run before.
 const EARLIEST_MS: u64 = 1_767_225_600_000;
-/// How far the clock of the machine may stand behind what the journal knows and still be believed.
-const BEHIND_MS_MAX: u64 = 60_000;
 /// A later agreement that differs by less changes nothing.
 const OFF_MS_MAX: u64 = 50;
 /// A later agreement may differ by so much, because ways differ, and by a part of the time since the last one, because counting
@@ -38,6 +37,8 @@ pub struct Beginning {
     pub keeper: Option<Arc<SoughtTime>>,
     /// The newest time of earlier runs, where this one does not know the time.
     pub wall_before_ms: u64,
+    /// The newest time in the journal.
+    pub known_before_ms: u64,
 }
 
 impl Beginning {
@@ -45,23 +46,36 @@ impl Beginning {
     pub fn of(dir: &StateDir, config: &NodeConfig) -> anyhow::Result<Self> {
         let found_ms = newest_in_journal(dir)?;
         let is_said = config.clock.source != Source::Default;
-        let (kept, why) = judge(config.clock.value, unix_ms(), found_ms);
-        let Some(why) = why else { return Ok(Self { kept, is_said, keeper: None, wall_before_ms: 0 }) };
+        let look = look();
+        let (kept, why) = judge(config.clock.value, look.unix_ms, found_ms);
+        let Some(why) = why else {
+            return Ok(Self { kept, is_said, keeper: None, wall_before_ms: 0, known_before_ms: found_ms });
+        };
         tracing::warn!("{why}; until other nodes have told the time, nothing that needs it is taken");
         // Too far back in the journal, or lost with it: the last run that knew the time is numbered by it.
         let newest_ms = if found_ms > 0 { found_ms } else { epoch::last(dir)?.unwrap_or(0) };
         let not_before_ms = newest_ms.max(EARLIEST_MS);
-        forget_the_time((kept == Keeping::Doubted).then_some(not_before_ms));
+        forget_the_time(set_to(kept, not_before_ms), look);
         let nodes_min = usize::try_from(config.clock_agrees_with.value).ok().filter(|nodes| *nodes > 0);
         let keeper = Arc::new(SoughtTime { kept, nodes_min, not_before_ms, why, state: Mutex::default() });
-        Ok(Self { kept, is_said, keeper: Some(keeper), wall_before_ms: newest_ms })
+        // Never 0, so that a later run that does not know the time either begins after this one.
+        let wall_before_ms = newest_ms.max(1);
+        Ok(Self { kept, is_said, keeper: Some(keeper), wall_before_ms, known_before_ms: found_ms })
     }
 
-    /// Whether other nodes are told the time by the clock of this machine: not where something may have restored a clock that
-    /// stands behind, unless people say that it is kept.
-    pub fn tells_time(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
-        let is_said = self.is_said;
-        Arc::new(move || is_machine_believed() && (is_said || clock_evidence::is_there()))
+    /// What other nodes are told that ask for the time: nothing where something may have restored a clock that stands behind,
+    /// unless people say that it is kept.
+    pub fn telling(&self) -> Arc<dyn Fn() -> Telling + Send + Sync> {
+        let (kept, is_said) = (self.kept, self.is_said);
+        Arc::new(move || match kept {
+            Keeping::None => Telling::Never,
+            Keeping::Kept | Keeping::Doubted
+                if is_machine_believed() && (is_said || clock_evidence::is_there(unix_ms())) =>
+            {
+                Telling::Time
+            }
+            Keeping::Kept | Keeping::Doubted => Telling::NotYet,
+        })
     }
 
     /// What people see of it.
@@ -102,6 +116,14 @@ fn judge(said: Clock, machine_ms: u64, newest_ms: u64) -> (Keeping, Option<Strin
     }
 }
 
+/// What the clock of the machine has to be set to, at least, to be believed after all; nothing where it never is.
+fn set_to(kept: Keeping, not_before_ms: u64) -> Option<u64> {
+    match kept {
+        Keeping::Doubted => Some(not_before_ms),
+        Keeping::None | Keeping::Kept => None,
+    }
+}
+
 /// A node that looks for the time.
 pub struct SoughtTime {
     kept: Keeping,
@@ -133,13 +155,17 @@ impl SoughtTime {
     }
 
     /// Takes an agreement, or says why not.
-    fn agreed(&self, agreed: Agreed) -> Option<String> {
+    fn agreed(&self, agreed: Agreed, round: Round) -> Option<String> {
         let (base_ms, up_ms) = (agreed.base_ms, up_ms());
         let passed_ms = up_ms.saturating_sub(self.lock().agreed_up_ms);
         match agreed_base_ms().map(|ours_ms| (ours_ms, later(ours_ms, base_ms, passed_ms))) {
             None => {
                 let at = date(base_ms.saturating_add(up_ms));
                 tracing::info!("it is {at}, as {} nodes say", agreed.with.len());
+                agree_on(base_ms);
+            }
+            Some((ours_ms, Later::Leaps)) if base_ms > ours_ms && is_by_most(&agreed, round) => {
+                tracing::warn!("{}", followed(&agreed, ours_ms, up_ms));
                 agree_on(base_ms);
             }
             Some((ours_ms, Later::Leaps)) => {
@@ -183,6 +209,21 @@ fn later(ours_ms: u64, base_ms: u64, passed_ms: u64) -> Later {
     }
 }
 
+/// True when those who agree are most of all who could say it, and not only of those who are there: this node was agreed with by too few
+/// before, or its count stood still while it slept.
+fn is_by_most(agreed: &Agreed, round: Round) -> bool {
+    let could_say = round.asked.saturating_sub(round.cannot_say);
+    agreed.with.len() >= 2 && agreed.with.len() > could_say / 2
+}
+
+fn followed(agreed: &Agreed, ours_ms: u64, up_ms: u64) -> String {
+    let [theirs, ours] = [agreed.base_ms, ours_ms].map(|base_ms| date(base_ms.saturating_add(up_ms)));
+    format!(
+        "{} other nodes, most of those that could say it, say that it is {theirs}, and not {ours} as this node had it; they are believed",
+        agreed.with.len()
+    )
+}
+
 fn leap(agreed: &Agreed, ours_ms: u64, up_ms: u64) -> String {
     let [theirs, ours] = [agreed.base_ms, ours_ms].map(|base_ms| date(base_ms.saturating_add(up_ms)));
     format!(
@@ -222,7 +263,7 @@ impl Timekeeper for SoughtTime {
             return None;
         }
         match outcome {
-            Ok(agreed) => self.agreed(agreed),
+            Ok(agreed) => self.agreed(agreed, round),
             Err(why) => {
                 self.not_agreed(why, round);
                 None
@@ -237,16 +278,18 @@ impl Timekeeper for SoughtTime {
     }
 }
 
-fn words(why: NotAgreed, Round { asked, cannot_say, .. }: Round) -> String {
+fn words(why: NotAgreed, Round { asked, there, cannot_say, refused, .. }: Round) -> String {
     match why {
         NotAgreed::TooFew { .. } if asked == 0 => {
             "it trusts no node that could tell it; trust others whose clocks are kept".to_owned()
         }
         NotAgreed::TooFew { agree, answered, wanted } => {
             let cannot_say =
-                if cannot_say == 0 { String::new() } else { format!(", {cannot_say} do not know it either") };
+                if cannot_say == 0 { String::new() } else { format!(", {cannot_say} never can") };
+            let refused = refused.map_or_else(String::new, |code| format!(", one refused: {code}"));
             format!(
-                "it has agreed with {agree} of {wanted} nodes ({asked} asked, {answered} said a time{cannot_say}); see that those \
+                "it has agreed with {agree} of {wanted} nodes ({asked} asked, {there} of them there, {answered} said a \
+                 time{cannot_say}{refused}); see that those \
                  it trusts are there, keep their clocks and trust it, or say how many are enough with `clock_agrees_with`"
             )
         }
@@ -271,6 +314,8 @@ const LAST_DATE_MS: u64 = 253_402_300_799_000;
 
 #[cfg(test)]
 mod tests {
+    use clawmesh_authority::{Code, NodeId};
+
     use super::*;
 
     const T: u64 = 1_800_000_000_000;
@@ -317,11 +362,43 @@ mod tests {
     }
 
     #[test]
+    fn only_a_clock_that_is_doubted_is_believed_once_it_was_set() {
+        for (kept, expected) in [(Keeping::Kept, None), (Keeping::None, None), (Keeping::Doubted, Some(T))] {
+            assert_eq!(set_to(kept, T), expected, "{kept:?}");
+        }
+    }
+
+    #[test]
+    fn a_leap_is_followed_where_most_of_all_who_could_say_it_agree_and_never_for_one_alone() {
+        for (with, asked, cannot_say, expected) in [
+            (1, 1, 0, false),
+            (2, 2, 0, true),
+            (2, 3, 0, true),
+            (2, 4, 0, false),
+            (3, 5, 0, true),
+            (2, 5, 2, true),
+        ] {
+            let agreed = Agreed { base_ms: T, with: (0..with).map(|n| NodeId([n; 32])).collect() };
+            let round = Round { asked, there: asked, cannot_say, ..Round::default() };
+            assert_eq!(is_by_most(&agreed, round), expected, "{with} of {asked}, {cannot_say} never can");
+        }
+        let told = followed(&Agreed { base_ms: T + 9_000, with: Vec::new() }, T, 1_000);
+        assert!(told.contains("2027-01-15T08:00:10Z, and not 2027-01-15T08:00:01Z"), "{told}");
+    }
+
+    #[test]
     fn a_machine_on_which_nothing_shows_that_its_clock_is_kept_tells_the_time_only_if_people_say_so() {
-        let tells = |is_said| {
-            Beginning { kept: Keeping::Kept, is_said, keeper: None, wall_before_ms: 0 }.tells_time()()
+        let tells = |kept, is_said| {
+            Beginning { kept, is_said, keeper: None, wall_before_ms: 0, known_before_ms: 0 }.telling()()
         };
-        assert_eq!((tells(true), tells(false)), (true, clock_evidence::is_there()));
+        let seen = if clock_evidence::is_there(unix_ms()) { Telling::Time } else { Telling::NotYet };
+        for (kept, is_said, expected) in [
+            (Keeping::Kept, true, Telling::Time),
+            (Keeping::Kept, false, seen),
+            (Keeping::None, true, Telling::Never),
+        ] {
+            assert_eq!(tells(kept, is_said), expected, "{kept:?}, {is_said}");
+        }
     }
 
     #[test]
@@ -343,11 +420,14 @@ mod tests {
             state: Mutex::default(),
         };
         assert!(keeper.why_unknown().ends_with("wait a moment"), "{}", keeper.why_unknown());
-        keeper.not_agreed(too_few, Round { asked: 3, cannot_say: 2, ..Round::default() });
+        let refused = Some(Code::UntrustedPeer);
+        keeper.not_agreed(too_few, Round { asked: 4, there: 2, answered: 1, cannot_say: 2, refused });
         let why = keeper.why_unknown();
         assert!(why.starts_with("this node does not know what time it is: nothing keeps it"), "{why}");
         assert!(
-            why.contains("agreed with 1 of 2 nodes (3 asked, 1 said a time, 2 do not know it either)"),
+            why.contains(
+                "1 of 2 nodes (4 asked, 2 of them there, 1 said a time, 2 never can, one refused: UNTRUSTED_PEER)"
+            ),
             "{why}"
         );
         keeper.not_agreed(NotAgreed::Passed { agreed_ms: EARLIEST_MS, not_before_ms: T }, Round::default());

@@ -96,6 +96,22 @@ pub enum NotAgreed {
     },
 }
 
+impl Wanted {
+    /// Usually two nodes, or the only one that could say the time, and a majority of those who are there and could say it: who is there
+    /// and was not heard may have been kept from it. Until those who are there have had the time to appear, it is the majority of all, so
+    /// that whoever is linked first does not tell the time alone. Where people have said how many are enough, of those who were heard.
+    #[must_use]
+    pub fn quorum(
+        could_say: usize,
+        there: usize,
+        said_min: Option<usize>,
+        is_settled: bool,
+    ) -> (usize, usize) {
+        let voters = if is_settled { there } else { could_say };
+        said_min.map_or((could_say.clamp(1, 2), voters), |nodes_min| (nodes_min, 0))
+    }
+}
+
 /// Chooses among the answers of one round; each node counts once.
 ///
 /// # Errors
@@ -183,6 +199,22 @@ mod tests {
         }
         let expected = NotAgreed::TooFew { agree: 2, answered: 3, wanted: 3 };
         assert_eq!(choose(&heard, Wanted { voters: 5, ..wanted(2) }), Err(expected));
+    }
+
+    #[test]
+    fn at_first_a_majority_of_all_is_wanted_and_then_of_those_who_are_there() {
+        for (could_say, there, said_min, is_settled, expected) in [
+            (1, 1, None, false, (1, 1)),
+            (0, 0, None, true, (1, 0)),
+            (2, 1, None, true, (2, 1)),
+            (5, 2, None, false, (2, 5)),
+            (5, 2, None, true, (2, 2)),
+            (5, 2, Some(1), false, (1, 0)),
+            (5, 5, Some(4), true, (4, 0)),
+        ] {
+            let quorum = Wanted::quorum(could_say, there, said_min, is_settled);
+            assert_eq!(quorum, expected, "{there} of {could_say}");
+        }
     }
 
     #[test]

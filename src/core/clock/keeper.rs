@@ -1,6 +1,6 @@
 //! What the edges of a node share that asks others for the time, and what people see of it.
 
-use clawmesh_authority::NodeId;
+use clawmesh_authority::{Code, NodeId};
 use serde::{Deserialize, Serialize};
 
 use super::agreement::{Agreed, NotAgreed};
@@ -40,8 +40,10 @@ pub struct Round {
     pub there: usize,
     /// So many have said a time.
     pub answered: usize,
-    /// So many do not know it themselves.
+    /// So many never can, because nothing keeps their clocks.
     pub cannot_say: usize,
+    /// Why one of them refused. It is not signed, so it is for people only.
+    pub refused: Option<Code>,
 }
 
 /// Holds what a node whose clock nothing keeps has agreed on with others.

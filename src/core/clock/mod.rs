@@ -20,6 +20,8 @@ use crate::replay::DigestApp as _;
 
 /// The clocks are sampled at latest after this long, milliseconds.
 pub const SAMPLE_PERIOD_MS: u64 = 1_000;
+/// How far the clock of a machine may stand behind the newest time of earlier runs and still be believed, milliseconds.
+pub const BEHIND_MS_MAX: u64 = 60_000;
 
 /// One tick, in order. Every `FixedUpdate` system is in exactly one of these.
 #[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -229,6 +229,7 @@ fn settings() -> Settings {
         mock_actuator: false,
         plans: false,
         wall_before_ms: 0,
+        known_before_ms: 0,
     }
 }
 

@@ -156,6 +156,7 @@ mod tests {
             mock_actuator: false,
             plans: false,
             wall_before_ms: 0,
+            known_before_ms: 0,
         };
         Core::replaying(settings, 1)
     }

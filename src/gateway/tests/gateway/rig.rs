@@ -322,7 +322,7 @@ pub fn snapshot() -> Snapshot {
             source: NodeId([1; 32]),
             hlc: Hlc { wall_ms: NOW_MS, logical: 0 },
             origin_ms: NOW_MS,
-            age_ms: 0,
+            age_ms: Some(0),
             supported_by: None,
         }],
         refusals: vec![RefusalView {

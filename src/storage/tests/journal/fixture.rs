@@ -49,6 +49,7 @@ pub fn settings(epoch: u64) -> Settings {
         mock_actuator: false,
         plans: false,
         wall_before_ms: 0,
+        known_before_ms: 0,
     }
 }
 

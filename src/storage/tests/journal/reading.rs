@@ -177,7 +177,7 @@ fn the_last_time_is_looked_for_in_so_many_rows_and_a_run_that_was_told_of_it_pas
         JournalReader::open(&path).unwrap().newest_wall_ms().unwrap()
     };
     let told = Record::RunStarted(Settings { wall_before_ms: 8_000, ..settings(2) });
-    assert_eq!(newest(&[sampled(1, 9_000), told, sampled(3, 0)]), 8_000);
+    assert_eq!(newest(&[sampled(1, 9_000), told, sampled(3, 0)]), 8_001, "later than that run");
     let mut many = vec![sampled(1, 9_000)];
     many.extend((2..=NEWEST_WALL_ROWS_MAX.unsigned_abs()).map(state));
     assert_eq!(newest(&many), 9_000);

@@ -64,6 +64,7 @@ fn farm() -> (SiteFiles, Plan) {
         mock_actuator: false,
         plans: false,
         wall_before_ms: 0,
+        known_before_ms: 0,
     };
     (SiteFiles::of(&settings).unwrap().unwrap(), plan)
 }

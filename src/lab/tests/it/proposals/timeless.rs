@@ -188,6 +188,63 @@ fn what_a_node_says_without_the_time_comes_after_what_it_said_before_and_before_
 }
 
 #[test]
+fn one_run_without_the_time_after_another_stamps_later_than_the_one_before() {
+    let mut farm = Farm::brief();
+    let proposal = farm.proposal();
+    assert_eq!(code(&farm.propose(&proposal)), None);
+    farm.run_seconds(1);
+    let stamp = |farm: &Farm| {
+        farm.lab.core(FIELD).world().resource::<clawmesh_core::mesh::HlcState>().0.clone().stamp(0)
+    };
+    farm.restart_without_the_time();
+    farm.run_seconds(60);
+    let first = stamp(&farm);
+    farm.restart_without_the_time();
+    farm.run_seconds(3);
+    let second = stamp(&farm);
+    assert!(first < second, "{first:?} {second:?}");
+    let [here, there] = [FIELD, CENTER].map(|node| farm.report_at(node, proposal.id()));
+    assert_eq!(there.offer, here.offer, "others show the offer that can be answered");
+    assert_eq!(farm.lab.replay(FIELD).difference, None);
+}
+
+#[test]
+fn s6_a_re_arm_from_before_a_stop_does_not_end_it_after_a_start_with_a_clock_that_is_a_little_behind() {
+    let mut farm = Farm::brief();
+    let early = farm.request(RequestBody::Rearm { why: "it was steam".to_owned() });
+    let early = request::seal(&ann(), &early);
+    farm.run_seconds(30);
+    farm.press_stop();
+    farm.run_seconds(2);
+    farm.lab.crash(FIELD);
+    // What was saved a minute before the power was cut is restored, and is believed.
+    farm.lab.set_clock_offset(FIELD, -59_000);
+    farm.lab.start(FIELD);
+    farm.run_seconds(60);
+    let answer = farm.lab.ask(FIELD, AskKind::Request, early);
+    farm.assert_refused(&answer, Code::StopLatched, "stop.newest");
+    farm.lab.set_clock_offset(FIELD, 0);
+    farm.run_seconds(2);
+    let rearm = RequestBody::Rearm { why: "somebody has looked".to_owned() };
+    assert_eq!(code(&farm.ask_as(&ann(), rearm)), None, "who signs after it");
+    assert_eq!(farm.lab.replay(FIELD).difference, None);
+}
+
+#[test]
+fn how_old_a_belief_is_nobody_says_while_the_time_is_not_known() {
+    let mut farm = Farm::brief();
+    farm.lab.record(FIELD, "gate/open", Value::Flag(true));
+    farm.run_seconds(1);
+    let ages = |farm: &Farm| -> Vec<Option<u64>> {
+        farm.lab.snapshot(FIELD).beliefs.iter().map(|row| row.age_ms).collect()
+    };
+    assert!(matches!(ages(&farm)[..], [Some(_)]), "{:?}", ages(&farm));
+    farm.restart_without_the_time();
+    farm.run_seconds(1);
+    assert_eq!(ages(&farm), [None]);
+}
+
+#[test]
 fn the_alarm_rings_until_the_time_is_known() {
     let mut farm = Farm::brief();
     farm.restart_without_the_time();
