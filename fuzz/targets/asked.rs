@@ -1,9 +1,11 @@
-//! What people and nodes ask an owner for, and what it answers: requests, approvals, answers. The first byte says which.
+//! What people and nodes ask an owner for, and what it answers: requests, approvals, answers, and the time. The first byte says
+//! which.
 
 use clawmesh_authority::answer::{self, name_of_asked};
 use clawmesh_authority::approval::{self, Decision};
 use clawmesh_authority::request::{self, Request, RequestBody, RequestMarks};
 use clawmesh_authority::signed::Purpose;
+use clawmesh_authority::time::{self, TimeAnswer, TimeQuestion};
 use clawmesh_authority::{Answer, Code, Mind, NodeKey, ProposalId, PublicKey, Refused, SignedRequest};
 use clawmesh_lab::Lab;
 
@@ -18,6 +20,8 @@ pub(super) const TARGET: Target = Target {
         Shape::Signed(1, Purpose::REQUEST),
         Shape::Signed(1, Purpose::APPROVAL),
         Shape::Signed(1, Purpose::ANSWER),
+        Shape::Signed(1, Purpose::TIME_QUESTION),
+        Shape::Signed(1, Purpose::TIME_ANSWER),
     ],
     seeds,
     check,
@@ -30,6 +34,13 @@ const SENTENCE_BYTES_MAX: usize = 2_048;
 const REQUEST: u8 = 0;
 const APPROVAL: u8 = 1;
 const ANSWER: u8 = 2;
+const TIME_QUESTION: u8 = 3;
+const TIME_ANSWER: u8 = 4;
+
+/// What node 2 asks node 1.
+fn question() -> TimeQuestion {
+    TimeQuestion { mesh: mesh(), to: Lab::id_of(1), nonce: [7; 16], epoch: 3, count: 9 }
+}
 
 fn seeds() -> Vec<Seed> {
     let ask = |body| Request { mesh: mesh(), owner: Lab::id_of(1), body, made: samples::NOW };
@@ -55,6 +66,11 @@ fn seeds() -> Vec<Seed> {
     for (name, answer) in [("taken", taken), ("refused", refused)] {
         seeds.push((name, marked(ANSWER, answer::seal(&key(1), name_of_asked(b"?"), &answer))));
     }
+    seeds.push(("time-question", marked(TIME_QUESTION, time::seal_question(&key(2), &question()))));
+    for (name, unix_ms) in [("time", Some(NOW_MS)), ("timeless", None)] {
+        let answer = TimeAnswer { mesh: mesh(), to: Lab::id_of(2), nonce: question().nonce, unix_ms };
+        seeds.push((name, marked(TIME_ANSWER, time::seal_answer(&key(1), &answer))));
+    }
     seeds
 }
 
@@ -74,6 +90,16 @@ fn check(input: &[u8]) -> Result<String, String> {
                 let signed = approval::open(bytes)?;
                 let person = (1..=4).map(samples::person).find(|person| person.id() == signed.operator());
                 person.map(|person| approval::seal(&person, signed.approval())).unwrap_or_default()
+            }
+            TIME_QUESTION => {
+                let (asker, question) = time::open_question(bytes, mesh(), Lab::id_of(1))?;
+                let key = (1..=KEYS).map(key).find(|key| key.id() == asker);
+                key.map(|key| time::seal_question(&key, &question)).unwrap_or_default()
+            }
+            TIME_ANSWER => {
+                let unix_ms = time::open_answer(bytes, &question(), Lab::id_of(2))?;
+                let answer = TimeAnswer { mesh: mesh(), to: Lab::id_of(2), nonce: question().nonce, unix_ms };
+                time::seal_answer(&key(1), &answer)
             }
             _ => {
                 let answer = answer::open(bytes, Lab::id_of(1), name_of_asked(b"?"))?;

@@ -26,6 +26,12 @@ pub const AHEAD_MS_MAX: u64 = 500;
 /// what we admitted of others may be ahead of us by all of it, and that is no fault of our clock.
 const SET_BACK_MS: u64 = 2 * AHEAD_MS_MAX;
 
+/// How refusals name whom to look at while the time is not known: nobody else is to blame.
+pub const OWN_CLOCK: &str = "our own clock";
+/// What is said to whoever asks for something that needs the time while it is not known here.
+pub const TIME_UNKNOWN: &str = "this node does not know what time it is; `clawmesh status` says why, and once it has agreed with \
+                                other nodes the same can be sent again";
+
 impl Hlc {
     /// Milliseconds this point lies ahead of `wall_ms`, or 0.
     #[must_use]
@@ -33,10 +39,11 @@ impl Hlc {
         self.wall_ms.saturating_sub(wall_ms)
     }
 
-    /// True when our own clock, which shows `wall_ms` now, was wrong when it made this point.
+    /// True when our own clock, which shows `wall_ms` now, was wrong when it made this point. While the time is not known,
+    /// `wall_ms` being 0, nobody can say so.
     #[must_use]
     pub fn is_of_a_wrong_clock(&self, wall_ms: u64) -> bool {
-        self.ahead_ms(wall_ms) > SET_BACK_MS
+        wall_ms > 0 && self.ahead_ms(wall_ms) > SET_BACK_MS
     }
 
     fn successor(self) -> Self {
@@ -61,7 +68,14 @@ pub struct HlcClock {
 }
 
 impl HlcClock {
-    /// Stamps an event of this node: later than every stamp before, unless the wall clock was set back by seconds.
+    /// A clock that goes on from `wall_ms`, before which everything was stamped that this node has stamped so far.
+    #[must_use]
+    pub fn after(wall_ms: u64) -> Self {
+        Self { last: Hlc { wall_ms, logical: 0 } }
+    }
+
+    /// Stamps an event of this node: later than every stamp before, unless the wall clock was set back by seconds. While the time
+    /// is not known, `wall_ms` being 0, it goes on from its last.
     pub fn stamp(&mut self, wall_ms: u64) -> Hlc {
         let is_ahead = self.last.wall_ms >= wall_ms && !self.last.is_of_a_wrong_clock(wall_ms);
         self.last = if is_ahead { self.last.successor() } else { Hlc { wall_ms, logical: 0 } };
@@ -69,9 +83,10 @@ impl HlcClock {
     }
 
     /// Takes notice of an event that was admitted, so that our next stamp is later. One from the future of
-    /// `wall_ms` was stamped, here or elsewhere, by a clock that was wrong: it does not make ours wrong too.
+    /// `wall_ms` was stamped, here or elsewhere, by a clock that was wrong: it does not make ours wrong too. While the time is
+    /// not known nobody can tell, so nothing is taken notice of: the clock was begun after what is known to be right.
     pub fn observe(&mut self, seen: Hlc, wall_ms: u64) {
-        if !seen.is_of_a_wrong_clock(wall_ms) {
+        if wall_ms > 0 && !seen.is_of_a_wrong_clock(wall_ms) {
             self.last = self.last.max(seen);
         }
     }
@@ -97,6 +112,26 @@ mod tests {
         assert_eq!(clock.stamp(now), Hlc { wall_ms: now, logical: 0 });
         clock.observe(wrong, now);
         assert_eq!(clock.stamp(now), Hlc { wall_ms: now, logical: 1 });
+    }
+
+    #[test]
+    fn while_the_time_is_not_known_stamps_go_on_from_the_last_and_take_nothing_from_what_comes_after() {
+        let (earlier, now) = (1_800_000_000_000, 1_800_000_900_000);
+        let mut clock = HlcClock::after(earlier);
+        assert_eq!(clock.stamp(0), Hlc { wall_ms: earlier, logical: 1 });
+        clock.observe(Hlc { wall_ms: 2_082_758_400_000, logical: 3 }, 0);
+        assert_eq!(
+            clock.stamp(0),
+            Hlc { wall_ms: earlier, logical: 2 },
+            "what the journal holds may be of a clock that stood in 2036"
+        );
+        assert_eq!(clock.stamp(now), Hlc { wall_ms: now, logical: 0 });
+        let mut new = HlcClock::default();
+        assert_eq!(
+            [new.stamp(0), new.stamp(0)].map(|stamp| (stamp.wall_ms, stamp.logical)),
+            [(0, 1), (0, 2)]
+        );
+        assert_eq!(new.stamp(now), Hlc { wall_ms: now, logical: 0 });
     }
 
     proptest! {

@@ -36,6 +36,7 @@ pub mod request;
 pub mod route;
 pub mod setpoint;
 pub mod signed;
+pub mod time;
 pub mod transition;
 pub mod unit;
 #[cfg(test)]

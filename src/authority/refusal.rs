@@ -31,7 +31,7 @@ codes! {
     2 UntrustedPeer "UNTRUSTED_PEER" "The signer is not pinned here.";
     3 MeshIdMismatch "MESH_ID_MISMATCH" "The statement belongs to another mesh.";
     4 Replayed "REPLAYED" "The statement, or a later one, was heard before.";
-    5 ClockUntrusted "CLOCK_UNTRUSTED" "The clock of the sender is too far ahead of ours.";
+    5 ClockUntrusted "CLOCK_UNTRUSTED" "The clock of the sender is too far ahead of ours, or we do not know the time.";
     6 RateLimited "RATE_LIMITED" "The sender says more than it may.";
     7 TooLarge "TOO_LARGE" "The message is larger than we take.";
     8 NotANumber "NOT_A_NUMBER" "A value is NaN or infinite.";

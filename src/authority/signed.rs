@@ -27,6 +27,10 @@ impl Purpose {
     pub const ANSWER: Self = Self("clawmesh/answer/v1");
     /// What two nodes say to each other while people make them trust each other.
     pub const PAIRING: Self = Self("clawmesh/pairing/v1");
+    /// What a node that does not know the time asks.
+    pub const TIME_QUESTION: Self = Self("clawmesh/time-question/v1");
+    /// What a node that knows it answers.
+    pub const TIME_ANSWER: Self = Self("clawmesh/time-answer/v1");
 
     /// The external data of its signatures.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clawmesh_authority::hlc::AHEAD_MS_MAX;
+use clawmesh_authority::hlc::{AHEAD_MS_MAX, OWN_CLOCK, TIME_UNKNOWN};
 use clawmesh_authority::{Body, Code, MeshId, NodeId, Opened, Refusal, envelope};
 
 use crate::config::Part;
@@ -59,6 +59,9 @@ impl Admission {
             (Wanted::ReadingsOf(_), Body::Readings(_))
             | (Wanted::Frames, Body::Frame(_) | Body::Frames(_)) => {}
             _ => return refuse(Code::InvalidParams, misplaced(wanted)),
+        }
+        if wall_ms == 0 {
+            return Err(Refusal::new(Code::ClockUntrusted, OWN_CLOCK, TIME_UNKNOWN));
         }
         if opened.statement.hlc.is_from_the_future(wall_ms) {
             return refuse(Code::ClockUntrusted, ahead(opened.statement.hlc.ahead_ms(wall_ms)));

@@ -13,7 +13,7 @@ use zenoh::query::{ConsolidationMode, QueryTarget, Reply};
 
 use crate::edge::Edge;
 use crate::keys;
-use crate::replies::RefusalText;
+use crate::replies::{RefusalText, refusal_text};
 
 /// How long an answer may take.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
@@ -181,14 +181,10 @@ async fn settled<T>(
     None
 }
 
-fn refusal_text(bytes: &[u8]) -> Option<RefusalText> {
-    serde_json::from_slice(bytes).ok()
-}
-
 /// What a refusal of our frame means for it, and what to count. It is not signed, so it settles nothing and
 /// proves nothing about the peer.
 fn judge(peer: NodeId, text: &RefusalText) -> (Outcome, Option<Refusal>) {
-    let Some(code) = Code::ALL.iter().copied().find(|code| code.as_str() == text.code) else {
+    let Some(code) = text.known_code() else {
         return (Outcome::Later, None);
     };
     let outcome = match code {

@@ -29,7 +29,9 @@ use crate::presence::Presence;
 use crate::readings::ReadingsIn;
 use crate::replies::{REPLIES_MAX, Reply, send_replies};
 use crate::samples::SamplesIn;
+use crate::seek::seek_time;
 use crate::session::{Ears, OpenSession, open_patiently, settings};
+use crate::times::TimesIn;
 use crate::trust::Trust;
 use crate::ways::Ways;
 
@@ -186,6 +188,8 @@ impl Plan {
             let couriers =
                 send_couriers(Arc::clone(&self.edge), session.clone(), Arc::clone(&shelf), friends);
             let couriers = tokio::spawn(couriers);
+            let seek = seek_time(Arc::clone(&self.edge), session.clone(), ears.presence.friends());
+            let seek = tokio::spawn(seek);
             let dialler = (self.config.mode != ZenohMode::Client)
                 .then(|| tokio::spawn(dial_found(Arc::clone(&self.edge), open.links.runtime())));
             tokio::select! {
@@ -198,6 +202,7 @@ impl Plan {
             }
             self.edge.ways.tell_own(None);
             couriers.abort();
+            seek.abort();
             if let Some(dialler) = dialler {
                 dialler.abort();
             }
@@ -223,6 +228,7 @@ impl Plan {
         Ears {
             readings: Arc::new(ReadingsIn::new(edge(), stream)),
             deliveries: Arc::new(Deliveries::new(edge(), state, to_judge, replies.clone())),
+            times: Arc::new(TimesIn::new(edge(), replies.clone())),
             asks: Arc::new(AsksIn::new(edge(), replies, tokio::runtime::Handle::current())),
             presence: Arc::new(Presence::new(edge())),
             samples: self.config.mappings.iter().map(samples).collect(),

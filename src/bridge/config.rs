@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clawmesh_authority::envelope::FRAMES_PER_BUNDLE_MAX;
 use clawmesh_authority::{LaneMark, MeshId, NodeId, NodeKey, Roster};
+use clawmesh_core::clock::Timekeeper;
 use clawmesh_core::intake::InboxHandle;
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::OutboxReader;
@@ -154,6 +155,17 @@ impl Default for BridgeLimits {
     }
 }
 
+/// What others are told who ask for the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// What the clock of this machine shows.
+    Time,
+    /// Nothing, because it is not known yet whether that is right; they count this node among those that could say it.
+    NotYet,
+    /// Nothing, because nothing keeps that clock: what is told on would come back as if somebody knew it.
+    Never,
+}
+
 /// What the bridge is connected to inside the node.
 #[derive(Clone)]
 pub struct BridgePorts {
@@ -167,8 +179,12 @@ pub struct BridgePorts {
     pub outbox: OutboxReader,
     /// How far the journal is durable.
     pub commits: CommitWatch,
-    /// Wall time, Unix milliseconds.
+    /// Wall time, Unix milliseconds; 0 while it is not known.
     pub unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Who looks for the time by asking other nodes; `None` where the machine keeps its clock.
+    pub clock: Option<Arc<dyn Timekeeper>>,
+    /// What others are told who ask for the time.
+    pub telling: Arc<dyn Fn() -> Telling + Send + Sync>,
     /// Where whoever asks this node waits for the answer.
     pub desk: AnswerDesk,
     /// The stop latch.

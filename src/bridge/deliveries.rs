@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 
 use clawmesh_authority::envelope::{self, Receipt, unproven};
+use clawmesh_authority::hlc::OWN_CLOCK;
 use clawmesh_authority::{Body, Code, Lane, LaneMark, NodeId, Opened, Refusal};
 use clawmesh_core::intake::{Input, InputBody, SourceId};
 use clawmesh_core::replay::Ticket;
@@ -97,6 +98,13 @@ impl Deliveries {
             && !self.edge.trust.has(&node)
         {
             return Err(Refusal::new(Code::UntrustedPeer, unproven(node), untrusted(node)));
+        }
+        if let Some(refusal) = self.edge.timeless() {
+            // It is for us to change that, so whoever asks waits and tries again.
+            let later = Refusal::new(Code::Busy, OWN_CLOCK, refusal.sentence.clone());
+            self.edge.refuse(refusal);
+            self.reply(query.clone(), Answer::Refused(later));
+            return Ok(());
         }
         let mut waiting = lock(&self.waiting);
         let places = waiting.entry(claimed).or_default();

@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use clawmesh_authority::hlc::{OWN_CLOCK, TIME_UNKNOWN};
+use clawmesh_authority::time::{self, TimeAnswer, TimeQuestion};
 use clawmesh_authority::{
-    Answer, Body, ContentHash, Hlc, MeshId, NodeId, NodeKey, Refusal, Request, Roster, Statement, answer,
-    envelope, request,
+    Answer, Body, Code, ContentHash, Hlc, MeshId, NodeId, NodeKey, Refusal, Request, Roster, Statement,
+    answer, envelope, request,
 };
+use clawmesh_core::clock::Timekeeper;
 use clawmesh_core::intake::{InboxHandle, InputBody};
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::replay::CommitWatch;
@@ -15,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::clock::Monotonic;
-use crate::config::{BridgeConfig, BridgeLimits, BridgePorts};
+use crate::config::{BridgeConfig, BridgeLimits, BridgePorts, Telling};
 use crate::evidence::EvidenceShelf;
 use crate::own::OwnInputs;
 use crate::papers::Papers;
@@ -41,11 +44,14 @@ pub struct Edge {
     pub latch: Arc<dyn StopPort>,
     pub standing: Arc<dyn Fn() -> Option<Standing> + Send + Sync>,
     pub evidence: EvidenceShelf,
+    pub keeper: Option<Arc<dyn Timekeeper>>,
+    telling: Arc<dyn Fn() -> Telling + Send + Sync>,
     papers: Arc<dyn Fn() -> Result<Option<Papers>, String> + Send + Sync>,
     key: NodeKey,
     unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
     clock: Monotonic,
     receipts: AtomicU64,
+    time_questions: AtomicU64,
     refusals: Mutex<RefusalTally>,
 }
 
@@ -71,18 +77,50 @@ impl Edge {
             latch: Arc::clone(&ports.latch),
             standing: Arc::clone(&ports.standing),
             evidence: EvidenceShelf::default(),
+            keeper: ports.clock.clone(),
+            telling: Arc::clone(&ports.telling),
             papers: Arc::clone(&ports.papers),
             key: ports.key.clone(),
             unix_ms: Arc::clone(&ports.unix_ms),
             clock: Monotonic::begin(),
             receipts: AtomicU64::new(0),
+            time_questions: AtomicU64::new(0),
             refusals: Mutex::default(),
         }
     }
 
-    /// Wall time, Unix milliseconds.
+    /// Wall time, Unix milliseconds; 0 while it is not known.
     pub fn wall_ms(&self) -> u64 {
         (self.unix_ms)()
+    }
+
+    /// Why nothing that needs the time is taken now, if it is not known.
+    pub fn timeless(&self) -> Option<Refusal> {
+        if self.wall_ms() > 0 {
+            return None;
+        }
+        let why = self.keeper.as_ref().map_or_else(|| TIME_UNKNOWN.to_owned(), |keeper| keeper.why_unknown());
+        Some(Refusal::new(Code::ClockUntrusted, OWN_CLOCK, why))
+    }
+
+    /// Signs what time it is by the clock of this machine, or that nobody is ever told it here; `None` while that is open.
+    pub fn seal_time(&self, to: NodeId, nonce: [u8; 16]) -> Option<Vec<u8>> {
+        let unix_ms = match (self.telling)() {
+            Telling::Time => Some(self.wall_ms()).filter(|unix_ms| *unix_ms > 0).map(Some)?,
+            Telling::Never => None,
+            Telling::NotYet => return None,
+        };
+        Some(time::seal_answer(&self.key, &TimeAnswer { mesh: self.mesh, to, nonce, unix_ms }))
+    }
+
+    /// Signs a question for the time.
+    pub fn seal_time_question(&self, question: &TimeQuestion) -> Vec<u8> {
+        time::seal_question(&self.key, question)
+    }
+
+    /// Counts the questions for the time of this run.
+    pub fn next_time_question(&self) -> u64 {
+        self.time_questions.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Nanoseconds since the bridge began.

@@ -65,6 +65,11 @@ pub fn ask(mesh: MeshId, node: NodeId) -> String {
     format!("clawmesh/{mesh}/{node}/rpc/ask")
 }
 
+/// Where a node says what time it is.
+pub fn clock(mesh: MeshId, node: NodeId) -> String {
+    format!("clawmesh/{mesh}/{node}/rpc/clock")
+}
+
 /// The node a key belongs to; `None` when the key is not one of this mesh.
 pub fn node_of(mesh: MeshId, key: &str) -> Option<NodeId> {
     let mut parts = key.split('/');
@@ -91,6 +96,7 @@ mod tests {
             deliver(mesh(), node),
             heard(mesh(), node),
             ask(mesh(), node),
+            clock(mesh(), node),
         ] {
             assert_eq!(node_of(mesh(), &key), Some(node), "{key}");
             assert_eq!(node_of(MeshId::of_name("field"), &key), None, "{key}");

@@ -9,7 +9,7 @@
 //! out: `outbound` lets out what the journal holds the cause of, `parcel` packs frames, `courier` signs them and carries them
 //! until a receipt comes back (`answers`), `asks` brings to other owners what is signed for them. `evidence` keeps the newest
 //! readings as they were signed, `presence` knows who is there, `session` opens and closes, `dialler` links to whom discovery
-//! found, `links`, `access` and `papers` say who may link, says what and is told what, `edge` is what all share.
+//! found, `times` tells others what time it is and `seek` asks them, `links`, `access` and `papers` say who may link, says what and is told what, `edge` is what all share.
 
 mod bridge;
 mod config;
@@ -49,10 +49,12 @@ mod presence;
 mod readings;
 mod replies;
 mod samples;
+mod seek;
 mod session;
+mod times;
 
 pub use bridge::{Bridge, spawn};
-pub use config::{BridgeConfig, BridgeLimits, BridgePorts, Part, ZenohMode};
+pub use config::{BridgeConfig, BridgeLimits, BridgePorts, Part, Telling, ZenohMode};
 pub use error::BridgeError;
 pub use links::{LinkSecurity, link_security};
 pub use mapping::{Decoder, Mapping};

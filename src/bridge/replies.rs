@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clawmesh_authority::envelope::Receipt;
-use clawmesh_authority::{ContentHash, Refusal};
+use clawmesh_authority::hlc::OWN_CLOCK;
+use clawmesh_authority::{Code, ContentHash, NodeId, Refusal};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde::{Deserialize, Serialize};
 use zenoh::Wait;
@@ -34,6 +35,13 @@ pub enum Answer {
     Held(Receipt),
     /// Nothing of the asking node has been heard.
     Nothing,
+    /// What time it is, read when it is signed.
+    Time {
+        /// Who asks.
+        to: NodeId,
+        /// The number of the question.
+        nonce: [u8; 16],
+    },
     /// No, and why.
     Refused(Refusal),
     /// What this node answers as the owner, signed.
@@ -54,6 +62,18 @@ pub struct RefusalText {
     pub sentence: String,
 }
 
+impl RefusalText {
+    /// The code, if this version knows it.
+    pub fn known_code(&self) -> Option<Code> {
+        Code::ALL.iter().copied().find(|code| code.as_str() == self.code)
+    }
+}
+
+/// Reads a refusal of somebody.
+pub fn refusal_text(bytes: &[u8]) -> Option<RefusalText> {
+    serde_json::from_slice(bytes).ok()
+}
+
 /// Sends answers until the bridge stops.
 pub fn send_replies(edge: &Arc<Edge>, replies: &Receiver<Reply>) {
     while !edge.is_stopping() {
@@ -69,12 +89,22 @@ fn send(edge: &Edge, Reply { query, answer }: Reply) {
     let sent = match answer {
         Answer::Held(receipt) => query.reply(query.key_expr(), edge.seal_receipt(receipt)).wait(),
         Answer::Nothing => query.reply(query.key_expr(), Vec::new()).wait(),
+        Answer::Time { to, nonce } => match edge.seal_time(to, nonce) {
+            Some(bytes) => query.reply(query.key_expr(), bytes).wait(),
+            None => query.reply_err(text_of(not_yet())).wait(),
+        },
         Answer::Refused(refusal) => query.reply_err(text_of(refusal)).wait(),
         Answer::Signed { to, answer } => query.reply(query.key_expr(), edge.seal_answer(to, &answer)).wait(),
     };
     if let Err(fault) = sent {
         tracing::debug!(%fault, "an answer did not leave; the asking node will ask again");
     }
+}
+
+fn not_yet() -> Refusal {
+    let sentence =
+        "nothing shows yet that the clock here is right; ask again, or say there how its clock is kept";
+    Refusal::new(Code::ClockUntrusted, OWN_CLOCK, sentence)
 }
 
 fn text_of(refusal: Refusal) -> Vec<u8> {

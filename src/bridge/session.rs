@@ -24,6 +24,7 @@ use crate::links::{Secured, are_secured};
 use crate::presence::Presence;
 use crate::readings::ReadingsIn;
 use crate::samples::SamplesIn;
+use crate::times::TimesIn;
 use crate::ways::ZenohWay;
 
 const REOPEN_FIRST: Duration = Duration::from_secs(1);
@@ -97,6 +98,8 @@ pub struct Ears {
     pub deliveries: Arc<Deliveries>,
     /// What is signed for us as an owner.
     pub asks: Arc<AsksIn>,
+    /// Questions for the time.
+    pub times: Arc<TimesIn>,
     /// Tokens of other nodes.
     pub presence: Arc<Presence>,
     /// Samples of foreign programs.
@@ -109,6 +112,7 @@ impl Ears {
         self.readings.follow(trusted);
         self.deliveries.follow(trusted);
         self.asks.follow(trusted);
+        self.times.follow(trusted);
         self.presence.follow(trusted);
     }
 }
@@ -216,7 +220,10 @@ async fn serve(edge: &Edge, session: &Session, ears: &Ears) -> zenoh::Result<Vec
     let asks = Arc::clone(&ears.asks);
     let ask = session.declare_queryable(keys::ask(edge.mesh, edge.own)).allowed_origin(Locality::Remote);
     let ask = ask.callback(move |query| asks.ask(&query)).await?;
-    Ok(vec![deliver, heard, ask])
+    let times = Arc::clone(&ears.times);
+    let clock = session.declare_queryable(keys::clock(edge.mesh, edge.own)).allowed_origin(Locality::Remote);
+    let clock = clock.callback(move |query| times.ask(&query)).await?;
+    Ok(vec![deliver, heard, ask, clock])
 }
 
 /// The links of a session. They end when it is closed, or when this is dropped because it never came to be open.

@@ -2,6 +2,7 @@
 //! the crates together: `headless` runs a node, `cli` also talks to one that runs.
 
 mod cli;
+mod clock_evidence;
 mod config;
 mod headless;
 mod moments;

@@ -2,13 +2,14 @@
 
 use bevy::ecs::error::{BevyError, ErrorContext};
 use bevy::prelude::*;
+use clawmesh_authority::HlcClock;
 
 use crate::alarms::AlarmsPlugin;
-use crate::clock::{ClockPlugin, Tick};
+use crate::clock::{ClockPlugin, SAMPLE_PERIOD_MS, Tick};
 use crate::guests::GuestsPlugin;
 use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
 use crate::leadership::LeadershipPlugin;
-use crate::mesh::{MeshPlugin, Node, NodeProfile, OwnNode, Presence, Trust};
+use crate::mesh::{HlcState, MeshPlugin, Node, NodeProfile, OwnNode, Presence, Trust};
 use crate::planner::{PlannerPlugin, PlannerPort, Wishes};
 use crate::proposals::{
     AnswerDesk, DeskPort, LatchPort, ProposalsPlugin, RearmPort, Simulator, SimulatorPort,
@@ -112,6 +113,11 @@ impl Core {
         ));
         spawn_own_node(app.world_mut(), &settings);
         app.insert_resource(Trust::of(settings.node, settings.trusted.clone()));
+        if settings.wall_before_ms > 0 {
+            // The last sample may be a period older than the last stamp, and that ahead of the wall clock by half as much or more.
+            let stamped_ms = settings.wall_before_ms.saturating_add(2 * SAMPLE_PERIOD_MS);
+            app.insert_resource(HlcState(HlcClock::after(stamped_ms)));
+        }
         // A text that this software did not write gives no site, and without a site nothing may be moved.
         let site = SiteFiles::of(&settings).ok().flatten();
         spawn_actuators(app.world_mut(), site.as_ref(), settings.tick_before);

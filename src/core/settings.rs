@@ -59,6 +59,17 @@ pub struct Settings {
     #[cbor(default)]
     #[serde(default)]
     pub plans: bool,
+    /// The newest wall time that earlier runs knew, where this run begins without knowing the time: what it stamps comes after.
+    /// 0 where the machine keeps its clock.
+    #[n(15)]
+    #[cbor(default)]
+    #[serde(default)]
+    pub wall_before_ms: u64,
+    /// The newest wall time that earlier runs knew, whether or not this one knows the time; 0 where none is found.
+    #[n(16)]
+    #[cbor(default)]
+    #[serde(default)]
+    pub known_before_ms: u64,
 }
 
 /// A site and the policy of its owner as canonical texts, so that what was journaled is what was hashed.
@@ -117,6 +128,8 @@ pub(crate) mod tests {
             entropy: [7; 32],
             mock_actuator: false,
             plans: false,
+            wall_before_ms: 0,
+            known_before_ms: 0,
         }
     }
 }

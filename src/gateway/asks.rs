@@ -15,6 +15,7 @@ use clawmesh_core::intake::SourceId;
 use tokio::sync::oneshot;
 
 use crate::answer::Fault;
+use crate::observations::knows_the_time;
 use crate::router::Shared;
 use crate::stop;
 
@@ -43,9 +44,12 @@ async fn ask(
     let bytes = body.map_err(|rejection| unreadable(kind, &rejection))?;
     let Addressed { owner, stop } = open(kind, &bytes).map_err(ruled)?;
     let answer = if owner == shared.node.id {
-        if let Some(why) = stop {
+        if let Some(why) = &stop {
             // Whoever holds the token may stop; that the tick judges the request does not keep it waiting.
-            stop::latch(shared, &why);
+            stop::latch(shared, why);
+        }
+        if stop.is_none() {
+            knows_the_time(shared)?;
         }
         ask_here(shared, kind, bytes.into()).await?
     } else {

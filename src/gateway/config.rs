@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use clawmesh_core::clock::ClockView;
 use clawmesh_core::intake::InboxHandle;
 use clawmesh_core::mesh::Neighbours;
 use clawmesh_core::proposals::AnswerDesk;
@@ -44,8 +45,10 @@ pub struct GatewayPorts {
     pub inbox: InboxHandle,
     /// How far the journal is durable.
     pub commits: CommitWatch,
-    /// The wall clock, Unix milliseconds.
+    /// The wall clock, Unix milliseconds; 0 while the time is not known.
     pub unix_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// What is known of the time.
+    pub clock: Arc<dyn Fn() -> ClockView + Send + Sync>,
     /// Where whoever asks this node waits for the answer.
     pub desk: AnswerDesk,
     /// The stop latch.

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use clawmesh_authority::hlc::AHEAD_MS_MAX;
+use clawmesh_authority::hlc::TIME_UNKNOWN;
 use clawmesh_authority::{Code, Observation, Refusal, Tier, Unit, Value};
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_core::replay::Ticket;
@@ -52,10 +53,20 @@ pub(crate) async fn note(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Noted>), Fault> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
+    knows_the_time(&shared)?;
     let observation = parse(&body, (shared.ports.unix_ms)())?;
     has_room(&shared, &observation.key)?;
     commit(&shared, InputBody::Recorded { observation, hlc: None }, UNCONFIRMED).await?;
     Ok((StatusCode::CREATED, Json(Noted { committed: true })))
+}
+
+/// What is noted while nobody knows the time would bear none.
+pub(crate) fn knows_the_time(shared: &Shared) -> Result<(), Refusal> {
+    if (shared.ports.unix_ms)() > 0 {
+        return Ok(());
+    }
+    let why = (shared.ports.clock)().fault.unwrap_or_else(|| TIME_UNKNOWN.to_owned());
+    Err(Refusal::new(Code::ClockUntrusted, SourceId::Gateway, why))
 }
 
 /// A new key needs room in the world. The tick has the last word, and what it refuses is in the refusals; but whoever notes

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use clawmesh_authority::leadership::Activity;
 use clawmesh_core::alarms::{Priority, Standing};
+use clawmesh_core::clock::ClockView;
 use clawmesh_core::guests::GuestState;
 use clawmesh_core::intake::LinkState;
 use clawmesh_core::publish::{
@@ -165,8 +166,11 @@ pub struct Status {
     pub uptime_ms: u64,
     /// The newest tick.
     pub tick: u64,
-    /// Wall time at that tick, Unix milliseconds.
+    /// Wall time at that tick, Unix milliseconds; 0 while it is not known.
     pub wall_ms: u64,
+    /// What keeps the clock, and what is wrong with it.
+    #[serde(default)]
+    pub clock: ClockView,
     /// Milliseconds since that tick was shown; none before the first.
     pub snapshot_age_ms: Option<u64>,
     /// Who leads the planning.
@@ -218,6 +222,7 @@ fn status_of(shared: &Shared) -> Status {
         uptime_ms: shared.uptime_ms(),
         tick: 0,
         wall_ms: (shared.ports.unix_ms)(),
+        clock: (shared.ports.clock)(),
         snapshot_age_ms: None,
         lead: LeadView { activity: Activity::Ineligible, leader: None },
         peers: PeerCounts::default(),
@@ -316,6 +321,7 @@ fn reasons(status: &Status) -> Vec<String> {
         (matches!(status.link, LinkState::Failed { .. }), "the link to the mesh failed"),
         (status.state == NodeState::Stalled, "the tick stands still"),
         (is_late, "the tick has not begun"),
+        (status.clock.is_unknown, "the time is not known"),
     ];
     found.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason.to_owned()).collect()
 }

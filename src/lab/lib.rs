@@ -201,10 +201,27 @@ impl Lab {
         self.nodes[place].clock_offset_ms = offset_ms;
     }
 
+    /// Nothing keeps the clock of a node from its next start on, so that it knows no time; it is started again, as fast as machines
+    /// do.
+    pub fn lose_the_time(&mut self, name: &str) {
+        let place = self.place(name);
+        self.nodes[place].knows_the_time = false;
+        self.crash(name);
+        // As long as its first stamps are later than the last sample.
+        self.run_seconds(2);
+        self.start(name);
+    }
+
+    /// Others have told a node the time.
+    pub fn tell_the_time(&mut self, name: &str) {
+        let place = self.place(name);
+        self.nodes[place].knows_the_time = true;
+    }
+
     /// Lets a sensor of a node give a value, stamped with that node's clock.
     pub fn sample(&mut self, name: &str, mut sample: Sample) {
         let node = &self.nodes[self.place(name)];
-        sample.origin_ms = self.now_ms.saturating_add_signed(node.clock_offset_ms);
+        sample.origin_ms = node.clock_ms(self.now_ms);
         let Some(live) = &node.live else { return };
         let key = StreamKey { source: SourceId::HostSensors, what: sample.sensor.to_string() };
         let input = Input {
@@ -304,13 +321,16 @@ impl Lab {
         self.now_ms += 1_000 / u64::from(self.pace.hz);
         self.move_tokens();
         for Message { from, to, content } in self.network.arrivals(self.now_ms) {
-            if let Some(live) = &mut self.nodes[to].live {
+            let node = &mut self.nodes[to];
+            // The edge takes nothing while the time is not known, so that the sender tries again.
+            let is_taken = node.knows_the_time || matches!(content, Content::Receipt { .. });
+            if let Some(live) = node.live.as_mut().filter(|_| is_taken) {
                 live.receive(from, content);
             }
         }
         for place in 0..self.nodes.len() {
             let node = &mut self.nodes[place];
-            let unix_ms = self.now_ms.saturating_add_signed(node.clock_offset_ms);
+            let unix_ms = node.clock_ms(self.now_ms);
             if let Some(live) = &mut node.live {
                 live.brake.open(&live.inbox);
                 if let Some(hardware) = &node.hardware {
@@ -405,6 +425,8 @@ pub fn lone_settings() -> Settings {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
+        known_before_ms: 0,
     }
 }
 

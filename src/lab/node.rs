@@ -7,7 +7,9 @@ use clawmesh_authority::node_role::NodeRole;
 use clawmesh_authority::{
     Admission, Body, ContentHash, Lane, LaneMark, MeshId, NodeId, NodeKey, Roster, envelope,
 };
-use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
+use clawmesh_core::intake::{
+    InboxHandle, InboxLimits, Input, InputBody, SourceId, StampedInput, StreamKey, doors,
+};
 use clawmesh_core::planner::{Wish, Wishes};
 use clawmesh_core::proposals::{AnswerDesk, Simulator};
 use clawmesh_core::publish::{OutboxReader, Outgoing, Snapshot, SnapshotSink, outbox};
@@ -48,6 +50,8 @@ pub(crate) struct LabNode {
     role: String,
     pub(crate) key: NodeKey,
     pub(crate) clock_offset_ms: i64,
+    /// False while nothing keeps its clock and nobody has told it the time.
+    pub(crate) knows_the_time: bool,
     pub(crate) live: Option<Live>,
     pub(crate) journal: MemoryJournal,
     stop_file: StopFile,
@@ -100,6 +104,11 @@ impl Wishes for KeepWishes {
 }
 
 impl LabNode {
+    /// What its clock shows when it is `now_ms`; 0 while it knows no time.
+    pub(crate) fn clock_ms(&self, now_ms: u64) -> u64 {
+        if self.knows_the_time { now_ms.saturating_add_signed(self.clock_offset_ms) } else { 0 }
+    }
+
     pub(crate) fn new(
         (name, role): (&str, &str),
         key: NodeKey,
@@ -113,6 +122,7 @@ impl LabNode {
             role: role.to_owned(),
             key,
             clock_offset_ms: 0,
+            knows_the_time: true,
             live: None,
             journal,
             stop_file: StopFile::default(),
@@ -131,6 +141,7 @@ impl LabNode {
     pub(crate) fn start(&mut self, epoch: u64, pace: Pace) {
         let records = self.journal.records();
         let tick_before = records.iter().map(tick_of).max().unwrap_or(0);
+        let known_before_ms = newest_wall_ms(&records);
         let settings = Settings {
             node: self.key.id(),
             name: self.name.clone(),
@@ -148,6 +159,8 @@ impl LabNode {
             entropy: ContentHash::of(&self.name, &epoch.to_le_bytes()).0,
             mock_actuator: pace.mock_actuator,
             plans: NodeRole::of_name(&self.role).planner_rank() > 0,
+            wall_before_ms: if self.knows_the_time { 0 } else { known_before_ms.max(1) },
+            known_before_ms,
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (outbox_in, outbox_out) = outbox(4_096, 1_024);
@@ -231,6 +244,20 @@ fn tick_of(record: &Record) -> u64 {
         Record::Digest(digest) => digest.tick,
         Record::Kept(kept) => kept.tick,
     }
+}
+
+/// The last time that a run knew, or a millisecond more than what a later one was told of that; 0 when none did. As the journal
+/// of a node has it.
+fn newest_wall_ms(records: &[Record]) -> u64 {
+    let known_ms = |record: &Record| match record {
+        Record::Input(StampedInput {
+            input: Input { body: InputBody::ClockSampled { unix_ms, .. }, .. },
+            ..
+        }) => Some(*unix_ms),
+        Record::RunStarted(settings) if settings.wall_before_ms > 0 => Some(settings.wall_before_ms + 1),
+        _ => None,
+    };
+    records.iter().rev().filter_map(known_ms).find(|known_ms| *known_ms > 0).unwrap_or(0)
 }
 
 /// What a restart must know again: marks, others' newest frames, and what was recorded here.

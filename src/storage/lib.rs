@@ -17,5 +17,5 @@ mod write;
 pub use error::JournalError;
 pub use journal::{Journal, JournalOptions, OpenJournal};
 pub use memory::{Recovered, SOURCES_MAX, SUBJECTS_PER_SOURCE_MAX};
-pub use reader::{JournalInfo, JournalReader, Records};
+pub use reader::{JournalInfo, JournalReader, NEWEST_WALL_ROWS_MAX, Records};
 pub use write::Writer;

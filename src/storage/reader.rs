@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use clawmesh_authority::canonical;
+use clawmesh_core::intake::{Input, InputBody, StampedInput};
 use clawmesh_core::replay::Record;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode};
@@ -11,10 +12,12 @@ use rusqlite::{Connection, ErrorCode};
 use crate::chain::{ChainValue, RowHead, Sealer, genesis};
 use crate::error::JournalError;
 use crate::journal::load_head;
-use crate::row::{self, RUN_STARTED, SourceText};
+use crate::row::{self, CLOCK_SAMPLED, RUN_STARTED, SourceText};
 use crate::schema::{Rest, beside, make_new, open_readable};
 use crate::write::Tail;
 
+/// How far back the newest wall time is looked for.
+pub const NEWEST_WALL_ROWS_MAX: i64 = 100_000;
 const CHUNK_ROWS_MAX: usize = 512;
 const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -99,6 +102,40 @@ impl JournalReader {
             bytes: size(&self.path) + size(&beside(&self.path, "-wal")),
             kinds,
         })
+    }
+
+    /// The wall time that the last run which knew it saw last, Unix milliseconds, or what a later run that did not know it was
+    /// told of that; 0 when neither is among the last [`NEWEST_WALL_ROWS_MAX`] rows. Not verified.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn newest_wall_ms(&self) -> Result<u64, JournalError> {
+        let newest = || -> rusqlite::Result<Option<u64>> {
+            // A start must not wait for a walk through years of rows.
+            let query = "SELECT record FROM journal WHERE sequence > (SELECT max(sequence) FROM journal) - ?1 \
+                         AND kind IN (?2, ?3) ORDER BY sequence DESC";
+            let mut select = self.conn.prepare(query)?;
+            let mut rows = select.query((NEWEST_WALL_ROWS_MAX, CLOCK_SAMPLED, RUN_STARTED))?;
+            while let Some(row) = rows.next()? {
+                let known_ms = match canonical::decode(row.get_ref(0)?.as_blob()?) {
+                    Ok(Record::Input(StampedInput {
+                        input: Input { body: InputBody::ClockSampled { unix_ms, .. }, .. },
+                        ..
+                    })) => unix_ms,
+                    // What that run stamped comes after what the one before it stamped, and so does what the next one stamps.
+                    Ok(Record::RunStarted(settings)) if settings.wall_before_ms > 0 => {
+                        settings.wall_before_ms + 1
+                    }
+                    _ => 0,
+                };
+                if known_ms > 0 {
+                    return Ok(Some(known_ms));
+                }
+            }
+            Ok(None)
+        };
+        let fault = |source| JournalError::of("read the last time of the journal", source, &self.path);
+        newest().map(Option::unwrap_or_default).map_err(fault)
     }
 
     /// Writes the journal as it is at this moment to a new file at `to`, for its owner only, also while a node writes it.

@@ -63,6 +63,9 @@ pub fn kind(record: &Record) -> &'static str {
 /// The kind of the record a run begins with.
 pub const RUN_STARTED: &str = "run_started";
 
+/// The kind of a sample of the clocks.
+pub const CLOCK_SAMPLED: &str = "clock_sampled";
+
 /// The sequence a record itself claims to have.
 #[must_use]
 pub fn claimed_sequence(record: &Record) -> Option<u64> {

@@ -58,10 +58,11 @@ impl SignedText<'_> {
         bytes.is_ok_and(|bytes| key.verifies(self.text().as_bytes(), &bytes))
     }
 
-    /// True when the signer's clock and ours, `unix_ms`, are at most [`CLOCK_WINDOW_MS`] apart.
+    /// True when the signer's clock and ours, `unix_ms`, are at most [`CLOCK_WINDOW_MS`] apart; never while ours is not known, which
+    /// is 0.
     #[must_use]
     pub fn is_of_this_time(&self, unix_ms: u64) -> bool {
-        unix_ms.abs_diff(self.signed_at_ms) <= CLOCK_WINDOW_MS
+        unix_ms > 0 && unix_ms.abs_diff(self.signed_at_ms) <= CLOCK_WINDOW_MS
     }
 }
 
@@ -216,6 +217,7 @@ mod tests {
         }
         assert!(!at.is_of_this_time(at.signed_at_ms + CLOCK_WINDOW_MS + 1));
         assert!(!text("d", u64::MAX, "n").is_of_this_time(0));
+        assert!(!text("d", 1_000, "n").is_of_this_time(0), "0 is no time, also not for who stands in 1970");
     }
 
     #[test]

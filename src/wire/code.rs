@@ -38,6 +38,7 @@ codes! {
     UntrustedPeer "UNTRUSTED_PEER" "The node is not trusted here.";
     PublicKeyMismatch "PUBLIC_KEY_MISMATCH" "The key is not the key of that node.";
     AuthFailed "AUTH_FAILED" "The signature does not fit, or it was made at another time.";
+    ClockUntrusted "CLOCK_UNTRUSTED" "We do not know what time it is.";
     MeshIdMismatch "MESH_ID_MISMATCH" "The node is in another mesh.";
     NotAuthorized "NOT_AUTHORIZED" "Whoever asks has no right to this.";
     ApprovalRequired "APPROVAL_REQUIRED" "A person has to approve this first.";
@@ -104,6 +105,13 @@ impl Refusal {
         cut(&mut message, SENTENCE_BYTES_MAX);
         Self { code, message }
     }
+}
+
+/// What is refused while this node does not know the time.
+#[must_use]
+pub fn timeless() -> Refusal {
+    let sentence = "this node does not know what time it is; `clawmesh status` there says why, send it again when it knows";
+    Refusal::new(Code::ClockUntrusted, sentence)
 }
 
 impl fmt::Display for Refusal {

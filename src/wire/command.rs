@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::code::{Code, Refusal};
+use crate::code::{Code, Refusal, timeless};
 use crate::fields::Fields;
 use crate::trust::TrustClaims;
 
@@ -56,9 +56,10 @@ pub struct Operation {
 }
 
 impl Command {
-    /// Reads a command; `unix_ms` is now.
+    /// Reads a command; `unix_ms` is now, 0 while that is not known.
     ///
     /// # Errors
+    /// `CLOCK_UNTRUSTED` while the time is not known: a machine that stands in 1970 is not near to ours by that.
     /// `INVALID_COMMAND_ENVELOPE`, naming the first field that is missing, of another type, too large, not of the
     /// vocabulary, or further from our time than [`COMMAND_AGE_MS_MAX`].
     pub fn read(raw: &RawValue, unix_ms: u64) -> Result<Self, Refusal> {
@@ -70,6 +71,9 @@ impl Command {
             return Err(fields.wrong("kind", "must be clawmesh.command"));
         }
         let created_at_ms = fields.required_whole_number("createdAtMs")?;
+        if unix_ms == 0 {
+            return Err(timeless());
+        }
         let apart_ms = unix_ms.abs_diff(created_at_ms);
         if apart_ms > COMMAND_AGE_MS_MAX {
             let must =
@@ -215,6 +219,14 @@ pub(crate) mod tests {
             changed["createdAtMs"] = json!(created_at_ms);
             assert_eq!(read(&changed).is_ok(), is_taken, "{created_at_ms}");
         }
+    }
+
+    #[test]
+    fn a_machine_that_stands_in_1970_commands_nobody_who_does_not_know_the_time() {
+        let mut changed = good();
+        changed["createdAtMs"] = json!(1_000);
+        let raw = RawValue::from_string(changed.to_string()).unwrap();
+        assert_eq!(Command::read(&raw, 0).unwrap_err().code, Code::ClockUntrusted);
     }
 
     proptest! {

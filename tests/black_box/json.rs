@@ -57,12 +57,13 @@ fn every_reading_command_answers_a_program_with_one_document() {
 
 fn check_status(status: &Value) {
     let expected = [
-        &["alarms", "beliefs", "digest", "gateway", "guests", "journal", "lead", "link", "node"][..],
+        &["alarms", "beliefs", "clock", "digest", "gateway", "guests", "journal", "lead", "link", "node"][..],
         &["peers", "people", "refusals", "refused_total", "sensors", "site"],
         &["snapshot_age_ms", "state", "stop", "tick", "uptime_ms", "wall_ms"],
     ];
     assert_eq!(keys(status), expected.concat());
     assert_eq!(keys(&status["alarms"]), ["active", "highest", "shelved", "unacknowledged"]);
+    assert_eq!(keys(&status["clock"]), ["agreed_with", "fault", "is_unknown", "kept"]);
     assert_eq!(keys(&status["node"]), ["epoch", "hz", "id", "mesh", "name", "role", "version"]);
     assert_eq!(status["state"], "running");
 }

@@ -32,5 +32,6 @@ mod running;
 mod simulate;
 mod site;
 mod stops;
+mod timeless;
 mod tls;
 mod trust;

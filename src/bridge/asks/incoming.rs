@@ -97,7 +97,15 @@ impl AsksIn {
                 self.gate.give_back(claimed, 1);
                 self.stop(query.clone(), &caller, &why, bytes, to);
             }
-            Ok(Admitted { caller, stop: None }) => self.board(query.clone(), &caller, kind, bytes, to),
+            Ok(Admitted { caller, stop: None }) => match self.edge.timeless() {
+                // Before anything remembers it, so that the same can come again.
+                Some(refusal) => {
+                    let refused = Refused::new(refusal.code, "clock.known", refusal.sentence.clone());
+                    self.edge.refuse(refusal);
+                    self.reply(query.clone(), to, refused.into());
+                }
+                None => self.board(query.clone(), &caller, kind, bytes, to),
+            },
             Err((refused, from)) => {
                 self.edge.refuse(refused.given_to(from));
                 self.reply(query.clone(), to, refused.into());

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use clawmesh_authority::{
     Body, Capability, Hlc, MeshId, NodeId, NodeKey, Reading, ReadingBatch, Statement, Tier, Unit, envelope,
 };
-use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, ZenohMode, spawn};
+use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Telling, ZenohMode, spawn};
 use clawmesh_core::intake::{InboxLimits, InputBody, LinkState, SourceId, doors};
 use clawmesh_core::publish::{Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Batch, CommitWatch, JournalWriter};
@@ -215,6 +215,8 @@ impl Ingest {
             outbox: reader,
             commits,
             unix_ms: Arc::new(|| NOW_MS),
+            clock: None,
+            telling: Arc::new(|| Telling::Time),
             desk: clawmesh_core::proposals::AnswerDesk::default(),
             latch: Arc::new(NoStop),
             papers: Arc::new(|| Ok(None)),
@@ -281,6 +283,8 @@ fn settings(node: NodeId, trusted: NodeId) -> Settings {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
+        known_before_ms: 0,
     }
 }
 

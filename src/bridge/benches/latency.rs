@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clawmesh_authority::{Capability, NodeKey, Unit};
-use clawmesh_bridge::{BridgeConfig, BridgeLimits, BridgePorts, Decoder, Mapping, ZenohMode};
+use clawmesh_bridge::{BridgeConfig, BridgeLimits, BridgePorts, Decoder, Mapping, Telling, ZenohMode};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Input, InputBody, SourceId, StreamKey, doors};
 use clawmesh_core::publish::{Snapshot, SnapshotSink, outbox};
 use clawmesh_core::replay::{Batch, CommitWatch, JournalWriter};
@@ -141,9 +141,8 @@ fn mapping() -> Mapping {
     }
 }
 
-fn start_node(endpoint: &str, updated: SyncSender<u64>) {
-    let key = NodeKey::from_secret(&[7; 32]);
-    let settings = Settings {
+fn settings_of(key: &NodeKey) -> Settings {
+    Settings {
         node: key.id(),
         name: "bench".to_owned(),
         role: "bench".to_owned(),
@@ -159,7 +158,14 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
-    };
+        wall_before_ms: 0,
+        known_before_ms: 0,
+    }
+}
+
+fn start_node(endpoint: &str, updated: SyncSender<u64>) {
+    let key = NodeKey::from_secret(&[7; 32]);
+    let settings = settings_of(&key);
     let (inbox, inboxes) = doors(InboxLimits::default());
     let (outbox_in, outbox_out) = outbox(1_024, 1_024);
     let commits = CommitWatch::default();
@@ -192,14 +198,15 @@ fn start_node(endpoint: &str, updated: SyncSender<u64>) {
         marks: BTreeMap::new(),
         people: clawmesh_authority::Roster::default(),
     };
-    let unix_ms = Arc::new(|| unix_us() / 1_000);
     let ports = BridgePorts {
         key,
         epoch: 1,
         inbox: inbox.clone(),
         outbox: outbox_out,
         commits,
-        unix_ms,
+        unix_ms: Arc::new(|| unix_us() / 1_000),
+        clock: None,
+        telling: Arc::new(|| Telling::Time),
         desk: clawmesh_core::proposals::AnswerDesk::default(),
         latch: Arc::new(NoStop),
         papers: Arc::new(|| Ok(None)),

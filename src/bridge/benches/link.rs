@@ -22,7 +22,7 @@ use clawmesh_authority::{
     Body, Capability, Frame, Hlc, MeshId, NodeId, NodeKey, Observation, Reading, ReadingBatch, Statement,
     Tier, Unit, Value, canonical, envelope,
 };
-use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, ZenohMode, spawn};
+use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Telling, ZenohMode, spawn};
 use clawmesh_core::intake::{
     InboxHandle, InboxLimits, Inboxes, InputBody, JournalCursor, LinkState, SourceId, doors,
 };
@@ -384,6 +384,8 @@ fn bridge_ports(key: NodeKey, inbox: InboxHandle, outbox: OutboxReader, commits:
         outbox,
         commits,
         unix_ms: Arc::new(|| NOW_MS),
+        clock: None,
+        telling: Arc::new(|| Telling::Time),
         desk: AnswerDesk::default(),
         latch: Arc::new(NoStop),
         papers: Arc::new(|| Ok(None)),
@@ -512,6 +514,8 @@ fn settings(node: NodeId, trusted: NodeId) -> Settings {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
+        known_before_ms: 0,
     }
 }
 

@@ -23,4 +23,6 @@ mod stops;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod times;
+#[cfg(test)]
 mod trust;

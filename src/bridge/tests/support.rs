@@ -13,7 +13,7 @@ use clawmesh_authority::{
     Reading, ReadingBatch, Refusal, Roster, Statement, Tier, Unit, Value, answer,
 };
 use clawmesh_bridge::{
-    Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, Papers, Part, ZenohMode, spawn,
+    Bridge, BridgeConfig, BridgeLimits, BridgePorts, Mapping, Papers, Part, Telling, ZenohMode, spawn,
 };
 use clawmesh_core::intake::{
     InboxHandle, InboxLimits, Inboxes, Input, InputBody, LinkState, SourceId, doors,
@@ -27,6 +27,8 @@ use crossbeam_channel::{after, select, tick};
 use zenoh::handlers::FifoChannelHandler;
 use zenoh::query::{Queryable, Reply};
 use zenoh::{Session, Wait};
+
+use crate::times::Sought;
 
 pub const NOW_MS: u64 = 1_730_000_000_000;
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -59,6 +61,12 @@ pub struct Setup {
     pub inbox: InboxLimits,
     pub people: Roster,
     pub papers: Option<Papers>,
+    /// How wrong its clock is.
+    pub off_ms: i64,
+    /// Who looks for the time, if nothing keeps the clock.
+    pub keeper: Option<Arc<Sought>>,
+    /// What it tells others, if nothing keeps its clock.
+    pub telling: Telling,
 }
 
 impl Setup {
@@ -76,6 +84,9 @@ impl Setup {
             inbox: InboxLimits::default(),
             people: Roster::default(),
             papers: None,
+            off_ms: 0,
+            keeper: None,
+            telling: Telling::Never,
         }
     }
 
@@ -144,6 +155,8 @@ pub fn ports(n: u8, inbox: InboxHandle, outbox: OutboxReader, commits: CommitWat
         outbox,
         commits,
         unix_ms: Arc::new(|| NOW_MS),
+        clock: None,
+        telling: Arc::new(|| Telling::Time),
         desk: held.desk.clone(),
         latch: held.latch.clone(),
         papers: Arc::new(move || Ok(given.lock().unwrap().clone())),
@@ -178,7 +191,15 @@ impl Node {
         let (inbox, inboxes) = doors(setup.inbox);
         let (outbox, reader) = outbox(64, 16);
         let commits = CommitWatch::default();
-        let (ports, held) = ports(n, inbox, reader.clone(), commits.clone());
+        let (mut ports, held) = ports(n, inbox, reader.clone(), commits.clone());
+        let off_ms = setup.off_ms;
+        ports.unix_ms = Arc::new(move || NOW_MS.saturating_add_signed(off_ms));
+        if let Some(keeper) = setup.keeper.clone() {
+            ports.clock = Some(keeper.clone());
+            let telling = setup.telling;
+            ports.telling = Arc::new(move || telling);
+            ports.unix_ms = Arc::new(move || keeper.unix_ms());
+        }
         held.papers.lock().unwrap().clone_from(&setup.papers);
         let bridge = Some(spawn(setup.config(), ports).unwrap());
         Self { id: id(n), outbox, reader, commits, held, bridge, inboxes, pulled: Vec::new() }
@@ -503,6 +524,17 @@ impl Asked {
     pub fn answer_of(&self, owner: NodeId, to: ContentHash) -> Answer {
         let bytes = self.answer().map_err(|refusal| String::from_utf8(refusal).unwrap()).unwrap();
         answer::open(&bytes, owner, to).unwrap()
+    }
+
+    /// The bytes of the answer.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.answer().map_err(|refusal| String::from_utf8(refusal).unwrap()).unwrap()
+    }
+
+    /// The code of the refusal, if it is one.
+    pub fn try_refusal(&self) -> Option<String> {
+        let text: serde_json::Value = serde_json::from_slice(&self.answer().err()?).unwrap();
+        text["code"].as_str().map(str::to_owned)
     }
 
     fn answer(&self) -> Result<Vec<u8>, Vec<u8>> {

@@ -311,6 +311,10 @@ pub struct SettingArgs {
     /// `router` relays for others
     #[arg(long, value_name = "MODE")]
     pub zenoh_mode: Option<String>,
+    /// What keeps the clock of this machine: `kept` by a real-time clock or NTP, or `none`: then the time is what trusted nodes
+    /// agree on, and until they do nothing that needs it is taken. `believed`, for one start, after the clock stood wrong
+    #[arg(long, value_name = "WHAT")]
+    pub clock: Option<String>,
     /// Connect to another node or a zenoh router, for example `tcp/192.0.2.7:7447`, in addition to `connect` of
     /// node.ron (may be repeated)
     #[arg(long, value_name = "ENDPOINT")]
@@ -392,6 +396,7 @@ impl SettingArgs {
             sensor_interval_ms: self.sensor_interval,
             mock_actuator: self.mock_actuator.then_some(true),
             zenoh_mode: self.zenoh_mode,
+            clock: self.clock,
             connect: listed(self.connect),
             listen: listed(self.listen),
             peers: listed(self.peer),

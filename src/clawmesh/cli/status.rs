@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clawmesh_authority::{NodeId, Role};
+use clawmesh_core::clock::{ClockView, Keeping};
 use clawmesh_core::intake::LinkState;
 use clawmesh_core::publish::{LeadView, SiteView};
 use clawmesh_gateway::{AlarmCounts, Events, GatewayCounts, GuestCounts, NodeState, Status};
@@ -15,6 +16,7 @@ use super::history::events;
 use super::table::{age, plain, table};
 use super::terminal::{say, say_json};
 use super::world::warn_of_stall;
+use crate::moments::unix_ms;
 
 /// How many of the newest events are shown.
 const EVENTS_SHOWN: usize = 20;
@@ -60,6 +62,7 @@ fn page(status: &Status) -> String {
         format!("mesh      {}", plain(&node.mesh)),
         format!("link      {}", link(&status.link)),
         format!("tick      {} at {} Hz, up {}", status.tick, node.hz, age(status.uptime_ms)),
+        format!("clock     {}", clock(&status.clock)),
         format!("peers     {} known, {} alive, {} trusted", peers.known, peers.alive, peers.trusted),
         format!("guests    {}", guests(&status.guests)),
         format!("leader    {}", leader(&status.lead, &node.id)),
@@ -106,6 +109,28 @@ pub fn link(link: &LinkState) -> String {
         LinkState::Open { listen } if listen.is_empty() => "open, listens nowhere".to_owned(),
         LinkState::Open { listen } => format!("open, listens at {}", listen.join(", ")),
         LinkState::Failed { sentence } => format!("FAILED: {}", plain(sentence)),
+    }
+}
+
+/// What to date a request by: where nothing keeps the clock of a machine, by what its node has agreed on with others.
+pub fn time_at(status: &Status) -> u64 {
+    match status.clock.kept {
+        Keeping::None | Keeping::Doubted if status.wall_ms > 0 => {
+            status.wall_ms.saturating_add(status.snapshot_age_ms.unwrap_or(0))
+        }
+        _ => unix_ms(),
+    }
+}
+
+/// What keeps the clock, and what is wrong with it.
+pub fn clock(clock: &ClockView) -> String {
+    let agreed = clock.agreed_with.len();
+    match (&clock.fault, clock.kept) {
+        (Some(fault), _) if clock.is_unknown => format!("UNKNOWN: {}", plain(fault)),
+        (Some(fault), _) => format!("agreed with {agreed} nodes, but {}", plain(fault)),
+        (None, Keeping::Kept) => "kept by this machine".to_owned(),
+        (None, Keeping::None) => format!("nothing keeps it, agreed with {agreed} nodes"),
+        (None, Keeping::Doubted) => format!("doubted when it started, agreed with {agreed} nodes"),
     }
 }
 
@@ -190,6 +215,18 @@ mod tests {
             alarms(&counts),
             "3 active, 2 unacknowledged, 1 shelved, highest high; see `clawmesh alarms`"
         );
+    }
+
+    #[test]
+    fn the_clock_says_what_keeps_it_and_what_is_wrong() {
+        let told =
+            ClockView { kept: Keeping::None, agreed_with: vec![NodeId([1; 32])], ..ClockView::default() };
+        let unknown = ClockView { fault: Some("nobody says".to_owned()), is_unknown: true, ..told.clone() };
+        assert_eq!(clock(&ClockView::default()), "kept by this machine");
+        assert_eq!(clock(&told), "nothing keeps it, agreed with 1 nodes");
+        assert_eq!(clock(&unknown), "UNKNOWN: nobody says");
+        let old = clock(&ClockView { is_unknown: false, ..unknown });
+        assert_eq!(old, "agreed with 1 nodes, but nobody says");
     }
 
     #[test]

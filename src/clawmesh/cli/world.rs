@@ -115,7 +115,6 @@ pub fn sensor_table(sensors: &[SensorView], snapshot_age_ms: u64) -> String {
 }
 
 fn sensor_row(row: &SensorView, snapshot_age_ms: u64) -> Vec<String> {
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let value = match (row.value, row.unit) {
         (Some(value), Some(unit)) => Some(quantity(value, unit)),
         _ => None,
@@ -128,6 +127,10 @@ fn sensor_row(row: &SensorView, snapshot_age_ms: u64) -> Vec<String> {
         or_dash(row.tier.map(|tier| tier.to_string())),
         row.flags.join(" "),
     ]
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
 }
 
 fn actuator_table(actuators: &[ActuatorView], snapshot_age_ms: u64) -> String {
@@ -162,7 +165,7 @@ fn belief_table(beliefs: &[BeliefView], snapshot_age_ms: u64) -> String {
                 (Value::Number(number), Some(unit)) => quantity(*number, unit),
                 (value, _) => value.to_string(),
             };
-            let age = age(row.age_ms.saturating_add(snapshot_age_ms));
+            let age = or_dash(row.age_ms.map(|ms| age(ms.saturating_add(snapshot_age_ms))));
             vec![plain(&row.key), plain(&value), age, row.tier.to_string(), row.source.short()]
         })
         .collect();

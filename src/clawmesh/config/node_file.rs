@@ -48,6 +48,10 @@ pub struct NodeFile {
     pub relay: Option<Vec<String>>,
     /// Ids of the nodes whose statements count.
     pub trusted: Option<Vec<String>>,
+    /// What keeps the clock of the machine: `kept` (a real-time clock or NTP), `none`, or `believed`.
+    pub clock: Option<String>,
+    /// How many nodes have to agree on the time, where nothing keeps it.
+    pub clock_agrees_with: Option<u32>,
     /// Ticks per second.
     pub hz: Option<u32>,
     /// A digest of the state is taken at every tick that is a multiple of this.
@@ -72,6 +76,8 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeFile, ConfigError> {
 fn hint(key: &str) -> Option<&'static str> {
     Some(match key {
         "name" | "role" | "mesh_name" => "a text in quotes",
+        "clock" => "\"kept\", \"none\" or \"believed\"",
+        "clock_agrees_with" => "a whole number, 0 for as many as is usual",
         "zenoh_mode" => "\"peer\", \"client\" or \"router\"",
         "host" => "an IP address in quotes, for example \"127.0.0.1\"",
         "port" => "a port from 0 to 65535",
@@ -124,7 +130,7 @@ mod tests {
         assert_eq!(
             read("(\n    hz: 50,\n    nmae: \"barn\",\n)").unwrap_err(),
             "node.ron:3:5: unknown key `nmae`, known keys are name, role, host, port, tls, mesh_name, discovery, \
-             host_sensors, mock_sensor, sensor_interval_ms, mock_actuator, planner, zenoh_mode, listen, connect, peers, relay, trusted, hz, digest_every_ticks, limits; did you mean `name`?"
+             host_sensors, mock_sensor, sensor_interval_ms, mock_actuator, planner, zenoh_mode, listen, connect, peers, relay, trusted, clock, clock_agrees_with, hz, digest_every_ticks, limits; did you mean `name`?"
         );
         assert_eq!(
             read("(limits: (\n envelope_per_second_max: 1))").unwrap_err(),

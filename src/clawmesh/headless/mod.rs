@@ -21,6 +21,7 @@ mod rearm;
 mod signals;
 mod simulator;
 mod ticker;
+mod timekeeper;
 mod trust;
 mod worker;
 

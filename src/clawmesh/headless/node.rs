@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clawmesh_authority::{LaneMark, NodeId, NodeKey, envelope};
 use clawmesh_bridge::{Bridge, BridgeConfig, BridgeLimits, BridgePorts, Ways as ZenohWays};
+use clawmesh_core::clock::{ClockView, Timekeeper};
 use clawmesh_core::intake::{InboxHandle, InboxLimits, Inboxes, InputBody, SourceId, doors};
 use clawmesh_core::proposals::{AnswerDesk, Simulator};
 use clawmesh_core::publish::{NodeView, Outbox, OutboxReader, outbox};
@@ -39,6 +40,7 @@ use super::planner::wiring::Planning;
 use super::plant::PlantDriver;
 use super::simulator::SimulationOrders;
 use super::ticker::Ticker;
+use super::timekeeper::Beginning;
 use super::worker::Worker;
 use super::{faults, host_sensors, mock_sensor, open_files, plant, rearm, signals, simulator, trust};
 use crate::config::certificate::{self, Certificate};
@@ -95,7 +97,9 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         .build()
         .context("the system gives no threads")?;
     open_files::allow();
-    let start = Start::read(&options)?;
+    // Before anything is stamped or numbered by the time.
+    let clock = Beginning::of(&options.dir, &options.config)?;
+    let start = Start::read(&options, clock)?;
     let gateway = workers.block_on(clawmesh_gateway::bind(start.gateway_config(&options.config)))?;
     let journal = Journal::open(&options.dir.journal_file(), JournalOptions::default())?;
     let ways = Ways::open(&journal, &start, gateway.address());
@@ -156,10 +160,11 @@ struct Start {
     restored: Option<RestoredRecord>,
     certificate: Option<Certificate>,
     settings: Settings,
+    clock: Beginning,
 }
 
 impl Start {
-    fn read(options: &Options) -> anyhow::Result<Self> {
+    fn read(options: &Options, clock: Beginning) -> anyhow::Result<Self> {
         let Options { dir, config, .. } = options;
         // What people wrote is judged before anything is made.
         site_file::load(dir)?;
@@ -183,7 +188,7 @@ impl Start {
             role: config.role.value.clone(),
             mesh_name: config.mesh_name.value.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            epoch: epoch::begin(dir, unix_ms())?,
+            epoch: epoch::begin(dir, not_before(unix_ms(), restored.as_ref(), clock.wall_before_ms))?,
             hz: config.hz.value,
             digest_every_ticks: config.digest_every_ticks.value,
             tick_before: 0,
@@ -193,6 +198,8 @@ impl Start {
             entropy: identity::random_secret("nonces of this run")?,
             mock_actuator: config.mock_actuator.value,
             plans: site.plan.as_ref().is_some_and(|plan| config.plans_at(plan)),
+            wall_before_ms: clock.wall_before_ms,
+            known_before_ms: clock.known_before_ms,
         };
         Ok(Self {
             token: token::load_or_create(dir)?.reveal().to_owned(),
@@ -202,6 +209,7 @@ impl Start {
             certificate: certificate::wanted(dir, &config.tls.value)?,
             key: identity.key,
             settings,
+            clock,
         })
     }
 
@@ -213,6 +221,15 @@ impl Start {
             tls: self.certificate.as_ref().map(|certificate| Arc::clone(&certificate.server)),
             node: NodeView::of(&self.settings),
         }
+    }
+}
+
+/// What the number of a run is not below. Where nobody knows the time, what the journal knows and the restore from a backup are
+/// the last that is known.
+fn not_before(now_ms: u64, restored: Option<&RestoredRecord>, wall_before_ms: u64) -> u64 {
+    match now_ms {
+        0 => restored.map_or(0, |record| record.at_unix_ms).max(wall_before_ms),
+        unix_ms => unix_ms,
     }
 }
 
@@ -270,6 +287,7 @@ struct Ways {
     guests: Arc<GuestDoor>,
     /// Where the gateway listens.
     gateway: SocketAddr,
+    clock: Arc<dyn Fn() -> ClockView + Send + Sync>,
 }
 
 impl Ways {
@@ -293,6 +311,7 @@ impl Ways {
             mesh: Arc::new(MeshToCome::new(start.settings.node, start.settings.trusted.clone())),
             guests: Arc::default(),
             gateway,
+            clock: start.clock.view(),
         }
     }
 
@@ -302,6 +321,7 @@ impl Ways {
             inbox: self.inbox.clone(),
             commits: self.commits.clone(),
             unix_ms: Arc::new(unix_ms),
+            clock: Arc::clone(&self.clock),
             desk: self.desk.clone(),
             stop: Arc::new(self.latch.clone()),
             neighbours: self.mesh.clone(),
@@ -322,6 +342,8 @@ impl Ways {
             outbox: self.outbox_reader.clone(),
             commits: self.commits.clone(),
             unix_ms: Arc::new(unix_ms),
+            clock: start.clock.keeper.clone().map(|keeper| keeper as Arc<dyn Timekeeper>),
+            telling: start.clock.telling(),
             desk: self.desk.clone(),
             latch: Arc::new(self.latch.clone()),
             papers: Arc::new(move || papers::load(&dir, &own, &mesh_name).map_err(|fault| fault.to_string())),
@@ -666,6 +688,20 @@ fn marks_in(recovered: &[InputBody]) -> BTreeMap<NodeId, (LaneMark, LaneMark)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_without_the_time_is_numbered_after_all_that_is_known_of_earlier_ones() {
+        let restored = RestoredRecord { at_unix_ms: 7_000, backup_made: String::new() };
+        for (now_ms, restored, wall_before_ms, expected) in [
+            (9_000, Some(&restored), 8_000, 9_000),
+            (0, Some(&restored), 8_000, 8_000),
+            (0, Some(&restored), 6_000, 7_000),
+            (0, None, 8_000, 8_000),
+            (0, None, 0, 0),
+        ] {
+            assert_eq!(not_before(now_ms, restored, wall_before_ms), expected);
+        }
+    }
 
     #[test]
     fn the_page_is_where_a_browser_can_go_with_the_token_where_no_server_sees_it() {

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use clawmesh_authority::{Code, Refusal};
 use clawmesh_core::Core;
+use clawmesh_core::clock::SAMPLE_PERIOD_MS;
 use clawmesh_core::intake::{InboxHandle, Input, InputBody, SourceId, StreamKey};
 use clawmesh_drivers::StopLatch;
 
 use super::faults;
-use crate::moments::{now, unix_ms, up_ms};
+use crate::moments::{ClockSample, next_sample, now, show_sample};
 
 /// The wall clock is sampled when the estimate is off by more than this, and once a second.
 const DRIFT_MS_MAX: u64 = 20;
-const SAMPLE_EVERY_MS: u64 = 1_000;
 /// A tick that comes this late is not caught up: the machine slept, and time goes on from here.
 const LATE_MAX: Duration = Duration::from_millis(500);
 
@@ -124,23 +124,22 @@ impl Beat {
     }
 
     fn sample_clock(&mut self) {
-        let (unix_ms, next_tick) = (unix_ms(), self.core.tick_number() + 1);
+        let (ClockSample { unix_ms, up_ms }, next_tick) = (next_sample(), self.core.tick_number() + 1);
         let is_due = self.sampled.is_none_or(|(sampled_ms, tick)| {
             let ticks = u32::try_from(next_tick - tick).unwrap_or(u32::MAX);
             let passed_ms = u64::try_from((self.period * ticks).as_millis()).unwrap_or(u64::MAX);
-            passed_ms >= SAMPLE_EVERY_MS || unix_ms.abs_diff(sampled_ms + passed_ms) > DRIFT_MS_MAX
+            is_due(sampled_ms, passed_ms, unix_ms)
         });
         if !is_due {
-            return;
+            return show_sample();
         }
         self.sampled = Some((unix_ms, next_tick));
         let sequence = self.inbox.next_sequence();
-        let input = Input {
-            source: SourceId::Clock,
-            sequence,
-            body: InputBody::ClockSampled { unix_ms, up_ms: up_ms() },
-        };
+        let input =
+            Input { source: SourceId::Clock, sequence, body: InputBody::ClockSampled { unix_ms, up_ms } };
         self.inbox.offer_stream(StreamKey { source: SourceId::Clock, what: String::new() }, input);
+        // What an edge admits from now on comes to the tick after this sample, or with it.
+        show_sample();
     }
 
     /// The latch first: drivers see it at once, and if the process dies now, the next one comes up stopped.
@@ -172,6 +171,13 @@ impl Beat {
             tracing::warn!("{refusal}");
         }
     }
+}
+
+/// True when the tick must be told of a sample, `passed_ms` after it was told that it was `sampled_ms`.
+fn is_due(sampled_ms: u64, passed_ms: u64, unix_ms: u64) -> bool {
+    // A time that is not known does not drift.
+    let expected_ms = if sampled_ms == 0 { 0 } else { sampled_ms + passed_ms };
+    passed_ms >= SAMPLE_PERIOD_MS || unix_ms.abs_diff(expected_ms) > DRIFT_MS_MAX
 }
 
 #[cfg(test)]
@@ -221,6 +227,8 @@ mod tests {
             entropy: [7; 32],
             mock_actuator: false,
             plans: false,
+            wall_before_ms: 0,
+            known_before_ms: 0,
         };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let ports = Ports {
@@ -250,6 +258,20 @@ mod tests {
 
     fn on_disk(folder: &TempDir) -> Option<String> {
         stop_file::load(&state_of(folder)).map(|record| record.reason)
+    }
+
+    #[test]
+    fn the_clock_is_sampled_once_a_second_and_when_it_was_set_or_stands() {
+        for (sampled_ms, passed_ms, unix_ms, expected, case) in [
+            (9_000, 100, 9_100, false, "in step"),
+            (9_000, 1_000, 10_000, true, "in step, a second later"),
+            (9_000, 100, 9_121, true, "set"),
+            (9_000, 100, 9_000, true, "set back, or stands for its second"),
+            (0, 900, 0, false, "not known"),
+            (0, 20, 9_000, true, "known"),
+        ] {
+            assert_eq!(is_due(sampled_ms, passed_ms, unix_ms), expected, "{case}");
+        }
     }
 
     #[test]

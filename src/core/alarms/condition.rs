@@ -10,6 +10,8 @@ use crate::safety::RefusalTally;
 pub const STOP: &str = "stop";
 /// The key of the planning that nobody leads.
 pub const LEADERLESS: &str = "leaderless";
+/// The key of the time that is not known.
+pub const CLOCK: &str = "clock";
 /// The key of the alarm that counts those without a place.
 pub const MORE: &str = "more";
 /// The longest key, in bytes.
@@ -21,6 +23,8 @@ pub const FLAG_LASTS_MS: u64 = 1_000;
 pub const MET_WITHIN_MS: u64 = 30_000;
 /// Nobody must have led the planning for so long before it rings: longer than it takes to choose somebody.
 pub const LEADERLESS_LASTS_MS: u64 = 60_000;
+/// The time must have been unknown for so long before it rings: longer than it takes to ask other nodes twice.
+pub const CLOCK_LASTS_MS: u64 = 10_000;
 /// An actuator that nothing of ours runs must have been shown on for so long before it rings.
 pub const ON_LASTS_MS: u64 = 2_000;
 /// Refusals of one kind are over when there was none for so long.
@@ -138,6 +142,21 @@ pub fn leaderless(since_tick: u64) -> (String, Condition) {
         happens_once: false,
     };
     (LEADERLESS.to_owned(), condition)
+}
+
+/// The time is not known since the run began after `since_tick`.
+#[must_use]
+pub fn timeless(since_tick: u64) -> (String, Condition) {
+    let sentence =
+        "this node does not know what time it is and takes nothing that needs it; `clawmesh status` says why";
+    let condition = Condition {
+        priority: Priority::High,
+        sentence: sentence.to_owned(),
+        since_tick,
+        on_delay_ms: CLOCK_LASTS_MS,
+        happens_once: false,
+    };
+    (CLOCK.to_owned(), condition)
 }
 
 /// A sensor shows an actuator on, and nothing of ours has it run.

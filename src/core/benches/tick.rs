@@ -60,6 +60,8 @@ impl World {
             entropy: [7; 32],
             mock_actuator: false,
             plans: false,
+            wall_before_ms: 0,
+            known_before_ms: 0,
         };
         let mut world = Self { core: Core::replaying(settings, 1), sequence: 0 };
         world.tick(vec![

@@ -47,13 +47,14 @@ pub struct WallClock {
 impl WallClock {
     /// Takes a sample: at `tick` the wall clock showed `unix_ms`, and the machine had been up for `up_ms`.
     pub fn sample(&mut self, unix_ms: u64, up_ms: u64, tick: Tick) {
+        // The first one that shows a time.
         if self.first_unix_ms == 0 {
             (self.first_unix_ms, self.first_tick) = (unix_ms, tick.0);
         }
         (self.unix_ms, self.up_ms, self.tick) = (unix_ms, up_ms, tick.0);
     }
 
-    /// Unix milliseconds at `tick`; 0 until the first sample.
+    /// Unix milliseconds at `tick`; 0 until the first sample, and while samples show no time.
     #[must_use]
     pub fn at(&self, tick: Tick, settings: &Settings) -> u64 {
         match self.unix_ms {
@@ -111,6 +112,23 @@ mod tests {
             let counted_ms = clock.counted_ms(tick, &settings, 0);
             assert_eq!((times.0, times.1, counted_ms), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn while_samples_show_no_time_there_is_none_and_what_must_end_in_time_goes_on() {
+        let (mut clock, settings) = (WallClock::default(), settings());
+        clock.sample(0, 7_000, Tick(1));
+        let times = |clock: &WallClock, tick| {
+            let tick = Tick(tick);
+            (
+                clock.at(tick, &settings),
+                clock.elapsed_ms(tick, &settings),
+                clock.counted_ms(tick, &settings, T),
+            )
+        };
+        assert_eq!(times(&clock, 51), (0, 8_000, 0));
+        clock.sample(T + 5_000, 8_000, Tick(51));
+        assert_eq!(times(&clock, 101), (T + 6_000, 9_000, T + 6_000));
     }
 
     #[test]

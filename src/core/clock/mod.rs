@@ -1,19 +1,27 @@
 //! The tick: ten sets in one order, and the only idea of time the world has.
 //! Reads the batch of the tick. Writes `Tick`, `WallClock`.
 //! Invariant: every system of `FixedUpdate` is in exactly one set of [`TickSystems`]; wall time enters as
-//! an input and is carried forward by counting ticks.
+//! an input and is carried forward by counting ticks; 0 means that it is not known.
 //! Not here: the thread that sleeps between ticks (`clawmesh`), hybrid time of messages (`mesh`).
 
+pub mod agreement;
 mod components;
+mod keeper;
 mod systems;
 
 use bevy::ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
 use bevy::prelude::*;
 
 pub use components::{Tick, WallClock};
+pub use keeper::{ClockView, Keeping, Round, Timekeeper};
 
 use crate::intake;
 use crate::replay::DigestApp as _;
+
+/// The clocks are sampled at latest after this long, milliseconds.
+pub const SAMPLE_PERIOD_MS: u64 = 1_000;
+/// How far the clock of a machine may stand behind the newest time of earlier runs and still be believed, milliseconds.
+pub const BEHIND_MS_MAX: u64 = 60_000;
 
 /// One tick, in order. Every `FixedUpdate` system is in exactly one of these.
 #[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -92,6 +92,24 @@ impl Lead {
         Ok(())
     }
 
+    /// The same while the time is not known: it listens for as long as others do only from when it is.
+    ///
+    /// # Errors
+    /// As [`Lead::remember`].
+    pub(super) fn remember_before_it_begins(
+        &mut self,
+        settings: &Settings,
+        by: NodeId,
+        role: NodeRole,
+        say: Say,
+    ) -> Result<(), Refusal> {
+        self.begin(settings, 0);
+        let remembered = self.remember(by, role, say);
+        self.recalled = Some(self.terms());
+        self.leadership = None;
+        remembered
+    }
+
     /// Time has passed; what to say.
     pub(super) fn pass(&mut self, now_ms: u64) -> Option<Say> {
         self.leadership.as_mut()?.pass(now_ms)
@@ -161,4 +179,22 @@ fn of_itself(by: NodeId, say: Say) -> Result<(), Refusal> {
     }
     let sentence = "a node says only of itself that it leads; look at that node";
     Err(Refusal::new(Code::SourceMismatch, by, sentence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_that_was_heard_before_a_start_without_the_time_counts_when_it_is_known() {
+        let (settings, by) = (crate::settings::tests::settings(), NodeId([7; 32]));
+        let claim = |term| Claim { term: Term(term), holder: by };
+        let mut lead = Lead::default();
+        let role = NodeRole::Planner;
+        lead.remember_before_it_begins(&settings, by, role, Say::Claim(claim(7))).unwrap();
+        assert_eq!(lead.leadership, None, "it listens from when the time is known");
+        lead.begin(&settings, 5_000);
+        assert_eq!(lead.admit(claim(6)).unwrap_err().code, Code::StaleTerm);
+        assert!(lead.admit(claim(7)).is_ok());
+    }
 }

@@ -61,7 +61,17 @@ pub(super) fn follow_leader(
     mut refused: MessageWriter<Refused>,
 ) {
     if wall.at(*tick, &settings) == 0 {
-        said.clear();
+        let before = lead.terms();
+        // Terms that came back from the journal stay: whoever has an older one is refused later.
+        for LeadershipSaid { by, say, .. } in said.read().filter(|said| !said.is_live) {
+            let profile = nodes.iter().find(|(node, ..)| node.0 == *by).and_then(|(.., profile)| profile);
+            if let Err(refusal) = lead.remember_before_it_begins(&settings, *by, role_of(profile), *say) {
+                refused.write(Refused { refusal, count: 1 });
+            }
+        }
+        if lead.terms() != before {
+            keeping.keep(kept::SUBJECT, canonical::encode(&lead.terms()));
+        }
         return;
     }
     let is_due = tick.0.is_multiple_of(settings.ticks_of_ms(LOOK_EVERY_MS).max(1));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
+use clawmesh_authority::hlc::{OWN_CLOCK, TIME_UNKNOWN};
 use clawmesh_authority::{Admission, Body, Code, Frame, Hlc, Lane, NodeId, Statement, Tier, envelope};
 
 use super::components::{
@@ -168,6 +169,9 @@ fn admit(
     wall_ms: u64,
     marks: &mut LaneMarks,
 ) -> Result<(), Refused> {
+    if wall_ms == 0 {
+        return Err(Refused::once(Code::ClockUntrusted, OWN_CLOCK, TIME_UNKNOWN));
+    }
     let latest = statements.iter().map(|said| said.hlc).max().unwrap_or_default();
     if latest.is_from_the_future(wall_ms.saturating_add(WALL_LAG_MS_MAX)) {
         return Err(Refused::once(Code::ClockUntrusted, source, from_the_future(latest, wall_ms)));

@@ -56,8 +56,11 @@ impl Life {
         Self { state: State::Draft, story: Vec::new(), is_news: true }
     }
 
-    /// Adds to the story that it came to be in the state it is in.
+    /// Adds to the story that it came to be in the state it is in. While the time is not known, `at_ms` being 0, that is dated
+    /// as what came before it, for it was then or later.
     pub fn tell(&mut self, at_ms: u64, words: String, code: Option<Code>) {
+        let before_ms = self.story.last().map_or(0, |entry| entry.at_ms);
+        let at_ms = if at_ms == 0 { before_ms } else { at_ms };
         let keep = self.story.len().min(STORY_MAX - 1);
         self.story.drain(..self.story.len() - keep);
         self.story.push(StoryEntry { at_ms, state: self.state.name().to_owned(), words, code });

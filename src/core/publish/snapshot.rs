@@ -230,8 +230,8 @@ pub struct BeliefView {
     pub hlc: Hlc,
     /// When it was seen, by the origin's clock.
     pub origin_ms: u64,
-    /// Milliseconds since it was seen.
-    pub age_ms: u64,
+    /// Milliseconds since it was seen; absent while the time is not known.
+    pub age_ms: Option<u64>,
     /// The sensor it rests on, as `node/capability`.
     pub supported_by: Option<String>,
 }

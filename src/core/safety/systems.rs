@@ -4,8 +4,8 @@ use bevy::prelude::*;
 
 use super::components::{LinkStatus, Refusals, StopState};
 use super::messages::Refused;
-use crate::clock::{Tick, WallClock};
-use crate::intake::{InputBody, TickBatch};
+use crate::clock::{BEHIND_MS_MAX, SAMPLE_PERIOD_MS, Tick, WallClock};
+use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::settings::Settings;
 
 /// The stop and the link are facts of the process around the tick; it learns of them as inputs.
@@ -15,13 +15,18 @@ pub(super) fn follow_runner(
     mut stop: ResMut<StopState>,
     mut link: ResMut<LinkStatus>,
 ) {
+    let wall_ms = wall.at(*tick, &settings);
+    stop.date(wall_ms);
     for stamped in batch.iter() {
         match &stamped.input.body {
             InputBody::StopLatched { reason, stops } => {
-                // The first reason stays: what came later did not stop us.
-                stop.reason.get_or_insert_with(|| reason.clone());
+                let is_left = stamped.input.source == SourceId::Journal;
+                let known_ms = settings.known_before_ms.saturating_add(SAMPLE_PERIOD_MS);
+                // What an earlier run left was pressed before its end, by a clock that was then ahead of this one if anything.
+                let is_behind = wall_ms > 0 && known_ms <= wall_ms.saturating_add(BEHIND_MS_MAX);
+                let at_ms = if is_left && is_behind { wall_ms.max(known_ms) } else { wall_ms };
+                stop.latch(reason, at_ms);
                 stop.stops = stop.stops.max(*stops);
-                stop.since_ms = stop.since_ms.max(wall.at(*tick, &settings));
             }
             InputBody::Rearmed => stop.reason = None,
             InputBody::LinkChanged(state) => link.0 = state.clone(),

@@ -228,6 +228,8 @@ fn settings() -> Settings {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
+        known_before_ms: 0,
     }
 }
 

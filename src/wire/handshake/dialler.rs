@@ -6,7 +6,7 @@ use clawmesh_authority::NodeId;
 
 use super::{Admitted, Moment, Ourselves, PeerBook, PeerTrust, Signed, bound_key, is_same_mesh};
 use crate::auth::{SignedText, is_uuid_shaped, uuid_text};
-use crate::code::{Code, Refusal};
+use crate::code::{Code, Refusal, timeless};
 use crate::connect::{ConnectAnswer, ConnectParams, NONCE_BYTES_MAX, VERSION};
 use crate::fields::Fields;
 use crate::frame::Outcome;
@@ -193,6 +193,9 @@ impl Dialler {
             mesh_id: answer.about.mesh_id.as_deref(),
             role: answer.about.role.as_deref(),
         };
+        if now.unix_ms == 0 {
+            return Err(Close::new(CloseReason::AnotherTime, timeless().message));
+        }
         if !text.is_of_this_time(now.unix_ms) {
             let apart_s = now.unix_ms.abs_diff(answer.signed_at_ms) / 1_000;
             let sentence = format!(

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{Admitted, Moment, Ourselves, PeerBook, PeerTrust, Signed, bound_key, is_same_mesh};
 use crate::auth::{CHALLENGE_BYTES, SignedText, is_challenge_shaped};
 use crate::challenge::Challenge;
-use crate::code::{Code, Refusal, quoted};
+use crate::code::{Code, Refusal, quoted, timeless};
 use crate::connect::{ConnectAnswer, ConnectParams};
 
 /// The answer to `mesh.challenge`.
@@ -105,6 +105,9 @@ fn judge_signer(
         mesh_id: params.about.mesh_id.as_deref(),
         role: params.about.role.as_deref(),
     };
+    if now.unix_ms == 0 {
+        return Err(timeless());
+    }
     if !text.is_of_this_time(now.unix_ms) {
         let apart_s = now.unix_ms.abs_diff(params.signed_at_ms) / 1_000;
         let sentence =

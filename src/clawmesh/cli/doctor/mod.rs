@@ -16,8 +16,9 @@ use serde::Serialize;
 use super::progress::Progress;
 use super::table::{quantity, table};
 use super::terminal::{say, say_json};
+use crate::clock_evidence;
 use crate::config::node_file::NodeFile;
-use crate::config::settings::NodeConfig;
+use crate::config::settings::{Clock, NodeConfig, Source};
 use crate::config::state_dir::StateDir;
 use crate::config::{identity, operators_file, papers, site_file, stop_file, token};
 use crate::moments::unix_ms;
@@ -76,8 +77,12 @@ pub fn run(state_dir: Option<PathBuf>, args: &DoctorArgs) -> anyhow::Result<Exit
 fn examine(dir: &StateDir) -> Vec<Finding> {
     if !dir.root().exists() {
         let sentence = format!("{} is not there yet; `clawmesh start` makes it", dir.root().display());
-        return vec![Finding { check: "state dir", outcome: Outcome::Note, sentence }, clock()];
+        return vec![
+            Finding { check: "state dir", outcome: Outcome::Note, sentence },
+            clock(Clock::Kept, unix_ms()),
+        ];
     }
+    let (said, is_said) = clock_said(dir);
     vec![
         identity_file(dir),
         node_file(dir),
@@ -88,7 +93,8 @@ fn examine(dir: &StateDir) -> Vec<Finding> {
         journal(dir),
         stop(dir),
         disk(dir),
-        clock(),
+        clock(said, unix_ms()),
+        keeps_time(said, is_said, clock_evidence::is_there(unix_ms())),
     ]
 }
 
@@ -278,10 +284,71 @@ fn bytes(count: u64) -> String {
     quantity(count as f64, Unit::Byte)
 }
 
-fn clock() -> Finding {
-    if unix_ms() < BUILT_AFTER_MS {
-        let sentence = "the clock stands in the past; set it, or other nodes take our readings for stale";
-        return finding("clock", Outcome::Bad, sentence);
+/// What `clock` of a node is, and whether somebody has said so; the default where its file cannot be read.
+fn clock_said(dir: &StateDir) -> (Clock, bool) {
+    let config = NodeConfig::load(dir, NodeFile::default());
+    config.map_or((Clock::Kept, false), |config| (config.clock.value, config.clock.source != Source::Default))
+}
+
+/// What keeps the clock of this machine, as far as that shows.
+fn keeps_time(said: Clock, is_said: bool, is_shown: bool) -> Finding {
+    let (outcome, sentence) = match said {
+        Clock::None => (
+            Outcome::Note,
+            "node.ron says that nothing keeps the clock: the time is what trusted nodes agree on",
+        ),
+        Clock::Believed => (
+            Outcome::Note,
+            "node.ron believes the clock even if it stands in the past; take `clock` out again",
+        ),
+        Clock::Kept if is_said => (Outcome::Good, "kept, as node.ron says"),
+        Clock::Kept if is_shown => (Outcome::Good, "kept, as far as one can see"),
+        Clock::Kept => (
+            Outcome::Note,
+            "no real-time clock shows the time of this machine and timesyncd has not synchronized; if nothing else keeps its clock, \
+             put `clock: \"none\"` into node.ron, and if something does, `clock: \"kept\"`, or it tells others no time",
+        ),
+    };
+    finding("time", outcome, sentence)
+}
+
+fn clock(said: Clock, unix_ms: u64) -> Finding {
+    match said {
+        Clock::None => finding("clock", Outcome::Note, "not looked at, because nothing keeps it"),
+        Clock::Kept | Clock::Believed if unix_ms < BUILT_AFTER_MS => {
+            let sentence = "the clock stands in the past; set it, or other nodes take our readings for stale";
+            finding("clock", Outcome::Bad, sentence)
+        }
+        Clock::Kept | Clock::Believed => finding("clock", Outcome::Good, "plausible"),
     }
-    finding("clock", Outcome::Good, "plausible")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_not_believed_may_stand_anywhere() {
+        for (said, unix_ms, expected) in [
+            (Clock::None, 0, Outcome::Note),
+            (Clock::Kept, 0, Outcome::Bad),
+            (Clock::Believed, BUILT_AFTER_MS - 1, Outcome::Bad),
+            (Clock::Kept, BUILT_AFTER_MS, Outcome::Good),
+        ] {
+            assert_eq!(clock(said, unix_ms).outcome, expected, "{said:?} at {unix_ms}");
+        }
+    }
+
+    #[test]
+    fn who_has_said_how_the_clock_is_kept_is_not_asked_to_say_it() {
+        for (said, is_said, is_shown, expected) in [
+            (Clock::Kept, false, true, Outcome::Good),
+            (Clock::Kept, false, false, Outcome::Note),
+            (Clock::Kept, true, false, Outcome::Good),
+            (Clock::None, true, true, Outcome::Note),
+            (Clock::Believed, true, true, Outcome::Note),
+        ] {
+            assert_eq!(keeps_time(said, is_said, is_shown).outcome, expected, "{said:?}, {is_shown}");
+        }
+    }
 }

@@ -18,13 +18,13 @@ use super::bring::{bring_request, key_of, tell};
 use super::evidence::{gather, sensors_for};
 use super::find::{called, known_to, names_node};
 use crate::cli::client::{Client, block_on};
+use crate::cli::status::time_at;
 use crate::cli::table::plain;
 use crate::cli::terminal::{complain, say};
 use crate::cli::wording::steps::{self, TypedStep};
 use crate::config::site_file::SiteFile;
 use crate::config::state_dir::StateDir;
 use crate::config::{policy_file, site_file};
-use crate::moments::unix_ms;
 
 /// What switches something off needs no end.
 const WITHOUT_AN_END: [&str; 2] = ["close", "stop"];
@@ -47,7 +47,7 @@ pub fn run(state_dir: Option<PathBuf>, args: ProposeArgs) -> anyhow::Result<Exit
     let status: Status = block_on(client.get("/api/status"))?;
     let actuators: Vec<_> = typed.iter().map(|step| step.actuator).collect();
     let evidence = block_on(gather(&client, &sensors_for(&actuators, plan, policy.as_ref())))?;
-    let made = Hlc { wall_ms: unix_ms(), logical: 0 };
+    let made = Hlc { wall_ms: time_at(&status), logical: 0 };
     let mesh = MeshId::of_name(&status.node.mesh);
     let proposal = Proposal {
         mesh,
@@ -152,7 +152,7 @@ pub fn withdraw(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<
         mesh: MeshId::of_name(&status.node.mesh),
         owner: view.home,
         body: RequestBody::Withdraw { proposal: view.report.id, why: args.why },
-        made: Hlc { wall_ms: unix_ms(), logical: 0 },
+        made: Hlc { wall_ms: time_at(&status), logical: 0 },
     };
     tell(&block_on(bring_request(&client, &key, &request))?, args.target.json)
 }

@@ -11,9 +11,9 @@ use super::args::RearmArgs;
 use super::bring::{Answered, bring_request, document, key_of};
 use super::find::{Reachable, node_called};
 use crate::cli::client::{Client, block_on};
+use crate::cli::status::time_at;
 use crate::cli::table::plain;
 use crate::cli::terminal::{say, say_json};
-use crate::moments::unix_ms;
 
 /// What became of it at one node: its answer, or why there is none.
 type Outcome = anyhow::Result<Answered>;
@@ -24,9 +24,13 @@ pub fn run(state_dir: Option<PathBuf>, args: RearmArgs) -> anyhow::Result<ExitCo
     let status: Status = block_on(client.get("/api/status"))?;
     let nodes = block_on(meant(&client, &status, args.node.as_deref(), args.all))?;
     let key = key_of(args.signer)?;
-    let mesh = MeshId::of_name(&status.node.mesh);
+    let to_each = Template {
+        mesh: MeshId::of_name(&status.node.mesh),
+        why: &args.why,
+        made: Hlc { wall_ms: time_at(&status), logical: 0 },
+    };
     let outcomes: Vec<(&Reachable, Outcome)> =
-        nodes.iter().map(|node| (node, block_on(rearm(&client, &key, mesh, node, &args.why)))).collect();
+        nodes.iter().map(|node| (node, block_on(rearm(&client, &key, node, &to_each)))).collect();
     if args.target.json {
         say_json(&json!({"nodes": outcomes.iter().map(row).collect::<Vec<Value>>()}))?;
     } else {
@@ -60,9 +64,16 @@ async fn meant(
     Ok(nodes)
 }
 
+/// What the requests of one command have in common.
+struct Template<'a> {
+    mesh: MeshId,
+    why: &'a str,
+    made: Hlc,
+}
+
 /// One request a node: each owner takes only what is for itself.
-async fn rearm(client: &Client, key: &OperatorKey, mesh: MeshId, node: &Reachable, why: &str) -> Outcome {
-    let made = Hlc { wall_ms: unix_ms(), logical: 0 };
+async fn rearm(client: &Client, key: &OperatorKey, node: &Reachable, to_each: &Template<'_>) -> Outcome {
+    let Template { mesh, why, made } = *to_each;
     let body = RequestBody::Rearm { why: why.to_owned() };
     bring_request(client, key, &Request { mesh, owner: node.id, body, made }).await
 }

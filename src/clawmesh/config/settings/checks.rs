@@ -11,6 +11,7 @@ use clawmesh_wire::connect::CAPABILITY_BYTES_MAX;
 use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire::relay::{CHANNEL, COMMANDS};
 
+use super::Clock;
 use super::tls::Tls;
 
 /// The longest name, role or mesh name, in characters: what a node may also say of itself when it is paired.
@@ -23,6 +24,8 @@ pub const LIST_ENTRIES_MAX: usize = 1_024;
 pub const DIGEST_EVERY_TICKS_RANGE: RangeInclusive<u64> = 1..=1_000_000;
 /// Milliseconds between two numbers of the mock sensor: an hour at most.
 pub const SENSOR_INTERVAL_MS_RANGE: RangeInclusive<u32> = 100..=3_600_000;
+/// The most nodes that can be asked to agree on the time.
+pub const CLOCK_AGREES_WITH_MAX: u32 = 64;
 /// Envelopes of one peer in a second.
 pub const ENVELOPES_PER_SECOND_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
@@ -73,6 +76,21 @@ pub fn name(key: &str, text: &str) -> Result<String, Fault> {
 pub fn host(key: &str, text: &str) -> Result<IpAddr, Fault> {
     let rule = "an IP address is needed, for example 127.0.0.1, or 0.0.0.0 for all networks";
     text.trim().parse().map_err(|_| Fault::new(key, &quoted(text), rule))
+}
+
+/// What keeps the clock.
+pub fn clock(key: &str, text: &str) -> Result<Clock, Fault> {
+    Ok(match text.trim() {
+        "kept" => Clock::Kept,
+        "none" => Clock::None,
+        "believed" => Clock::Believed,
+        _ => return Err(Fault::new(key, &quoted(text), "`kept`, `none` or `believed` is needed")),
+    })
+}
+
+/// How many nodes have to agree on the time; 0 means as many as is usual.
+pub fn clock_agrees_with(key: &str, number: &u32) -> Result<u32, Fault> {
+    within(key, *number, &(0..=CLOCK_AGREES_WITH_MAX))
 }
 
 /// What a node is on zenoh.

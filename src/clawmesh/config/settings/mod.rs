@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use clawmesh_authority::{MeshId, NodeId};
 use clawmesh_bridge::{BridgeLimits, Part, ZenohMode};
 use clawmesh_wire::peer_spec::PeerSpec;
+use serde::Serialize;
 
 use crate::config::durable_file::read_bounded;
 use crate::config::error::{ConfigError, Place};
@@ -72,6 +73,18 @@ pub struct Setting<T> {
     pub source: Source,
 }
 
+/// What keeps the clock of the machine, as people say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// A real-time clock or NTP.
+    Kept,
+    /// Nothing: the time is what other nodes say.
+    None,
+    /// What it shows is right, also where it showed something later before.
+    Believed,
+}
+
 /// Every setting of a node, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeConfig {
@@ -115,6 +128,10 @@ pub struct NodeConfig {
     pub trust_configured: BTreeSet<NodeId>,
     /// What nodes of `trust.ron` are for our links.
     pub parts: BTreeMap<NodeId, Part>,
+    /// What keeps the clock of the machine.
+    pub clock: Setting<Clock>,
+    /// How many nodes have to agree on the time, where nothing keeps it; 0 means as many as is usual.
+    pub clock_agrees_with: Setting<u32>,
     /// Ticks per second.
     pub hz: Setting<u32>,
     /// Ticks between two digests.
@@ -196,6 +213,13 @@ impl NodeConfig {
             trust_configured: trusted.value.clone(),
             parts: BTreeMap::new(),
             trusted,
+            clock: layers.pick("clock", Clock::Kept, |l| l.clock.as_deref(), checks::clock)?,
+            clock_agrees_with: layers.pick(
+                "clock_agrees_with",
+                0,
+                |l| l.clock_agrees_with.as_ref(),
+                checks::clock_agrees_with,
+            )?,
             hz: layers.pick("hz", 50, |l| l.hz.as_ref(), checks::hz)?,
             digest_every_ticks: layers.pick(
                 "digest_every_ticks",

@@ -47,6 +47,8 @@ impl NodeConfig {
             Row::of("peers", &self.peers),
             Row::of("relay", &self.relay),
             Row::of("trusted", &self.trusted),
+            Row::of("clock", &self.clock),
+            Row::of("clock_agrees_with", &self.clock_agrees_with),
             Row::of("hz", &self.hz),
             Row::of("digest_every_ticks", &self.digest_every_ticks),
             Row::of("limits.envelopes_per_second_max", &self.envelopes_per_second_max),
@@ -89,7 +91,7 @@ mod tests {
     fn the_table_has_a_line_for_every_setting() {
         let table = config().to_table();
         let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(words.len(), 22);
+        assert_eq!(words.len(), 24);
         assert!(!table.ends_with('\n'), "whoever prints it ends the last line");
         assert_eq!(words[0], ["key", "value", "source"]);
         for expected in [
@@ -108,7 +110,7 @@ mod tests {
         let view = config().to_json();
         assert_eq!(view["connect"], json!({ "value": ["tcp/a:1"], "source": "command line" }));
         assert_eq!(view["discovery"], json!({ "value": true, "source": "default" }));
-        assert_eq!(view.as_object().unwrap().len(), 21);
+        assert_eq!(view.as_object().unwrap().len(), 23);
     }
 
     #[test]

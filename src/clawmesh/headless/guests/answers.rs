@@ -317,7 +317,8 @@ pub fn health(snapshot: &Snapshot, own_frames: usize, about: &About) -> Health {
         status: if is_alone || snapshot.stop.is_some() { "degraded" } else { "healthy" },
         node_id: format!("{}...", &id[..16]),
         display_name: snapshot.node.name.clone(),
-        uptime_ms: snapshot.wall_ms.saturating_sub(about.started_ms),
+        // 0 where nobody knew the time when it started.
+        uptime_ms: if about.started_ms == 0 { 0 } else { snapshot.wall_ms.saturating_sub(about.started_ms) },
         started_at: about.started_ms,
         world_model: HealthWorld {
             entries: snapshot.guests.entries().len() + own_frames,

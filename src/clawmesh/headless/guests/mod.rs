@@ -26,4 +26,4 @@ mod teller;
 
 pub use door::GuestDoor;
 pub use herald::Herald;
-pub use host::{GuestFacts, GuestHost};
+pub use host::{GuestFacts, GuestHost, random_bytes};

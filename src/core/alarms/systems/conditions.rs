@@ -11,7 +11,7 @@ use clawmesh_authority::{Capability, Setpoint};
 use crate::alarms::components::FlaggedSince;
 use crate::alarms::condition::{
     Condition, FLAG_LASTS_MS, MET_WITHIN_MS, SensorFlag, failed, leaderless, not_made_safe, on_by_itself,
-    refused, stopped,
+    refused, stopped, timeless,
 };
 use crate::alarms::state::{Now, Priority};
 use crate::alarms::watch::Watch;
@@ -66,6 +66,9 @@ impl Seen<'_, '_> {
         let mut found = Conditions::new();
         let mut add = |(key, condition): (String, Condition)| merge(&mut found, key, condition);
         self.stop.reason.iter().for_each(|reason| add(stopped(reason, &now)));
+        if now.wall_ms == 0 {
+            add(timeless(self.settings.tick_before));
+        }
         for (actuator, stands) in &self.actuators {
             let why = stands.unsafe_because.as_ref();
             why.iter().for_each(|why| add(not_made_safe(actuator.0.as_str(), why, &now)));

@@ -155,6 +155,8 @@ mod tests {
             entropy: [7; 32],
             mock_actuator: false,
             plans: false,
+            wall_before_ms: 0,
+            known_before_ms: 0,
         };
         Core::replaying(settings, 1)
     }

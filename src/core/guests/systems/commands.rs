@@ -1,6 +1,7 @@
 //! Commands of guests, for the mock actuator and nothing else.
 
 use bevy::prelude::*;
+use clawmesh_authority::hlc::TIME_UNKNOWN;
 use clawmesh_authority::{Answer, Code, NodeId, Refused};
 use clawmesh_wire::Refusal as WireRefusal;
 use clawmesh_wire::command::COMMAND_AGE_MS_MAX;
@@ -39,6 +40,7 @@ pub(in crate::guests) fn take_commands(
             continue;
         }
         let outcome = may_command(&settings, &trust, &stop, *from)
+            .and_then(|()| dated(wall_ms))
             .and_then(|()| since_restore(&bench, wall_ms))
             .and_then(|()| carry_out(&mut bench, &mut keeping, json, settings.node, wall_ms));
         let answer = match outcome {
@@ -65,6 +67,11 @@ fn may_command(settings: &Settings, trust: &Trust, stop: &StopState, from: NodeI
         return Err(Refused::new(Code::StopLatched, "guest.stop", sentence));
     }
     Ok(())
+}
+
+/// Nobody knows how old a command is while the time is not known.
+fn dated(wall_ms: u64) -> Result<(), Refused> {
+    if wall_ms > 0 { Ok(()) } else { Err(Refused::new(Code::ClockUntrusted, "clock.known", TIME_UNKNOWN)) }
 }
 
 /// A command counts for minutes, and one that was carried out after the backup is not known here.

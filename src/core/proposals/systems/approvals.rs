@@ -24,6 +24,7 @@ pub fn take_approvals(
         let InputBody::Asked { kind: AskKind::Approval, bytes } = &stamped.input.body else { continue };
         let from = stamped.input.source.to_string();
         let outcome = approval::open(bytes).and_then(|signed| {
+            mover.here.knows_the_time()?;
             let entity = index.0.get(&signed.approval().proposal).copied().ok_or_else(|| unknown(&signed))?;
             let (proposed, mut life) = cases.get_mut(entity).map_err(|_| unknown(&signed))?;
             let (answer, granted) = take(&signed, proposed, &mut life, &mut mover)?;

@@ -114,11 +114,13 @@ fn doubt(kept: &KeptProposal, mover: &Mover, actuators: &mut Query<(&Actuator, &
         State::Failed { .. } | State::Cancelled { .. } if kept.was_dispatched() => Some(steps.as_slice()),
         _ => None,
     };
+    // Where the time is not known, it is at least what it was before.
+    let now_ms = mover.here.wall_ms().max(mover.here.settings.known_before_ms);
     let told = told.unwrap_or_default().iter().filter(|step| site.on_guests.contains(&step.actuator));
     for step in told {
         let run_for_ms = (seconds_asked(step) * 1_000.0) as u64;
         let is_over = kept.state.is_final()
-            && kept.ended_before(mover.here.wall_ms().saturating_sub(run_for_ms.max(IN_DOUBT_MS_MIN)));
+            && kept.ended_before(now_ms.saturating_sub(run_for_ms.max(IN_DOUBT_MS_MIN)));
         if is_over {
             continue;
         }

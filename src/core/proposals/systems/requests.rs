@@ -70,6 +70,9 @@ impl Office<'_, '_> {
         let asker = self.asker(signed)?;
         let Request { body, made, .. } = signed.request();
         self.may_ask(&asker, body)?;
+        if !matches!(body, RequestBody::Stop { .. }) {
+            self.mover.here.knows_the_time()?;
+        }
         self.asked.0.admit(signed, self.mover.here.wall_ms())?;
         let outcome = match body {
             RequestBody::Propose(proposal) => self.propose(proposal, new),
@@ -244,8 +247,7 @@ impl Office<'_, '_> {
 
     /// The edge that brought it has set the latch already; if none has, the tick stops by itself.
     fn latch(&mut self, why: &str) -> Answer {
-        self.stop.reason.get_or_insert_with(|| why.to_owned());
-        self.stop.since_ms = self.stop.since_ms.max(self.mover.here.wall_ms());
+        self.stop.latch(why, self.mover.here.wall_ms());
         let actuators = self.mover.here.files().map(|(site, _)| site.home.actuators.clone());
         self.mover.due.safe.push((actuators.unwrap_or_default(), format!("stop: {why}")));
         Answer::Taken { proposal: None, words: "the stop is latched".to_owned() }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::gate::{self, Home, SignedReading};
+use clawmesh_authority::hlc::TIME_UNKNOWN;
 use clawmesh_authority::reading::TEXT_BYTES_MAX;
 use clawmesh_authority::transition::{self, Effect, Event, Transition};
 use clawmesh_authority::{
@@ -44,6 +45,14 @@ impl Here<'_> {
 
     pub fn wall_ms(&self) -> u64 {
         self.wall.at(*self.tick, &self.settings)
+    }
+
+    /// Nothing is taken and nothing begins while the time is not known.
+    pub fn knows_the_time(&self) -> Result<(), Refused> {
+        if self.wall_ms() > 0 {
+            return Ok(());
+        }
+        Err(Refused::new(Code::ClockUntrusted, "clock.known", TIME_UNKNOWN))
     }
 
     /// The time by which everything here expires, [`WallClock::elapsed_ms`].

@@ -164,7 +164,7 @@ impl Shown<'_, '_> {
                 unit: latest.map(|latest| latest.unit).or(profile.map(|profile| profile.0.unit)),
                 tier: latest.map(|latest| latest.tier),
                 origin_ms: latest.map(|latest| latest.origin_ms),
-                age_ms: latest.map(|latest| wall_ms.saturating_sub(latest.origin_ms)),
+                age_ms: latest.map(|latest| latest.age_ms(*self.tick, wall_ms, &self.settings)),
                 period_ms: profile.map(|profile| profile.0.period_ms),
                 samples: latest.map_or(0, |latest| latest.samples),
                 flags: quality.words().map(str::to_owned).collect(),
@@ -271,7 +271,7 @@ impl Shown<'_, '_> {
                 source: belief.source,
                 hlc: belief.hlc,
                 origin_ms: belief.origin_ms,
-                age_ms: wall_ms.saturating_sub(belief.origin_ms),
+                age_ms: (wall_ms > 0).then(|| wall_ms.saturating_sub(belief.origin_ms)),
                 supported_by: support
                     .and_then(|support| self.sensors.get(support.0).ok())
                     .map(|(sensor, ..)| format!("{}/{}", sensor.node, sensor.capability)),

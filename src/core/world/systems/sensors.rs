@@ -32,19 +32,22 @@ pub(in crate::world) fn take_samples(
         InputBody::Sampled(samples) => Some(samples),
         _ => None,
     });
-    let readings: Vec<Reading> =
+    let mut readings: Vec<Reading> =
         samples.flatten().map(|sample| reading_of(sample, lanes.next_sample())).collect();
     if readings.is_empty() {
         return;
     }
+    let wall_ms = wall.at(*tick, &settings);
     // One stamp for all of them: here and on every other node they carry the same hybrid time.
-    let hlc = clock.0.stamp(wall.at(*tick, &settings));
+    let hlc = clock.0.stamp(wall_ms);
     taken.write_batch(readings.iter().map(|reading| ReadingTaken {
         node: settings.node,
         reading: reading.clone(),
         hlc,
     }));
-    own.0 = Some((hlc, readings));
+    // When something was measured while nobody knew the time is not known: it is shown here, and never said to others.
+    readings.retain(|reading| wall_ms > 0 && reading.origin_ms > 0);
+    own.0 = (!readings.is_empty()).then_some((hlc, readings));
 }
 
 fn reading_of(sample: &Sample, sequence: u64) -> Reading {
@@ -183,7 +186,9 @@ fn judge(node: NodeId, reading: &Reading, profile: Option<&Profile>) -> Option<R
 }
 
 fn succeed(before: Option<&Latest>, reading: &Reading, hlc: Hlc, tick: Tick) -> Latest {
-    let is_same = |before: &&Latest| before.value.to_bits() == reading.value.to_bits();
+    // Since when it rests is not known of one whose time is not.
+    let is_same =
+        |before: &&Latest| before.value.to_bits() == reading.value.to_bits() && before.unchanged_since_ms > 0;
     Latest {
         value: reading.value,
         unit: reading.unit,

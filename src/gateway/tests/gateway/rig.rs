@@ -169,6 +169,7 @@ pub fn ports(limits: InboxLimits) -> (GatewayPorts, SnapshotFeeder, Inboxes, Com
         inbox,
         commits: commits.clone(),
         unix_ms: Arc::new(|| NOW_MS),
+        clock: Arc::new(clawmesh_core::clock::ClockView::default),
         desk: AnswerDesk::default(),
         stop: Arc::<Latch>::default(),
         neighbours: Arc::<Mesh>::default(),
@@ -321,7 +322,7 @@ pub fn snapshot() -> Snapshot {
             source: NodeId([1; 32]),
             hlc: Hlc { wall_ms: NOW_MS, logical: 0 },
             origin_ms: NOW_MS,
-            age_ms: 0,
+            age_ms: Some(0),
             supported_by: None,
         }],
         refusals: vec![RefusalView {

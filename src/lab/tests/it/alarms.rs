@@ -15,7 +15,7 @@ use clawmesh_core::proposals::{Life, Proposed};
 use clawmesh_core::publish::AlarmView;
 use clawmesh_core::replay::DomainId;
 use clawmesh_core::{Core, Settings};
-use clawmesh_lab::{Lab, lone_settings};
+use clawmesh_lab::{Lab, START_MS, lone_settings};
 
 use crate::proposals::rig::{CENTER, FIELD, Farm, ann, people};
 use crate::{flow, flow_of, pump_and_barn, refusals, site, with_flow};
@@ -278,6 +278,7 @@ fn refusals_that_have_to_do_with_safety_ring_until_there_was_none_for_ten_minute
         let refusal = Refusal::new(code, "somebody", "it was made up");
         Some(InputBody::Refused { refusal, count: 1 })
     };
+    seconds(1, Some(InputBody::ClockSampled { unix_ms: START_MS, up_ms: 0 }));
     assert_eq!(seconds(1, refused(Code::Replayed)), []);
     assert_eq!(seconds(1, refused(Code::BadSignature))[0].0, "refusal/BAD_SIGNATURE/somebody");
     seconds(400, None);

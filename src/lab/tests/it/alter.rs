@@ -46,6 +46,7 @@ fn candidates<T: Serialize + DeserializeOwned>(leaf: &Value, place: &str, whole:
             json!("x"),
             json!("BUSY"),
             json!("left"),
+            json!("Date"),
             json!("00"),
             json!("kPa"),
             json!([0.0, 1.0]),

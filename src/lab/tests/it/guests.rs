@@ -331,6 +331,21 @@ fn s6_nothing_moves_while_the_stop_is_latched_not_even_the_mock_actuator() {
 }
 
 #[test]
+fn a_machine_that_stands_in_1970_moves_nothing_of_a_node_that_does_not_know_the_time() {
+    let mut lab = lab();
+    lab.lose_the_time(NODE);
+    lab.offer(NODE, SourceId::Runner, InputBody::TrustChanged([guest()].into()));
+    lab.run_ticks(2);
+    let early = opening("actuator:mock:valve-1", "c-1", 1_000);
+    assert_eq!(command(&mut lab, guest(), &early), Err(Code::ClockUntrusted));
+    assert!(picture(&mut lab).mock().is_none_or(|mock| mock.records.is_empty()));
+    lab.tell_the_time(NODE);
+    lab.run_ticks(2);
+    let good = open(&lab, "c-1");
+    assert!(command(&mut lab, guest(), &good).is_ok(), "it is no reason to stay silent for ever");
+}
+
+#[test]
 fn a_node_without_a_mock_actuator_carries_no_plain_command_out() {
     let mut lab = Lab::seeded(3).with_nodes([NODE]);
     lab.offer(NODE, SourceId::Runner, InputBody::TrustChanged([guest()].into()));

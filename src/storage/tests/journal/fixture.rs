@@ -48,6 +48,8 @@ pub fn settings(epoch: u64) -> Settings {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
+        known_before_ms: 0,
     }
 }
 
@@ -69,6 +71,10 @@ pub fn stream(sequence: u64) -> Record {
 
 pub fn state(sequence: u64) -> Record {
     input(sequence, SourceId::Node(NodeId([9; 32])), InputBody::PeerAppeared(NodeId([9; 32])))
+}
+
+pub fn sampled(sequence: u64, unix_ms: u64) -> Record {
+    input(sequence, SourceId::Clock, InputBody::ClockSampled { unix_ms, up_ms: 0 })
 }
 
 pub fn digest(tick: u64) -> Record {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clawmesh_core::replay::JournalWriter as _;
-use clawmesh_storage::{JournalError, JournalReader};
+use clawmesh_core::Settings;
+use clawmesh_core::replay::{JournalWriter as _, Record};
+use clawmesh_storage::{JournalError, JournalReader, NEWEST_WALL_ROWS_MAX};
 
 use super::fixture::*;
 
@@ -151,4 +152,35 @@ fn a_copy_holds_what_was_committed_also_while_a_node_writes_and_overwrites_nothi
     drop(writer);
     // A node goes on where the copy ends.
     assert_eq!(open(&copy).next_sequence, 21);
+}
+
+#[test]
+fn the_last_time_that_a_run_knew_is_found_behind_those_that_knew_none() {
+    let (_folder, path) = folder();
+    let newest = |path: &Path| JournalReader::open(path).unwrap().newest_wall_ms().unwrap();
+    written(&path, &[sampled(1, 0), state(2)]);
+    assert_eq!(newest(&path), 0, "nobody knew it");
+    let (_folder, path) = folder();
+    // A clock that was set back counts as it stood last.
+    written(
+        &path,
+        &[sampled(1, 9_000), sampled(2, 7_000), state(3), sampled(4, 0), stream(5), sampled(6, 0)],
+    );
+    assert_eq!(newest(&path), 7_000);
+}
+
+#[test]
+fn the_last_time_is_looked_for_in_so_many_rows_and_a_run_that_was_told_of_it_passes_it_on() {
+    let newest = |records: &[Record]| {
+        let (_folder, path) = folder();
+        written(&path, records);
+        JournalReader::open(&path).unwrap().newest_wall_ms().unwrap()
+    };
+    let told = Record::RunStarted(Settings { wall_before_ms: 8_000, ..settings(2) });
+    assert_eq!(newest(&[sampled(1, 9_000), told, sampled(3, 0)]), 8_001, "later than that run");
+    let mut many = vec![sampled(1, 9_000)];
+    many.extend((2..=NEWEST_WALL_ROWS_MAX.unsigned_abs()).map(state));
+    assert_eq!(newest(&many), 9_000);
+    many.push(state(many.len() as u64 + 1));
+    assert_eq!(newest(&many), 0, "too far back");
 }

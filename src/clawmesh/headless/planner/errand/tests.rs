@@ -63,6 +63,8 @@ fn farm() -> (SiteFiles, Plan) {
         entropy: [7; 32],
         mock_actuator: false,
         plans: false,
+        wall_before_ms: 0,
+        known_before_ms: 0,
     };
     (SiteFiles::of(&settings).unwrap().unwrap(), plan)
 }

@@ -185,6 +185,43 @@ fn s12_what_had_no_known_outcome_before_a_restart_has_none_after_it_and_is_built
 }
 
 #[test]
+fn s12_what_ended_in_a_run_without_the_time_is_in_doubt_in_the_next_one_as_if_it_had_been_known() {
+    let mut farm = Farm::guarded();
+    farm.hardware.behave(&pump(), Manners::Silent);
+    let id = farm.running();
+    farm.restart_without_the_time();
+    farm.run_seconds(2);
+    assert_eq!(farm.report(id).state, State::Failed { cause: Cause::OutcomeUnknown });
+    // The next run knows it from its start on.
+    farm.lab.tell_the_time(FIELD);
+    farm.restart();
+    farm.hardware.behave(&pump(), Manners::Obeys);
+    farm.run_seconds(16);
+    assert!(farm.pump_row().is_safe, "the start made it safe, and its sensor has shown it");
+    let again = farm.proposal();
+    let answer = farm.propose(&again);
+    assert_eq!(code(&answer).map(|(code, _)| code), Some(Code::StateUnknown), "it may yet come on");
+}
+
+#[test]
+fn what_ended_long_before_a_start_without_the_time_is_in_no_doubt() {
+    let mut farm = Farm::guarded();
+    farm.hardware.behave(&pump(), Manners::Silent);
+    let id = farm.running();
+    farm.run_seconds(5);
+    assert_eq!(farm.report(id).state, State::Failed { cause: Cause::OutcomeUnknown });
+    farm.set_clocks_forward(24 * 3_600_000);
+    farm.run_seconds(2);
+    farm.restart_without_the_time();
+    farm.hardware.behave(&pump(), Manners::Obeys);
+    farm.run_seconds(16);
+    farm.lab.tell_the_time(FIELD);
+    farm.run_seconds(8);
+    let again = farm.proposal();
+    assert_eq!(code(&farm.propose(&again)), None);
+}
+
+#[test]
 fn what_a_guest_refuses_fails_in_its_words() {
     let mut farm = Farm::guarded();
     farm.hardware.behave(&pump(), Manners::Refuses);

@@ -13,3 +13,4 @@ mod running;
 mod sharing;
 mod stop;
 mod story;
+mod timeless;

@@ -268,6 +268,12 @@ impl Farm {
         self.open_up();
     }
 
+    /// The field node is killed and started again, and knows no time.
+    pub fn restart_without_the_time(&mut self) {
+        self.lab.lose_the_time(FIELD);
+        self.open_up();
+    }
+
     /// The clocks of all nodes are set forward.
     pub fn set_clocks_forward(&mut self, by_ms: u64) {
         self.ahead_ms += by_ms;

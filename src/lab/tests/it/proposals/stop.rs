@@ -17,7 +17,7 @@ fn stop() -> RequestBody {
 
 impl Farm {
     /// Somebody presses the button.
-    fn press_stop(&mut self) {
+    pub fn press_stop(&mut self) {
         self.lab.stop(FIELD, "smoke");
     }
 
