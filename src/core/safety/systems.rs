@@ -21,10 +21,12 @@ pub(super) fn follow_runner(
         match &stamped.input.body {
             InputBody::StopLatched { reason, stops } => {
                 let is_left = stamped.input.source == SourceId::Journal;
-                let known_ms = settings.known_before_ms.saturating_add(SAMPLE_PERIOD_MS);
-                // What an earlier run left was pressed before its end, by a clock that was then ahead of this one if anything.
-                let is_behind = wall_ms > 0 && known_ms <= wall_ms.saturating_add(BEHIND_MS_MAX);
-                let at_ms = if is_left && is_behind { wall_ms.max(known_ms) } else { wall_ms };
+                let known_ms = settings.known_before_ms;
+                let is_behind =
+                    wall_ms > 0 && wall_ms < known_ms && known_ms <= wall_ms.saturating_add(BEHIND_MS_MAX);
+                // What an earlier run left may have been pressed at its very end, by a clock that was ahead of this one.
+                let at_ms =
+                    if is_left && is_behind { known_ms.saturating_add(SAMPLE_PERIOD_MS) } else { wall_ms };
                 stop.latch(reason, at_ms);
                 stop.stops = stop.stops.max(*stops);
             }
