@@ -139,6 +139,9 @@ pub struct BridgeLimits {
     pub answer_within_ms: u64,
 }
 
+/// Twice as many keys as a world may hold beliefs about, so that nobody who comes late misses one for want of room here.
+const FRAMES_RETAINED_MAX: usize = 131_072;
+
 impl Default for BridgeLimits {
     fn default() -> Self {
         Self {
@@ -146,7 +149,7 @@ impl Default for BridgeLimits {
             unproven_per_second_max: 2_000,
             sample_bytes_max: 64 * 1024,
             strangers_max: 1_024,
-            frames_retained_max: 4_096,
+            frames_retained_max: FRAMES_RETAINED_MAX,
             frames_signed_together_max: FRAMES_PER_BUNDLE_MAX,
             asks_per_second_max: 20,
             asks_in_flight_max: 64,

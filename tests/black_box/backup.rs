@@ -141,6 +141,21 @@ fn a_new_node_takes_the_place_of_one_that_is_gone_at_every_node_of_the_site() {
 }
 
 #[test]
+fn who_takes_the_place_of_a_viewer_a_relay_or_a_router_is_that_on_links_and_no_more() {
+    let (_folder, desk) = empty();
+    id_of(&desk);
+    for (n, part) in ["viewer", "relay", "router", "node"].into_iter().enumerate() {
+        let (old, new) = (format!("a{n}").repeat(32), format!("b{n}").repeat(32));
+        json_on(&desk, &["trust", "add", &old, "--name", part, "--as", part]);
+        json_on(&desk, &["replace", part, &new]);
+        let listed = json_on(&desk, &["trust", "list"]);
+        let rows = listed["nodes"].as_array().expect("a list of nodes");
+        let row = rows.iter().find(|row| row["id"] == new).expect("it is in the list");
+        assert_eq!((&row["part"], &row["is_trusted"]), (&json!(part), &json!(part != "router")));
+    }
+}
+
+#[test]
 fn a_backup_or_restore_that_cannot_be_is_one_sentence_and_changes_nothing() {
     let (folder, dir) = empty();
     let (backup, new) = (folder.path().join("backup"), folder.path().join("new"));

@@ -54,7 +54,7 @@ fn five_nodes_on_a_late_and_lossy_network_end_up_with_the_same_beliefs_and_one_l
     let [one, four] = [0, 3].map(|at| farm.hosts[at].id.clone());
     let (_, first_term) = one_leader(&farm.hosts, &[&one, &four]);
 
-    farm.network("set delay-ms=100 jitter-ms=20 loss-permille=50 duplicate-permille=10 reorder-permille=20");
+    farm.network("set delay-ms=200 jitter-ms=20 loss-permille=50 duplicate-permille=10 reorder-permille=20");
     let mut noted: Vec<(String, String)> = Vec::new();
     let mut note = |host: &Host, key: String, value: &str| {
         host.note(&key, value);

@@ -319,11 +319,7 @@ impl Sender {
     fn begin(mode: ZenohMode, connect: Option<&str>, frames_signed_together_max: usize) -> Self {
         let (inbox, inboxes) = doors(InboxLimits::default());
         let (outbox, reader) = outbox(MISSED as usize + 1, 64);
-        let limits = BridgeLimits {
-            frames_retained_max: usize::MAX,
-            frames_signed_together_max,
-            ..BridgeLimits::default()
-        };
+        let limits = BridgeLimits { frames_signed_together_max, ..BridgeLimits::default() };
         let (n, trusted) =
             if mode == ZenohMode::Router { (3, BTreeSet::new()) } else { (2, BTreeSet::from([key(1).id()])) };
         let ports = bridge_ports(key(n), inbox, reader.clone(), CommitWatch::default());

@@ -98,8 +98,8 @@ pub enum Command {
     Credential(CredentialCommand),
     /// Tell the mock actuator of another node something, as existing ClawMesh nodes do, and show what it answers
     ///
-    /// The command goes out in the name of the node of this state dir, which the other one has to trust. A node that runs on this
-    /// state dir and is connected to the other one loses that connection for a moment.
+    /// The command goes out in the name of the node of this state dir, which the other one has to trust. While a node runs on this
+    /// state dir this is refused, because two under one name put each other out: stop it, or use another --state-dir.
     DemoActuate(DemoActuateArgs),
     /// Show the OpenClaw gateways that were saved here
     Gateways(Output),

@@ -58,7 +58,7 @@ impl Client {
             let token = token_of(&dir)?;
             return Self::with(format!("http://{}", address_of_running(&dir)?), token, None);
         };
-        let url = url.trim_end_matches('/').to_owned();
+        let url = over_http(url.trim_end_matches('/'));
         let is_loopback = is_loopback(&url)?;
         let pin = pin_for(&url, target.fingerprint.as_deref())?;
         match &target.token_file {
@@ -237,6 +237,16 @@ fn address_of_running(dir: &StateDir) -> anyhow::Result<String> {
     }
 }
 
+/// The same door by the words of existing nodes, which ask over a WebSocket.
+fn over_http(url: &str) -> String {
+    for (theirs, ours) in [("ws://", "http://"), ("wss://", "https://")] {
+        if let Some(rest) = url.strip_prefix(theirs) {
+            return format!("{ours}{rest}");
+        }
+    }
+    url.to_owned()
+}
+
 /// Whether what is sent to `url` stays on this machine; an error when it is no address of a gateway.
 fn is_loopback(url: &str) -> anyhow::Result<bool> {
     let parsed = Url::parse(url).ok().filter(|parsed| matches!(parsed.scheme(), "http" | "https"));
@@ -250,6 +260,17 @@ fn is_loopback(url: &str) -> anyhow::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_address_of_an_existing_node_is_the_same_door() {
+        for (url, expected) in [
+            ("ws://localhost:18789", "http://localhost:18789"),
+            ("wss://barn:18789", "https://barn:18789"),
+            ("http://localhost:18789", "http://localhost:18789"),
+        ] {
+            assert_eq!(over_http(url), expected);
+        }
+    }
 
     #[test]
     fn a_question_travels_whole_whatever_is_in_it() {

@@ -1,4 +1,4 @@
-//! Every test that the map names as the proof of an invariant is there.
+//! Every test that the map names as the proof of an invariant, or a page as that of an absent weakness, is there.
 
 use std::collections::BTreeSet;
 
@@ -6,26 +6,23 @@ use super::Finding;
 use super::source::{text_at, tokens};
 use super::tree::Tree;
 
-const MAP: &str = "ARCHITECTURE.md";
+const PAGES: [&str; 2] = ["ARCHITECTURE.md", "docs/weaknesses.md"];
 
 /// A name with fewer words is a function or a module; tests are named as sentences.
 const UNDERSCORES_OF_A_SENTENCE: usize = 3;
 
 pub fn check(tree: &Tree) -> Vec<Finding> {
-    let Some(map) = tree.get(MAP) else { return Vec::new() };
     let functions = functions(tree);
-    let named =
-        map.text.lines().enumerate().flat_map(|(at, line)| sentences(line).map(move |name| (at, name)));
-    let missing = named.filter(|(_, name)| !functions.contains(*name));
-    missing
-        .map(|(at, name)| {
-            Finding::new(
-                MAP,
-                at + 1,
-                format!("no test is called `{name}`; name the one that proves it, or write it"),
-            )
-        })
-        .collect()
+    let mut findings = Vec::new();
+    for (page, file) in PAGES.iter().filter_map(|page| Some((page, tree.get(page)?))) {
+        let named =
+            file.text.lines().enumerate().flat_map(|(at, line)| sentences(line).map(move |name| (at, name)));
+        for (at, name) in named.filter(|(_, name)| !functions.contains(*name)) {
+            let sentence = format!("no test is called `{name}`; name the one that proves it, or write it");
+            findings.push(Finding::new(page, at + 1, sentence));
+        }
+    }
+    findings
 }
 
 /// The names in backticks that read as a sentence.
@@ -50,25 +47,31 @@ fn functions(tree: &Tree) -> BTreeSet<&str> {
 mod tests {
     use super::*;
 
-    fn found(map: &str) -> Vec<String> {
+    fn found_on(page: &str, text: &str) -> Vec<String> {
         let code = "#[test]\nfn a_flood_is_refused_by_name() {}\n// fn a_flood_is_only_in_a_comment\n";
-        let tree = Tree::of(&[(MAP, map), ("src/core/tests/all.rs", code)]);
+        let tree = Tree::of(&[(page, text), ("src/core/tests/all.rs", code)]);
         check(&tree).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn a_test_that_is_nowhere_is_found_at_its_line() {
-        for name in ["a_flood_is_refused_by_nobody", "a_flood_is_only_in_a_comment"] {
-            let found = found(&format!("# Map\n\n| a flood is refused | lab `{name}` |\n"));
-            assert_eq!(found.len(), 1, "{name}");
-            assert!(found[0].starts_with("ARCHITECTURE.md:3: ") && found[0].contains(name), "{}", found[0]);
+        for page in PAGES {
+            for name in ["a_flood_is_refused_by_nobody", "a_flood_is_only_in_a_comment"] {
+                let found = found_on(page, &format!("# Map\n\n| a flood is refused | lab `{name}` |\n"));
+                assert_eq!(found.len(), 1, "{name}");
+                assert!(
+                    found[0].starts_with(&format!("{page}:3: ")) && found[0].contains(name),
+                    "{}",
+                    found[0]
+                );
+            }
         }
     }
 
     #[test]
     fn a_test_that_is_there_and_shorter_names_pass() {
         assert_eq!(
-            found("| lab `a_flood_is_refused_by_name`, `take_batch`, `Core::live` |"),
+            found_on(PAGES[0], "| lab `a_flood_is_refused_by_name`, `take_batch`, `Core::live` |"),
             [] as [&str; 0]
         );
     }

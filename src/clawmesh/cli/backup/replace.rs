@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clawmesh_authority::NodeId;
+use clawmesh_bridge::Part;
 use serde::Serialize;
 
 use super::args::ReplaceArgs;
@@ -47,7 +48,9 @@ pub fn run(state_dir: Option<PathBuf>, args: &ReplaceArgs) -> anyhow::Result<Exi
     }
     let replaced = Replaced::judge(&dir, old, new)?;
     let was_trusted = known.is_trusted(&old);
-    if replaced.places() == 0 && !was_trusted {
+    // What it was on links the new one is, too: the readings of a viewer count no more than before, and a relay goes on to relay.
+    let part = known.part_of(&old);
+    if replaced.places() == 0 && !was_trusted && part != Some(Part::Router) {
         bail!(
             "nothing in {} names {old}, and it is not trusted; give the id of the node that is gone",
             dir.root().display()
@@ -59,11 +62,16 @@ pub fn run(state_dir: Option<PathBuf>, args: &ReplaceArgs) -> anyhow::Result<Exi
     let name = trust_file::update(&dir, |list| list.retire(old, now).map_err(anyhow::Error::msg))?;
     replaced.write()?;
     let trust_moved = was_trusted && own != Some(new);
-    if trust_moved {
-        trust_file::update(&dir, |list| list.add(new, name, now).map_err(anyhow::Error::msg))?;
+    let is_listed = trust_moved || part == Some(Part::Router);
+    if is_listed {
+        trust_file::update(&dir, |list| {
+            list.add(new, name, now).map_err(anyhow::Error::msg)?;
+            list.set_part(new, part.unwrap_or_default());
+            Ok::<_, anyhow::Error>(())
+        })?;
     }
     let is_read_later = dir.is_in_use()? && site_places + policy_places > 0;
-    let is_unheard = !trust_moved && own != Some(new) && !known.is_trusted(&new);
+    let is_unheard = !is_listed && own != Some(new) && !known.is_trusted(&new);
     let notes = [
         (is_read_later, "the node runs, and reads its site at its next start".to_owned()),
         (

@@ -97,6 +97,11 @@ impl Known {
         self.rows.values().filter(|row| row.is_trusted).count()
     }
 
+    /// What a node that was not removed is on encrypted links.
+    pub fn part_of(&self, id: &NodeId) -> Option<Part> {
+        self.rows.get(id).filter(|row| !row.is_removed).map(|row| row.part)
+    }
+
     /// True when somebody has removed it.
     pub fn is_removed(&self, id: &NodeId) -> bool {
         self.rows.get(id).is_some_and(|row| row.is_removed)

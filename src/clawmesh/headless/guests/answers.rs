@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use clawmesh_authority::Mind;
 use clawmesh_authority::leadership::Activity;
 use clawmesh_core::guests::GuestRow;
 use clawmesh_core::publish::{ProposalView, Snapshot};
@@ -111,6 +112,7 @@ struct Pending {
     approval_level: Option<String>,
     status: &'static str,
     planner_device_id: String,
+    /// What kind of mind it was.
     planner_role: &'static str,
     planner_owner: Option<String>,
 }
@@ -124,13 +126,17 @@ impl Pending {
             approval_level: report.offer.as_ref().map(|offer| format!("{:?}", offer.level)),
             status: report.state.wire_v1_name(),
             planner_device_id: report.maker.node.to_string(),
-            planner_role: "planner",
+            planner_role: match &report.maker.mind {
+                Mind::Utility { .. } => "planner",
+                Mind::Model { .. } => "model",
+                Mind::Operator(_) => "operator",
+            },
             planner_owner: view.home_name.clone(),
         }
     }
 }
 
-/// What is told when a proposal is new, or at its end.
+/// What is told when a proposal is new, when it is answered, and at its end.
 #[derive(Debug, Serialize)]
 pub struct ProposalEvent {
     #[serde(rename = "gen")]
@@ -230,9 +236,20 @@ pub struct Status {
     connected_peers: usize,
     peers: Vec<Peer>,
     planner_activity: Activity,
+    #[serde(flatten)]
+    planner_model: PlannerModel,
     discovery_enabled: bool,
     configured_static_peers: Vec<Configured>,
     pending_proposals: Vec<Pending>,
+}
+
+/// What existing nodes say of the model that plans. No model plans here yet, so each is `null`.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlannerModel {
+    planner_mode: Option<&'static str>,
+    planner_model_spec: Option<String>,
+    planner_runtime: Option<String>,
 }
 
 /// How the node stands.
@@ -245,6 +262,7 @@ pub fn status(snapshot: &Snapshot, about: &About) -> Status {
         connected_peers: peers.len(),
         peers,
         planner_activity: snapshot.lead.activity,
+        planner_model: PlannerModel::default(),
         discovery_enabled: about.is_discovering,
         configured_static_peers: about.configured.clone(),
         pending_proposals: open.take(PENDING_MAX).map(Pending::of).collect(),
@@ -292,6 +310,8 @@ pub struct Health {
     world_model: HealthWorld,
     capabilities: HealthCapabilities,
     planner_activity: Activity,
+    #[serde(flatten)]
+    planner_model: PlannerModel,
     planner_leader: PlannerLeader,
     discovery_enabled: bool,
     configured_static_peers: Vec<Configured>,
@@ -302,11 +322,16 @@ pub struct Health {
     timestamp: u64,
 }
 
-/// How well the node is: degraded while it is stopped, its journal is not asked here, or nobody is there and it can do nothing.
+/// How well the node is: degraded while it is stopped, or nobody is there, over this protocol or zenoh, and it can do nothing. Its
+/// journal is not asked here.
 #[must_use]
 pub fn health(snapshot: &Snapshot, own_frames: usize, about: &About) -> Health {
     let peers = peers_in(snapshot);
-    let is_alone = peers.is_empty() && about.capabilities.is_empty();
+    let own = snapshot.node.id;
+    let has_hardware =
+        !snapshot.actuators.is_empty() || snapshot.sensors.iter().any(|sensor| sensor.node == own);
+    let has_nodes = snapshot.peers.iter().any(|peer| peer.trusted && peer.liveness == "alive");
+    let is_alone = peers.is_empty() && !has_nodes && about.capabilities.is_empty() && !has_hardware;
     let mut all: Vec<&String> = peers.iter().flat_map(|peer| &peer.capabilities).collect();
     all.extend(&about.capabilities);
     all.sort_unstable();
@@ -327,6 +352,7 @@ pub fn health(snapshot: &Snapshot, own_frames: usize, about: &About) -> Health {
         capabilities: HealthCapabilities { local: about.capabilities.clone(), mesh_total: all.len() },
         peers: HealthPeers { connected: peers.len(), details: peers },
         planner_activity: snapshot.lead.activity,
+        planner_model: PlannerModel::default(),
         planner_leader: PlannerLeader::of(snapshot),
         discovery_enabled: about.is_discovering,
         configured_static_peers: about.configured.clone(),

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clawmesh_authority::{Code as TickCode, MeshId, NodeId, NodeKey, NodeRole};
+use clawmesh_authority::transition::State;
+use clawmesh_authority::{
+    Code as TickCode, Hlc, Maker, MeshId, Mind, NodeId, NodeKey, NodeRole, ProposalId, ProposalReport,
+};
 use clawmesh_bridge::Trust;
 use clawmesh_core::guests::GuestProfile;
 use clawmesh_core::intake::{InboxLimits, Inboxes, Input, InputBody, SourceId, doors};
 use clawmesh_core::proposals::AnswerDesk;
-use clawmesh_core::publish::{Snapshot, SnapshotSink as _};
+use clawmesh_core::publish::{ProposalView, Snapshot, SnapshotSink as _};
 use clawmesh_gateway::{History, NoHistory, SnapshotFeeder, WantedChains, WantedEvents, snapshot_feed};
 use clawmesh_lab::Lab;
 use clawmesh_wire::access::{Caller, Method};
@@ -21,6 +24,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
+use super::answers;
 use super::budget::EACH;
 use super::directory::{Directory, Qualities};
 use super::host::{GuestFacts, GuestHost};
@@ -259,6 +263,99 @@ async fn proposals_are_answered_by_how_to_sign_and_the_token_is_compared_whole()
     assert!(!host.is_operator_token("a token that is long") && !host.is_operator_token(""));
     assert_eq!(host.trust(key(2).id()), PeerTrust::Trusted);
     assert_eq!(host.trust(key(3).id()), PeerTrust::Unknown);
+}
+
+#[tokio::test]
+async fn words_for_the_planner_are_refused_by_name_while_it_takes_none() {
+    let (host, ..) = host(true);
+    let intent = json!({
+        "channel": "clawmesh", "to": "agent:pi", "conversationId": "c-1",
+        "commandDraft": {"operation": {"name": "intent:parse", "params": {"text": "water zone 1"}}},
+    });
+    assert_eq!(code_of(&host, peer(Caller::Operator), Method::Forward, &intent).await, Code::NoPlanner);
+    assert_eq!(
+        code_of(&host, node(), Method::Forward, &intent).await,
+        Code::NotAuthorized,
+        "only of a person"
+    );
+}
+
+/// A proposal of this node in this state.
+fn proposal(home: NodeId, state: State) -> ProposalView {
+    let report = ProposalReport {
+        slot: 0,
+        id: ProposalId([5; 32]),
+        maker: Maker { node: home, mind: Mind::Utility { name: "watering".to_owned() }, term: None },
+        steps: Vec::new(),
+        reason: "zone 1 is dry".to_owned(),
+        made: Hlc::default(),
+        state,
+        story: Vec::new(),
+        card: None,
+        offer: None,
+        approved_by: Vec::new(),
+    };
+    ProposalView { home, home_name: Some("barn".to_owned()), is_own: true, age_ms: 0, report }
+}
+
+#[test]
+fn a_proposal_is_told_under_its_whole_name_and_as_pending_only_until_it_has_ended() {
+    let mut snapshot = (*picture(&[])).clone();
+    let (home, id) = (snapshot.node.id, ProposalId([5; 32]).to_string());
+    let facts = answers::About {
+        capabilities: Vec::new(),
+        started_ms: 1,
+        is_discovering: false,
+        configured: Vec::new(),
+        memory_bytes: None,
+    };
+    for (state, status, is_pending) in [
+        (State::Draft, "proposed", true),
+        (State::Dispatched, "approved", true),
+        (State::Executing { step: 0 }, "executing", true),
+        (State::Completed, "completed", false),
+    ] {
+        snapshot.proposals = vec![proposal(home, state)];
+        let event = answers::proposal_event(&snapshot, &id).map(|event| serde_json::to_value(event).unwrap());
+        let event = event.expect("it is shown");
+        let expected = json!({
+            "taskId": id, "summary": "zone 1 is dry", "approvalLevel": null, "status": status,
+            "plannerDeviceId": home, "plannerRole": "planner", "plannerOwner": "barn",
+        });
+        assert_eq!((&event["gen"], &event["proposal"]), (&json!(1), &expected));
+        let told = serde_json::to_value(answers::status(&snapshot, &facts)).unwrap();
+        assert_eq!(
+            told["pendingProposals"],
+            if is_pending { json!([expected]) } else { json!([]) },
+            "{status}"
+        );
+        let model = ["plannerMode", "plannerModelSpec", "plannerRuntime"].map(|field| told.get(field));
+        assert_eq!(model, [Some(&Value::Null); 3], "existing consoles look for them");
+    }
+    assert!(answers::proposal_event(&snapshot, "another").is_none());
+}
+
+#[test]
+fn a_node_is_degraded_that_can_do_nothing_and_has_nobody() {
+    let facts = |capabilities: &[&str]| answers::About {
+        capabilities: capabilities.iter().map(|text| (*text).to_owned()).collect(),
+        started_ms: 1,
+        is_discovering: false,
+        configured: Vec::new(),
+        memory_bytes: None,
+    };
+    let status = |snapshot: &Snapshot, capabilities: &[&str]| {
+        serde_json::to_value(answers::health(snapshot, 0, &facts(capabilities))).unwrap()["status"].clone()
+    };
+    let mut alone = (*picture_of(&[], &[])).clone();
+    assert_eq!(status(&alone, &[]), "degraded");
+    assert_eq!(status(&alone, &["actuator:mock"]), "healthy");
+    assert_eq!(status(&picture(&[]), &[]), "healthy", "a guest is there");
+    let mut lab = Lab::seeded(1).with_nodes(["barn", "pump"]);
+    lab.run_seconds(2);
+    assert_eq!(status(&lab.snapshot("barn"), &[]), "healthy", "a node of ours is there");
+    alone.stop = Some("smoke".to_owned());
+    assert_eq!(status(&alone, &["actuator:mock"]), "degraded");
 }
 
 /// A picture of the world, from a core of its own.

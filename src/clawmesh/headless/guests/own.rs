@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use clawmesh_authority::transition::State;
 use clawmesh_core::publish::{SensorView, Snapshot};
 use clawmesh_wire::context::ContextFrame;
 use clawmesh_wire::log::Told;
@@ -76,16 +77,39 @@ fn observed(sensor: &SensorView, place: &str) -> Option<Observed> {
 /// What has become of the proposals since they were looked at last.
 #[derive(Debug, Default)]
 pub struct ProposalNews {
-    /// Each that is known, and whether it has come to its end; nothing before the first look.
-    known: Option<BTreeMap<String, bool>>,
+    /// How far each that is known has come; nothing before the first look.
+    known: Option<BTreeMap<String, Stage>>,
+}
+
+/// How far a proposal has come, as far as existing nodes tell people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// It waits for an answer.
+    Open,
+    /// It has one.
+    Answered,
+    /// It has come to its end.
+    Ended,
+}
+
+impl Stage {
+    fn of(state: &State) -> Self {
+        match state {
+            state if state.is_final() => Self::Ended,
+            State::Approved { .. } | State::Dispatched | State::Executing { .. } | State::Verifying => {
+                Self::Answered
+            }
+            _ => Self::Open,
+        }
+    }
 }
 
 /// One piece of news.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// It is new.
+    /// It is new, or waits for an answer again.
     Proposed(String),
-    /// It has come to its end.
+    /// It has an answer, so that nobody is asked any more, or has come to its end.
     Resolved(String),
 }
 
@@ -94,18 +118,18 @@ impl ProposalNews {
     pub fn look(&mut self, snapshot: &Snapshot) -> Vec<News> {
         // What another node is the home of that node tells, or guests of both would hear it twice.
         let reports = snapshot.proposals.iter().filter(|view| view.is_own).map(|view| &view.report);
-        self.follow(reports.map(|report| (report.id.to_string(), report.state.is_final())).collect())
+        self.follow(reports.map(|report| (report.id.to_string(), Stage::of(&report.state))).collect())
     }
 
-    fn follow(&mut self, now: BTreeMap<String, bool>) -> Vec<News> {
+    fn follow(&mut self, now: BTreeMap<String, Stage>) -> Vec<News> {
         let before = self.known.replace(now);
         let (Some(before), Some(now)) = (before, &self.known) else { return Vec::new() };
         let mut news = Vec::new();
-        for (id, is_final) in now {
-            match (before.get(id), is_final) {
-                (None, false) => news.push(News::Proposed(id.clone())),
-                (None | Some(false), true) => news.push(News::Resolved(id.clone())),
-                _ => {}
+        for (id, stage) in now {
+            match (before.get(id), stage) {
+                (Some(before), stage) if before == stage => {}
+                (_, Stage::Open) => news.push(News::Proposed(id.clone())),
+                (_, Stage::Answered | Stage::Ended) => news.push(News::Resolved(id.clone())),
             }
         }
         news
@@ -206,17 +230,38 @@ mod tests {
         assert_eq!(frames.all().len(), SENSORS_MAX + 1);
     }
 
-    fn all(proposals: &[(&str, bool)]) -> BTreeMap<String, bool> {
-        proposals.iter().map(|(id, is_final)| ((*id).to_owned(), *is_final)).collect()
+    fn all(proposals: &[(&str, Stage)]) -> BTreeMap<String, Stage> {
+        proposals.iter().map(|(id, stage)| ((*id).to_owned(), *stage)).collect()
     }
 
     #[test]
-    fn a_proposal_is_news_when_it_comes_and_when_it_ends() {
+    fn a_proposal_is_news_when_it_comes_when_it_is_answered_and_when_it_ends() {
+        use Stage::{Answered, Ended, Open};
+        let resolved = |id: &str| News::Resolved(id.to_owned());
+        let proposed = |id: &str| News::Proposed(id.to_owned());
         let mut news = ProposalNews::default();
-        assert_eq!(news.follow(all(&[("old", false)])), [], "what was there at the start");
-        assert_eq!(news.follow(all(&[("old", false), ("new", false)])), [News::Proposed("new".to_owned())]);
-        assert_eq!(news.follow(all(&[("old", true), ("new", false)])), [News::Resolved("old".to_owned())]);
-        assert_eq!(news.follow(all(&[("old", true), ("quick", true)])), [News::Resolved("quick".to_owned())]);
-        assert_eq!(news.follow(all(&[("quick", true)])), []);
+        assert_eq!(news.follow(all(&[("old", Open)])), [], "what was there at the start");
+        assert_eq!(news.follow(all(&[("old", Open), ("new", Open)])), [proposed("new")]);
+        assert_eq!(news.follow(all(&[("old", Answered), ("new", Open)])), [resolved("old")]);
+        assert_eq!(news.follow(all(&[("old", Answered), ("new", Open)])), []);
+        assert_eq!(
+            news.follow(all(&[("old", Open), ("quick", Ended)])),
+            [proposed("old"), resolved("quick")]
+        );
+        assert_eq!(news.follow(all(&[("old", Ended), ("quick", Ended)])), [resolved("old")]);
+    }
+
+    #[test]
+    fn what_was_approved_asks_nobody_any_more() {
+        for (state, expected) in [
+            (State::Draft, Stage::Open),
+            (State::Dispatched, Stage::Answered),
+            (State::Executing { step: 0 }, Stage::Answered),
+            (State::Verifying, Stage::Answered),
+            (State::Completed, Stage::Ended),
+            (State::Expired, Stage::Ended),
+        ] {
+            assert_eq!(Stage::of(&state), expected, "{state}");
+        }
     }
 }
