@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use clawmesh_authority::NodeId;
 
+use crate::backoff::noise;
 use crate::ways::FoundWay;
 
 /// How long after a dial the same node is not dialled again, wherever it is said to be.
@@ -92,7 +93,12 @@ impl Dials {
             Outcome::FailedAtOnce => REST_AT_ONCE_LONGEST_MS,
         };
         let rest_ms = dial.rest_ms.min(longest_ms);
-        dial.next_ms = now_ms + rest_ms;
+        // Up to a quarter longer, another time for each pair: what was broken for all is not dialled by all at once.
+        let of_a_pair =
+            self.own.0.iter().zip(node.0).fold(0, |sum: u64, (own, other)| {
+                sum.rotate_left(7) ^ u64::from(*own) ^ (u64::from(other) << 8)
+            });
+        dial.next_ms = now_ms + rest_ms + noise(of_a_pair ^ now_ms) % (rest_ms / 4 + 1);
         dial.rest_ms = (rest_ms * 2).min(longest_ms);
     }
 }
@@ -113,6 +119,8 @@ impl Dial {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -142,8 +150,21 @@ mod tests {
     #[test]
     fn a_way_that_does_not_help_rests_longer_each_time_and_is_never_given_up() {
         let moments = moments(7, |_| 1);
-        assert_eq!(moments[..5], [0, 2_000, 6_000, 14_000, 30_000]);
-        assert_eq!(moments[moments.len() - 1] - moments[moments.len() - 2], 60_000);
+        let rests: Vec<u64> = moments.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let is_of = |(rest_ms, expected_ms): (&u64, u64)| is_about(*rest_ms, expected_ms);
+        assert!(rests.iter().zip([2_000, 4_000, 8_000, 16_000, 32_000]).all(is_of), "{rests:?}");
+        assert!(rests[5..].iter().all(|rest_ms| is_about(*rest_ms, 60_000)), "{rests:?}");
+    }
+
+    /// So long, or up to a quarter longer, seen every half second.
+    fn is_about(rest_ms: u64, expected_ms: u64) -> bool {
+        (expected_ms..=expected_ms / 4 * 5 + 500).contains(&rest_ms)
+    }
+
+    #[test]
+    fn nodes_that_lost_one_another_together_do_not_dial_in_step() {
+        let thirds: BTreeSet<u64> = (6..26).map(|node| moments(node, |_| 1)[4]).collect();
+        assert!(thirds.len() > 5, "{thirds:?}");
     }
 
     #[test]
@@ -155,7 +176,9 @@ mod tests {
                 dialled.push(now_ms);
             }
         }
-        assert_eq!(dialled, [0, 2_000, 6_000, 14_000, 22_000, 30_000, 38_000, 46_000, 54_000]);
+        let rests: Vec<u64> = dialled.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(is_about(rests[0], 2_000) && is_about(rests[1], 4_000), "{rests:?}");
+        assert!(rests[2..].iter().all(|rest_ms| is_about(*rest_ms, 8_000)), "{rests:?}");
     }
 
     #[test]

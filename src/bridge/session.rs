@@ -14,7 +14,7 @@ use zenoh::sample::Locality;
 use zenoh::{Config, Session, Wait as _};
 
 use crate::asks::AsksIn;
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, noise};
 use crate::config::BridgeConfig;
 use crate::deliveries::Deliveries;
 use crate::edge::Edge;
@@ -161,7 +161,8 @@ pub async fn open_patiently(
                 tracing::warn!(%sentence, "the zenoh session is not open");
                 edge.own_inputs.offer_link(LinkState::Failed { sentence });
                 // Whoever was just paired does not wait for the rest of a long pause.
-                let _ = tokio::time::timeout(backoff.wait(), news.changed()).await;
+                let wait = backoff.wait_with_jitter(noise(edge.now_ns()));
+                let _ = tokio::time::timeout(wait, news.changed()).await;
             }
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use clawmesh_authority::NodeId;
 
-use crate::peer_spec::{PeerSpec, PeerSpecFault, Posture};
+use crate::peer_spec::{PeerSpec, PeerSpecFault, Posture, WayRefused};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +42,8 @@ pub enum DiagnosticCode {
     StaticPeerTransports,
     /// A way has no label, and nothing else tells what it is.
     UnlabeledStaticPeerTransport,
+    /// The node measures nothing, moves nothing and plans nothing.
+    NoCapabilities,
 }
 
 /// One finding.
@@ -64,6 +66,17 @@ pub struct StartSettings<'a> {
     pub is_discovering: bool,
     /// The peer specs, as they were written.
     pub peers: &'a [String],
+    /// Whether it measures, moves or plans anything.
+    pub can_do_something: bool,
+}
+
+impl From<WayRefused> for DiagnosticCode {
+    fn from(way: WayRefused) -> Self {
+        match way {
+            WayRefused::Insecure => Self::InsecureRelayTransport,
+            WayRefused::Unpinned => Self::MissingTlsFingerprint,
+        }
+    }
 }
 
 impl DiagnosticCode {
@@ -82,6 +95,7 @@ impl DiagnosticCode {
             Self::NoStaticPeers => "NO_STATIC_PEERS",
             Self::StaticPeerTransports => "STATIC_PEER_TRANSPORTS",
             Self::UnlabeledStaticPeerTransport => "UNLABELED_STATIC_PEER_TRANSPORT",
+            Self::NoCapabilities => "NO_CAPABILITIES",
         }
     }
 
@@ -90,7 +104,7 @@ impl DiagnosticCode {
     pub fn level(self) -> DiagnosticLevel {
         match self {
             Self::NoIdentity | Self::InvalidPort | Self::InvalidPeerUrl => DiagnosticLevel::Error,
-            Self::NoStaticPeers | Self::StaticPeerTransports => DiagnosticLevel::Info,
+            Self::NoStaticPeers | Self::StaticPeerTransports | Self::NoCapabilities => DiagnosticLevel::Info,
             Self::PrivilegedPort
             | Self::SelfPeer
             | Self::InsecureRelayTransport
@@ -107,7 +121,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Everything that is found, in a fixed order: the node, its port, each peer, all peers.
+/// Everything that is found, in a fixed order: the node, its port, each peer, all peers, what it can do.
 #[must_use]
 pub fn diagnose(settings: &StartSettings<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -125,6 +139,10 @@ pub fn diagnose(settings: &StartSettings<'_>) -> Vec<Diagnostic> {
     }
     let specs: Vec<&PeerSpec> = read.iter().flatten().collect();
     found.extend(all_peers(&specs, settings));
+    if !settings.can_do_something {
+        let sentence = "the node measures nothing and moves nothing; give it sensors, or look on with it";
+        found.push(finding(DiagnosticCode::NoCapabilities, sentence.to_owned()));
+    }
     found
 }
 
@@ -206,7 +224,8 @@ mod tests {
     }
 
     fn codes(port: i64, is_discovering: bool, peers: &[String]) -> Vec<DiagnosticCode> {
-        let settings = StartSettings { own_id: Some(NodeId([7; 32])), port, is_discovering, peers };
+        let own_id = Some(NodeId([7; 32]));
+        let settings = StartSettings { own_id, port, is_discovering, peers, can_do_something: true };
         diagnose(&settings).into_iter().map(|found| found.code).collect()
     }
 
@@ -259,8 +278,15 @@ mod tests {
 
     #[test]
     fn only_errors_keep_a_node_from_starting() {
-        let settings = StartSettings { own_id: None, port: 80, is_discovering: false, peers: &[] };
+        let settings = StartSettings {
+            own_id: None,
+            port: 80,
+            is_discovering: false,
+            peers: &[],
+            can_do_something: false,
+        };
         let found = diagnose(&settings);
+        assert_eq!(found.last().map(|found| found.code), Some(NoCapabilities));
         assert_eq!(found[0].code, NoIdentity);
         assert!(!may_start(&found) && may_start(&found[1..]));
         assert!(found[1].to_string().starts_with("PRIVILEGED_PORT: port 80"), "{}", found[1]);

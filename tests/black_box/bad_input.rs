@@ -122,6 +122,38 @@ fn damaged_files_of_a_node_are_named_and_stay_as_they_are() {
     start_and_stop(&dir);
 }
 
+#[test]
+fn what_is_odd_or_wrong_about_peers_and_port_is_told_at_the_start_by_its_code() {
+    let (_folder, dir) = empty();
+    let (own, other) = (id_of(&dir), "ab".repeat(32));
+    // `Node::start` turns discovery off.
+    for (peers, codes) in [
+        (&[][..], &["NO_STATIC_PEERS: ", "ISOLATED_NODE: ", "NO_CAPABILITIES: "][..]),
+        (&[format!("{own}=ws://127.0.0.1:9||lan")], &["SELF_PEER: ", "STATIC_PEER_TRANSPORTS: "]),
+        (
+            &[format!("{other}=wss://127.0.0.1:9")],
+            &["UNLABELED_STATIC_PEER_TRANSPORT: ", "MISSING_TLS_FINGERPRINT: "],
+        ),
+    ] {
+        let _ = fs::remove_file(dir.with_extension("log"));
+        let args: Vec<&str> = peers.iter().flat_map(|peer| ["--peer", peer]).collect();
+        let mut node = Node::start(&dir, &args);
+        node.endpoint();
+        let log = node.log();
+        assert!(codes.iter().all(|code| log.contains(code)), "{codes:?} are not all in {log}");
+        node.stop();
+    }
+    for (args, code) in [
+        (["--peer".to_owned(), format!("{other}=ftp://barn")], "INVALID_PEER_URL"),
+        (["--peer".to_owned(), format!("{other}=ws://barn||relay")], "INSECURE_RELAY_TRANSPORT"),
+        (["--peer".to_owned(), format!("{other}=wss://barn||relay")], "MISSING_TLS_FINGERPRINT"),
+        (["--port".to_owned(), "65536".to_owned()], "INVALID_PORT"),
+    ] {
+        let said = run_on(&dir, &["start", &args[0], &args[1]]);
+        assert!(said.code != Some(0) && said.err.contains(code), "{code}: {said:?}");
+    }
+}
+
 pub fn start_and_stop(dir: &Path) {
     let mut node = Node::start(dir, &[]);
     node.endpoint();

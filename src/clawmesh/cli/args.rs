@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use clawmesh_wire::diagnostics::DiagnosticCode;
 use clawmesh_wire::peer_spec::pin;
 
 use super::alarms_args::AlarmsArgs;
@@ -283,7 +284,7 @@ pub struct SettingArgs {
     #[arg(long, value_name = "IP")]
     pub host: Option<String>,
     /// The port its gateway listens on; 0 takes a free one
-    #[arg(long)]
+    #[arg(long, value_parser = port)]
     pub port: Option<u16>,
     /// Speak TLS at the gateway, with a certificate of its own unless `tls` of node.ron names another; `clawmesh identity`
     /// prints the fingerprint to pin. In clear it then speaks to programs of this machine only
@@ -409,6 +410,12 @@ impl SettingArgs {
 /// Reads `30s` or `5m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|fault| format!("{fault}; write for example 30s or 5m"))
+}
+
+/// A port as somebody wrote it.
+fn port(text: &str) -> Result<u16, String> {
+    let code = DiagnosticCode::InvalidPort.as_str();
+    text.parse().map_err(|_| format!("a port from 0 to 65535 is needed ({code}); 18789 is usual"))
 }
 
 #[cfg(test)]

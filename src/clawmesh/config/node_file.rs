@@ -80,7 +80,7 @@ fn hint(key: &str) -> Option<&'static str> {
         "clock_agrees_with" => "a whole number, 0 for as many as is usual",
         "zenoh_mode" => "\"peer\", \"client\" or \"router\"",
         "host" => "an IP address in quotes, for example \"127.0.0.1\"",
-        "port" => "a port from 0 to 65535",
+        "port" => "a port from 0 to 65535 (INVALID_PORT)",
         "discovery" | "host_sensors" | "mock_sensor" | "mock_actuator" | "planner" => "true or false",
         "sensor_interval_ms" => "milliseconds, from 100 to 3600000",
         "tls" | "tls.cert" | "tls.key" => "true, false or (cert: \"server.pem\", key: \"server.key\")",

@@ -177,7 +177,7 @@ impl Start {
             None => site_file::create_missing(dir)?,
         }
         let site = site_file::load(dir)?;
-        tell_ways(config, identity.key.id())?;
+        tell_ways(config, identity.key.id(), can_do_something(options, &site, identity.key.id()))?;
         let restored = restored_file::load(dir)?;
         if restored.is_some() {
             only_the_list_counts(dir, config)?;
@@ -235,23 +235,34 @@ fn not_before(now_ms: u64, restored: Option<&RestoredRecord>, wall_before_ms: u6
 
 /// What is wrong, or worth knowing, about the port and the nodes to dial. That nobody is named is worth a word only where
 /// nobody else can be found either.
-fn tell_ways(config: &NodeConfig, own: NodeId) -> anyhow::Result<()> {
+fn tell_ways(config: &NodeConfig, own: NodeId, can_do_something: bool) -> anyhow::Result<()> {
     let named = [&config.connect.value[..], &config.peers.value[..]].concat();
     let found = diagnose(&StartSettings {
         own_id: Some(own),
         port: config.port.value.into(),
         is_discovering: config.discovery.value,
         peers: &config.peers.value,
+        can_do_something,
     });
     for finding in found {
         match finding.code.level() {
             DiagnosticLevel::Error => anyhow::bail!("{finding}"),
             DiagnosticLevel::Warn if finding.code == DiagnosticCode::IsolatedNode && !named.is_empty() => {}
             DiagnosticLevel::Warn => tracing::warn!("{finding}"),
-            DiagnosticLevel::Info => tracing::debug!("{finding}"),
+            DiagnosticLevel::Info => tracing::info!("{finding}"),
         }
     }
     Ok(())
+}
+
+/// Whether the node measures, moves or plans anything.
+fn can_do_something(options: &Options, site: &SiteFile, own: NodeId) -> bool {
+    let config = &options.config;
+    let has_guests = site_file::place_of(site, own).is_ok_and(|place| !place.on_guests.is_empty());
+    let plans = site.plan.as_ref().is_some_and(|plan| config.plans_at(plan));
+    let is_set =
+        [&config.host_sensors, &config.mock_sensor, &config.mock_actuator].iter().any(|set| set.value);
+    options.plant.is_some() || is_set || !site.mappings.is_empty() || has_guests || plans
 }
 
 /// A flag or a file may name a node that was removed after the backup was made, and only the lost list knew of that.

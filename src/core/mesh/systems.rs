@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::hlc::{OWN_CLOCK, TIME_UNKNOWN};
-use clawmesh_authority::{Admission, Body, Code, Frame, Hlc, Lane, NodeId, Statement, Tier, envelope};
+use clawmesh_authority::{
+    Admission, Body, Code, Frame, Hlc, Lane, NodeId, Refusal, Statement, Tier, envelope,
+};
 
 use super::components::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Node, NodeIndex, NodeMarks, NodeProfile, Presence,
@@ -131,9 +133,16 @@ pub(super) fn open_envelopes(
         };
         let is_live = !matches!(stamped.input.body, InputBody::Recovered { .. });
         let mut statements = statement.apart();
-        if is_live && let Err(refused) = admit(source, &mut statements, wall_ms, &mut marks) {
-            said.refused.write(refused);
-            continue;
+        if is_live {
+            match admit(source, &mut statements, wall_ms, &mut marks) {
+                Ok(gaps) => {
+                    said.refused.write_batch(gaps);
+                }
+                Err(refused) => {
+                    said.refused.write(refused);
+                    continue;
+                }
+            }
         }
         for statement in statements {
             if is_outdated(&stamped.input.body, &statement) {
@@ -161,14 +170,14 @@ fn open_as(bytes: &[u8], brought_as: SourceId, trust: &Trust) -> Result<(NodeId,
 }
 
 /// Judges clock and order of what was said at once, and leaves what is heard now: all of it, or what comes after the last frame
-/// that was heard before. A bundle may begin with heard ones when a node lost our trust and came back: the receipt for them never
+/// that was heard before. Gives the ranges of the stream lane that never came. A bundle may begin with heard ones when a node lost our trust and came back: the receipt for them never
 /// went, so its sender does not know.
 fn admit(
     source: NodeId,
     statements: &mut Vec<Statement>,
     wall_ms: u64,
     marks: &mut LaneMarks,
-) -> Result<(), Refused> {
+) -> Result<Vec<Refused>, Refused> {
     if wall_ms == 0 {
         return Err(Refused::once(Code::ClockUntrusted, OWN_CLOCK, TIME_UNKNOWN));
     }
@@ -177,17 +186,30 @@ fn admit(
         return Err(Refused::once(Code::ClockUntrusted, source, from_the_future(latest, wall_ms)));
     }
     let mark = marks.0.entry(source).or_default();
-    statements.retain(|said| {
-        let lane = match said.lane() {
-            Lane::State => &mut mark.state,
-            Lane::Stream => &mut mark.stream,
-        };
-        lane.admit(said.epoch, said.sequence) != Admission::Replayed
+    let mut gaps = Vec::new();
+    statements.retain(|said| match (said.lane(), said.sequence) {
+        (Lane::State, sequence) => mark.state.admit(said.epoch, sequence) != Admission::Replayed,
+        (Lane::Stream, sequence) => match mark.stream.admit(said.epoch, sequence) {
+            Admission::Next => true,
+            Admission::After { skipped } => {
+                gaps.push(never_came(source, said.epoch, sequence - skipped, sequence - 1));
+                true
+            }
+            Admission::Replayed => false,
+        },
     });
     if statements.is_empty() {
         return Err(Refused::once(Code::Replayed, source, "it, or something later, was heard before"));
     }
-    Ok(())
+    Ok(gaps)
+}
+
+/// On the stream lane newer ones are taken all the same. On the state lane a gap is nothing: what took the place of a frame is there.
+fn never_came(source: NodeId, epoch: u64, first: u64, last: u64) -> Refused {
+    let sentence = format!(
+        "batches {first} to {last} of its run {epoch} never came, and newer ones have; see the link to it"
+    );
+    Refused { refusal: Refusal::new(Code::StreamSkipped, source, sentence), count: last - first + 1 }
 }
 
 /// Reads an envelope of the journal and asks only whether its signer is trusted here.

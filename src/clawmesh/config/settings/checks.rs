@@ -8,6 +8,7 @@ use clawmesh_authority::NodeId;
 use clawmesh_bridge::ZenohMode;
 use clawmesh_core::settings::HZ_RANGE;
 use clawmesh_wire::connect::CAPABILITY_BYTES_MAX;
+use clawmesh_wire::diagnostics::DiagnosticCode;
 use clawmesh_wire::peer_spec::PeerSpec;
 use clawmesh_wire::relay::{CHANNEL, COMMANDS};
 
@@ -143,8 +144,9 @@ pub fn peers(key: &str, texts: &[String]) -> Result<Vec<String>, Fault> {
         return Err(Fault::new(key, &format!("a list of {} entries", texts.len()), &rule));
     }
     let specs = list(key, texts, |text| {
-        let spec = PeerSpec::read(text).map_err(|fault| format!("and {fault}"))?;
-        spec.may_dial().map_err(|way| way.to_string())?;
+        let invalid = DiagnosticCode::InvalidPeerUrl.as_str();
+        let spec = PeerSpec::read(text).map_err(|fault| format!("and {fault} ({invalid})"))?;
+        spec.may_dial().map_err(|way| format!("{way} ({})", DiagnosticCode::from(way).as_str()))?;
         Ok(ByNode(spec, text.to_owned()))
     })?;
     Ok(specs.into_iter().map(|ByNode(_, text)| text).collect())

@@ -6,6 +6,7 @@ use clawmesh_authority::{
 };
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_core::mesh::STRANGERS_MAX;
+use clawmesh_core::safety::Refusals;
 use clawmesh_lab::{Lab, LinkFaults, START_MS};
 
 use crate::{flow_at, flow_of, pump_and_barn, refusals};
@@ -69,6 +70,9 @@ fn readings_that_were_lost_on_the_way_are_counted_as_skipped() {
     lab.sample("pump", flow_of(99.0));
     lab.run_ticks(10);
     assert_eq!(lab.snapshot("barn").peers[0].stream_skipped, 10);
+    let told = &refusals(&lab, "barn", "STREAM_SKIPPED")[0];
+    assert_eq!((told.count, &told.from), (10, &lab.id("pump").to_string()));
+    assert!(told.sentence.starts_with("batches 1 to 10 of its run "), "{}", told.sentence);
 }
 
 fn sealed(key: &NodeKey, hlc_ms: u64) -> InputBody {
@@ -90,6 +94,23 @@ fn a_node_that_is_not_trusted_is_not_heard() {
     lab.run_ticks(10);
     assert_eq!(refusals(&lab, "barn", "UNTRUSTED_PEER")[0].from, stranger.id().to_string());
     assert_eq!(lab.snapshot("barn").peers.len(), 1, "a stranger's envelope makes no entity");
+}
+
+#[test]
+fn what_comes_in_the_tick_that_hears_that_its_node_is_trusted_no_longer_is_refused_in_it() {
+    for is_removed in [false, true] {
+        let mut lab = pump_and_barn();
+        let (pump, key) = (lab.id("pump"), NodeKey::from_secret(&std::array::from_fn(|n| u8::from(n == 0))));
+        lab.partition(&["pump"], &["barn"]);
+        let now_ms = lab.now_ms();
+        if is_removed {
+            lab.offer("barn", SourceId::Runner, InputBody::TrustChanged([].into()));
+        }
+        lab.offer("barn", SourceId::Node(pump), sealed(&key, now_ms));
+        lab.run_ticks(1);
+        let refusals = format!("{:?}", lab.core("barn").world().resource::<Refusals>());
+        assert_eq!(refusals.contains("UntrustedPeer"), is_removed, "{refusals}");
+    }
 }
 
 #[test]

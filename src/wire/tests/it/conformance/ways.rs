@@ -133,7 +133,7 @@ fn c11_the_start_says_what_is_wrong_with_port_and_peers() {
     let spec = |node: u8, rest: &str| format!("{}={rest}", NodeId([node; 32]));
     let codes = |port: i64, is_discovering: bool, peers: &[String]| {
         let own_id = Some(NodeId([7; 32]));
-        let found = diagnose(&StartSettings { own_id, port, is_discovering, peers });
+        let found = diagnose(&StartSettings { own_id, port, is_discovering, peers, can_do_something: true });
         (found.iter().map(|found| found.code.as_str()).collect::<Vec<_>>(), may_start(&found))
     };
     assert_eq!(codes(18_789, false, &[]), (vec!["NO_STATIC_PEERS", "ISOLATED_NODE"], true));
