@@ -37,7 +37,8 @@ const CALLS: usize = 5_000;
 const CALL_MS_MAX: f64 = 0.2;
 const CALL_TO_ECHO_MAX: f64 = 2.0;
 const IN_FLIGHT: usize = 64;
-const CALLS_IN_FLIGHT: usize = 100_000;
+/// Less than what one guest may ask in a second.
+const CALLS_IN_FLIGHT: usize = 40_000;
 const CALLS_PER_SECOND_MIN: f64 = 20_000.0;
 /// Each answer names all guests.
 const CALLS_OF_MANY: usize = 50;
