@@ -1,7 +1,9 @@
 //! Signed envelopes, from their first byte.
 
 use clawmesh_authority::canonical;
-use clawmesh_authority::envelope::{Opened, claimed_signer, open, read_journaled, seal};
+use clawmesh_authority::envelope::{
+    ENVELOPES_PER_DELIVERY_MAX, Opened, claimed_signer, open, read_journaled, seal, split,
+};
 use clawmesh_authority::signed::Purpose;
 
 use super::{MIB, Seed, Target, is_brief, promised, samples, spoiled};
@@ -9,7 +11,8 @@ use crate::mutate::{KEYS, Shape, key};
 
 pub(super) const TARGET: Target = Target {
     name: "envelope",
-    promise: "what opens was sealed so by a key that is ours, byte for byte, and opens no more when any byte is changed",
+    promise: "what opens was sealed so by a key that is ours, byte for byte, and opens no more when any byte is changed; \
+              a delivery is cut into what it was put together from",
     shapes: &[Shape::Signed(0, Purpose::ENVELOPE)],
     seeds,
     check,
@@ -21,7 +24,11 @@ pub(super) const TARGET: Target = Target {
 const SENTENCE_BYTES_MAX: usize = 2_048;
 
 fn seeds() -> Vec<Seed> {
-    samples::statements().into_iter().map(|(name, said)| (name, seal(&key(1), &said))).collect()
+    let alone = samples::statements().into_iter().map(|(name, said)| (name, seal(&key(1), &said)));
+    let mut seeds: Vec<Seed> = alone.collect();
+    let delivery = seeds.iter().take(3).flat_map(|(_, envelope)| envelope.clone()).collect();
+    seeds.push(("delivery", delivery));
+    seeds
 }
 
 fn check(input: &[u8]) -> Result<String, String> {
@@ -31,8 +38,10 @@ fn check(input: &[u8]) -> Result<String, String> {
             "an envelope is from another signer than its first bytes say".to_owned()
         })?;
     }
+    let cut = cut_apart(input)?;
     let refusal = match opened {
         Ok(opened) => {
+            promised(cut == Some(1), || "what opens is not one envelope of a delivery".to_owned())?;
             // By their bytes: a reading that is no number is not equal to itself.
             let bytes = |opened: &Opened| (opened.source, canonical::encode(&opened.statement));
             let is_same = journaled.is_ok_and(|journaled| bytes(&journaled) == bytes(&opened));
@@ -50,5 +59,19 @@ fn check(input: &[u8]) -> Result<String, String> {
         Err(refusal) => refusal,
     };
     is_brief(&refusal.sentence, SENTENCE_BYTES_MAX)?;
-    Ok(format!("{} {refusal}", journaled.is_ok()))
+    Ok(format!("{} {:?} {refusal}", journaled.is_ok(), cut.map(|count| count.min(2))))
+}
+
+/// Cuts the input as a delivery: into how many, if it is one.
+fn cut_apart(input: &[u8]) -> Result<Option<usize>, String> {
+    match split(input) {
+        Ok(envelopes) => {
+            promised(envelopes.concat() == input, || "cutting a delivery loses some of it".to_owned())?;
+            promised(envelopes.len() <= ENVELOPES_PER_DELIVERY_MAX, || {
+                format!("a delivery of {} envelopes is taken", envelopes.len())
+            })?;
+            Ok(Some(envelopes.len()))
+        }
+        Err(refusal) => is_brief(&refusal.sentence, SENTENCE_BYTES_MAX).map(|()| None),
+    }
 }

@@ -51,6 +51,7 @@ pub fn statements() -> Vec<(&'static str, Statement)> {
         ("observation", statement(3, Body::Frame(Frame::Observation(observation())))),
         ("report", statement(4, Body::Frame(Frame::Proposal(Box::new(report()))))),
         ("receipt", statement(5, Body::Receipt(receipt))),
+        ("leave", statement(9, Body::Leave)),
         ("bundle", Statement::of_frames(mesh(), 1, Some(4), vec![said(6), said(8)])),
     ]
 }

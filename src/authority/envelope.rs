@@ -43,6 +43,9 @@ pub enum Body {
     /// their times.
     #[n(3)]
     Frames(#[n(0)] Bundle),
+    /// "I end in order": the last word of a run, on the stream lane.
+    #[n(4)]
+    Leave,
 }
 
 /// Frames in a row, under one signature.
@@ -90,7 +93,7 @@ impl Body {
     #[must_use]
     pub fn lane(&self) -> Lane {
         match self {
-            Self::Readings(_) => Lane::Stream,
+            Self::Readings(_) | Self::Leave => Lane::Stream,
             Self::Frame(_) | Self::Receipt(_) | Self::Frames(_) => Lane::State,
         }
     }

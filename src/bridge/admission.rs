@@ -11,7 +11,7 @@ use crate::trust::Trust;
 /// What a key expression is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// Batches of readings, under the key of the node that signs them.
+    /// Batches of readings and the last word of a run, under the key of the node that signs them.
     ReadingsOf(NodeId),
     /// Frames, from anybody.
     Frames,
@@ -51,12 +51,12 @@ impl Admission {
             return refuse(Code::UntrustedPeer, untrusted(opened.source));
         }
         if self.trust.part(&opened.source) == Part::Viewer
-            && matches!(opened.statement.body, Body::Readings(_))
+            && matches!(&opened.statement.body, Body::Readings(batch) if !batch.0.is_empty())
         {
             return refuse(Code::NotAuthorized, looks_on(opened.source));
         }
         match (wanted, &opened.statement.body) {
-            (Wanted::ReadingsOf(_), Body::Readings(_))
+            (Wanted::ReadingsOf(_), Body::Readings(_) | Body::Leave)
             | (Wanted::Frames, Body::Frame(_) | Body::Frames(_)) => {}
             _ => return refuse(Code::InvalidParams, misplaced(wanted)),
         }

@@ -37,6 +37,8 @@ use crate::ways::Ways;
 
 /// zenoh has threads of its own; ours only wait and hand over.
 const WORKERS: usize = 2;
+/// How long the tick, the journal and the network may take for a last word.
+const LEAVE_PATIENCE: Duration = Duration::from_millis(500);
 /// How long closing may take in all.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 const RUNTIME_PATIENCE: Duration = Duration::from_millis(300);
@@ -48,6 +50,7 @@ const RETRIES_PER_ROUND: u32 = 20;
 #[derive(Debug)]
 pub struct Bridge {
     edge: EdgeHandle,
+    left: Receiver<()>,
     thread: Option<JoinHandle<()>>,
     done: Receiver<()>,
 }
@@ -75,12 +78,13 @@ pub fn spawn(config: BridgeConfig, ports: BridgePorts) -> Result<Bridge, BridgeE
         .thread_name("bridge-worker")
         .enable_all()
         .build()?;
-    let edge = Arc::new(Edge::new(&config, &ports));
+    let (has_left, left) = bounded(1);
+    let edge = Arc::new(Edge::new(&config, &ports, has_left));
     let (done_tx, done) = bounded(1);
     let mesh = Mesh::new(Arc::clone(&edge));
     let plan = Plan { edge: Arc::clone(&edge), config, settings, outbox: ports.outbox, mesh: mesh.clone() };
     let thread = Builder::new().name("bridge".to_owned()).spawn(move || plan.carry_out(runtime, &done_tx))?;
-    Ok(Bridge { edge: EdgeHandle(edge, mesh), thread: Some(thread), done })
+    Ok(Bridge { edge: EdgeHandle(edge, mesh), left, thread: Some(thread), done })
 }
 
 impl Bridge {
@@ -102,6 +106,14 @@ impl Bridge {
     #[must_use]
     pub fn ways(&self) -> Arc<Ways> {
         Arc::clone(&self.edge.0.ways)
+    }
+
+    /// Waits until the last word of this run has left, half a second at most; not at all where nobody is linked to hear it.
+    pub fn wait_for_last_word(&self) {
+        let is_heard = self.edge.1.is_open() && self.left.recv_timeout(LEAVE_PATIENCE).is_ok();
+        if !is_heard {
+            tracing::debug!("nobody is told that this node ends in order; it will be missed instead");
+        }
     }
 
     /// Undeclares the liveliness token, closes the session and waits for the threads, two seconds at most.

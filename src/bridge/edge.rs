@@ -14,6 +14,7 @@ use clawmesh_core::intake::{InboxHandle, InputBody};
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::safety::{Standing, StopPort};
+use crossbeam_channel::Sender;
 use tokio::sync::watch;
 
 use crate::admission::Admission;
@@ -40,6 +41,8 @@ pub struct Edge {
     pub own_inputs: OwnInputs,
     pub commits: CommitWatch,
     pub stop: watch::Sender<bool>,
+    /// Told when the last word of this run has left.
+    pub has_left: Sender<()>,
     pub desk: AnswerDesk,
     pub latch: Arc<dyn StopPort>,
     pub standing: Arc<dyn Fn() -> Option<Standing> + Send + Sync>,
@@ -57,7 +60,7 @@ pub struct Edge {
 
 impl Edge {
     /// The shared part of a bridge that is about to begin.
-    pub fn new(config: &BridgeConfig, ports: &BridgePorts) -> Self {
+    pub fn new(config: &BridgeConfig, ports: &BridgePorts, has_left: Sender<()>) -> Self {
         let trust = Arc::new(Trust::of(ports.key.id(), &config.trusted));
         trust.set_parts(config.parts.clone());
         Self {
@@ -73,6 +76,7 @@ impl Edge {
             own_inputs: OwnInputs::new(ports.inbox.clone()),
             commits: ports.commits.clone(),
             stop: watch::Sender::new(false),
+            has_left,
             desk: ports.desk.clone(),
             latch: Arc::clone(&ports.latch),
             standing: Arc::clone(&ports.standing),

@@ -11,6 +11,8 @@ use rcgen::{
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 const TAG: &str = "CERTIFICATE";
+/// The year in which ends what never ends.
+const ENDLESS_YEAR: i32 = 9999;
 const ED25519: &str = "1.3.101.112";
 
 /// Two certificates, DER, that were checked against each other and against the key of this node.
@@ -53,6 +55,9 @@ impl Papers {
             && common_name(&of_node) == Some(own.id().to_string().as_str());
         if !is_ours {
             return Err("the certificate is for another node".to_owned());
+        }
+        if let Some(end) = [&of_mesh, &of_node].into_iter().find_map(end_of) {
+            return Err(format!("they end on {end}, and those that clawmesh issues never do"));
         }
         Ok(Self { root, certificate })
     }
@@ -119,7 +124,7 @@ impl MeshRoot {
 fn endless() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.not_before = date_time_ymd(1970, 1, 1);
-    params.not_after = date_time_ymd(9999, 12, 31);
+    params.not_after = date_time_ymd(ENDLESS_YEAR, 12, 31);
     params.use_authority_key_identifier_extension = true;
     params
 }
@@ -191,6 +196,12 @@ fn parsed(der: &[u8]) -> Option<X509Certificate<'_>> {
         .ok()
         .filter(|(rest, _)| rest.is_empty())
         .map(|(_, certificate)| certificate)
+}
+
+/// The date on which a certificate ends, unless it is the one that stands for never.
+fn end_of(certificate: &X509Certificate<'_>) -> Option<String> {
+    let end = certificate.validity().not_after.to_datetime();
+    (end.year() < ENDLESS_YEAR).then(|| end.date().to_string())
 }
 
 fn key_in(certificate: &X509Certificate<'_>) -> Option<PublicKey> {

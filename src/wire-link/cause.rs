@@ -27,7 +27,7 @@ causes! {
     Name "name" "The name of its host leads nowhere.";
     Unreached "unreached" "Nobody listens there, or no way leads there.";
     NoTls "no_tls" "Whoever listens there speaks no TLS.";
-    OtherCertificate "other_certificate" "Whoever listens there shows another certificate than the pinned one.";
+    OtherCertificate "other_certificate" "Whoever listens there shows another certificate than the pinned one, or an expired one that is not pinned.";
     NotANode "not_a_node" "Whoever listens there does not answer like a node.";
     OtherNode "other_node" "Another node answers there.";
     UntrustedThere "untrusted_there" "It does not trust us, or it has another key for us.";

@@ -255,6 +255,7 @@ impl Connection {
             Why::TooSlow => Some(Count::EndedTooSlow),
             Why::TooLarge => Some(Count::EndedTooLarge),
             Why::Untrusted => Some(Count::EndedUntrusted),
+            Why::Senseless => Some(Count::EndedSenseless),
             Why::NoHandshake(_) => Some(Count::EndedUnproven),
             _ => None,
         };

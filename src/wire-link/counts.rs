@@ -32,6 +32,7 @@ counts! {
     EndedSilent "ended_silent" "Connections ended because nothing came.";
     EndedTooSlow "ended_too_slow" "Connections ended because the other side read too slowly.";
     EndedUntrusted "ended_untrusted" "Connections ended because trust was withdrawn.";
+    EndedSenseless "ended_senseless" "Connections ended for too much that was no message.";
     EndedUnproven "ended_unproven" "Connections ended for want of a handshake.";
     EndedTooLarge "ended_too_large" "Connections ended because a message was too large.";
     BadMessages "bad_messages" "Messages that are no frame of the protocol.";

@@ -25,7 +25,7 @@ use crate::registry::may_dial;
 use crate::requests::random_bytes;
 use crate::shake::{DialFault, shake};
 use crate::socket::{Carrier, Socket, bounds};
-use crate::tls::{client_config, is_refused_certificate};
+use crate::tls::{client_config, refused_certificate};
 
 /// Begins to dial a node, or takes a new way to one that is dialled already. False when no more nodes can be dialled.
 pub(crate) fn dial(hub: &Arc<Hub>, spec: PeerSpec, is_static: bool) -> bool {
@@ -254,8 +254,7 @@ pub(crate) async fn carry(
         .map_err(|_| DialFault::refused(Cause::Name, format!("{} has no host that TLS can name", url)))?;
     stage.begin(Cause::NoTls);
     let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(|fault| {
-        if is_refused_certificate(&fault) {
-            let sentence = "shows another certificate than the pinned one; compare its fingerprint";
+        if let Some(sentence) = refused_certificate(&fault) {
             return DialFault::refused(Cause::OtherCertificate, format!("{} {sentence}", url));
         }
         failed(Cause::NoTls, "speaks no TLS that we do", fault)

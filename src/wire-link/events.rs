@@ -26,6 +26,7 @@ impl Connection {
     pub fn event(&mut self, event: &Event<'_>) {
         let Some(node) = self.peer.node else {
             self.hub.counters.add(Count::FramesOfStrangers);
+            self.endure();
             return;
         };
         let is_frame = event.event == CONTEXT_FRAME;

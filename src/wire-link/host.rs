@@ -146,6 +146,9 @@ pub enum Why {
     /// Another node has told that it is down, and it does not answer us either.
     #[error("peer down")]
     Down,
+    /// Too much of what it sent was no message, or was told by nobody.
+    #[error("too much of what came is no message of the protocol; look at what is sent")]
+    Senseless,
     /// No handshake in time, or too many attempts.
     #[error("{0}")]
     NoHandshake(String),
@@ -161,7 +164,12 @@ impl Why {
             Self::Superseded | Self::Leaving | Self::Closed(_) => 1_000,
             Self::WeLeave => 1_001,
             Self::Broken(_) => 1_002,
-            Self::Silent | Self::Untrusted | Self::Down | Self::TooSlow | Self::NoHandshake(_) => 1_008,
+            Self::Silent
+            | Self::Untrusted
+            | Self::Down
+            | Self::TooSlow
+            | Self::Senseless
+            | Self::NoHandshake(_) => 1_008,
             Self::TooLarge => 1_009,
         }
     }

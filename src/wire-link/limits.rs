@@ -26,11 +26,13 @@ pub struct Rates {
     pub messages: u32,
     /// Context frames and other events.
     pub frames: u32,
+    /// Messages that are none, and events of those who have shown nothing. Who sends more is ended.
+    pub bad: u32,
 }
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { handshakes: 20, reads: 50_000, queries: 50, messages: 50, frames: 2_000 }
+        Self { handshakes: 20, reads: 50_000, queries: 50, messages: 50, frames: 2_000, bad: 100 }
     }
 }
 
@@ -66,10 +68,11 @@ pub(crate) enum Class {
     Query,
     Message,
     Frame,
+    Bad,
 }
 
 impl Class {
-    const COUNT: usize = 5;
+    const COUNT: usize = 6;
 
     /// What a call costs.
     pub fn of(method: Method) -> Self {
@@ -95,6 +98,7 @@ impl Class {
             Self::Query => rates.queries,
             Self::Message => rates.messages,
             Self::Frame => rates.frames,
+            Self::Bad => rates.bad,
         })
     }
 }
@@ -154,7 +158,7 @@ impl Limits {
 }
 
 const CLASSES: [Class; Class::COUNT] =
-    [Class::Handshake, Class::Read, Class::Query, Class::Message, Class::Frame];
+    [Class::Handshake, Class::Read, Class::Query, Class::Message, Class::Frame, Class::Bad];
 
 fn full(rates: &Rates, now_ns: u64) -> Set {
     CLASSES.map(|class| Bucket { level: class.rate(rates) * TOKEN, filled_at_ns: now_ns })
@@ -172,7 +176,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const RATES: Rates = Rates { handshakes: 2, reads: 10, queries: 3, messages: 5, frames: 7 };
+    const RATES: Rates = Rates { handshakes: 2, reads: 10, queries: 3, messages: 5, frames: 7, bad: 4 };
 
     fn at(n: u32) -> Who {
         Who::at(IpAddr::from(n.to_be_bytes()))
@@ -187,7 +191,7 @@ mod tests {
         let mut limits = Limits::new(RATES);
         for who in [at(1), at(2), Who::Node(NodeId([1; 32])), Who::Operators] {
             let found = CLASSES.map(|class| takes(&mut limits, who, class, 0));
-            assert_eq!(found, [2, 10, 3, 5, 7], "{who:?}");
+            assert_eq!(found, [2, 10, 3, 5, 7, 4], "{who:?}");
         }
         assert_eq!(takes(&mut limits, at(1), Class::Read, 500), 5);
         assert_eq!(takes(&mut limits, at(1), Class::Read, 60_000), 10, "no more than a second's worth");

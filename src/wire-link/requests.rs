@@ -44,6 +44,7 @@ impl Connection {
 
     fn bad(&mut self, bad: &BadFrame) {
         self.hub.counters.add(Count::BadMessages);
+        self.endure();
         if let Some(id) = bad.spoiled_call() {
             self.link.spoiled(id, bad.refusal.clone());
         }
@@ -51,6 +52,13 @@ impl Connection {
             && self.may(Class::Read)
         {
             self.link.push(answer.into());
+        }
+    }
+
+    /// Takes what has no effect, up to what anybody may send of it.
+    pub(crate) fn endure(&mut self) {
+        if !self.may(Class::Bad) {
+            self.link.end(Why::Senseless);
         }
     }
 

@@ -24,14 +24,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
 /// A connection after its upgrade.
 pub(crate) type Socket = WebSocketStream<Box<dyn Carrier>>;
 
+/// The largest message that is taken in, so that one that is too large for the protocol is refused and not the connection ended.
+const RECEIVED_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
+
 /// The bounds of a connection.
 pub(crate) fn bounds() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(WRITE_BYTES)
         .max_write_buffer_size(4 * MESSAGE_BYTES_MAX)
-        .max_message_size(Some(MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(MESSAGE_BYTES_MAX))
+        .max_message_size(Some(RECEIVED_BYTES_MAX))
+        .max_frame_size(Some(RECEIVED_BYTES_MAX))
 }
 
 /// Writes what still waits, closes, and takes what is on its way.

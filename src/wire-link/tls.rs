@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 use sha2::{Digest as _, Sha256};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -107,10 +108,17 @@ pub(crate) fn client_config(fingerprint: Option<&str>) -> Result<ClientConfig, T
     Ok(config)
 }
 
-/// True for a failure that is about the certificate and not about the network.
-pub(crate) fn is_refused_certificate(fault: &std::io::Error) -> bool {
-    let inner = fault.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    matches!(inner, Some(Error::InvalidCertificate(_)))
+/// What is wrong with the certificate, for a failure that is about it and not about the network.
+pub(crate) fn refused_certificate(fault: &std::io::Error) -> Option<&'static str> {
+    match fault.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(CertificateError::Expired)) => {
+            Some("shows a certificate that has expired; renew it there, or pin it here by its fingerprint")
+        }
+        Some(Error::InvalidCertificate(_)) => {
+            Some("shows another certificate than the pinned one; compare its fingerprint")
+        }
+        _ => None,
+    }
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -119,6 +127,17 @@ fn provider() -> Arc<CryptoProvider> {
 
 fn fingerprint_of(certificate: &CertificateDer<'_>) -> String {
     Sha256::digest(certificate).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Why a certificate that nobody pinned is not taken at this time. One that does not hold yet is: more often it is our clock that
+/// is behind, and what the peer is shows its key.
+fn date_fault(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<CertificateError> {
+    let Ok((_, read)) = X509Certificate::from_der(certificate) else {
+        return Some(CertificateError::BadEncoding);
+    };
+    let ends_s = read.validity().not_after.timestamp();
+    let is_over = u64::try_from(ends_s).map_or(true, |ends_s| ends_s < now.as_secs());
+    is_over.then_some(CertificateError::Expired)
 }
 
 #[derive(Debug)]
@@ -134,15 +153,16 @@ impl ServerCertVerifier for OneCertificate {
         _intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match &self.fingerprint {
-            Some(pinned) if *pinned != fingerprint_of(end_entity) => {
-                Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-            }
-            // The pin is stronger than any name or date: it is this one certificate.
-            _ => Ok(ServerCertVerified::assertion()),
-        }
+        let refused = match &self.fingerprint {
+            // The pin is stronger than any name or date: it is this one certificate, and a node that does not know the time
+            // still reaches it.
+            Some(pinned) if *pinned == fingerprint_of(end_entity) => None,
+            Some(_) => Some(CertificateError::ApplicationVerificationFailure),
+            None => date_fault(end_entity, now),
+        };
+        refused.map_or_else(|| Ok(ServerCertVerified::assertion()), |why| Err(Error::InvalidCertificate(why)))
     }
 
     fn verify_tls12_signature(

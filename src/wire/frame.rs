@@ -161,21 +161,20 @@ impl<'a> Envelope<'a> {
 /// # Errors
 /// The refusal of a message that is no frame, with the id of the call it belongs to where that can be read.
 pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, BadFrame> {
-    let unread = |refusal| BadFrame { refusal, id: None, kind: BadKind::Unknown };
-    if bytes.len() > MESSAGE_BYTES_MAX {
+    let too_large = (bytes.len() > MESSAGE_BYTES_MAX).then(|| {
         let sentence =
             format!("a message has at most {MESSAGE_BYTES_MAX} bytes, this one has {}", bytes.len());
-        return Err(unread(Refusal::new(Code::TooLarge, sentence)));
-    }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| unread(Refusal::new(Code::InvalidJson, "the message is not UTF-8; send JSON text")))?;
-    let envelope: Envelope<'_> = serde_json::from_str(text)
-        .map_err(|_| unread(Refusal::new(Code::InvalidJson, "the message is not one JSON object")))?;
-    judge(text, &envelope).map_err(|refusal| BadFrame {
-        refusal,
-        id: envelope.readable_id(),
-        kind: envelope.bad_kind(),
-    })
+        Refusal::new(Code::TooLarge, sentence)
+    });
+    let unread = |sentence| {
+        let refusal = too_large.clone().unwrap_or_else(|| Refusal::new(Code::InvalidJson, sentence));
+        BadFrame { refusal, id: None, kind: BadKind::Unknown }
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| unread("the message is not UTF-8; send JSON text"))?;
+    let envelope: Envelope<'_> =
+        serde_json::from_str(text).map_err(|_| unread("the message is not one JSON object"))?;
+    let judged = too_large.clone().map_or_else(|| judge(text, &envelope), Err);
+    judged.map_err(|refusal| BadFrame { refusal, id: envelope.readable_id(), kind: envelope.bad_kind() })
 }
 
 fn judge<'a>(text: &str, envelope: &Envelope<'a>) -> Result<Frame<'a>, Refusal> {

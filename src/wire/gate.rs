@@ -322,13 +322,6 @@ impl Delivered {
     }
 }
 
-/// The answer to words for the planner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Accepted {
-    /// Always true.
-    pub accepted: bool,
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -451,6 +444,11 @@ pub(crate) mod tests {
             (vec![("evidence_sources", json!([]))], Some(LlmOnlyActuationBlocked)),
             (vec![("evidence_sources", Value::Null)], Some(LlmOnlyActuationBlocked)),
             (vec![("evidence_trust_tier", t1.clone())], Some(InsufficientTrustTier)),
+            // Row 11 comes before row 12.
+            (
+                vec![("evidence_trust_tier", t1.clone()), ("verification_satisfied", json!(false))],
+                Some(InsufficientTrustTier),
+            ),
             (
                 vec![
                     ("evidence_trust_tier", t1.clone()),

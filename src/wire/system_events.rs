@@ -37,6 +37,10 @@ pub enum EventKind {
     Error,
     /// This node has started.
     Startup,
+    /// A reading beyond a bound. Nobody records it: what breaches a bound here is an alarm.
+    ThresholdBreach,
+    /// Another mode of planning. Nobody records it.
+    ModeChange,
     /// This node is about to end.
     Shutdown,
 }
@@ -48,6 +52,8 @@ impl Word for EventKind {
         (Self::ProposalCreated, "proposal.created"),
         (Self::ProposalResolved, "proposal.resolved"),
         (Self::MessageRelayed, "message.relayed"),
+        (Self::ThresholdBreach, "threshold.breach"),
+        (Self::ModeChange, "mode.change"),
         (Self::Error, "error"),
         (Self::Startup, "startup"),
         (Self::Shutdown, "shutdown"),
@@ -221,7 +227,11 @@ impl EventLog {
                 EventKind::Error => summary.errors += 1,
                 EventKind::PeerConnect | EventKind::PeerDisconnect => summary.peer_changes += 1,
                 EventKind::ProposalCreated | EventKind::ProposalResolved => summary.proposals += 1,
-                EventKind::MessageRelayed | EventKind::Startup | EventKind::Shutdown => {}
+                EventKind::MessageRelayed
+                | EventKind::Startup
+                | EventKind::Shutdown
+                | EventKind::ThresholdBreach
+                | EventKind::ModeChange => {}
             }
         }
         summary
@@ -258,6 +268,9 @@ mod tests {
         assert_eq!(ages(&log, &json!({"limit": 2})), [100, 50]);
         assert_eq!(ages(&log, &json!({"sinceMs": NOW_MS - 200})), [100, 50]);
         assert_eq!(ages(&log, &json!({"type": "startup", "sinceMs": NOW_MS})), [9_000_000]);
+        for kind in ["threshold.breach", "mode.change"] {
+            assert_eq!(ages(&log, &json!({"type": kind})), [0; 0], "a word of the protocol of which there are none");
+        }
         let answer = serde_json::to_value(log.answer(&read(&json!({})).unwrap(), NOW_MS)).unwrap();
         assert_eq!(answer["total"], 5);
         assert_eq!(

@@ -45,6 +45,11 @@ impl Mesh {
     pub fn use_session(&self, session: Option<Session>) {
         *lock(&self.0.session) = session;
     }
+
+    /// True while there is a session.
+    pub fn is_open(&self) -> bool {
+        lock(&self.0.session).is_some()
+    }
 }
 
 impl Neighbours for Mesh {

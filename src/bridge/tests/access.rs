@@ -7,7 +7,9 @@ use clawmesh_bridge::{Part, ZenohMode};
 use clawmesh_core::intake::{Input, InputBody};
 
 use crate::papers::{expect_heard, papers, steady, with_papers};
-use crate::support::{Node, Setup, Stranger, envelope_of, frame, id, mesh, outgoing, readings, sealed};
+use crate::support::{
+    Node, Setup, Stranger, envelope_of, frame, id, many_readings, mesh, outgoing, readings, sealed,
+};
 
 /// A program with the papers of node `n`.
 fn program(n: u8, endpoint: &str) -> Stranger {
@@ -65,13 +67,13 @@ fn a_viewer_says_no_readings_itself_and_none_by_a_relay() {
     let parts = BTreeMap::from([(id(3), Part::Viewer), (id(4), Part::Relay)]);
     let (mut node, _) = Node::open(1, Setup { parts, ..with_papers(9, 1, &[3, 4], &listen) });
     let viewer = program(3, &listen);
-    viewer.say_as(3, sealed(3, 1, readings()));
+    viewer.say_as(3, sealed(3, 1, many_readings()));
     let _token = viewer.appear(&format!("clawmesh/{}/{}/alive", mesh(), id(3)));
     node.expect_peer(id(3));
     node.expect_none("it reaches nobody", |input| {
         is_of(3)(input) || matches!(input.body, InputBody::Refused { .. })
     });
-    program(4, &listen).say_as(3, sealed(3, 2, readings()));
+    program(4, &listen).say_as(3, sealed(3, 2, many_readings()));
     let (refusal, _) = node.expect_refused(Code::NotAuthorized);
     assert!(refusal.sentence.contains("viewer"), "{refusal}");
     node.expect_none("no readings of a viewer", is_of(3));

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use clawmesh_authority::{Capability, Code, Unit};
+use clawmesh_authority::{Body, Capability, Code, Unit};
 use clawmesh_bridge::{BridgeError, BridgeLimits, Decoder, Mapping, spawn};
 use clawmesh_core::intake::{InboxLimits, InputBody, LinkState, doors};
 use clawmesh_core::publish::outbox;
@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::support::{Node, Setup, Stranger, frame, id, many_readings, mesh, outgoing, ports};
+use crate::support::{Node, Setup, Stranger, envelope_of, frame, id, many_readings, mesh, outgoing, ports};
 
 #[test]
 fn nodes_see_each_other_come_and_go() {
@@ -30,6 +30,22 @@ fn nodes_see_each_other_come_and_go() {
     a.expect_none("nobody is one's own peer", |input| {
         matches!(input.body, InputBody::PeerAppeared(_) | InputBody::PeerVanished(_))
     });
+}
+
+#[test]
+fn the_last_word_of_a_node_that_closes_arrives_before_its_token_goes() {
+    let (mut a, listen) = Node::open(1, Setup::trusting(&[2]));
+    let (mut b, _) = Node::open(2, Setup::trusting(&[1]).connecting(&listen));
+    a.expect_peer(id(2));
+    b.expect_peer(id(1));
+    for sequence in 0..64 {
+        b.outbox.offer(outgoing(0, sequence, many_readings())).unwrap();
+    }
+    b.outbox.offer(outgoing(0, 64, Body::Leave)).unwrap();
+    b.wait_for_last_word();
+    b.close();
+    a.expect("the last word", |input| (envelope_of(input, id(2)) == Some(64)).then_some(()));
+    a.expect_no_peer(id(2));
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! Links that want certificates of the mesh: who links, who is told what, and what ends a link.
 
 use std::net::TcpListener;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use clawmesh_authority::{Capability, Code, MeshId, NodeId, Unit};
+use clawmesh_authority::{Capability, Code, MeshId, NodeId, PublicKey, Unit};
 use clawmesh_bridge::{Decoder, Mapping, MeshRoot, Papers};
 use clawmesh_core::intake::{InputBody, LinkState};
 use crossbeam_channel::after;
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, PKCS_ED25519,
+    PublicKeyData, SignatureAlgorithm, SigningKey, date_time_ymd,
+};
 
 use crate::support::{Node, Setup, Stranger, envelope_of, frame, id, key, outgoing, readings, sealed};
 
@@ -113,6 +118,75 @@ fn papers_of_another_root_and_no_papers_give_no_link() {
     assert!(Stranger::encrypted(&listen, &root, Some((&papers(9, 4), 4))).is_some());
     let (forger, _) = Node::open(3, with_papers(9, 3, &[1], &listen).connecting(&listen));
     a.expect_peer(forger.id);
+}
+
+/// The key of the mesh, as whoever has it may sign certificates with any date.
+struct Root;
+
+impl PublicKeyData for Root {
+    fn der_bytes(&self) -> &[u8] {
+        static RAW: LazyLock<PublicKey> = LazyLock::new(|| key(9).public());
+        RAW.raw()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ED25519
+    }
+}
+
+impl SigningKey for Root {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(key(9).sign(message).to_vec())
+    }
+}
+
+/// Papers of node `n` in the mesh of `papers(9, _)` that ended with this year.
+fn papers_until(year: i32, n: u8) -> Papers {
+    struct Own(PublicKey);
+    impl PublicKeyData for Own {
+        fn der_bytes(&self) -> &[u8] {
+            self.0.raw()
+        }
+        fn algorithm(&self) -> &'static SignatureAlgorithm {
+            &PKCS_ED25519
+        }
+    }
+    let mut of_mesh = CertificateParams::default();
+    of_mesh.distinguished_name = DistinguishedName::new();
+    of_mesh.distinguished_name.push(DnType::OrganizationName, "clawmesh");
+    of_mesh.distinguished_name.push(DnType::CommonName, "barn");
+    let mut of_node = CertificateParams::default();
+    of_node.distinguished_name = DistinguishedName::new();
+    of_node.distinguished_name.push(DnType::CommonName, id(n).to_string());
+    of_node.not_before = date_time_ymd(1970, 1, 1);
+    of_node.not_after = date_time_ymd(year, 12, 31);
+    of_node.is_ca = IsCa::ExplicitNoCa;
+    of_node.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    let issued = of_node.signed_by(&Own(key(n).public()), &Issuer::new(of_mesh, Root)).unwrap();
+    Papers { root: papers(9, n).root, certificate: issued.der().to_vec() }
+}
+
+#[test]
+fn expired_papers_of_the_right_root_give_no_link_and_are_not_taken_as_ones_own() {
+    let listen = steady("tls");
+    let (mut a, _) = Node::open(1, with_papers(9, 1, &[3], &listen));
+    let ended = papers_until(2020, 3);
+    let setup = Setup { papers: Some(ended.clone()), ..with_papers(9, 3, &[1], &listen) };
+    let (mut late, _) = Node::open(3, setup.connecting(&listen));
+    say(&late, 1);
+    a.expect_none("no link", |input| {
+        matches!(&input.body, InputBody::PeerAppeared(_)) || envelope_of(input, id(3)).is_some()
+    });
+    late.expect_none("no link", |input| matches!(&input.body, InputBody::PeerAppeared(_)));
+    late.close();
+    // The same but for the date.
+    let setup = Setup { papers: Some(papers_until(9998, 3)), ..with_papers(9, 3, &[1], &listen) };
+    let (late, _) = Node::open(3, setup.connecting(&listen));
+    a.expect_peer(late.id);
+    let Papers { root, certificate } = ended;
+    let why = Papers::checked(root, certificate, &key(3).public(), "barn").unwrap_err();
+    assert_eq!(why, "they end on 2020-12-31, and those that clawmesh issues never do");
 }
 
 /// Somebody of the mesh whom nobody trusts is refused where it says something, is not seen, and speaks for no program.

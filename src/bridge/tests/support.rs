@@ -235,6 +235,10 @@ impl Node {
         (node, listen.first().cloned().unwrap_or_default())
     }
 
+    pub fn wait_for_last_word(&self) {
+        self.bridge.as_ref().unwrap().wait_for_last_word();
+    }
+
     pub fn close(&mut self) {
         self.bridge.take().unwrap().close();
     }

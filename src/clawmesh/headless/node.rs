@@ -401,6 +401,7 @@ struct Node {
     drivers: Option<DriverLayer>,
     rearm: Worker,
     trust: Worker,
+    inbox: InboxHandle,
     death: Arc<Notify>,
 }
 
@@ -464,20 +465,39 @@ impl Node {
         );
         let guests = GuestSide::open(&guests, host, dialled_only, found, tasks)?;
         let trust = follow_trust(options, &bridge, &guests.links, &inbox)?;
+        let runner = inbox.clone();
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
             .transpose()?;
         let sensors = own_sensors(&options.config, own_id, &inbox)?;
-        Ok(Self { planner, sensors, plant, guests, bridge, simulator, ticker, drivers, rearm, trust, death })
+        Ok(Self {
+            planner,
+            sensors,
+            plant,
+            guests,
+            bridge,
+            simulator,
+            ticker,
+            drivers,
+            rearm,
+            trust,
+            inbox: runner,
+            death,
+        })
     }
 
-    /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said. Only the links to guests
-    /// stay until everything is safe: the last safe states go over them.
+    /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said. Before the mesh is closed
+    /// the tick says its last word there. Only the links to guests stay until everything is safe: the last safe states go over
+    /// them.
     fn close(self, workers: &Runtime) -> Option<String> {
         drop(self.planner);
         drop(self.sensors);
         drop(self.trust);
         let links = self.guests.hush();
+        // Where the inbox is full the others miss this node instead, as if it had broken.
+        if self.inbox.offer_own(SourceId::Runner, InputBody::NodeEnds, None).is_ok() {
+            self.bridge.wait_for_last_word();
+        }
         self.bridge.close();
         drop(self.simulator);
         let death = self.ticker.close();

@@ -473,6 +473,9 @@ pub enum InputBody {
     /// These guests were heard since the edge said so last, whatever they said; pings are answers too.
     #[n(25)]
     GuestsHeard(#[n(0)] Vec<NodeId>),
+    /// This node ends, in order. It counts from the runner only.
+    #[n(26)]
+    NodeEnds,
 }
 
 /// One input on its way to the tick.
@@ -576,6 +579,7 @@ impl InputBody {
             Self::GuestFrame { .. } => "guest_frame",
             Self::GuestCommand { .. } => "guest_command",
             Self::GuestsHeard(_) => "guests_heard",
+            Self::NodeEnds => "node_ends",
         }
     }
 }

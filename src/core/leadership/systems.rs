@@ -83,7 +83,7 @@ pub(super) fn follow_leader(
     let before = lead.terms();
     let there: BTreeMap<_, _> = nodes
         .iter()
-        .filter(|(_, liveness, _)| **liveness != Liveness::Lost)
+        .filter(|(_, liveness, _)| liveness.may_be_there())
         .map(|(node, _, profile)| (node.0, role_of(profile)))
         .collect();
     let mut refusals = lead.meet(&there);

@@ -14,7 +14,7 @@ use super::liveness::Liveness;
     Component, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode,
 )]
 #[component(immutable)]
-#[require(Presence, Liveness, LastHeard, ClockOffset)]
+#[require(Presence, Liveness, LastHeard, Voice, ClockOffset)]
 pub struct Node(#[n(0)] pub NodeId);
 
 /// This very node.
@@ -90,6 +90,34 @@ pub struct Presence {
 /// The tick in which a statement of the node was last admitted; `None` before the first.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
 pub struct LastHeard(#[n(0)] pub Option<u64>);
+
+/// What the stream lane of a node shows of it being there. A node that runs says something on it every few seconds, if only that
+/// it measures nothing; a viewer never does.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
+pub enum Voice {
+    /// Nothing was heard on it: there is no silence to judge.
+    #[n(0)]
+    #[default]
+    Unheard,
+    /// It was heard, last in this tick, or else it came back in this tick and has yet to speak.
+    #[n(1)]
+    Heard(#[n(0)] u64),
+    /// It has said its last word.
+    #[n(2)]
+    Left,
+}
+
+impl Voice {
+    /// That of a node whose token appears in this tick: whoever spoke before has to speak again, and whoever left is back.
+    #[must_use]
+    pub fn of_one_who_is_back(self, tick: u64) -> Self {
+        match self {
+            Self::Heard(_) => Self::Heard(tick),
+            Self::Unheard | Self::Left => Self::Unheard,
+        }
+    }
+}
 
 /// The node's clock minus ours when last heard, milliseconds; the way is in it.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]

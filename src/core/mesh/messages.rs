@@ -1,7 +1,9 @@
 //! What admitted statements say, one message for each thing said.
 
 use bevy::prelude::Message;
-use clawmesh_authority::{Capability, Hlc, NodeDescription, NodeId, Observation, ProposalReport, Reading};
+use clawmesh_authority::{
+    Capability, Hlc, Lane, NodeDescription, NodeId, Observation, ProposalReport, Reading,
+};
 
 /// A statement of a node was admitted.
 #[derive(Message, Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +12,10 @@ pub struct NodeHeard {
     pub node: NodeId,
     /// The hybrid time of the statement.
     pub hlc: Hlc,
+    /// The lane it came on.
+    pub lane: Lane,
+    /// True when it was the last word of a run.
+    pub is_last: bool,
 }
 
 /// A node said who it is and what it measures.

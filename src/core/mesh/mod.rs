@@ -15,9 +15,9 @@ use bevy::prelude::*;
 
 pub use components::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Node, NodeIndex, NodeMarks, NodeProfile, OwnNode, Presence,
-    STRANGERS_MAX, Trust, Trusted,
+    STRANGERS_MAX, Trust, Trusted, Voice,
 };
-pub use liveness::{Liveness, LivenessPolicy, assess};
+pub use liveness::{Liveness, LivenessPolicy, SIGN_OF_LIFE_MS, assess};
 pub use messages::{NodeDescribed, NodeHeard, ObservationMade, ProposalReported, ReadingTaken};
 pub use neighbours::{Asking, Neighbours};
 
@@ -52,6 +52,7 @@ impl Plugin for MeshPlugin {
             .digest_component::<Presence>("presence")
             .digest_component::<Liveness>("liveness")
             .digest_component::<LastHeard>("last_heard")
+            .digest_component::<Voice>("voice")
             .digest_component::<ClockOffset>("clock_offset")
             .digest_component::<Trusted>("trusted")
             .digest_component::<OwnNode>("own_node")

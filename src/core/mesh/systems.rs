@@ -11,7 +11,7 @@ use clawmesh_authority::{
 
 use super::components::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Node, NodeIndex, NodeMarks, NodeProfile, Presence,
-    STRANGERS_MAX, Trust, Trusted,
+    STRANGERS_MAX, Trust, Trusted, Voice,
 };
 use super::liveness::{Liveness, LivenessPolicy, assess};
 use super::messages::{NodeDescribed, NodeHeard, ObservationMade, ProposalReported, ReadingTaken};
@@ -62,8 +62,9 @@ impl Said<'_> {
             Body::Frame(Frame::Leadership(say)) => {
                 self.leadership.write(LeadershipSaid { by: source, say, is_live });
             }
-            // Receipts answer a question of the edge; in a batch they mean nothing. Bundles were taken apart.
-            Body::Receipt(_) | Body::Frames(_) => {}
+            // Receipts answer a question of the edge; in a batch they mean nothing. Bundles were taken apart. That a node leaves
+            // is told with it being heard.
+            Body::Receipt(_) | Body::Frames(_) | Body::Leave => {}
         }
     }
 }
@@ -150,7 +151,13 @@ pub(super) fn open_envelopes(
             }
             hlc.0.observe(statement.hlc, wall_ms);
             if is_live {
-                said.heard.write(NodeHeard { node: source, hlc: statement.hlc });
+                let is_last = statement.body == Body::Leave;
+                said.heard.write(NodeHeard {
+                    node: source,
+                    hlc: statement.hlc,
+                    lane: statement.lane(),
+                    is_last,
+                });
             }
             said.pass_on(source, statement, is_live);
         }
@@ -274,7 +281,7 @@ pub(super) fn follow_tokens(
     tick: Res<Tick>,
     batch: Res<TickBatch>,
     index: Res<NodeIndex>,
-    mut nodes: Query<(&mut Presence, Has<Trusted>, Has<NodeProfile>), With<Node>>,
+    mut nodes: Query<(&mut Presence, &mut Voice, Has<Trusted>, Has<NodeProfile>), With<Node>>,
     mut commands: Commands,
 ) -> Result {
     let mut left = BTreeSet::new();
@@ -285,8 +292,11 @@ pub(super) fn follow_tokens(
             _ => continue,
         };
         let Some(entity) = index.0.get(&node) else { continue };
-        let (mut presence, is_trusted, is_described) = nodes.get_mut(*entity)?;
+        let (mut presence, mut voice, is_trusted, is_described) = nodes.get_mut(*entity)?;
         *presence = Presence { is_present, since_tick: tick.0 };
+        if is_present {
+            *voice = voice.of_one_who_is_back(tick.0);
+        }
         if is_trusted || is_described || is_present {
             left.remove(entity);
         } else {
@@ -305,13 +315,24 @@ pub(super) fn note_heard(
     wall: Res<WallClock>,
     index: Res<NodeIndex>,
     mut heard: MessageReader<NodeHeard>,
-    mut nodes: Query<(&mut LastHeard, &mut ClockOffset), With<Node>>,
+    mut nodes: Query<(&mut LastHeard, &mut Voice, &mut ClockOffset), With<Node>>,
 ) -> Result {
     let wall_ms = wall.at(*tick, &settings);
-    for NodeHeard { node, hlc } in heard.read() {
+    if wall_ms == 0 {
+        // Who does not know the time takes no word of anybody: their silence is our own.
+        for (_, mut voice, _) in &mut nodes {
+            if let Voice::Heard(last) = &mut *voice {
+                *last = tick.0;
+            }
+        }
+    }
+    for NodeHeard { node, hlc, lane, is_last } in heard.read() {
         let Some(entity) = index.0.get(node) else { continue };
-        let (mut last, mut offset) = nodes.get_mut(*entity)?;
+        let (mut last, mut voice, mut offset) = nodes.get_mut(*entity)?;
         last.0 = Some(tick.0);
+        if *lane == Lane::Stream {
+            *voice = if *is_last { Voice::Left } else { Voice::Heard(tick.0) };
+        }
         offset.0 = Some(hlc.wall_ms.cast_signed().saturating_sub(wall_ms.cast_signed()));
     }
     Ok(())
@@ -337,15 +358,20 @@ pub(super) fn assess_nodes(
     tick: Res<Tick>,
     settings: Res<Settings>,
     policy: Res<LivenessPolicy>,
-    mut nodes: Query<(&Presence, &mut Liveness), With<Node>>,
+    mut nodes: Query<(&Presence, &Voice, &mut Liveness), With<Node>>,
 ) {
-    for (presence, mut liveness) in &mut nodes {
+    for (presence, voice, mut liveness) in &mut nodes {
         let never_seen = !presence.is_present && presence.since_tick == 0;
         let gone_for_ms = match presence.is_present {
             true => None,
             false if never_seen => Some(u64::MAX),
             false => Some(settings.ms_of_ticks(tick.0 - presence.since_tick)),
         };
-        liveness.set_if_neq(assess(gone_for_ms, &policy));
+        let judged = match voice {
+            Voice::Left => Liveness::Left,
+            Voice::Unheard => assess(gone_for_ms, None, &policy),
+            Voice::Heard(last) => assess(gone_for_ms, Some(settings.ms_of_ticks(tick.0 - last)), &policy),
+        };
+        liveness.set_if_neq(judged);
     }
 }

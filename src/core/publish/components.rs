@@ -17,6 +17,10 @@ pub struct OwnLanes {
     stream_next: u64,
     #[n(2)]
     samples: u64,
+    #[n(3)]
+    stream_tick: u64,
+    #[n(4)]
+    has_left: bool,
 }
 
 impl OwnLanes {
@@ -28,6 +32,28 @@ impl OwnLanes {
         };
         *next += 1;
         *next - 1
+    }
+
+    /// The tick in which something was said on the stream lane last.
+    #[must_use]
+    pub fn stream_tick(&self) -> u64 {
+        self.stream_tick
+    }
+
+    /// Notes that something is said on the stream lane in this tick.
+    pub fn speak(&mut self, tick: u64) {
+        self.stream_tick = tick;
+    }
+
+    /// True when the last word on the stream lane was said.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.has_left
+    }
+
+    /// Notes that the last word on the stream lane is said.
+    pub fn leave(&mut self) {
+        self.has_left = true;
     }
 
     /// Numbers the next sample of any of our sensors.

@@ -106,7 +106,7 @@ pub struct PeerView {
     pub version: Option<String>,
     /// True when its statements are taken here.
     pub trusted: bool,
-    /// `alive`, `suspect` or `lost`.
+    /// `alive`, `suspect`, `lost` or `left`.
     pub liveness: String,
     /// Milliseconds since a statement of it was admitted.
     pub heard_age_ms: Option<u64>,

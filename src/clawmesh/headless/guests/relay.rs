@@ -25,12 +25,15 @@ const COUNTED_MS: u64 = 60_000;
 const OF_ONE_MAX: usize = 10;
 /// The most messages that are passed on to one node in that time: it takes 100 of us and drops the rest without a word.
 const TO_ONE_MAX: usize = 20;
+/// How long a message with the name its maker gave it counts as the same, milliseconds.
+const SAME_MS: u64 = 300_000;
 
 /// The way of messages to other nodes.
 pub struct Relay {
     /// What whoever takes a message has, for each channel of which somebody has said that it is passed on.
     channels: BTreeSet<String>,
     allowance: Mutex<Allowance>,
+    said: Arc<Mutex<Said>>,
     under_way: Arc<Semaphore>,
     /// What became of the messages.
     pub tally: Arc<Tally>,
@@ -51,6 +54,7 @@ impl Relay {
         Self {
             channels: channels.iter().cloned().collect(),
             allowance: Mutex::default(),
+            said: Arc::default(),
             under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
             tally: Arc::default(),
         }
@@ -77,7 +81,7 @@ impl Relay {
     /// Brings a message to `best`, once. The answer is whether it was taken there.
     ///
     /// # Errors
-    /// `RATE_LIMITED`, before anything is sent; `DELIVERY_FAILED`.
+    /// `RATE_LIMITED` and `DUPLICATE`, before anything is sent; `DELIVERY_FAILED`.
     pub fn bring(
         &self,
         place: OwnedSemaphorePermit,
@@ -89,20 +93,34 @@ impl Relay {
             let sentence = format!("{TO_ONE_MAX} messages a minute are passed on to one node; send fewer");
             return Err(Refusal::new(Code::RateLimited, sentence));
         }
+        let name = message.idempotency_key.clone().map(|key| (message.origin_gateway_id.clone(), key));
+        if name.as_ref().is_some_and(|name| !lock(&self.said).begin(name, up_ms())) {
+            let sentence = "a message of yours with this idempotencyKey was passed on before";
+            return Err(Refusal::new(Code::Duplicate, sentence));
+        }
+        let said = Arc::clone(&self.said);
         Ok(async move {
             let _place = place;
             let answered = links.call(best, "mesh.message.forward", &message, ANSWER_WITHIN).await;
-            answered.map(drop).map_err(|fault| not_brought(best, &fault))
+            answered.map(drop).map_err(|fault| {
+                if let Some(name) = name.filter(|_| !may_be_delivered(&fault)) {
+                    lock(&said).forget(&name);
+                }
+                not_brought(best, &fault)
+            })
         })
     }
 }
 
-fn not_brought(best: NodeId, fault: &CallFault) -> Refusal {
-    let is_sent = matches!(
+fn may_be_delivered(fault: &CallFault) -> bool {
+    matches!(
         fault,
         CallFault::Ours(refusal) if matches!(refusal.code, Code::Timeout | Code::PeerDisconnected)
-    );
-    let outcome = if is_sent {
+    )
+}
+
+fn not_brought(best: NodeId, fault: &CallFault) -> Refusal {
+    let outcome = if may_be_delivered(fault) {
         "was sent the message, and whether it was delivered is not known"
     } else {
         "has not taken the message"
@@ -142,9 +160,44 @@ impl Spent {
     }
 }
 
+/// Messages that were passed on lately, by their maker and the name it gave them. How many there are is bounded by how many are
+/// passed on in that time.
+#[derive(Debug, Default)]
+struct Said(BTreeMap<(String, String), u64>);
+
+impl Said {
+    /// Notes a message; false when the same was noted before.
+    fn begin(&mut self, name: &(String, String), now_ms: u64) -> bool {
+        self.0.retain(|_, at_ms| now_ms.saturating_sub(*at_ms) < SAME_MS);
+        let is_new = !self.0.contains_key(name);
+        if is_new {
+            self.0.insert(name.clone(), now_ms);
+        }
+        is_new
+    }
+
+    /// It was not delivered, so it may be sent again.
+    fn forget(&mut self, name: &(String, String)) {
+        self.0.remove(name);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_with_a_name_is_said_once_until_it_is_known_not_to_be_delivered_or_was_long_ago() {
+        let name = |maker: &str, key: &str| (maker.to_owned(), key.to_owned());
+        let mut said = Said::default();
+        assert!(said.begin(&name("a", "k"), 0) && !said.begin(&name("a", "k"), SAME_MS - 1));
+        assert!(said.begin(&name("b", "k"), 1) && said.begin(&name("a", "l"), 1));
+        said.forget(&name("b", "k"));
+        assert!(said.begin(&name("b", "k"), 2));
+        assert!(said.begin(&name("a", "k"), SAME_MS));
+        assert!(said.begin(&name("c", "k"), 9 * SAME_MS));
+        assert_eq!(said.0.len(), 1);
+    }
 
     const NODE: NodeId = NodeId([1; 32]);
     const OTHER: NodeId = NodeId([2; 32]);

@@ -2,11 +2,11 @@
 
 use bevy::prelude::*;
 use clawmesh_authority::reading::{READINGS_PER_BATCH_MAX, SENSORS_PER_NODE_MAX};
-use clawmesh_authority::{Body, Frame, Hlc, NodeDescription, ReadingBatch, Statement};
+use clawmesh_authority::{Body, Frame, Hlc, NodeDescription, NodeRole, ReadingBatch, Statement};
 
 use crate::clock::{Tick, WallClock};
-use crate::intake::{InputBody, JournalCursor, TickBatch};
-use crate::mesh::{HlcState, ObservationMade};
+use crate::intake::{InputBody, JournalCursor, SourceId, TickBatch};
+use crate::mesh::{HlcState, ObservationMade, SIGN_OF_LIFE_MS};
 use crate::publish::components::{OutboxPort, OwnLanes, OwnReadings, Pending};
 use crate::publish::messages::FrameDue;
 use crate::publish::outgoing::Outgoing;
@@ -82,19 +82,53 @@ fn recorded_hlcs(batch: &TickBatch) -> Vec<Hlc> {
     recorded.collect()
 }
 
-/// The readings of our own sensors, one statement a tick unless there are very many.
+/// The readings of our own sensors, one statement a tick unless there are very many; where nothing was measured for a while, that;
+/// and at the end of the node its last word.
 pub(in crate::publish) fn compose_readings(
+    tick: Res<Tick>,
     settings: Res<Settings>,
+    wall: Res<WallClock>,
+    batch: Res<TickBatch>,
     cursor: Res<JournalCursor>,
     mut own: ResMut<OwnReadings>,
+    mut clock: ResMut<HlcState>,
     mut lanes: ResMut<OwnLanes>,
     mut pending: ResMut<Pending>,
 ) {
-    let Some((hlc, readings)) = own.0.take() else { return };
-    for part in readings.chunks(READINGS_PER_BATCH_MAX) {
-        let statement = number(&settings, &mut lanes, hlc, Body::Readings(ReadingBatch(part.to_vec())));
+    let taken = own.0.take();
+    if lanes.has_left() {
+        return;
+    }
+    let mut bodies: Vec<(Hlc, Body)> = Vec::new();
+    if let Some((hlc, readings)) = taken {
+        let parts = readings.chunks(READINGS_PER_BATCH_MAX);
+        bodies.extend(parts.map(|part| (hlc, Body::Readings(ReadingBatch(part.to_vec())))));
+    } else if owes_a_sign_of_life(*tick, &settings, &lanes) {
+        let hlc = clock.0.stamp(wall.at(*tick, &settings));
+        bodies.push((hlc, Body::Readings(ReadingBatch(Vec::new()))));
+    }
+    if ends(&batch) {
+        bodies.push((clock.0.stamp(wall.at(*tick, &settings)), Body::Leave));
+        lanes.leave();
+    }
+    for (hlc, body) in bodies {
+        lanes.speak(tick.0);
+        let statement = number(&settings, &mut lanes, hlc, body);
         pending.0.push(Outgoing { cause: cursor.last(), subject: None, statement });
     }
+}
+
+/// A viewer has no place on the stream lane, and nobody waits for its word there.
+fn owes_a_sign_of_life(tick: Tick, settings: &Settings, lanes: &OwnLanes) -> bool {
+    let silent_ticks = tick.0 - lanes.stream_tick().max(settings.tick_before);
+    silent_ticks >= settings.ticks_of_ms(SIGN_OF_LIFE_MS)
+        && NodeRole::of_name(&settings.role) != NodeRole::Viewer
+}
+
+fn ends(batch: &TickBatch) -> bool {
+    batch.iter().any(|stamped| {
+        matches!((&stamped.input.source, &stamped.input.body), (SourceId::Runner, InputBody::NodeEnds))
+    })
 }
 
 fn number(settings: &Settings, lanes: &mut OwnLanes, hlc: Hlc, body: Body) -> Statement {

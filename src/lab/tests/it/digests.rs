@@ -15,7 +15,7 @@ use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SafeBecause
 use clawmesh_core::leadership::Lead;
 use clawmesh_core::mesh::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trust,
-    Trusted,
+    Trusted, Voice,
 };
 use clawmesh_core::planner::{Attention, IrrigatedZone};
 use clawmesh_core::proposals::{
@@ -278,6 +278,7 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         every_alteration_shows::<Presence>(world),
         every_alteration_shows::<Liveness>(world),
         every_alteration_shows::<LastHeard>(world),
+        every_alteration_shows::<Voice>(world),
         every_alteration_shows::<ClockOffset>(world),
         every_alteration_shows::<LaneMarks>(world),
         every_alteration_shows::<HlcState>(world),

@@ -34,6 +34,58 @@ fn a_partition_makes_the_far_side_suspect_then_lost_and_healing_brings_it_back()
 }
 
 #[test]
+fn a_linked_node_that_says_nothing_more_is_suspect_and_then_lost_and_one_that_measures_nothing_is_not() {
+    let mut lab = Lab::seeded(7).with_nodes(["barn", "pump", "desk"]).with_roles([("desk", "viewer")]);
+    lab.run_seconds(60);
+    assert_eq!(liveness(&lab, "barn", "pump"), "alive", "it has no sensor, and says so");
+    // Its token stays: zenoh has threads of its own.
+    lab.halt_journal("pump");
+    for (seconds, expected) in [(9, "alive"), (7, "suspect"), (13, "suspect"), (2, "lost")] {
+        lab.run_seconds(seconds);
+        assert_eq!(liveness(&lab, "barn", "pump"), expected);
+    }
+    assert_eq!(liveness(&lab, "barn", "desk"), "alive", "nobody waits for a word of a viewer");
+    assert_eq!(liveness(&lab, "pump", "barn"), "alive");
+    lab.resume_journal("pump");
+    lab.run_seconds(1);
+    assert_eq!(liveness(&lab, "barn", "pump"), "alive");
+    for name in ["barn", "pump", "desk"] {
+        assert_eq!(lab.replay(name).difference, None);
+    }
+}
+
+#[test]
+fn a_node_that_ends_in_order_has_left_until_it_is_back_and_nobody_else_can_say_so() {
+    let mut lab = pump_and_barn();
+    let key = NodeKey::from_secret(&std::array::from_fn(|n| u8::from(n == 0)));
+    lab.offer("pump", SourceId::Bridge, InputBody::NodeEnds);
+    lab.run_ticks(6);
+    assert_eq!(liveness(&lab, "barn", "pump"), "alive", "only the process that runs the tick can end it");
+    lab.offer("pump", SourceId::Runner, InputBody::NodeEnds);
+    lab.sample("pump", flow_of(1.0));
+    lab.run_ticks(6);
+    assert_eq!(liveness(&lab, "barn", "pump"), "left");
+    lab.sample("pump", flow_of(2.0));
+    lab.run_ticks(6);
+    assert_eq!(flow_at(&lab, "barn").value, Some(1.0), "after its last word it says nothing");
+    lab.crash("pump");
+    lab.run_seconds(60);
+    assert_eq!(liveness(&lab, "barn", "pump"), "left", "it is missed by nobody");
+    lab.start("pump");
+    lab.run_seconds(6);
+    assert_eq!(liveness(&lab, "barn", "pump"), "alive");
+    // What it said at the end of that run, once more.
+    let pump = lab.id("pump");
+    lab.offer("barn", SourceId::Node(pump), sealed(&key, START_MS, Body::Leave));
+    lab.run_ticks(6);
+    assert_eq!(liveness(&lab, "barn", "pump"), "alive");
+    assert_eq!(refusals(&lab, "barn", "REPLAYED")[0].from, pump.to_string());
+    for name in ["barn", "pump"] {
+        assert_eq!(lab.replay(name).difference, None);
+    }
+}
+
+#[test]
 fn peers_learn_each_others_names_and_roles() {
     let lab = pump_and_barn();
     let snapshot = lab.snapshot("barn");
@@ -75,13 +127,17 @@ fn readings_that_were_lost_on_the_way_are_counted_as_skipped() {
     assert!(told.sentence.starts_with("batches 1 to 10 of its run "), "{}", told.sentence);
 }
 
-fn sealed(key: &NodeKey, hlc_ms: u64) -> InputBody {
+fn nothing() -> Body {
+    Body::Readings(ReadingBatch(Vec::new()))
+}
+
+fn sealed(key: &NodeKey, hlc_ms: u64, body: Body) -> InputBody {
     let statement = Statement {
         mesh: MeshId::of_name("lab"),
         epoch: 1,
         sequence: 0,
         hlc: Hlc { wall_ms: hlc_ms, logical: 0 },
-        body: Body::Readings(ReadingBatch(Vec::new())),
+        body,
     };
     InputBody::Envelope { lane: Lane::Stream, bytes: envelope::seal(key, &statement) }
 }
@@ -90,7 +146,7 @@ fn sealed(key: &NodeKey, hlc_ms: u64) -> InputBody {
 fn a_node_that_is_not_trusted_is_not_heard() {
     let mut lab = pump_and_barn();
     let stranger = NodeKey::from_secret(&[99; 32]);
-    lab.offer("barn", SourceId::Node(stranger.id()), sealed(&stranger, START_MS));
+    lab.offer("barn", SourceId::Node(stranger.id()), sealed(&stranger, START_MS, nothing()));
     lab.run_ticks(10);
     assert_eq!(refusals(&lab, "barn", "UNTRUSTED_PEER")[0].from, stranger.id().to_string());
     assert_eq!(lab.snapshot("barn").peers.len(), 1, "a stranger's envelope makes no entity");
@@ -106,7 +162,7 @@ fn what_comes_in_the_tick_that_hears_that_its_node_is_trusted_no_longer_is_refus
         if is_removed {
             lab.offer("barn", SourceId::Runner, InputBody::TrustChanged([].into()));
         }
-        lab.offer("barn", SourceId::Node(pump), sealed(&key, now_ms));
+        lab.offer("barn", SourceId::Node(pump), sealed(&key, now_ms, nothing()));
         lab.run_ticks(1);
         let refusals = format!("{:?}", lab.core("barn").world().resource::<Refusals>());
         assert_eq!(refusals.contains("UntrustedPeer"), is_removed, "{refusals}");
@@ -150,7 +206,7 @@ fn who_is_trusted_no_longer_is_refused_from_that_tick_on_and_counts_for_nothing_
     // What it said before it was removed is not said again.
     let key = NodeKey::from_secret(&std::array::from_fn(|n| u8::from(n == 0)));
     let now_ms = lab.now_ms();
-    lab.offer("barn", SourceId::Node(pump), sealed(&key, now_ms));
+    lab.offer("barn", SourceId::Node(pump), sealed(&key, now_ms, nothing()));
     lab.run_ticks(6);
     assert_eq!(refusals(&lab, "barn", "REPLAYED")[0].from, pump.to_string());
     assert_eq!(lab.replay("barn").difference, None);
@@ -193,7 +249,7 @@ fn an_envelope_under_another_nodes_name_is_refused() {
     let mut lab = pump_and_barn();
     let pump = NodeKey::from_secret(&std::array::from_fn(|n| u8::from(n == 0)));
     assert_eq!(pump.id(), lab.id("pump"));
-    lab.offer("barn", SourceId::Node(lab.id("barn")), sealed(&pump, START_MS));
+    lab.offer("barn", SourceId::Node(lab.id("barn")), sealed(&pump, START_MS, nothing()));
     lab.run_ticks(10);
     assert_eq!(refusals(&lab, "barn", "SOURCE_MISMATCH")[0].from, pump.id().to_string());
 }

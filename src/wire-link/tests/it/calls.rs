@@ -103,10 +103,16 @@ async fn no_message_breaks_anything_and_what_can_be_answered_is() {
 }
 
 #[tokio::test]
-async fn a_message_of_more_than_a_mebibyte_ends_the_connection_with_1009() {
+async fn a_message_of_more_than_a_mebibyte_is_too_large_and_one_of_more_than_two_ends_the_connection() {
     let node = Node::open(&key(1), &[]).await;
     let mut bare = Bare::open(node.address).await;
-    bare.say("x".repeat(1_048_577)).await;
+    let call =
+        json!({"type": "req", "id": "long", "method": "mesh.health", "params": {"x": "x".repeat(1_048_577)}});
+    bare.say(call.to_string()).await;
+    let answer = bare.next_where(|value| value["id"] == json!("long")).await;
+    assert_eq!(answer["error"]["code"], json!("TOO_LARGE"), "{answer}");
+    assert_eq!(bare.code("mesh.health").await, "OK");
+    bare.say("x".repeat(2 * 1_048_576 + 1)).await;
     let (code, _) = bare.closed().await;
     assert_eq!((code, node.count(Count::EndedTooLarge)), (1_009, 1));
 }

@@ -9,7 +9,8 @@ use crate::support::{Bare, Came, Node, config, frame, key};
 
 #[tokio::test]
 async fn a_flood_of_one_node_is_answered_rate_limited_and_the_others_are_served() {
-    let rates = Rates { reads: 50, queries: 3, handshakes: 1_000, messages: 5, frames: 10 };
+    let rates =
+        Rates { reads: 50, queries: 3, handshakes: 1_000, messages: 5, frames: 10, ..Rates::default() };
     let node = Node::open_with(&key(1), &[&key(2), &key(3)], Config { rates, ..config() }).await;
     let mut flood = Bare::open_as(&key(2), node.address).await;
     let mut calm = Bare::open_as(&key(3), node.address).await;
@@ -65,6 +66,30 @@ async fn a_flood_of_frames_is_dropped_and_counted_and_calls_go_on() {
     let (taken, limited) = (node.count(Count::FramesTaken), node.count(Count::FramesLimited));
     assert_eq!(taken + limited, 300);
     assert!(taken >= 10 && limited > 100, "{taken} taken, {limited} limited");
+}
+
+#[tokio::test]
+async fn who_sends_nothing_but_what_is_none_is_ended_and_a_few_cost_nothing() {
+    let mut node = Node::open(&key(1), &[&key(2)]).await;
+    let mut clumsy = Bare::open_as(&key(2), node.address).await;
+    node.joined().await;
+    for _ in 0..50 {
+        clumsy.say("{").await;
+    }
+    assert_eq!(clumsy.code("mesh.health").await, "OK");
+    for _ in 0..2_000 {
+        let _ = clumsy.socket.feed(Message::Text("{".into())).await;
+    }
+    let _ = clumsy.socket.flush().await;
+    let (code, reason) = clumsy.closed().await;
+    assert_eq!((code, node.count(Count::EndedSenseless)), (1_008, 1), "{reason}");
+    assert!(node.count(Count::BadMessages) < 1_000);
+    let mut stranger = Bare::open(node.address).await;
+    for _ in 0..2_000 {
+        let _ = stranger.socket.feed(Message::Text(r#"{"type":"event","event":"x"}"#.into())).await;
+    }
+    let _ = stranger.socket.flush().await;
+    assert_eq!((stranger.closed().await.0, node.count(Count::EndedSenseless)), (1_008, 2));
 }
 
 #[tokio::test]

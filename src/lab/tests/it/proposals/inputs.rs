@@ -66,10 +66,11 @@ fn kind(body: &InputBody) -> usize {
         InputBody::GuestFrame { .. } => 23,
         InputBody::GuestCommand { .. } => 24,
         InputBody::GuestsHeard(_) => 25,
+        InputBody::NodeEnds => 26,
     }
 }
 
-const KINDS: usize = 26;
+const KINDS: usize = 27;
 
 /// What the command center says of the field node's proposal: that it is carried out.
 fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
@@ -170,6 +171,8 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
         (SourceId::Guests, InputBody::GuestsHeard(vec![center])),
         (SourceId::Guests, guests::left(center, GuestEnd::Ended)),
         (SourceId::Gateway, InputBody::Restored { at_unix_ms: u64::MAX }),
+        (SourceId::Bridge, InputBody::NodeEnds),
+        (SourceId::Runner, InputBody::NodeEnds),
     ];
     all.extend([SafeBecause::Started, SafeBecause::TimeIsOver].map(|because| {
         driver(DriverReport::MadeSafe { actuator: valve(), because, proposal: Some(id), fault: None })

@@ -34,11 +34,18 @@ fn raw(value: &impl Serialize) -> Box<RawValue> {
     to_raw_value(value).unwrap()
 }
 
-/// The numbers of the tests in `text`.
-fn numbers_in(text: &str) -> BTreeSet<u32> {
-    let lines = text.lines().map(|line| line.trim_start().trim_start_matches("async "));
-    let names = lines.filter_map(|line| line.strip_prefix("fn c"));
-    names.filter_map(|name| name.split_once('_')?.0.parse().ok()).collect()
+/// The numbers of the tests in `text`; of a bench, which has none, those of what it measures.
+fn numbers_in(text: &str, is_bench: bool) -> BTreeSet<u32> {
+    let (mut numbers, mut is_test) = (BTreeSet::new(), is_bench);
+    for line in text.lines().map(str::trim_start) {
+        let name = line.trim_start_matches("async ").strip_prefix("fn ");
+        let number: Option<u32> =
+            name.and_then(|name| name.strip_prefix('c')?.split_once('_')?.0.parse().ok());
+        numbers.extend(number.filter(|_| is_test));
+        let is_attribute = line.starts_with("#[") || line.starts_with("//");
+        is_test = is_bench || (is_attribute && (is_test || line.contains("test]") || line.contains("test(")));
+    }
+    numbers
 }
 
 /// What is wrong with the numbers that have a test.
@@ -62,8 +69,9 @@ fn every_vector_has_a_test_or_is_named_as_still_to_come() {
     let files = FOLDERS.iter().flat_map(|folder| fs::read_dir(Path::new(folder)).unwrap());
     let paths = files.map(|file| file.unwrap().path());
     let is_rust = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "rs");
-    let texts: Vec<String> = paths.filter(is_rust).map(|path| fs::read_to_string(path).unwrap()).collect();
-    let tested = texts.iter().flat_map(|text| numbers_in(text)).collect();
+    let is_bench = |path: &Path| path.iter().any(|part| part == "benches");
+    let numbers = |path: std::path::PathBuf| numbers_in(&fs::read_to_string(&path).unwrap(), is_bench(&path));
+    let tested = paths.filter(is_rust).flat_map(numbers).collect();
     assert_eq!(faults(&tested, &TO_COME), [] as [String; 0]);
 }
 
@@ -77,8 +85,7 @@ fn a_vector_without_a_test_and_one_that_is_no_longer_to_come_are_found() {
     assert_eq!(faults(&all, &[3]), ["vector 3 has a test and still stands in TO_COME"]);
     let with_thirty = all.iter().copied().chain([30]).collect();
     assert_eq!(faults(&with_thirty, &[]), ["there is no vector 30 about the wire"]);
-    assert_eq!(
-        numbers_in("fn c07_x() {}\n    fn c12_y() {\n// c13_\nfn cold() {}\nfn call_me() {}"),
-        [7, 12].into()
-    );
+    let text = "fn c07_x() {}\n    #[tokio::test(start_paused = true)]\n    // why\n    async fn c12_y() {\n// c13_\n#[test]\nfn cold() {}\n\
+                #[test]\n\nfn c08_z() {}\n#[test]\n#[cfg(unix)]\nfn c09_w() {}";
+    assert_eq!((numbers_in(text, false), numbers_in(text, true)), ([9, 12].into(), [7, 8, 9, 12].into()));
 }
