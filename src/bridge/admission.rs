@@ -102,7 +102,9 @@ mod tests {
 
     use super::*;
     use clawmesh_authority::envelope::Receipt;
-    use clawmesh_authority::{Frame, Hlc, NodeKey, Observation, ReadingBatch, Statement, Tier, Value};
+    use clawmesh_authority::{
+        Capability, Frame, Hlc, NodeKey, Observation, Reading, ReadingBatch, Statement, Tier, Unit, Value,
+    };
     use proptest::prelude::*;
 
     const NOW_MS: u64 = 1_730_000_000_000;
@@ -117,6 +119,19 @@ mod tests {
 
     fn readings() -> Body {
         Body::Readings(ReadingBatch(Vec::new()))
+    }
+
+    fn measured() -> Body {
+        let sensor = Capability::new("sensor:t:shed").unwrap();
+        let (unit, tier) = (Unit::Celsius, Tier::T2);
+        Body::Readings(ReadingBatch(vec![Reading {
+            sensor,
+            value: 1.0,
+            unit,
+            origin_ms: 0,
+            sequence: 0,
+            tier,
+        }]))
     }
 
     fn frame() -> Body {
@@ -148,6 +163,7 @@ mod tests {
     fn what_a_trusted_node_says_in_its_place_and_time_is_taken() {
         let own = Wanted::ReadingsOf(key(1).id());
         assert_eq!(judge(&sealed(1, mesh(), NOW_MS, readings()), own).unwrap().source, key(1).id());
+        assert!(judge(&sealed(1, mesh(), NOW_MS, Body::Leave), own).is_ok());
         assert!(judge(&sealed(1, mesh(), NOW_MS + 500, frame()), Wanted::Frames).is_ok());
         assert!(
             judge(&sealed(1, mesh(), 0, frame()), Wanted::Frames).is_ok(),
@@ -170,6 +186,8 @@ mod tests {
             (sealed(2, mesh(), NOW_MS, readings()), two, Code::UntrustedPeer, "clawmesh trust add"),
             (sealed(1, mesh(), NOW_MS, frame()), one, Code::InvalidParams, "readings only"),
             (sealed(1, mesh(), NOW_MS, readings()), Wanted::Frames, Code::InvalidParams, "frames only"),
+            (sealed(1, mesh(), NOW_MS, Body::Leave), two, Code::SourceMismatch, "own key"),
+            (sealed(1, mesh(), NOW_MS, Body::Leave), Wanted::Frames, Code::InvalidParams, "frames only"),
             (sealed(1, mesh(), NOW_MS, receipt()), Wanted::Frames, Code::InvalidParams, "frames only"),
             (sealed(1, mesh(), NOW_MS + 600_000, readings()), one, Code::ClockUntrusted, "600000 ms ahead"),
         ] {
@@ -184,9 +202,10 @@ mod tests {
         let trust = Trust::of(key(9).id(), &BTreeSet::from([key(1).id()]));
         trust.set_parts(BTreeMap::from([(key(1).id(), Part::Viewer)]));
         let admission = Admission::new(mesh(), Arc::new(trust));
-        let refusal = admission
-            .judge(&sealed(1, mesh(), NOW_MS, readings()), Wanted::ReadingsOf(key(1).id()), NOW_MS)
-            .unwrap_err();
+        let judge =
+            |body| admission.judge(&sealed(1, mesh(), NOW_MS, body), Wanted::ReadingsOf(key(1).id()), NOW_MS);
+        assert!([readings(), Body::Leave].into_iter().all(|body| judge(body).is_ok()), "no readings");
+        let refusal = judge(measured()).unwrap_err();
         assert_eq!(refusal.code, Code::NotAuthorized);
         assert!(refusal.sentence.contains("--as node"), "{refusal}");
         assert!(admission.judge(&sealed(1, mesh(), NOW_MS, frame()), Wanted::Frames, NOW_MS).is_ok());

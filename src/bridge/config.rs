@@ -12,6 +12,7 @@ use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::OutboxReader;
 use clawmesh_core::replay::CommitWatch;
 use clawmesh_core::safety::{Standing, StopPort};
+use clawmesh_core::world::BELIEFS_MAX;
 use serde::Serialize;
 
 use crate::mapping::Mapping;
@@ -140,7 +141,7 @@ pub struct BridgeLimits {
 }
 
 /// Twice as many keys as a world may hold beliefs about, so that nobody who comes late misses one for want of room here.
-const FRAMES_RETAINED_MAX: usize = 131_072;
+const FRAMES_RETAINED_MAX: usize = 2 * BELIEFS_MAX;
 
 impl Default for BridgeLimits {
     fn default() -> Self {

@@ -87,6 +87,31 @@ pub struct SiteText {
 pub const HZ_RANGE: std::ops::RangeInclusive<u32> = 1..=200;
 
 impl Settings {
+    /// Those of a node that runs for the first time: it ticks 50 times a second with a digest of each tick, knows nobody and has no
+    /// site. Its entropy is fixed, as a lab or a bench wants it; a node in the field draws its own.
+    #[must_use]
+    pub fn of_first_run(node: NodeId, name: &str, role: &str, mesh_name: &str) -> Self {
+        Self {
+            node,
+            name: name.to_owned(),
+            role: role.to_owned(),
+            mesh_name: mesh_name.to_owned(),
+            version: "0".to_owned(),
+            epoch: 1,
+            hz: 50,
+            digest_every_ticks: 1,
+            tick_before: 0,
+            trusted: BTreeSet::new(),
+            site: None,
+            roster: Roster::default(),
+            entropy: [7; 32],
+            mock_actuator: false,
+            plans: false,
+            wall_before_ms: 0,
+            known_before_ms: 0,
+        }
+    }
+
     /// The mesh this node is in.
     #[must_use]
     pub fn mesh(&self) -> MeshId {
@@ -112,24 +137,6 @@ pub(crate) mod tests {
 
     /// A node that ticks 50 times a second.
     pub(crate) fn settings() -> Settings {
-        Settings {
-            node: NodeId([7; 32]),
-            name: "center".to_owned(),
-            role: "command-center".to_owned(),
-            mesh_name: "test".to_owned(),
-            version: "0".to_owned(),
-            epoch: 1,
-            hz: 50,
-            digest_every_ticks: 1,
-            tick_before: 0,
-            trusted: BTreeSet::new(),
-            site: None,
-            roster: Roster::default(),
-            entropy: [7; 32],
-            mock_actuator: false,
-            plans: false,
-            wall_before_ms: 0,
-            known_before_ms: 0,
-        }
+        Settings::of_first_run(NodeId([7; 32]), "center", "command-center", "test")
     }
 }

@@ -409,25 +409,7 @@ pub fn replay(records: Vec<Record>) -> ReplayReport {
 /// Settings for a core that stands alone in a test.
 #[must_use]
 pub fn lone_settings() -> Settings {
-    Settings {
-        node: NodeKey::from_secret(&secret(1)).id(),
-        name: "lone".to_owned(),
-        role: "lab".to_owned(),
-        mesh_name: "lab".to_owned(),
-        version: "0".to_owned(),
-        epoch: 1,
-        hz: HZ,
-        digest_every_ticks: 1,
-        tick_before: 0,
-        trusted: BTreeSet::new(),
-        site: None,
-        roster: Roster::default(),
-        entropy: [7; 32],
-        mock_actuator: false,
-        plans: false,
-        wall_before_ms: 0,
-        known_before_ms: 0,
-    }
+    Settings { hz: HZ, ..Settings::of_first_run(NodeKey::from_secret(&secret(1)).id(), "lone", "lab", "lab") }
 }
 
 fn secret(n: usize) -> [u8; 32] {

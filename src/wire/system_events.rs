@@ -269,7 +269,11 @@ mod tests {
         assert_eq!(ages(&log, &json!({"sinceMs": NOW_MS - 200})), [100, 50]);
         assert_eq!(ages(&log, &json!({"type": "startup", "sinceMs": NOW_MS})), [9_000_000]);
         for kind in ["threshold.breach", "mode.change"] {
-            assert_eq!(ages(&log, &json!({"type": kind})), [0; 0], "a word of the protocol of which there are none");
+            assert_eq!(
+                ages(&log, &json!({"type": kind})),
+                [0; 0],
+                "a word of the protocol of which there are none"
+            );
         }
         let answer = serde_json::to_value(log.answer(&read(&json!({})).unwrap(), NOW_MS)).unwrap();
         assert_eq!(answer["total"], 5);

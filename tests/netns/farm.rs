@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::Builder;
 use std::time::Duration;
 
+use clawmesh_authority::{MeshId, NodeKey};
+use clawmesh_bridge::MeshRoot;
 use clawmesh_netlab::plan::{LabPlan, first_address};
 use clawmesh_netlab::sentence;
 use clawmesh_netlab::tap::Lab;
@@ -31,6 +33,8 @@ pub struct Host {
     /// Its id.
     pub id: String,
     role: String,
+    /// What its links are made of.
+    transport: &'static str,
     /// Its state dir.
     pub dir: PathBuf,
     netns: String,
@@ -47,14 +51,16 @@ pub struct Farm {
 }
 
 impl Farm {
-    /// One machine for each name, with the role of its node; no node runs yet, and each trusts all others.
-    pub fn new(lab: &str, nodes: &[(&str, &str)]) -> Self {
+    /// One machine for each name, with the role of its node; no node runs yet. Each trusts all others and has papers of the mesh, as
+    /// its links over this transport want.
+    pub fn new(lab: &str, transport: &'static str, nodes: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let plan = LabPlan::new(lab, nodes.iter().map(|(name, _)| *name)).expect("the names are good");
         let lab = Lab::start(plan).unwrap_or_else(|fault| panic!("{}", sentence(&fault)));
         let host = |(at, (name, role)): (usize, &(&str, &str))| {
             let (name, role, dir) = ((*name).to_owned(), (*role).to_owned(), folder.path().join(name));
-            let mut host = Host { name, id: String::new(), role, dir, netns: lab.netns(at), process: None };
+            let (id, netns) = (String::new(), lab.netns(at));
+            let mut host = Host { name, id, role, transport, dir, netns, process: None };
             host.id = host.json(&["identity"])["id"].as_str().expect("an id").to_owned();
             host
         };
@@ -63,7 +69,10 @@ impl Farm {
             // Who has nothing to plan does not lead.
             fs::write(host.dir.join("site.ron"), SITE).expect("the folder is ours");
         }
+        let root = MeshRoot::found(NodeKey::from_secret(&[9; 32]), MeshId::DEFAULT_NAME);
+        let root = root.expect("a certificate can be made");
         for host in &hosts {
+            host.take_papers(&root);
             for other in hosts.iter().filter(|other| other.id != host.id) {
                 host.json(&["trust", "add", &other.id, "--name", &other.name]);
             }
@@ -81,8 +90,9 @@ impl Farm {
     pub fn start(&mut self) {
         for at in 0..self.hosts.len() {
             let others = (0..self.hosts.len()).filter(|other| *other != at);
-            let endpoints: Vec<String> =
-                others.map(|other| format!("tcp/{}:7447", first_address(other))).collect();
+            let endpoints: Vec<String> = others
+                .map(|other| format!("{}/{}:7447", self.hosts[other].transport, first_address(other)))
+                .collect();
             self.hosts[at].start(&endpoints);
         }
     }
@@ -103,12 +113,21 @@ impl Host {
         command
     }
 
+    /// Takes the papers that pairing would give it.
+    fn take_papers(&self, root: &MeshRoot) {
+        let identity = self.dir.join("identity");
+        let key = fs::read_to_string(identity.join("node.pem")).expect("it has a key");
+        let papers = root.issue(&NodeKey::from_pem(&key).expect("it is a key").public()).expect("papers");
+        fs::write(identity.join("papers.pem"), papers.as_pem().concat()).expect("the folder is ours");
+    }
+
     /// Starts the node; it listens for everybody on its network, dials these endpoints, and looks for existing nodes.
     fn start(&mut self, endpoints: &[String]) {
         let log = File::options().create(true).append(true).open(self.dir.with_extension("log"));
         let mut command = self.command();
         command.args(["start", "--name", &self.name, "--role", &self.role]);
-        command.args(["--host", "0.0.0.0", "--listen", "tcp/0.0.0.0:7447"]);
+        let listen = format!("{}/0.0.0.0:7447", self.transport);
+        command.args(["--host", "0.0.0.0", "--listen", &listen]);
         command.args(endpoints.iter().flat_map(|endpoint| ["--connect", endpoint]));
         command.arg("--stop-with-stdin").stdin(Stdio::piped()).stdout(Stdio::null());
         let child = command.stderr(log.expect("a log can be written")).spawn();

@@ -6,7 +6,7 @@ use crate::wait::until;
 
 #[test]
 fn a_node_whose_address_has_changed_is_found_again_over_zenoh_by_those_who_were_told_no_address() {
-    let mut farm = Farm::new("moving", &[("one", "node"), ("two", "node"), ("three", "node")]);
+    let mut farm = Farm::new("moving", "quic", &[("one", "node"), ("two", "node"), ("three", "node")]);
     farm.start_unacquainted();
     for host in &farm.hosts {
         until(&format!("{} hears the two others", host.name), PATIENCE, || (hears(host) == 2).then_some(()));

@@ -45,7 +45,7 @@ fn wait_for(farm: &Farm, what: &str, holds: impl Fn(&Host) -> bool) {
 #[test]
 fn five_nodes_on_a_late_and_lossy_network_end_up_with_the_same_beliefs_and_one_leader_after_a_partition_and_lose_nothing()
  {
-    let mut farm = Farm::new("farm", &NODES);
+    let mut farm = Farm::new("farm", "tls", &NODES);
     farm.start();
     wait_for(&farm, "hears the four others", |host| hears(host) == 4);
     // Over the wire protocol they find each other: nobody was told those addresses.

@@ -268,23 +268,9 @@ fn samples_in(core: &Core) -> u64 {
 
 fn settings(node: NodeId, trusted: NodeId) -> Settings {
     Settings {
-        node,
-        name: "bench".to_owned(),
-        role: "bench".to_owned(),
-        mesh_name: "bench".to_owned(),
-        version: "0".to_owned(),
-        epoch: 1,
-        hz: 50,
         digest_every_ticks: 50,
-        tick_before: 0,
         trusted: BTreeSet::from([trusted]),
-        site: None,
-        roster: clawmesh_authority::Roster::default(),
-        entropy: [7; 32],
-        mock_actuator: false,
-        plans: false,
-        wall_before_ms: 0,
-        known_before_ms: 0,
+        ..Settings::of_first_run(node, "bench", "bench", "bench")
     }
 }
 

@@ -142,25 +142,7 @@ fn mapping() -> Mapping {
 }
 
 fn settings_of(key: &NodeKey) -> Settings {
-    Settings {
-        node: key.id(),
-        name: "bench".to_owned(),
-        role: "bench".to_owned(),
-        mesh_name: "bench".to_owned(),
-        version: "0".to_owned(),
-        epoch: 1,
-        hz: HZ,
-        digest_every_ticks: 50,
-        tick_before: 0,
-        trusted: BTreeSet::new(),
-        site: None,
-        roster: clawmesh_authority::Roster::default(),
-        entropy: [7; 32],
-        mock_actuator: false,
-        plans: false,
-        wall_before_ms: 0,
-        known_before_ms: 0,
-    }
+    Settings { hz: HZ, digest_every_ticks: 50, ..Settings::of_first_run(key.id(), "bench", "bench", "bench") }
 }
 
 fn start_node(endpoint: &str, updated: SyncSender<u64>) {

@@ -107,7 +107,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     // It answers from here on, `starting` until the first tick: to check what earlier runs left may take a while.
     let serving = Serving::begin(&workers, gateway, ways.gateway_ports());
     let waited = Node::start(&options, start, journal, ways, workers.handle()).and_then(|node| {
-        let why = workers.block_on(signals::wait(options.stop_with_stdin, Arc::clone(&node.death)))?;
+        let why = workers.block_on(signals::wait(options.stop_with_stdin, Arc::clone(&node.runner.death)))?;
         tracing::info!("stopping: {why}");
         node.guests.host.tell_end(why);
         Ok(node)
@@ -401,7 +401,13 @@ struct Node {
     drivers: Option<DriverLayer>,
     rearm: Worker,
     trust: Worker,
+    runner: Runner,
+}
+
+/// What the process that runs the tick tells it, and hears of it.
+struct Runner {
     inbox: InboxHandle,
+    /// Told when the tick has died.
     death: Arc<Notify>,
 }
 
@@ -446,8 +452,8 @@ impl Node {
                 fault_handler: faults::remember,
             },
         );
-        let death = Arc::<Notify>::default();
-        let mourner = Arc::clone(&death);
+        let runner = Runner { inbox: inbox.clone(), death: Arc::default() };
+        let mourner = Arc::clone(&runner.death);
         let latch = start.latch.clone();
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
         let bridge = bridge(&options.config, start, bridge_ports, marks)?;
@@ -465,25 +471,11 @@ impl Node {
         );
         let guests = GuestSide::open(&guests, host, dialled_only, found, tasks)?;
         let trust = follow_trust(options, &bridge, &guests.links, &inbox)?;
-        let runner = inbox.clone();
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
             .transpose()?;
         let sensors = own_sensors(&options.config, own_id, &inbox)?;
-        Ok(Self {
-            planner,
-            sensors,
-            plant,
-            guests,
-            bridge,
-            simulator,
-            ticker,
-            drivers,
-            rearm,
-            trust,
-            inbox: runner,
-            death,
-        })
+        Ok(Self { planner, sensors, plant, guests, bridge, simulator, ticker, drivers, rearm, trust, runner })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said. Before the mesh is closed
@@ -495,7 +487,7 @@ impl Node {
         drop(self.trust);
         let links = self.guests.hush();
         // Where the inbox is full the others miss this node instead, as if it had broken.
-        if self.inbox.offer_own(SourceId::Runner, InputBody::NodeEnds, None).is_ok() {
+        if self.runner.inbox.offer_own(SourceId::Runner, InputBody::NodeEnds, None).is_ok() {
             self.bridge.wait_for_last_word();
         }
         self.bridge.close();

@@ -182,7 +182,7 @@ fn is_due(sampled_ms: u64, passed_ms: u64, unix_ms: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+
     use std::sync::mpsc;
 
     use bevy::prelude::*;
@@ -211,25 +211,8 @@ mod tests {
     fn beat_with<M>(
         system: impl IntoScheduleConfigs<bevy::ecs::system::ScheduleSystem, M>,
     ) -> (TempDir, Beat) {
-        let settings = Settings {
-            node: NodeId([7; 32]),
-            name: "pump".to_owned(),
-            role: "field".to_owned(),
-            mesh_name: "test".to_owned(),
-            version: "0".to_owned(),
-            epoch: 1,
-            hz: 200,
-            digest_every_ticks: 1,
-            tick_before: 0,
-            trusted: BTreeSet::new(),
-            site: None,
-            roster: clawmesh_authority::Roster::default(),
-            entropy: [7; 32],
-            mock_actuator: false,
-            plans: false,
-            wall_before_ms: 0,
-            known_before_ms: 0,
-        };
+        let settings =
+            Settings { hz: 200, ..Settings::of_first_run(NodeId([7; 32]), "pump", "field", "test") };
         let (inbox, inboxes) = doors(InboxLimits::default());
         let ports = Ports {
             inboxes,

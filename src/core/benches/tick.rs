@@ -4,7 +4,6 @@
 #![expect(clippy::print_stdout, reason = "a bench talks to the terminal")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures with the monotonic clock")]
 
-use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -45,23 +44,8 @@ struct World {
 impl World {
     fn new(digest_every_ticks: u64) -> Self {
         let settings = Settings {
-            node: NodeId([7; 32]),
-            name: "bench".to_owned(),
-            role: "bench".to_owned(),
-            mesh_name: "bench".to_owned(),
-            version: "0".to_owned(),
-            epoch: 1,
-            hz: 50,
             digest_every_ticks,
-            tick_before: 0,
-            trusted: BTreeSet::new(),
-            site: None,
-            roster: clawmesh_authority::Roster::default(),
-            entropy: [7; 32],
-            mock_actuator: false,
-            plans: false,
-            wall_before_ms: 0,
-            known_before_ms: 0,
+            ..Settings::of_first_run(NodeId([7; 32]), "bench", "bench", "bench")
         };
         let mut world = Self { core: Core::replaying(settings, 1), sequence: 0 };
         world.tick(vec![

@@ -21,13 +21,8 @@ pub(super) fn follow_runner(
         match &stamped.input.body {
             InputBody::StopLatched { reason, stops } => {
                 let is_left = stamped.input.source == SourceId::Journal;
-                let known_ms = settings.known_before_ms;
-                let is_behind =
-                    wall_ms > 0 && wall_ms < known_ms && known_ms <= wall_ms.saturating_add(BEHIND_MS_MAX);
-                // What an earlier run left may have been pressed at its very end, by a clock that was ahead of this one.
-                let at_ms =
-                    if is_left && is_behind { known_ms.saturating_add(SAMPLE_PERIOD_MS) } else { wall_ms };
-                stop.latch(reason, at_ms);
+                let known_ms = if is_left { settings.known_before_ms } else { 0 };
+                stop.latch(reason, latched_ms(wall_ms, known_ms));
                 stop.stops = stop.stops.max(*stops);
             }
             InputBody::Rearmed => stop.reason = None,
@@ -35,6 +30,13 @@ pub(super) fn follow_runner(
             _ => {}
         }
     }
+}
+
+/// When a stop was latched, by the clock now and the newest time that earlier runs knew. What they left may have been pressed at
+/// their very end, by a clock that was ahead of this one.
+fn latched_ms(wall_ms: u64, known_ms: u64) -> u64 {
+    let is_behind = wall_ms > 0 && wall_ms < known_ms && known_ms <= wall_ms.saturating_add(BEHIND_MS_MAX);
+    if is_behind { known_ms.saturating_add(SAMPLE_PERIOD_MS) } else { wall_ms }
 }
 
 /// What edges refused comes in as an input and goes into the same book.

@@ -6,16 +6,14 @@
 #![expect(clippy::print_stdout, reason = "a bench talks to the terminal")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures with the monotonic clock")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use clawmesh_authority::{
-    AuthorizedCommand, Capability, NodeId, Roster, SafeStates, SafingCommand, Setpoint,
-};
+use clawmesh_authority::{AuthorizedCommand, Capability, NodeId, SafeStates, SafingCommand, Setpoint};
 use clawmesh_core::intake::{InboxLimits, Inboxes, doors};
 use clawmesh_core::proposals::AnswerDesk;
 use clawmesh_core::publish::{Snapshot, SnapshotSink, outbox};
@@ -212,25 +210,7 @@ fn tick_in_a_thread(
 }
 
 fn settings() -> Settings {
-    Settings {
-        node: NodeId([7; 32]),
-        name: "bench".to_owned(),
-        role: "field".to_owned(),
-        mesh_name: "bench".to_owned(),
-        version: "0".to_owned(),
-        epoch: 1,
-        hz: 50,
-        digest_every_ticks: 50,
-        tick_before: 0,
-        trusted: BTreeSet::new(),
-        site: None,
-        roster: Roster::default(),
-        entropy: [7; 32],
-        mock_actuator: false,
-        plans: false,
-        wall_before_ms: 0,
-        known_before_ms: 0,
-    }
+    Settings { digest_every_ticks: 50, ..Settings::of_first_run(NodeId([7; 32]), "bench", "field", "bench") }
 }
 
 /// A driver layer with hardware, a latch on a disk, and a tick.

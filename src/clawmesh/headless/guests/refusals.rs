@@ -60,6 +60,11 @@ const TOLD: &[(Count, Code, &str)] = &[
         "context frames of callers that have not shown who they are were dropped",
     ),
     (Count::NewsBad, Code::InvalidParams, "news of nodes that go make no sense and were dropped"),
+    (
+        Count::EndedSenseless,
+        Code::RateLimited,
+        "connections were ended, because too much of what came on them was no message of the protocol",
+    ),
     (Count::EventsLimited, Code::RateLimited, "events were dropped because there were too many of one node"),
 ];
 

@@ -129,8 +129,7 @@ fn apply(
 #[cfg(test)]
 mod tests {
     use bevy::ecs::system::RunSystemOnce as _;
-    use clawmesh_authority::{NodeId, Roster};
-    use std::collections::BTreeSet;
+    use clawmesh_authority::NodeId;
 
     use super::*;
     use crate::Core;
@@ -139,25 +138,8 @@ mod tests {
     use crate::replay::write_kept;
 
     fn core(tick_before: u64) -> Core {
-        let settings = Settings {
-            node: NodeId([1; 32]),
-            name: "barn".to_owned(),
-            role: "field".to_owned(),
-            mesh_name: "farm".to_owned(),
-            version: "0".to_owned(),
-            epoch: 1,
-            hz: 50,
-            digest_every_ticks: 1,
-            tick_before,
-            trusted: BTreeSet::new(),
-            site: None,
-            roster: Roster::default(),
-            entropy: [7; 32],
-            mock_actuator: false,
-            plans: false,
-            wall_before_ms: 0,
-            known_before_ms: 0,
-        };
+        let settings =
+            Settings { tick_before, ..Settings::of_first_run(NodeId([1; 32]), "barn", "field", "farm") };
         Core::replaying(settings, 1)
     }
 

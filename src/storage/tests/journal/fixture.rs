@@ -1,6 +1,5 @@
 //! Records, journals and answers for the tests.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,23 +32,10 @@ pub fn open(path: &Path) -> OpenJournal {
 
 pub fn settings(epoch: u64) -> Settings {
     Settings {
-        node: NodeId([1; 32]),
-        name: "barn".to_owned(),
-        role: "field".to_owned(),
-        mesh_name: "farm".to_owned(),
         version: "0.1.0".to_owned(),
         epoch,
-        hz: 50,
         digest_every_ticks: 50,
-        tick_before: 0,
-        trusted: BTreeSet::new(),
-        site: None,
-        roster: clawmesh_authority::Roster::default(),
-        entropy: [7; 32],
-        mock_actuator: false,
-        plans: false,
-        wall_before_ms: 0,
-        known_before_ms: 0,
+        ..Settings::of_first_run(NodeId([1; 32]), "barn", "field", "farm")
     }
 }
 

@@ -48,23 +48,9 @@ fn farm() -> (SiteFiles, Plan) {
     let policy: Policy = options.from_str(policy).unwrap();
     let site = SiteText { plan: text, policy: Some(serde_json::to_string(&policy).unwrap()) };
     let settings = Settings {
-        node: field().id(),
-        name: "field-node".to_owned(),
-        role: "field".to_owned(),
-        mesh_name: "farm".to_owned(),
-        version: "0".to_owned(),
-        epoch: 1,
-        hz: 50,
-        digest_every_ticks: 1,
-        tick_before: 0,
         trusted: [center().id()].into(),
         site: Some(site),
-        roster: clawmesh_authority::Roster::default(),
-        entropy: [7; 32],
-        mock_actuator: false,
-        plans: false,
-        wall_before_ms: 0,
-        known_before_ms: 0,
+        ..Settings::of_first_run(field().id(), "field-node", "field", "farm")
     };
     (SiteFiles::of(&settings).unwrap().unwrap(), plan)
 }

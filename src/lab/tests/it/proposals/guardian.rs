@@ -37,6 +37,21 @@ impl Farm {
         id
     }
 
+    /// A guest that was told to switch the pump on, and has not answered.
+    fn with_a_silent_guest() -> (Self, ProposalId) {
+        let mut farm = Self::guarded();
+        farm.hardware.behave(&pump(), Manners::Silent);
+        let id = farm.running();
+        (farm, id)
+    }
+
+    /// After a start the guest answers, and was made safe by it.
+    fn obeys_again(&mut self) {
+        self.hardware.behave(&pump(), Manners::Obeys);
+        self.run_seconds(16);
+        assert!(self.pump_row().is_safe, "the start made it safe, and its sensor has shown it");
+    }
+
     /// It failed, an alarm says so, and it replays.
     fn assert_failed_with(&self, id: ProposalId, words: &str) {
         let story = self.report(id).story;
@@ -114,9 +129,7 @@ fn s12_a_command_that_a_silent_guest_may_have_carried_out_is_not_sent_again_and_
 
 #[test]
 fn s12_what_a_silent_guest_carries_out_late_rings_and_is_switched_off_whatever_its_sensor_showed_before() {
-    let mut farm = Farm::guarded();
-    farm.hardware.behave(&pump(), Manners::Silent);
-    let id = farm.running();
+    let (mut farm, id) = Farm::with_a_silent_guest();
     farm.run_seconds(4);
     farm.assert_failed_with(id, "whether it did it is not known");
     assert_eq!(farm.report(id).state, State::Failed { cause: Cause::OutcomeUnknown });
@@ -142,14 +155,10 @@ fn s12_what_a_silent_guest_carries_out_late_rings_and_is_switched_off_whatever_i
 
 #[test]
 fn s12_what_a_guest_was_told_before_a_restart_and_carries_out_after_it_is_switched_off() {
-    let mut farm = Farm::guarded();
-    farm.hardware.behave(&pump(), Manners::Silent);
-    let id = farm.running();
+    let (mut farm, id) = Farm::with_a_silent_guest();
     farm.restart();
-    farm.hardware.behave(&pump(), Manners::Obeys);
-    farm.run_seconds(16);
+    farm.obeys_again();
     assert_eq!(farm.report(id).state, State::Failed { cause: Cause::OutcomeUnknown });
-    assert!(farm.pump_row().is_safe, "the start made it safe, and its sensor has shown it");
     let before = farm.told_off();
     farm.hardware.turn_by_hand(&pump(), true);
     farm.run_seconds(16);
@@ -166,15 +175,11 @@ fn s12_what_a_guest_was_told_before_a_restart_and_carries_out_after_it_is_switch
 
 #[test]
 fn s12_what_had_no_known_outcome_before_a_restart_has_none_after_it_and_is_built_on_by_nobody() {
-    let mut farm = Farm::guarded();
-    farm.hardware.behave(&pump(), Manners::Silent);
-    let id = farm.running();
+    let (mut farm, id) = Farm::with_a_silent_guest();
     farm.run_seconds(5);
     assert_eq!(farm.report(id).state, State::Failed { cause: Cause::OutcomeUnknown });
     farm.restart();
-    farm.hardware.behave(&pump(), Manners::Obeys);
-    farm.run_seconds(16);
-    assert!(farm.pump_row().is_safe, "the start made it safe, and its sensor has shown it");
+    farm.obeys_again();
     let again = farm.proposal();
     let answer = farm.propose(&again);
     assert_eq!(code(&answer).map(|(code, _)| code), Some(Code::StateUnknown), "it may yet come on");
@@ -186,18 +191,14 @@ fn s12_what_had_no_known_outcome_before_a_restart_has_none_after_it_and_is_built
 
 #[test]
 fn s12_what_ended_in_a_run_without_the_time_is_in_doubt_in_the_next_one_as_if_it_had_been_known() {
-    let mut farm = Farm::guarded();
-    farm.hardware.behave(&pump(), Manners::Silent);
-    let id = farm.running();
+    let (mut farm, id) = Farm::with_a_silent_guest();
     farm.restart_without_the_time();
     farm.run_seconds(2);
     assert_eq!(farm.report(id).state, State::Failed { cause: Cause::OutcomeUnknown });
     // The next run knows it from its start on.
     farm.lab.tell_the_time(FIELD);
     farm.restart();
-    farm.hardware.behave(&pump(), Manners::Obeys);
-    farm.run_seconds(16);
-    assert!(farm.pump_row().is_safe, "the start made it safe, and its sensor has shown it");
+    farm.obeys_again();
     let again = farm.proposal();
     let answer = farm.propose(&again);
     assert_eq!(code(&answer).map(|(code, _)| code), Some(Code::StateUnknown), "it may yet come on");
@@ -205,9 +206,7 @@ fn s12_what_ended_in_a_run_without_the_time_is_in_doubt_in_the_next_one_as_if_it
 
 #[test]
 fn what_ended_long_before_a_start_without_the_time_is_in_no_doubt() {
-    let mut farm = Farm::guarded();
-    farm.hardware.behave(&pump(), Manners::Silent);
-    let id = farm.running();
+    let (mut farm, id) = Farm::with_a_silent_guest();
     farm.run_seconds(5);
     assert_eq!(farm.report(id).state, State::Failed { cause: Cause::OutcomeUnknown });
     farm.set_clocks_forward(24 * 3_600_000);

@@ -171,8 +171,6 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
         (SourceId::Guests, InputBody::GuestsHeard(vec![center])),
         (SourceId::Guests, guests::left(center, GuestEnd::Ended)),
         (SourceId::Gateway, InputBody::Restored { at_unix_ms: u64::MAX }),
-        (SourceId::Bridge, InputBody::NodeEnds),
-        (SourceId::Runner, InputBody::NodeEnds),
     ];
     all.extend([SafeBecause::Started, SafeBecause::TimeIsOver].map(|because| {
         driver(DriverReport::MadeSafe { actuator: valve(), because, proposal: Some(id), fault: None })
@@ -181,6 +179,7 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
         let body = recalled(&slot.to_string(), proposal, state);
         all.extend([SourceId::Gateway, SourceId::Journal].map(|source| (source, body.clone())));
     }
+    all.extend([SourceId::Bridge, SourceId::Runner].map(|source| (source, InputBody::NodeEnds)));
     let stop = InputBody::StopLatched { reason: "smoke".to_owned(), stops: 0 };
     all.extend([stop, InputBody::Rearmed].map(|body| (SourceId::Runner, body)));
     all
