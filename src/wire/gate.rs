@@ -446,7 +446,7 @@ pub(crate) mod tests {
             (vec![("evidence_trust_tier", t1.clone())], Some(InsufficientTrustTier)),
             // Row 11 comes before row 12.
             (
-                vec![("evidence_trust_tier", t1.clone()), ("verification_satisfied", json!(false))],
+                vec![("evidence_trust_tier", t1.clone()), ("verification_required", json!("device"))],
                 Some(InsufficientTrustTier),
             ),
             (
