@@ -87,7 +87,8 @@ pub(super) fn follow_trust(
         if trust.has(&node.0) {
             entity.insert_if_new(Trusted)
         } else {
-            entity.remove::<Trusted>()
+            // What it says from now on is not taken, so its silence shows nothing.
+            entity.remove::<Trusted>().insert(Voice::Unheard)
         };
     }
 }

@@ -192,6 +192,8 @@ fn who_is_trusted_no_longer_is_refused_from_that_tick_on_and_counts_for_nothing_
 
     trust(&mut lab, &[]);
     assert_eq!(flow(&lab), (Some(10.0), "untrusted".to_owned()));
+    lab.run_seconds(40);
+    assert_eq!(liveness(&lab, "barn", "pump"), "alive", "it is there, although nothing it says is taken");
     let peers = lab.snapshot("barn").peers.clone();
     assert_eq!((peers[0].trusted, peers[0].name.as_deref()), (false, Some("pump")), "it is known who it was");
     lab.sample("pump", flow_of(11.0));
