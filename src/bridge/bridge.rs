@@ -108,7 +108,7 @@ impl Bridge {
         Arc::clone(&self.edge.0.ways)
     }
 
-    /// Waits until the last word of this run has left, half a second at most; not at all where nobody is linked to hear it.
+    /// Waits until the last word of this run has left, half a second at most; not at all where no session is open.
     pub fn wait_for_last_word(&self) {
         let is_heard = self.edge.1.is_open() && self.left.recv_timeout(LEAVE_PATIENCE).is_ok();
         if !is_heard {

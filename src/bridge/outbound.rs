@@ -82,8 +82,7 @@ pub fn say_readings(edge: &Edge, outbox: &OutboxReader, session: &Session) {
         edge.evidence.put(edge.own, &outgoing.statement, &bytes);
         if let Err(fault) = publisher.put(bytes).wait() {
             tracing::debug!(%fault, "a batch of readings did not leave; listeners see the gap");
-        }
-        if outgoing.statement.body == Body::Leave {
+        } else if outgoing.statement.body == Body::Leave {
             // Once in a run; whoever waits for it waits once.
             let _ = edge.has_left.try_send(());
         }

@@ -179,7 +179,10 @@ impl Connection {
                 let said = frame.map(|frame| format!("{} {}", u16::from(frame.code), frame.reason));
                 self.said_goodbye = Some(said.unwrap_or_else(|| "without a reason".to_owned()));
             }
-            Message::Binary(_) => self.hub.counters.add(Count::BadMessages),
+            Message::Binary(_) => {
+                self.hub.counters.add(Count::BadMessages);
+                self.endure();
+            }
             Message::Pong(payload) => self.link.pong(&payload, self.hub.elapsed()),
             Message::Ping(_) | Message::Frame(_) => {}
         }

@@ -35,6 +35,7 @@ impl Connection {
             Ok(Frame::Response(response)) => {
                 if !self.link.answered(&response.id, response.outcome) {
                     self.hub.counters.add(Count::AnswersToNothing);
+                    self.endure();
                 }
             }
             Ok(Frame::Event(event)) => self.event(&event),

@@ -114,6 +114,9 @@ pub(crate) fn refused_certificate(fault: &std::io::Error) -> Option<&'static str
         Some(Error::InvalidCertificate(CertificateError::Expired)) => {
             Some("shows a certificate that has expired; renew it there, or pin it here by its fingerprint")
         }
+        Some(Error::InvalidCertificate(CertificateError::BadEncoding)) => {
+            Some("shows a certificate that cannot be read; make another one there")
+        }
         Some(Error::InvalidCertificate(_)) => {
             Some("shows another certificate than the pinned one; compare its fingerprint")
         }

@@ -44,7 +44,9 @@ pub(super) fn take_batch(
 
 fn drain(inboxes: &Inboxes, state_inputs_max: usize) -> (Vec<Input>, Vec<Ticket>) {
     let (mut inputs, dropped) = inboxes.take_stream();
-    inputs.extend(dropped.into_iter().map(skipped));
+    // What is missing of another node's shows in its own numbers, wherever it was dropped.
+    let own = dropped.into_iter().filter(|(key, _)| !matches!(key.source, SourceId::Node(_)));
+    inputs.extend(own.map(skipped));
     let mut tickets = Vec::new();
     for (input, ticket) in inboxes.take_state(state_inputs_max) {
         inputs.push(input);
@@ -53,7 +55,7 @@ fn drain(inboxes: &Inboxes, state_inputs_max: usize) -> (Vec<Input>, Vec<Ticket>
     (inputs, tickets)
 }
 
-/// Every drop on the stream lane becomes an input itself, so that it is counted and replayed.
+/// Every drop of our own on the stream lane becomes an input itself, so that it is counted and replayed.
 fn skipped((key, count): (StreamKey, u64)) -> Input {
     let what = if key.what.is_empty() { String::new() } else { format!(" of {}", key.what) };
     let sentence = format!("samples{what} came faster than a tick takes them; the oldest were dropped");

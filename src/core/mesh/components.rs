@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bevy::prelude::{Component, Entity, Resource};
-use clawmesh_authority::{HlcClock, LaneMark, NodeId};
+use clawmesh_authority::{HlcClock, Lane, LaneMark, NodeId};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -91,30 +91,54 @@ pub struct Presence {
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
 pub struct LastHeard(#[n(0)] pub Option<u64>);
 
-/// What the stream lane of a node shows of it being there. A node that runs says something on it every few seconds, if only that
-/// it measures nothing; a viewer never does.
+/// What the words of a node show of it being there. A node that runs says something on the stream lane every few seconds, if only
+/// that it measures nothing; a viewer never does.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 pub enum Voice {
-    /// Nothing was heard on it: there is no silence to judge.
+    /// It was never heard on that lane: there is no silence to judge.
     #[n(0)]
     #[default]
     Unheard,
-    /// It was heard, last in this tick, or else it came back in this tick and has yet to speak.
+    /// It was heard, last in this tick.
     #[n(1)]
     Heard(#[n(0)] u64),
     /// It has said its last word.
     #[n(2)]
     Left,
+    /// Its token came back in this tick, and it has not spoken since.
+    #[n(3)]
+    Back(#[n(0)] u64),
 }
 
 impl Voice {
-    /// That of a node whose token appears in this tick: whoever spoke before has to speak again, and whoever left is back.
+    /// That of a node whose token appears in this tick: whoever spoke before owes a word anew. A token that comes and goes makes
+    /// nobody owe it later, since anybody can declare one.
     #[must_use]
     pub fn of_one_who_is_back(self, tick: u64) -> Self {
         match self {
-            Self::Heard(_) => Self::Heard(tick),
-            Self::Unheard | Self::Left => Self::Unheard,
+            Self::Heard(_) | Self::Left => Self::Back(tick),
+            Self::Unheard | Self::Back(_) => self,
+        }
+    }
+
+    /// That of a node that says something on `lane` in this tick. What comes on the state lane shows that it is there, and who
+    /// says things there alone owes none on the other; what had yet to be delivered takes no last word back.
+    #[must_use]
+    pub fn of_one_who_speaks(self, lane: Lane, is_last: bool, tick: u64) -> Self {
+        match (lane, self) {
+            (Lane::Stream, _) if is_last => Self::Left,
+            (Lane::Stream, _) | (Lane::State, Self::Heard(_) | Self::Back(_)) => Self::Heard(tick),
+            (Lane::State, Self::Unheard | Self::Left) => self,
+        }
+    }
+
+    /// Since when it owes a word; `None` where it owes none.
+    #[must_use]
+    pub fn silent_since_tick(self) -> Option<u64> {
+        match self {
+            Self::Heard(tick) | Self::Back(tick) => Some(tick),
+            Self::Unheard | Self::Left => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::hlc::{OWN_CLOCK, TIME_UNKNOWN};
 use clawmesh_authority::{
-    Admission, Body, Code, Frame, Hlc, Lane, NodeId, Refusal, Statement, Tier, envelope,
+    Admission, Body, Code, Frame, Hlc, Lane, NodeId, NodeRole, Refusal, Statement, Tier, envelope,
 };
 
 use super::components::{
@@ -215,7 +215,8 @@ fn admit(
 /// On the stream lane newer ones are taken all the same. On the state lane a gap is nothing: what took the place of a frame is there.
 fn never_came(source: NodeId, epoch: u64, first: u64, last: u64) -> Refused {
     let sentence = format!(
-        "batches {first} to {last} of its run {epoch} never came, and newer ones have; see the link to it"
+        "batches {first} to {last} of its run {epoch} did not come this far, and newer ones have: the link dropped them, this node \
+         was away, or they came faster than it takes them"
     );
     Refused { refusal: Refusal::new(Code::StreamSkipped, source, sentence), count: last - first + 1 }
 }
@@ -319,21 +320,11 @@ pub(super) fn note_heard(
     mut nodes: Query<(&mut LastHeard, &mut Voice, &mut ClockOffset), With<Node>>,
 ) -> Result {
     let wall_ms = wall.at(*tick, &settings);
-    if wall_ms == 0 {
-        // Who does not know the time takes no word of anybody: their silence is our own.
-        for (_, mut voice, _) in &mut nodes {
-            if let Voice::Heard(last) = &mut *voice {
-                *last = tick.0;
-            }
-        }
-    }
     for NodeHeard { node, hlc, lane, is_last } in heard.read() {
         let Some(entity) = index.0.get(node) else { continue };
         let (mut last, mut voice, mut offset) = nodes.get_mut(*entity)?;
         last.0 = Some(tick.0);
-        if *lane == Lane::Stream {
-            *voice = if *is_last { Voice::Left } else { Voice::Heard(tick.0) };
-        }
+        *voice = voice.of_one_who_speaks(*lane, *is_last, tick.0);
         offset.0 = Some(hlc.wall_ms.cast_signed().saturating_sub(wall_ms.cast_signed()));
     }
     Ok(())
@@ -359,19 +350,21 @@ pub(super) fn assess_nodes(
     tick: Res<Tick>,
     settings: Res<Settings>,
     policy: Res<LivenessPolicy>,
-    mut nodes: Query<(&Presence, &Voice, &mut Liveness), With<Node>>,
+    mut nodes: Query<(&Presence, &Voice, Option<&NodeProfile>, &mut Liveness), With<Node>>,
 ) {
-    for (presence, voice, mut liveness) in &mut nodes {
+    for (presence, voice, profile, mut liveness) in &mut nodes {
         let never_seen = !presence.is_present && presence.since_tick == 0;
         let gone_for_ms = match presence.is_present {
             true => None,
             false if never_seen => Some(u64::MAX),
             false => Some(settings.ms_of_ticks(tick.0 - presence.since_tick)),
         };
+        let looks_on = profile.is_some_and(|profile| NodeRole::of_name(&profile.role) == NodeRole::Viewer);
+        let silent_since_tick = voice.silent_since_tick().filter(|_| !looks_on);
+        let silent_for_ms = silent_since_tick.map(|since| settings.ms_of_ticks(tick.0 - since));
         let judged = match voice {
             Voice::Left => Liveness::Left,
-            Voice::Unheard => assess(gone_for_ms, None, &policy),
-            Voice::Heard(last) => assess(gone_for_ms, Some(settings.ms_of_ticks(tick.0 - last)), &policy),
+            _ => assess(gone_for_ms, silent_for_ms, &policy),
         };
         liveness.set_if_neq(judged);
     }

@@ -81,7 +81,7 @@ impl Relay {
     /// Brings a message to `best`, once. The answer is whether it was taken there.
     ///
     /// # Errors
-    /// `RATE_LIMITED` and `DUPLICATE`, before anything is sent; `DELIVERY_FAILED`.
+    /// `RATE_LIMITED`, `DUPLICATE` and `BUSY`, before anything is sent; `DELIVERY_FAILED`.
     pub fn bring(
         &self,
         place: OwnedSemaphorePermit,
@@ -93,21 +93,19 @@ impl Relay {
             let sentence = format!("{TO_ONE_MAX} messages a minute are passed on to one node; send fewer");
             return Err(Refusal::new(Code::RateLimited, sentence));
         }
-        let name = message.idempotency_key.clone().map(|key| (message.origin_gateway_id.clone(), key));
-        if name.as_ref().is_some_and(|name| !lock(&self.said).begin(name, up_ms())) {
-            let sentence = "a message of yours with this idempotencyKey was passed on before";
-            return Err(Refusal::new(Code::Duplicate, sentence));
+        let name = Name::of(&message);
+        if let Some(name) = &name {
+            lock(&self.said).begin(name, up_ms())?;
         }
         let said = Arc::clone(&self.said);
         Ok(async move {
             let _place = place;
             let answered = links.call(best, "mesh.message.forward", &message, ANSWER_WITHIN).await;
-            answered.map(drop).map_err(|fault| {
-                if let Some(name) = name.filter(|_| !may_be_delivered(&fault)) {
-                    lock(&said).forget(&name);
-                }
-                not_brought(best, &fault)
-            })
+            let answered = answered.map(drop);
+            if let Some(name) = name {
+                lock(&said).end(&name, answered.as_ref().err().is_none_or(may_be_delivered));
+            }
+            answered.map_err(|fault| not_brought(best, &fault))
         })
     }
 }
@@ -160,25 +158,60 @@ impl Spent {
     }
 }
 
-/// Messages that were passed on lately, by their maker and the name it gave them. How many there are is bounded by how many are
-/// passed on in that time.
+/// What a message is known by, if its maker has named it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    maker: String,
+    channel: String,
+    to: String,
+    key: String,
+}
+
+impl Name {
+    fn of(message: &Relayed) -> Option<Self> {
+        Some(Self {
+            maker: message.origin_gateway_id.clone(),
+            channel: message.channel.clone(),
+            to: message.to.clone(),
+            key: message.idempotency_key.clone()?,
+        })
+    }
+}
+
+/// Messages that were passed on lately, each with when, and whether it is known to be over. How many there are is bounded by how
+/// many are passed on in that time.
 #[derive(Debug, Default)]
-struct Said(BTreeMap<(String, String), u64>);
+struct Said(BTreeMap<Name, (u64, bool)>);
 
 impl Said {
-    /// Notes a message; false when the same was noted before.
-    fn begin(&mut self, name: &(String, String), now_ms: u64) -> bool {
-        self.0.retain(|_, at_ms| now_ms.saturating_sub(*at_ms) < SAME_MS);
-        let is_new = !self.0.contains_key(name);
-        if is_new {
-            self.0.insert(name.clone(), now_ms);
-        }
-        is_new
+    /// Notes a message that is about to leave.
+    ///
+    /// # Errors
+    /// `DUPLICATE` when the same has left before; `BUSY` while nobody knows what becomes of it.
+    fn begin(&mut self, name: &Name, now_ms: u64) -> Result<(), Refusal> {
+        self.0.retain(|_, (at_ms, _)| now_ms.saturating_sub(*at_ms) < SAME_MS);
+        let (code, sentence) = match self.0.get(name) {
+            Some((_, true)) => {
+                (Code::Duplicate, "a message of yours with this idempotencyKey was passed on before")
+            }
+            Some((_, false)) => {
+                (Code::Busy, "a message of yours with this idempotencyKey is on its way; ask again later")
+            }
+            None => {
+                self.0.insert(name.clone(), (now_ms, false));
+                return Ok(());
+            }
+        };
+        Err(Refusal::new(code, sentence))
     }
 
-    /// It was not delivered, so it may be sent again.
-    fn forget(&mut self, name: &(String, String)) {
-        self.0.remove(name);
+    /// It was delivered, or may have been; or else it may be sent again.
+    fn end(&mut self, name: &Name, may_be_delivered: bool) {
+        if !may_be_delivered {
+            self.0.remove(name);
+        } else if let Some((_, is_over)) = self.0.get_mut(name) {
+            *is_over = true;
+        }
     }
 }
 
@@ -188,15 +221,27 @@ mod tests {
 
     #[test]
     fn a_message_with_a_name_is_said_once_until_it_is_known_not_to_be_delivered_or_was_long_ago() {
-        let name = |maker: &str, key: &str| (maker.to_owned(), key.to_owned());
+        let name = |maker: &str, key: &str, channel: &str| {
+            let [maker, key, channel, to] = [maker, key, channel, "chat:7"].map(str::to_owned);
+            Name { maker, channel, to, key }
+        };
+        let (one, two) = (name("a", "k", "telegram"), name("b", "k", "telegram"));
         let mut said = Said::default();
-        assert!(said.begin(&name("a", "k"), 0) && !said.begin(&name("a", "k"), SAME_MS - 1));
-        assert!(said.begin(&name("b", "k"), 1) && said.begin(&name("a", "l"), 1));
-        said.forget(&name("b", "k"));
-        assert!(said.begin(&name("b", "k"), 2));
-        assert!(said.begin(&name("a", "k"), SAME_MS));
-        assert!(said.begin(&name("c", "k"), 9 * SAME_MS));
+        let mut begin = |name: &Name, now_ms| said_of(said.begin(name, now_ms));
+        assert_eq!((begin(&one, 0), begin(&one, 1)), (None, Some(Code::Busy)));
+        for other in [&two, &name("a", "l", "telegram"), &name("a", "k", "slack")] {
+            assert_eq!(begin(other, 1), None);
+        }
+        said.end(&one, true);
+        said.end(&two, false);
+        let mut begin = |name: &Name, now_ms| said_of(said.begin(name, now_ms));
+        assert_eq!((begin(&one, SAME_MS - 1), begin(&two, 2)), (Some(Code::Duplicate), None));
+        assert_eq!((begin(&one, SAME_MS), begin(&name("c", "k", "telegram"), 9 * SAME_MS)), (None, None));
         assert_eq!(said.0.len(), 1);
+    }
+
+    fn said_of(begun: Result<(), Refusal>) -> Option<Code> {
+        begun.err().map(|refusal| refusal.code)
     }
 
     const NODE: NodeId = NodeId([1; 32]);
