@@ -9,7 +9,7 @@ use clawmesh_core::mesh::STRANGERS_MAX;
 use clawmesh_core::safety::Refusals;
 use clawmesh_lab::{Lab, LinkFaults, START_MS};
 
-use crate::{flow_at, flow_of, pump_and_barn, refusals};
+use crate::{flow_at, flow_of, flow_spec, pump_and_barn, refusals};
 
 fn liveness(lab: &Lab, at: &str, of: &str) -> String {
     let snapshot = lab.snapshot(at);
@@ -35,7 +35,7 @@ fn a_partition_makes_the_far_side_suspect_then_lost_and_healing_brings_it_back()
 
 #[test]
 fn a_linked_node_that_says_nothing_more_is_suspect_and_then_lost_and_one_that_measures_nothing_is_not() {
-    let mut lab = Lab::seeded(7).with_nodes(["barn", "pump", "desk"]).with_roles([("desk", "viewer")]);
+    let mut lab = Lab::seeded(7).with_roles([("desk", "viewer")]).with_nodes(["barn", "pump", "desk"]);
     lab.run_seconds(60);
     assert_eq!(liveness(&lab, "barn", "pump"), "alive", "it has no sensor, and says so");
     // Its token stays: zenoh has threads of its own.
@@ -45,7 +45,10 @@ fn a_linked_node_that_says_nothing_more_is_suspect_and_then_lost_and_one_that_me
         assert_eq!(liveness(&lab, "barn", "pump"), expected);
     }
     assert_eq!(liveness(&lab, "barn", "desk"), "alive", "nobody waits for a word of a viewer");
+    lab.offer("desk", SourceId::HostSensors, InputBody::SensorsDeclared(vec![flow_spec()]));
     lab.sample("desk", flow_of(1.0));
+    lab.run_ticks(6);
+    assert_eq!(flow_at(&lab, "barn").value, Some(1.0));
     lab.run_seconds(40);
     assert_eq!(liveness(&lab, "barn", "desk"), "alive", "nor of one that has said something");
     assert_eq!(liveness(&lab, "pump", "barn"), "alive");
