@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::canonical;
 use crate::hlc::Hlc;
 use crate::ids::{MeshId, NodeId};
-use crate::keys::{KeyId, NodeKey};
+use crate::keys::{KeyId, NodeKey, PublicKey};
 use crate::lane::Lane;
 use crate::reading::{Frame, READINGS_PER_BATCH_MAX, ReadingBatch};
 use crate::refusal::{Code, Refusal};
@@ -212,9 +212,17 @@ pub fn seal(key: &NodeKey, statement: &Statement) -> Vec<u8> {
 /// A [`Refusal`] from the signer, or from `unproven …` while the signature is not shown to hold: nobody can fill
 /// another node's page of the book. Trust, order and clock are not judged here.
 pub fn open(bytes: &[u8], mesh: MeshId) -> Result<Opened, Refusal> {
+    open_next(bytes, mesh, &mut None)
+}
+
+/// The same for one of a row: `signer` is who signed the one before, and then who claims to have signed this one.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_next(bytes: &[u8], mesh: MeshId, signer: &mut Option<PublicKey>) -> Result<Opened, Refusal> {
     judge_size(bytes)?;
-    let signed = Signed::parse(bytes).map_err(misshapen)?;
-    let source = signed.key().id();
+    let signed = Signed::parse_next(bytes, signer.as_ref()).map_err(misshapen)?;
+    let source = signer.insert(signed.key().clone()).id();
     let statement = read_statement(signed.payload(), source)?;
     if !signed.holds_for(Purpose::ENVELOPE) {
         return Err(Refusal::new(
@@ -472,6 +480,22 @@ mod tests {
             let at = at % bytes.len();
             bytes[at] ^= 1 << bit;
             prop_assert!(open(&bytes, mesh()).is_err());
+        }
+
+        #[test]
+        fn who_signed_the_one_before_makes_no_difference(row: Vec<(u8, u8, bool)>) {
+            let mut signer = None;
+            for (claimed, signed, is_whole) in row {
+                let keys = [claimed, signed].map(|n| NodeKey::from_secret(&[n % 3; 32]));
+                let mut bytes = seal(&keys[0], &statement());
+                // The signature of another over the same content, under this name.
+                let signature = seal(&keys[1], &statement()).split_off(bytes.len() - 64);
+                bytes.truncate(bytes.len() - 64);
+                bytes.extend(&signature[usize::from(!is_whole)..]);
+                let next = open_next(&bytes, mesh(), &mut signer);
+                prop_assert_eq!(next.is_ok(), is_whole && keys[0].id() == keys[1].id());
+                prop_assert_eq!(next, open(&bytes, mesh()));
+            }
         }
 
         #[test]

@@ -144,8 +144,19 @@ impl Signed {
     /// # Errors
     /// What is wrong with the form, in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
+        Self::parse_next(bytes, None)
+    }
+
+    /// The same where bytes of the same signer were read just before: to read a key costs a tenth of what its signature does.
+    ///
+    /// # Errors
+    /// As [`Signed::parse`].
+    pub fn parse_next(bytes: &[u8], key_before: Option<&PublicKey>) -> Result<Self, &'static str> {
         let Parts { key, payload, signature } = parts_of(bytes).ok_or_else(|| fault_of(bytes))?;
-        let key = PublicKey::from_raw(key).ok_or(NO_KEY)?;
+        let key = match key_before.filter(|before| before.raw() == key) {
+            Some(same) => same.clone(),
+            None => PublicKey::from_raw(key).ok_or(NO_KEY)?,
+        };
         Ok(Self { key, payload: payload.map(<[u8]>::to_vec), signature: signature.to_vec() })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clawmesh_authority::hlc::{AHEAD_MS_MAX, OWN_CLOCK, TIME_UNKNOWN};
-use clawmesh_authority::{Body, Code, MeshId, NodeId, Opened, Refusal, envelope};
+use clawmesh_authority::{Body, Code, MeshId, NodeId, Opened, PublicKey, Refusal, envelope};
 
 use crate::config::Part;
 use crate::trust::Trust;
@@ -34,7 +34,18 @@ impl Admission {
     ///
     /// Replays are not judged here: that needs the mark of the lane.
     pub fn judge(&self, bytes: &[u8], wanted: Wanted, wall_ms: u64) -> Result<Opened, Refusal> {
-        let opened = envelope::open(bytes, self.mesh)?;
+        self.judge_next(bytes, wanted, wall_ms, &mut None)
+    }
+
+    /// The same for one of a row, as [`envelope::open_next`].
+    pub fn judge_next(
+        &self,
+        bytes: &[u8],
+        wanted: Wanted,
+        wall_ms: u64,
+        signer: &mut Option<PublicKey>,
+    ) -> Result<Opened, Refusal> {
+        let opened = envelope::open_next(bytes, self.mesh, signer)?;
         let refuse = |code, sentence: String| Err(Refusal::new(code, opened.source, sentence));
         if let Wanted::ReadingsOf(node) = wanted
             && node != opened.source

@@ -241,9 +241,9 @@ impl Deliveries {
     fn open(&self, envelopes: &[&[u8]]) -> Vec<Result<Opened, Refusal>> {
         let wall_ms = self.edge.wall_ms();
         let open = |part: &[&[u8]]| {
-            let mut opened = Vec::with_capacity(part.len());
+            let (mut opened, mut signer) = (Vec::with_capacity(part.len()), None);
             for bytes in part {
-                opened.push(self.edge.admission.judge(bytes, Wanted::Frames, wall_ms));
+                opened.push(self.edge.admission.judge_next(bytes, Wanted::Frames, wall_ms, &mut signer));
                 if opened.last().is_some_and(Result::is_err) {
                     break;
                 }

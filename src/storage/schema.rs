@@ -79,6 +79,8 @@ fn configure(conn: &Connection, pages_max: Option<u32>) -> rusqlite::Result<()> 
     conn.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
     )?;
+    // The committer says when the log is copied.
+    conn.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
     conn.query_row(&format!("PRAGMA journal_size_limit = {WAL_BYTES_KEPT}"), [], |_| Ok(()))?;
     if let Some(pages) = pages_max {
         conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;

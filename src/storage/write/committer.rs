@@ -7,6 +7,7 @@ use clawmesh_core::replay::{Batch, CommitWatch, Record, Ticket};
 use crossbeam_channel::{Receiver, after, never, select};
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
 
+use super::checkpoint::Checkpoints;
 use super::lock::{FileIdentity, JournalLock};
 use super::writer::{answer, refuse};
 use crate::chain::{ChainValue, RowHead, Sealer};
@@ -57,6 +58,7 @@ pub struct Committer {
     memory: Memory,
     tail: Tail,
     pending: Pending,
+    checkpoints: Checkpoints,
     has_failed: bool,
     sealer: Sealer,
     source: SourceText,
@@ -66,6 +68,7 @@ pub struct Committer {
 #[derive(Debug, Default)]
 struct Pending {
     rows: usize,
+    row_bytes: usize,
     tickets: Vec<Ticket>,
     due: Option<Receiver<Instant>>,
 }
@@ -90,6 +93,7 @@ impl Committer {
             memory,
             tail,
             pending: Pending::default(),
+            checkpoints: Checkpoints::default(),
             has_failed: false,
             sealer: Sealer::default(),
             source: SourceText::default(),
@@ -106,6 +110,10 @@ impl Committer {
                     Err(_) => break,
                 },
                 recv(due) -> _ => self.settle(),
+            }
+            let may_copy = self.pending.due.is_none() && !self.has_failed;
+            if may_copy && self.checkpoints.is_due(!inbox.is_empty()) {
+                self.checkpoints.run(&self.conn);
             }
         }
         self.settle();
@@ -146,6 +154,7 @@ impl Committer {
         )?;
         for record in records {
             self.tail = append(&mut insert, &mut self.sealer, &mut self.source, &self.tail, record)?;
+            self.pending.row_bytes += self.sealer.record().len();
             match record {
                 Record::Input(stamped) => self.memory.remember(self.tail.sequence, &stamped.input.body),
                 Record::Kept(kept) => self.memory.keep(self.tail.sequence, kept),
@@ -161,11 +170,12 @@ impl Committer {
         if self.has_failed {
             return;
         }
-        if self.pending.due.is_some()
-            && let Err(fault) = self.commit()
-        {
-            self.fail(&fault);
-            return;
+        if self.pending.due.is_some() {
+            if let Err(fault) = self.commit() {
+                self.fail(&fault);
+                return;
+            }
+            self.checkpoints.committed(std::mem::take(&mut self.pending.row_bytes));
         }
         self.pending.rows = 0;
         self.pending.due = None;

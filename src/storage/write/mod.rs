@@ -3,6 +3,7 @@
 //! Invariant: the tick never waits here; a batch is committed whole, after every batch before it, or never.
 //! Not here: opening and judging the file (`schema`).
 
+mod checkpoint;
 mod committer;
 mod lock;
 mod writer;

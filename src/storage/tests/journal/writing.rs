@@ -150,6 +150,38 @@ fn rows_that_were_not_committed_are_gone_after_a_cut_and_the_chain_holds() {
     assert_eq!(read(&copy).unwrap(), [state(1), state(2)]);
 }
 
+fn log_bytes(path: &Path) -> u64 {
+    std::fs::metadata(format!("{}-wal", path.display())).unwrap().len()
+}
+
+#[test]
+fn the_log_is_copied_into_the_file_little_by_little_while_the_node_runs() {
+    let (folder, path) = folder();
+    let mut journal = open(&path);
+    for sequence in 1..=400 {
+        journal.writer.append(batch(sequence, vec![state(sequence)]));
+        wait(&journal.watch, sequence);
+        assert!(log_bytes(&path) < 2 << 20, "row {sequence}");
+    }
+    // The file alone, as if the log were lost.
+    let alone = folder.path().join("alone.sqlite");
+    std::fs::copy(&path, &alone).unwrap();
+    assert!((300..=400).contains(&rows_in(&alone)));
+}
+
+#[test]
+fn the_log_has_a_bound_where_more_is_always_waiting() {
+    let (_folder, path) = folder();
+    let mut journal = open(&path);
+    for first in (1..=4_000).step_by(1_000) {
+        for sequence in first..first + 1_000 {
+            journal.writer.append(batch(sequence, vec![state(sequence)]));
+        }
+        wait(&journal.watch, first + 999);
+    }
+    assert!(log_bytes(&path) < 16 << 20, "{}", log_bytes(&path));
+}
+
 #[test]
 fn one_journal_has_one_writer_at_a_time() {
     let (_folder, path) = folder();
