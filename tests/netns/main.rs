@@ -5,6 +5,7 @@
 mod wait;
 
 mod farm;
+mod finding;
 mod looks;
 mod moving;
 mod partition;

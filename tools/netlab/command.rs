@@ -47,7 +47,7 @@ pub enum Command {
 const COMMANDS: &str = "`partition one,two|three`, `heal`, `set delay-ms=200`, `set one>two loss-permille=50`, `readdress one 10.77.0.99`, \
      `counts` or `quit`";
 
-const SETTINGS: &str = "`delay-ms`, `jitter-ms`, `loss-permille`, `duplicate-permille`, `reorder-permille` or `bytes-per-second`";
+const SETTINGS: &str = "`delay-ms`, `jitter-ms`, `loss-permille`, `duplicate-permille`, `reorder-permille`, `bytes-per-second` or `udp-port-blocked`";
 
 /// The command in a line.
 ///
@@ -124,6 +124,7 @@ fn change(words: &[&str]) -> Result<LinkChange, String> {
             "bytes-per-second" => {
                 change.bytes_per_second = Some(within(setting, value, BYTES_PER_SECOND_MAX)?);
             }
+            "udp-port-blocked" => change.udp_port_blocked = Some(within(setting, value, u16::MAX)?),
             _ => return Err(format!("`{setting}` is no setting of a link; write {SETTINGS}")),
         }
     }
@@ -166,6 +167,7 @@ mod tests {
             duplicate_permille: Some(2),
             reorder_permille: Some(3),
             bytes_per_second: Some(4),
+            udp_port_blocked: Some(5),
             ..LinkChange::default()
         };
         for (line, command) in [
@@ -175,7 +177,7 @@ mod tests {
             ("set delay-ms=200 loss-permille=50", Command::Set { link: None, change: delay }),
             ("set two>one delay-ms=200 loss-permille=50", Command::Set { link: Some((1, 0)), change: delay }),
             (
-                "set jitter-ms=1 duplicate-permille=2 reorder-permille=3 bytes-per-second=4",
+                "set jitter-ms=1 duplicate-permille=2 reorder-permille=3 bytes-per-second=4 udp-port-blocked=5",
                 Command::Set { link: None, change: all },
             ),
             (

@@ -33,7 +33,7 @@ Commands, one per line, each answered with one line of JSON; a line that makes n
   counts                          what became of frames, by host and by direction, by reason
   quit                            end and clean up, as at the end of input, SIGINT, SIGTERM and SIGHUP
 
-Settings: delay-ms, jitter-ms, loss-permille, duplicate-permille, reorder-permille, bytes-per-second.
+Settings: delay-ms, jitter-ms, loss-permille, duplicate-permille, reorder-permille, bytes-per-second, udp-port-blocked.
 The fate of the n-th frame of a direction follows from --seed, the two hosts and n. Every frame counts, ARP too.
 What a killed lab left behind is removed when a lab of its name starts.";
 
@@ -80,6 +80,9 @@ struct RunArguments {
     /// How fast each direction sends; 0 is at once.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=BYTES_PER_SECOND_MAX))]
     bytes_per_second: u64,
+    /// Datagrams for this UDP port do not pass, as behind a firewall; 0 is none.
+    #[arg(long, default_value_t = 0)]
+    udp_port_blocked: u16,
 }
 
 impl RunArguments {
@@ -91,6 +94,7 @@ impl RunArguments {
             duplicate_permille: self.duplicate_permille,
             reorder_permille: self.reorder_permille,
             bytes_per_second: self.bytes_per_second,
+            udp_port_blocked: self.udp_port_blocked,
         };
         let mut plan = LabPlan::new(&self.lab, self.hosts)?;
         (plan.seed, plan.links) = (self.seed, links);

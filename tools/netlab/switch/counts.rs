@@ -15,6 +15,8 @@ pub struct LinkCounts {
     pub lost: u64,
     /// The two ends could not hear each other, when it left or when it was to arrive.
     pub partitioned: u64,
+    /// For the UDP port that the link does not pass.
+    pub blocked: u64,
     /// The link had too much waiting already.
     pub link_full: u64,
     /// All links together had too much waiting already.
@@ -27,7 +29,7 @@ impl LinkCounts {
     /// Frames and copies that will never arrive.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.lost + self.partitioned + self.link_full + self.switch_full
+        self.lost + self.partitioned + self.blocked + self.link_full + self.switch_full
     }
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::chance;
 use super::counts::LinkCounts;
+use super::udp;
 
 /// Bytes that may wait to be sent when the link has a rate.
 pub const LINK_BYTES_MAX: u64 = 64 * 1024;
@@ -26,6 +27,8 @@ pub struct LinkSettings {
     pub reorder_permille: u16,
     /// How fast the link sends; 0 is at once.
     pub bytes_per_second: u64,
+    /// Datagrams for this UDP port do not pass, as behind a firewall; 0 is none.
+    pub udp_port_blocked: u16,
 }
 
 /// What to change in the settings of a link; what is `None` stays.
@@ -43,6 +46,8 @@ pub struct LinkChange {
     pub reorder_permille: Option<u16>,
     /// See [`LinkSettings::bytes_per_second`].
     pub bytes_per_second: Option<u64>,
+    /// See [`LinkSettings::udp_port_blocked`].
+    pub udp_port_blocked: Option<u16>,
 }
 
 impl LinkSettings {
@@ -56,6 +61,7 @@ impl LinkSettings {
             duplicate_permille: change.duplicate_permille.unwrap_or(self.duplicate_permille),
             reorder_permille: change.reorder_permille.unwrap_or(self.reorder_permille),
             bytes_per_second: change.bytes_per_second.unwrap_or(self.bytes_per_second),
+            udp_port_blocked: change.udp_port_blocked.unwrap_or(self.udp_port_blocked),
         }
     }
 }
@@ -86,6 +92,17 @@ impl Link {
     pub fn change(&mut self, change: &LinkChange) {
         self.settings = self.settings.with(change);
         (self.free_at_us, self.arrived_at_us) = (0, 0);
+    }
+
+    /// Whether the link lets nothing like this frame pass; counted if so.
+    pub fn blocks(&mut self, frame: &[u8]) -> bool {
+        let port = self.settings.udp_port_blocked;
+        let is_blocked = port != 0 && udp::destination_port(frame) == Some(port);
+        if is_blocked {
+            self.counts.offered += 1;
+            self.counts.blocked += 1;
+        }
+        is_blocked
     }
 
     /// The fate of the next frame, counted; none when it will not arrive.

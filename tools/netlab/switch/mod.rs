@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub mod chance;
 mod counts;
 mod link;
+mod udp;
 
 pub use counts::{LinkCounts, PortCounts};
 use link::Link;
@@ -111,6 +112,9 @@ impl Switch {
     fn put_under_way(&mut self, (from, to): (Port, Port), frame: &Arc<[u8]>, now_us: u64) {
         let is_heard = self.hears(from, to);
         let link = &mut self.links[from * self.ports + to];
+        if link.blocks(frame) {
+            return;
+        }
         let Some(passage) = link.offer(self.seed, (from, to), is_heard, frame.len() as u64, now_us) else {
             return;
         };
@@ -240,6 +244,7 @@ mod tests {
                 duplicate_permille: shares.1,
                 reorder_permille: shares.2,
                 bytes_per_second: rate,
+                udp_port_blocked: 0,
             }
         })
     }
@@ -332,6 +337,26 @@ mod tests {
         assert!(switch.take_due(35_000).is_some());
         let counts = switch.link_counts((0, 1));
         assert_eq!((counts.offered, counts.partitioned, counts.delivered), (3, 2, 1));
+    }
+
+    #[test]
+    fn what_is_for_a_blocked_port_does_not_pass_and_everything_else_does() {
+        let settings = LinkSettings { udp_port_blocked: 5_353, ..LinkSettings::default() };
+        let mut switch = Switch::new(1, 2, settings);
+        let to_port = |port: u16| {
+            let mut datagram = frame(EVERYBODY, address(0), 60);
+            (datagram[12], datagram[13], datagram[14], datagram[23]) = (8, 0, 0x45, 17);
+            datagram[36..38].copy_from_slice(&port.to_be_bytes());
+            datagram
+        };
+        for port in [5_353, 7_446, 5_353] {
+            switch.receive(0, &to_port(port), 0);
+        }
+        assert_eq!(
+            drain(&mut switch, 0).into_iter().map(|passed| passed.frame.to_vec()).collect::<Vec<_>>(),
+            [to_port(7_446)]
+        );
+        assert_eq!((switch.link_counts((0, 1)).offered, switch.link_counts((0, 1)).blocked), (3, 2));
     }
 
     proptest! {
