@@ -15,9 +15,6 @@ use crate::edge::Edge;
 use crate::keys;
 use crate::replies::{RefusalText, refusal_text};
 
-/// How long an answer may take.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
-
 /// What came of one delivery. Of several answers the first in this order counts: nobody but the peer can make us
 /// stop, and nobody can make us wait longer than the friendliest answer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,8 +70,8 @@ impl Peer {
     }
 
     /// Sends a delivery. Those that are sent one after the other arrive so.
-    pub async fn deliver(&self, parcel: Vec<u8>) -> Option<Asked> {
-        self.ask(keys::deliver(self.edge.mesh, self.id), parcel).await
+    pub async fn deliver(&self, parcel: Vec<u8>, patience: Duration) -> Option<Asked> {
+        self.ask(keys::deliver(self.edge.mesh, self.id), parcel, patience).await
     }
 
     /// Waits for what comes of a delivery.
@@ -111,7 +108,7 @@ impl Peer {
     }
 
     /// The sequence after which to begin; `Err` when nobody can tell.
-    pub async fn ask_heard(&self) -> Result<Option<u64>, ()> {
+    pub async fn ask_heard(&self, patience: Duration) -> Result<Option<u64>, ()> {
         let mut is_nothing_heard = false;
         let heard = |answer: Result<&[u8], RefusalText>| match answer {
             // Only a signature settles it; an empty answer could be anybody's.
@@ -123,7 +120,7 @@ impl Peer {
             Err(_) => None,
         };
         let key = keys::heard(self.edge.mesh, self.id);
-        let asked = self.ask(key, self.edge.own.to_string().into_bytes()).await.ok_or(())?;
+        let asked = self.ask(key, self.edge.own.to_string().into_bytes(), patience).await.ok_or(())?;
         match settled(asked, heard).await {
             Some(receipt) => Ok(self.begin_after(&receipt)),
             None if is_nothing_heard => Ok(None),
@@ -136,10 +133,10 @@ impl Peer {
         is_of_this_run.then_some(heard.sequence)
     }
 
-    async fn ask(&self, key: String, payload: Vec<u8>) -> Option<Asked> {
+    async fn ask(&self, key: String, payload: Vec<u8>, patience: Duration) -> Option<Asked> {
         // More than one queryable may pretend to be the peer.
         let query = self.session.get(key).payload(payload).target(QueryTarget::All);
-        let query = query.consolidation(ConsolidationMode::None).timeout(ANSWER_PATIENCE);
+        let query = query.consolidation(ConsolidationMode::None).timeout(patience);
         // Anybody may pose as the peer and not read. A question that blocked for him would hold the routes of the
         // whole session; one that is dropped is asked again. `session` gives this priority room for a full window.
         let query = query.congestion_control(CongestionControl::Drop).priority(Priority::DataHigh);

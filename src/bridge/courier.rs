@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clawmesh_authority::NodeId;
-use clawmesh_authority::envelope::ENVELOPES_PER_DELIVERY_MAX;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet, block_in_place};
 use zenoh::Session;
@@ -15,6 +14,7 @@ use crate::answers::{Outcome, Peer, Sent};
 use crate::backoff::{Backoff, noise};
 use crate::edge::Edge;
 use crate::outbound::Shelf;
+use crate::pace::Pace;
 use crate::parcel::{Bounds, Run};
 
 const WAIT_FIRST: Duration = Duration::from_millis(50);
@@ -24,10 +24,6 @@ const WAIT_FOR_A_PERSON: Duration = Duration::from_secs(5);
 /// Nor is what the peer may never take. It is not given up either: anybody can refuse in its name.
 const WAIT_REFUSED_FIRST: Duration = Duration::from_secs(1);
 const WAIT_REFUSED_LONGEST: Duration = Duration::from_secs(30);
-/// Deliveries under way to one peer. It begins with one of one envelope, and every receipt doubles both: a link or a peer
-/// that is slow is never sent much that it cannot take.
-pub const WINDOW_MAX: usize = 12;
-
 /// Sends a courier to every friend that comes and calls it back when the friend goes.
 pub async fn send_couriers(
     edge: Arc<Edge>,
@@ -65,28 +61,28 @@ struct Courier {
     shelf: Arc<Shelf>,
     backoff: Backoff,
     refused: Backoff,
+    pace: Pace,
     tries: u64,
 }
 
 /// What is under way to the peer.
 struct Window {
-    /// How each delivery ended, and the sequence it should have ended with.
-    ends: JoinSet<(u64, Outcome)>,
+    /// How each delivery ended.
+    ends: JoinSet<End>,
     /// The last frame that was sent, or was heard before.
     sent: Option<u64>,
-    size: usize,
-    /// The most envelopes of one delivery.
-    envelopes_max: usize,
+}
+
+struct End {
+    /// The sequence it should have ended with.
+    last: u64,
+    outcome: Outcome,
+    took: Duration,
 }
 
 impl Window {
     fn after(heard: Option<u64>) -> Self {
-        Self { ends: JoinSet::new(), sent: heard, size: 1, envelopes_max: 1 }
-    }
-
-    fn grow(&mut self) {
-        self.size = (self.size * 2).min(WINDOW_MAX);
-        self.envelopes_max = (self.envelopes_max * 2).min(ENVELOPES_PER_DELIVERY_MAX);
+        Self { ends: JoinSet::new(), sent: heard }
     }
 }
 
@@ -94,13 +90,14 @@ impl Courier {
     fn new(peer: Peer, shelf: Arc<Shelf>) -> Self {
         let backoff = Backoff::new(WAIT_FIRST, WAIT_LONGEST);
         let refused = Backoff::new(WAIT_REFUSED_FIRST, WAIT_REFUSED_LONGEST);
-        Self { peer, shelf, backoff, refused, tries: 0 }
+        Self { peer, shelf, backoff, refused, pace: Pace::new(), tries: 0 }
     }
 
     async fn run(mut self) {
         loop {
-            if let Ok(heard) = self.peer.ask_heard().await {
-                self.deliver_after(heard).await;
+            match self.peer.ask_heard(self.pace.patience()).await {
+                Ok(heard) => self.deliver_after(heard).await,
+                Err(()) => self.pace.unanswered(),
             }
             self.pause().await;
         }
@@ -111,27 +108,34 @@ impl Courier {
     async fn deliver_after(&mut self, heard: Option<u64>) {
         let mut bell = self.shelf.bell();
         let mut window = Window::after(heard);
+        self.pace.begin();
         loop {
             bell.borrow_and_update();
-            while window.ends.len() < window.size && self.send(&mut window).await {}
-            let is_room = window.ends.len() < window.size;
+            while window.ends.len() < self.pace.deliveries() && self.send(&mut window).await {}
+            let is_room = window.ends.len() < self.pace.deliveries();
             tokio::select! {
                 Some(end) = window.ends.join_next() => match end {
                     // Those that went before it are held as well: the peer takes them in order.
-                    Ok((last, Outcome::Held(held))) => {
+                    Ok(End { last, outcome: Outcome::Held(held), took }) => {
                         self.backoff.reset();
                         self.refused.reset();
                         if held < last {
                             // What went after it follows something that was not taken.
                             window = Window::after(Some(held));
+                            self.pace.begin();
                         } else {
                             window.sent = window.sent.max(Some(held));
-                            window.grow();
+                            self.pace.answered(took);
                         }
                     }
-                    Ok((_, Outcome::NeedsAPerson)) => return tokio::time::sleep(WAIT_FOR_A_PERSON).await,
-                    Ok((_, Outcome::Refused)) => return tokio::time::sleep(self.refused.wait()).await,
-                    Ok((_, Outcome::Later | Outcome::Unknown)) | Err(_) => return,
+                    Ok(End { outcome: Outcome::NeedsAPerson, .. }) => {
+                        return tokio::time::sleep(WAIT_FOR_A_PERSON).await;
+                    }
+                    Ok(End { outcome: Outcome::Refused, .. }) => {
+                        return tokio::time::sleep(self.refused.wait()).await;
+                    }
+                    Ok(End { outcome: Outcome::Unknown, .. }) => return self.pace.unanswered(),
+                    Ok(End { outcome: Outcome::Later, .. }) | Err(_) => return,
                 },
                 // The shelf lives as long as we do, so the bell never goes away.
                 _ = bell.changed(), if is_room => {}
@@ -142,15 +146,15 @@ impl Courier {
     /// Sends the next delivery; false when there is none.
     async fn send(&self, window: &mut Window) -> bool {
         let edge = &self.peer.edge;
-        let bounds =
-            Bounds { envelopes: window.envelopes_max, together: edge.limits.frames_signed_together_max };
+        let bounds = Bounds { bytes: self.pace.bytes(), together: edge.limits.frames_signed_together_max };
         let (runs, newest) = self.shelf.pack(window.sent, bounds, edge.wall_ms());
         let (first, last) = (runs.first().and_then(Run::first), runs.last().and_then(Run::last));
         let (Some(first), Some(last), Some(newest)) = (first, last, newest) else { return false };
         let sent = Sent { first, last, newest };
         let seal = |run: &Run| edge.seal(&run.statement(edge.mesh, edge.epoch));
         let parcel = block_in_place(|| runs.iter().map(seal).collect::<Vec<_>>().concat());
-        let asked = self.peer.deliver(parcel).await;
+        let begun_ns = edge.now_ns();
+        let asked = self.peer.deliver(parcel, self.pace.patience()).await;
         window.sent = Some(last);
         let peer = self.peer.clone();
         window.ends.spawn(async move {
@@ -158,7 +162,8 @@ impl Courier {
                 Some(asked) => peer.outcome(asked, sent).await,
                 None => Outcome::Unknown,
             };
-            (last, outcome)
+            let took = Duration::from_nanos(peer.edge.now_ns().saturating_sub(begun_ns));
+            End { last, outcome, took }
         });
         true
     }

@@ -18,10 +18,10 @@ use zenoh::query::Query;
 
 use crate::admission::{Wanted, untrusted};
 use crate::bucket::Buckets;
-use crate::courier::WINDOW_MAX;
 use crate::edge::{Edge, lock};
 use crate::gate::{Gate, UNKNOWN, flooded};
 use crate::ledger::{Claim, Ledger, Place};
+use crate::pace::WINDOW_MAX;
 use crate::readings::{judge_size, replayed};
 use crate::replies::{Answer, Reply, STOP_POLL};
 

@@ -45,6 +45,7 @@ mod edge;
 mod evidence;
 mod outbound;
 mod own;
+mod pace;
 mod presence;
 mod readings;
 mod replies;

@@ -9,7 +9,7 @@ use clawmesh_authority::{MeshId, Statement};
 
 use crate::retained::KeptFrame;
 
-/// The most bytes of one delivery, unless a single frame has more. A full window of them has room in the queue of a
+/// The most that [`Bounds::bytes`] may ask for. A full window of them has room in the queue of a
 /// link (see `session`), as couriers do not wait for it.
 pub const PARCEL_BYTES_MAX: usize = 60 * 1024;
 /// What an envelope has at most beside its frames, in bytes.
@@ -18,8 +18,8 @@ const ENVELOPE_FRAMING_BYTES_MAX: usize = 256;
 /// How much goes together.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Envelopes in one delivery.
-    pub envelopes: usize,
+    /// Bytes of one delivery, unless a single frame has more.
+    pub bytes: usize,
     /// Frames under one signature.
     pub together: usize,
 }
@@ -79,8 +79,8 @@ pub fn pack<'f>(
     let (mut runs, mut bytes): (Vec<Run>, usize) = (Vec::new(), 0);
     for frame in frames {
         let last = runs.last().and_then(Run::last).or(after);
-        let room = PARCEL_BYTES_MAX.saturating_sub(bytes);
-        let is_full = runs.len() >= bounds.envelopes.min(ENVELOPES_PER_DELIVERY_MAX);
+        let room = bounds.bytes.min(PARCEL_BYTES_MAX).saturating_sub(bytes);
+        let is_full = runs.len() >= ENVELOPES_PER_DELIVERY_MAX;
         match runs.last_mut() {
             Some(run) if frame.bytes <= room && run.takes(frame, bounds.together, wall_ms) => {
                 run.frames.push(Arc::clone(&frame.said));
@@ -108,7 +108,7 @@ mod tests {
     const NOW_MS: u64 = 1_000;
 
     fn together(together: usize) -> Bounds {
-        Bounds { envelopes: ENVELOPES_PER_DELIVERY_MAX, together }
+        Bounds { bytes: PARCEL_BYTES_MAX, together }
     }
 
     fn mesh() -> MeshId {
@@ -134,8 +134,10 @@ mod tests {
         let runs = pack(None, frames.iter(), together(1), NOW_MS);
         assert!(runs.iter().all(|run| run.frames.len() == 1));
         assert!(runs.len() > 100 && runs.len() <= ENVELOPES_PER_DELIVERY_MAX);
-        let few = pack(None, frames.iter(), Bounds { envelopes: 2, together: 1 }, NOW_MS);
-        assert_eq!(sequences(&few), [vec![0], vec![1]], "a fresh window begins with little");
+        let room = Bounds { bytes: 2 * runs[0].bytes, together: 1 };
+        assert_eq!(sequences(&pack(None, frames.iter(), room, NOW_MS)), [vec![0], vec![1]]);
+        let none = Bounds { bytes: 0, together: 1 };
+        assert_eq!(sequences(&pack(None, frames.iter(), none, NOW_MS)), [vec![0]], "one always goes");
     }
 
     #[test]
@@ -153,16 +155,18 @@ mod tests {
         fn every_delivery_is_one_that_peers_take_and_nothing_is_left_out(
             sizes in prop::collection::vec((0_usize..600, 0_u64..2_000), 1..200),
             together_max in 0_usize..40,
+            bytes in 2_000_usize..70_000,
         ) {
             let frames: Vec<_> =
                 (0..).zip(sizes).map(|(at, (bytes, wall_ms))| frame(at * 2, bytes.min(512), wall_ms)).collect();
             let key = NodeKey::from_secret(&[1; 32]);
             let (mut after, mut gone) = (None, Vec::new());
             while gone.len() < frames.len() {
-                let runs = pack(after, frames[gone.len()..].iter(), together(together_max), NOW_MS);
+                let bounds = Bounds { bytes, together: together_max };
+                let runs = pack(after, frames[gone.len()..].iter(), bounds, NOW_MS);
                 let sealed: Vec<u8> =
                     runs.iter().flat_map(|run| envelope::seal(&key, &run.statement(mesh(), 1))).collect();
-                prop_assert!(!runs.is_empty() && sealed.len() <= PARCEL_BYTES_MAX);
+                prop_assert!(!runs.is_empty() && sealed.len() <= bytes.min(PARCEL_BYTES_MAX));
                 for bytes in envelope::split(&sealed).unwrap() {
                     for said in envelope::open(bytes, mesh()).unwrap().statement.apart() {
                         gone.push(said.sequence);

@@ -9,3 +9,4 @@ mod finding;
 mod looks;
 mod moving;
 mod partition;
+mod slow;
