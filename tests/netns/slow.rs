@@ -1,12 +1,12 @@
 //! What becomes of a node that has much to tell over a link that carries little.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::farm::{Farm, Host, PATIENCE};
 use crate::looks::{beliefs, hears};
-use crate::wait::until;
+use crate::wait::{now, until};
 
 /// Some 400 kB, which take longer than a node may be silent before it is lost.
 const NOTES: usize = 800;
@@ -35,7 +35,7 @@ fn whoever_catches_up_over_a_slow_link_gets_everything_and_takes_nobody_for_lost
     farm.network("heal");
     let [teller, hearer] = [&farm.hosts[0], &farm.hosts[1]];
     until("they hear each other again", PATIENCE, || (hears(hearer) + hears(teller) == 2).then_some(()));
-    let begun = Instant::now();
+    let begun = now();
     until("the hearer believes everything", PATIENCE, || {
         for host in [teller, hearer] {
             assert_eq!(liveness(host), json!("alive"), "to {}, {:?} later", host.name, begun.elapsed());
