@@ -155,7 +155,8 @@ fn enough_people(person: OperatorId, live: &LiveOffer, roster: &Roster) -> Resul
     Ok(if earlier.len() + 1 < needed {
         Standing::NeedsOneMore
     } else {
-        Standing::Complete(Grant::of(&live.offer))
+        let by = earlier.into_iter().copied().chain([person]).collect();
+        Standing::Complete(Grant::of(&live.offer, by))
     })
 }
 
@@ -206,8 +207,9 @@ mod tests {
     }
 
     /// What follows from enough approvals of the one proposal these tests are about.
-    fn granted() -> Standing {
-        Standing::Complete(Grant::of(&crate::offer::tests::offer([0; 32], Level::L2)))
+    fn granted<const N: usize>(by: [u8; N]) -> Standing {
+        let by = by.map(|secret| key_of(secret).id()).to_vec();
+        Standing::Complete(Grant::of(&crate::offer::tests::offer([0; 32], Level::L2), by))
     }
 
     /// One offer and everything an answer to it is judged by. As it is, the answer goes through.
@@ -251,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_right_answer_goes_through_at_l2_and_half_way_at_l3() {
-        assert_eq!(case(Level::L2).answer(), Ok(granted()));
+        assert_eq!(case(Level::L2).answer(), Ok(granted([BO])));
         assert_eq!(case(Level::L3).answer(), Ok(Standing::NeedsOneMore));
     }
 
@@ -328,7 +330,7 @@ mod tests {
     #[test]
     fn an_approval_counts_once() {
         let mut case = case(Level::L2);
-        assert_eq!(case.answer(), Ok(granted()));
+        assert_eq!(case.answer(), Ok(granted([BO])));
         assert_eq!(case.answer(), Err((Code::ApprovalReplayed, "approval.nonce")));
         assert_eq!(case.answer_by(CY), Err((Code::ApprovalReplayed, "approval.nonce")));
     }
@@ -348,7 +350,7 @@ mod tests {
     fn the_last_millisecond_counts_and_the_one_after_it_does_not() {
         for swept in [false, true] {
             for (now_ms, expected) in [
-                (NOW_MS + LIFE_MS - 1, Ok(granted())),
+                (NOW_MS + LIFE_MS - 1, Ok(granted([BO]))),
                 (NOW_MS + LIFE_MS, Err((Code::ApprovalExpired, "approval.in_time"))),
             ] {
                 let mut case = Case { now_ms, ..case(Level::L2) };
@@ -374,13 +376,14 @@ mod tests {
     fn who_asked_may_approve_at_l2_unless_four_eyes_are_asked_for_and_never_at_l3() {
         let own = || Err((Code::SelfApproval, "approval.not_own"));
         for (level, four_eyes, expected) in [
-            (Level::L2, false, Ok(granted())),
-            (Level::L2, true, own()),
-            (Level::L3, false, own()),
-            (Level::L3, true, own()),
+            (Level::L2, false, None),
+            (Level::L2, true, Some(own())),
+            (Level::L3, false, Some(own())),
+            (Level::L3, true, Some(own())),
         ] {
             for (asker, signer) in [(BO, BO), (ANN, ANNS), (ANNS, ANN)] {
                 let case = || Case { proposer: Some(asker), four_eyes, ..case(level) };
+                let expected = expected.clone().unwrap_or_else(|| Ok(granted([signer])));
                 assert_eq!(case().answer_by(signer), expected, "{level} {four_eyes} {asker} {signer}");
                 assert!(case().answer_by(CY).is_ok());
             }
@@ -409,8 +412,8 @@ mod tests {
             (BO, BO, Err((Code::TwoPersonRequired, "approval.two_people"))),
             (ANN, ANNS, Err((Code::TwoPersonRequired, "approval.two_people"))),
             (ANNS, ANN, Err((Code::TwoPersonRequired, "approval.two_people"))),
-            (ANNS, BO, Ok(granted())),
-            (BO, ANN, Ok(granted())),
+            (ANNS, BO, Ok(granted([ANNS, BO]))),
+            (BO, ANN, Ok(granted([BO, ANN]))),
         ] {
             let mut case = case(Level::L3);
             assert_eq!(case.answer_by(first), Ok(Standing::NeedsOneMore));
@@ -420,7 +423,7 @@ mod tests {
 
     #[test]
     fn a_first_approval_counts_only_while_its_signer_is_not_revoked() {
-        for (revoked, expected) in [(ANN, Standing::NeedsOneMore), (CY, granted())] {
+        for (revoked, expected) in [(ANN, Standing::NeedsOneMore), (CY, granted([ANN, BO]))] {
             let mut case = case(Level::L3);
             assert_eq!(case.answer_by(ANN), Ok(Standing::NeedsOneMore));
             case.roster.revoke(&key_of(revoked).id()).unwrap();
@@ -446,7 +449,7 @@ mod tests {
         for (enrolled, owner_has_it, expected) in [
             (false, false, Err((Code::NotAuthorized, "operator.enrolled"))),
             (true, true, Err((Code::NotAuthorized, "approval.not_the_owner"))),
-            (true, false, Ok(granted())),
+            (true, false, Ok(granted([STRANGER]))),
         ] {
             let mut case = case(Level::L2);
             if enrolled {

@@ -25,6 +25,7 @@ use crate::error::BridgeError;
 use crate::links::{LinkSecurity, are_secured, link_security};
 use crate::mapping::Mapping;
 use crate::outbound::{Shelf, say_readings, shelve_frames};
+use crate::people::People;
 use crate::presence::Presence;
 use crate::readings::ReadingsIn;
 use crate::replies::{REPLIES_MAX, Reply, send_replies};
@@ -99,6 +100,12 @@ impl Bridge {
     #[must_use]
     pub fn trust(&self) -> Arc<Trust> {
         Arc::clone(&self.edge.0.trust)
+    }
+
+    /// The people it knows, to change that.
+    #[must_use]
+    pub fn people(&self) -> Arc<People> {
+        Arc::clone(&self.edge.0.people)
     }
 
     /// The way to this node for others, and the ways to nodes that were found in the local network. Those that are trusted are

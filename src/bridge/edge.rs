@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use clawmesh_authority::hlc::{OWN_CLOCK, TIME_UNKNOWN};
 use clawmesh_authority::time::{self, TimeAnswer, TimeQuestion};
 use clawmesh_authority::{
-    Answer, Body, Code, ContentHash, Hlc, MeshId, NodeId, NodeKey, Refusal, Request, Roster, Statement,
-    answer, envelope, request,
+    Answer, Body, Code, ContentHash, Hlc, MeshId, NodeId, NodeKey, Refusal, Request, Statement, answer,
+    envelope, request,
 };
 use clawmesh_core::clock::Timekeeper;
 use clawmesh_core::intake::{InboxHandle, InputBody};
@@ -23,6 +23,7 @@ use crate::config::{BridgeConfig, BridgeLimits, BridgePorts, Telling};
 use crate::evidence::EvidenceShelf;
 use crate::own::OwnInputs;
 use crate::papers::Papers;
+use crate::people::People;
 use crate::tally::RefusalTally;
 use crate::trust::Trust;
 use crate::ways::Ways;
@@ -35,7 +36,7 @@ pub struct Edge {
     pub limits: BridgeLimits,
     pub trust: Arc<Trust>,
     pub ways: Arc<Ways>,
-    pub people: Roster,
+    pub people: Arc<People>,
     pub admission: Admission,
     pub inbox: InboxHandle,
     pub own_inputs: OwnInputs,
@@ -71,7 +72,7 @@ impl Edge {
             admission: Admission::new(config.mesh, Arc::clone(&trust)),
             trust,
             ways: Arc::default(),
-            people: config.people.clone(),
+            people: Arc::new(People::of(config.people.clone())),
             inbox: ports.inbox.clone(),
             own_inputs: OwnInputs::new(ports.inbox.clone()),
             commits: ports.commits.clone(),

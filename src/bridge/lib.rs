@@ -16,6 +16,7 @@ mod config;
 mod error;
 mod mapping;
 mod papers;
+mod people;
 
 mod access;
 mod admission;
@@ -60,6 +61,7 @@ pub use error::BridgeError;
 pub use links::{LinkSecurity, link_security};
 pub use mapping::{Decoder, Mapping};
 pub use papers::{MeshRoot, Papers};
+pub use people::People;
 pub use router::{RouterFiles, router_settings};
 pub use trust::Trust;
 pub use ways::{FoundWay, Ways, ZenohWay};

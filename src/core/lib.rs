@@ -11,6 +11,7 @@ pub mod intake;
 pub mod leadership;
 pub mod mesh;
 pub mod node;
+pub mod people;
 pub mod planner;
 pub mod proposals;
 pub mod publish;

@@ -10,6 +10,7 @@ use crate::guests::GuestsPlugin;
 use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
 use crate::leadership::LeadershipPlugin;
 use crate::mesh::{HlcState, MeshPlugin, Node, NodeProfile, OwnNode, Presence, Trust};
+use crate::people::{People, PeoplePlugin};
 use crate::planner::{PlannerPlugin, PlannerPort, Wishes};
 use crate::proposals::{
     AnswerDesk, DeskPort, LatchPort, ProposalsPlugin, RearmPort, Simulator, SimulatorPort,
@@ -20,7 +21,7 @@ use crate::replay::{
 };
 use crate::safety::SafetyPlugin;
 use crate::settings::Settings;
-use crate::site::{Actuator, DriverPort, DriversPort, Site, SiteFiles, SitePlugin, Stands};
+use crate::site::{Actuator, DriverPort, DriversPort, PolicyInForce, Site, SiteFiles, SitePlugin, Stands};
 use crate::world::WorldPlugin;
 
 /// What a system's error becomes: a panic in tests and replay, a latched stop in a live node.
@@ -101,6 +102,7 @@ impl Core {
             ClockPlugin,
             IntakePlugin,
             MeshPlugin::default(),
+            PeoplePlugin,
             WorldPlugin::default(),
             SitePlugin,
             SafetyPlugin,
@@ -121,7 +123,9 @@ impl Core {
         // A text that this software did not write gives no site, and without a site nothing may be moved.
         let site = SiteFiles::of(&settings).ok().flatten();
         spawn_actuators(app.world_mut(), site.as_ref(), settings.tick_before);
-        app.insert_resource(Site(site));
+        app.insert_resource(PolicyInForce::at_the_start(site.as_ref()))
+            .insert_resource(Site(site))
+            .insert_resource(People(settings.roster.clone()));
         app.insert_resource(settings);
         app.finish();
         app.cleanup();

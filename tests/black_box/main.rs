@@ -25,6 +25,7 @@ mod mock_sensor;
 mod operators;
 mod pair;
 mod plant;
+mod policy;
 mod proposals;
 mod relay;
 mod replay;

@@ -100,13 +100,25 @@ fn home(policy: &Policy) -> Home {
         nodes: BTreeMap::from([("field-node".to_owned(), field().id())]),
         actuators: policy.actuators.iter().map(|rules| rules.actuator.clone()).collect(),
         simulators: BTreeSet::new(),
+        people: people(),
     }
+}
+
+fn farmer() -> OperatorKey {
+    OperatorKey::from_secret(&[5; 32])
+}
+
+fn people() -> Roster {
+    let mut people = Roster::default();
+    let person = Operator::of_key(*farmer().public().raw(), "Farmer", Role::Approver);
+    people.enroll(person, &BTreeSet::new()).expect("the person has no fault");
+    people
 }
 
 fn live(home: &Home) -> Live {
     let closed = ActuatorState { read_back: Some(Setpoint::Off), answers: true, ..ActuatorState::default() };
     let says = |sensor, value| {
-        let reading = LiveReading { value, tier: Tier::T2, age_ms: 1_000, doubt: None };
+        let reading = LiveReading { value, tier: Tier::T2, age_ms: 1_000, doubt: None, fault: None };
         ((field().id(), capability(sensor)), reading)
     };
     Live {
@@ -191,13 +203,13 @@ impl Farm {
 
     fn goes_on(&self) {
         for step in &self.proposal.steps {
-            may_go_on(step, false, &self.home, &self.policy, &self.live).expect("it may go on");
+            may_go_on(step, false, &self.grant, &self.home, &self.policy, &self.live).expect("it may go on");
         }
     }
 }
 
 fn approved(proposal: &Proposal, card: &SimulatedCard, home: &Home) -> Grant {
-    let farmer = OperatorKey::from_secret(&[5; 32]);
+    let farmer = farmer();
     let mut book = OfferBook::new([7; 32]);
     let offer = Offer {
         mesh: home.mesh,
@@ -212,12 +224,9 @@ fn approved(proposal: &Proposal, card: &SimulatedCard, home: &Home) -> Grant {
         expires_after_ms: 60_000,
     };
     book.make(offer.clone(), 0).expect("the offer has no fault");
-    let mut roster = Roster::default();
-    let person = Operator::of_key(*farmer.public().raw(), "Farmer", Role::Approver);
-    roster.enroll(person, &BTreeSet::new()).expect("the person has no fault");
     let said = approval::seal(&farmer, &Approval::answering(&offer, Decision::Approve, None, 0));
     let signed = approval::open(&said).expect("the approval has no fault");
-    match answer(&mut book, &signed, &roster, None, false, 1) {
+    match answer(&mut book, &signed, &home.people, None, false, 1) {
         Ok(Standing::Complete(grant)) => grant,
         other => panic!("{other:?}"),
     }

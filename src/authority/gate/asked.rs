@@ -61,13 +61,7 @@ pub(super) fn is_for_us(proposal: &Proposal, home: &Home) -> Result<(), Refused>
 
 /// The step with what the policy says about it.
 pub(super) fn known<'a>(step: &'a Step, policy: &'a Policy) -> Result<Known<'a>, Refused> {
-    let refuse = |sentence: String| Refused::new(Code::UnknownOperation, Rule::KnownOperation, sentence);
-    let rules = policy.rules_of(&step.actuator);
-    let rules = rules.ok_or_else(|| refuse(format!("the policy has no rules for {}", step.actuator)))?;
-    let operation = rules.operations.get(&step.operation).ok_or_else(|| {
-        let known: Vec<&str> = rules.operations.keys().map(String::as_str).collect();
-        refuse(format!("{} knows no `{}`, it knows {}", step.actuator, step.operation, known.join(", ")))
-    })?;
+    let (rules, operation) = policy.known(&step.actuator, &step.operation)?;
     Ok(Known { step, rules, operation })
 }
 

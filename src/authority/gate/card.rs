@@ -3,7 +3,7 @@
 use minicbor::Encode;
 
 use crate::gate::live::Home;
-use crate::ids::{ContentHash, NodeId, ProposalId};
+use crate::ids::{ContentHash, NodeId, OperatorId, ProposalId};
 use crate::offer::Offer;
 use crate::policy::Rule;
 use crate::proposal::{Proposal, Step};
@@ -39,18 +39,31 @@ pub struct Grant {
     card: ContentHash,
     #[n(4)]
     steps: Vec<Step>,
+    #[n(5)]
+    by: Vec<OperatorId>,
 }
 
 impl Grant {
-    pub(crate) fn of(offer: &Offer) -> Self {
+    pub(crate) fn of(offer: &Offer, by: Vec<OperatorId>) -> Self {
         Self {
             site: offer.site,
             policy: offer.policy,
             proposal: offer.proposal,
             card: offer.card,
             steps: offer.steps.clone(),
+            by,
         }
     }
+}
+
+/// Everybody who approved it still may: what a key has approved counts for nothing from the moment it is revoked.
+pub(super) fn counts_still(grant: &Grant, home: &Home) -> Result<(), Refused> {
+    grant.by.iter().try_for_each(|person| {
+        home.people.may_approve(person).map(drop).map_err(|refused| {
+            let sentence = format!("who approved it may not any more: {}", refused.sentence);
+            Refused::new(refused.code, Rule::Approved, sentence)
+        })
+    })
 }
 
 /// It is a card of this proposal, by us or somebody we name, still true, and no veto.
@@ -72,7 +85,7 @@ pub(super) fn is_good(card: &SimulatedCard, proposal: &Proposal, home: &Home) ->
     })
 }
 
-/// What was approved is this proposal, with this card, under this site and policy.
+/// What was approved is this proposal, with this card, under this site and policy, by people who still may.
 pub(super) fn is_granted(
     grant: &Grant,
     card: &SimulatedCard,
@@ -86,7 +99,9 @@ pub(super) fn is_granted(
         ("policy", grant.policy != home.policy),
         ("set of steps", grant.steps != proposal.steps),
     ];
-    let Some((what, _)) = differs.into_iter().find(|(_, differs)| *differs) else { return Ok(()) };
+    let Some((what, _)) = differs.into_iter().find(|(_, differs)| *differs) else {
+        return counts_still(grant, home);
+    };
     let sentence = format!("another {what} was approved; ask again");
     Err(Refused::new(Code::ApprovalMismatch, Rule::Approved, sentence))
 }

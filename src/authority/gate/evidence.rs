@@ -84,6 +84,12 @@ pub(super) fn is_enough(
     rules.evidence.iter().try_for_each(|rule| meets(rule, rules, evidence, age, home, live))
 }
 
+/// Why what this sensor signed counts for nothing, if it does: what it says here and now is wrong, so what it said then may be.
+fn fault_of(signed: &SignedReading, live: &Live) -> Option<String> {
+    let live = live.readings.get(&(signed.node, signed.reading.sensor.clone()))?;
+    live.fault.as_ref().map(|fault| format!("{} is {fault}", signed.reading.sensor))
+}
+
 fn meets(
     rule: &EvidenceRule,
     rules: &ActuatorRules,
@@ -115,6 +121,17 @@ fn meets(
     if sensors(&worth) < rule.count_min {
         let sentence = format!("readings of {} are worth less than {}", wanted(), rules.tier_min);
         return Err(refuse(Code::InsufficientTrustTier, sentence));
+    }
+    let faults: Vec<String> = worth.iter().filter_map(|signed| fault_of(signed, live)).collect();
+    let worth: Vec<&SignedReading> =
+        worth.into_iter().filter(|signed| fault_of(signed, live).is_none()).collect();
+    if sensors(&worth) < rule.count_min {
+        let sentence = format!(
+            "readings of {} count for nothing, {}; see to the sensor, then propose again",
+            wanted(),
+            faults.join(", ")
+        );
+        return Err(refuse(Code::EvidenceUnresolved, sentence));
     }
     if age == Age::WasJudged {
         return Ok(());

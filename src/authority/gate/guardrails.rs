@@ -10,9 +10,10 @@ use crate::capability::Capability;
 use crate::envelope::{self, Body, Statement};
 use crate::hlc::Hlc;
 use crate::ids::{ContentHash, MeshId, NodeId, OperatorId, ProposalId};
-use crate::keys::{KeyId, NodeKey};
+use crate::keys::{KeyId, NodeKey, OperatorKey};
 use crate::level::Level;
 use crate::offer::Offer;
+use crate::operator::{Operator, Role, Roster};
 use crate::policy::{Dosage, Mode, Rule};
 use crate::proposal::{Maker, Mind};
 use crate::reading::{Reading, ReadingBatch, Tier, Value};
@@ -46,6 +47,21 @@ fn pump() -> Capability {
 
 fn valve() -> Capability {
     capability("actuator:valve:valve-food-forest")
+}
+
+/// Who approves on this farm.
+fn farmer() -> Operator {
+    Operator::of_key(*OperatorKey::from_secret(&[5; 32]).public().raw(), "Ann", Role::Approver)
+}
+
+fn people() -> Roster {
+    let mut people = Roster::default();
+    people.enroll(farmer(), &BTreeSet::new()).unwrap();
+    people
+}
+
+fn granted(offer: &Offer) -> Grant {
+    Grant::of(offer, vec![farmer().id])
 }
 
 fn tank_level() -> (NodeId, Capability) {
@@ -93,7 +109,7 @@ impl Farm {
             policy.actuators.iter().map(|rules| rules.actuator.clone()).collect();
         let closed =
             ActuatorState { read_back: Some(Setpoint::Off), answers: true, ..ActuatorState::default() };
-        let says = |value| LiveReading { value, tier: Tier::T2, age_ms: 1_000, doubt: None };
+        let says = |value| LiveReading { value, tier: Tier::T2, age_ms: 1_000, doubt: None, fault: None };
         let live = Live {
             can_write_down: true,
             readings: BTreeMap::from([
@@ -112,6 +128,7 @@ impl Farm {
             nodes: BTreeMap::from([("field-node".to_owned(), field().id())]),
             actuators,
             simulators: BTreeSet::new(),
+            people: people(),
         };
         let proposal = Proposal {
             mesh: home.mesh,
@@ -172,12 +189,13 @@ impl Farm {
     fn authorized(&self, step: usize, offer: &Offer) -> Result<AuthorizedCommand, Refused> {
         let evidence = self.evidence()?;
         let card = SimulatedCard { proposal: self.proposal.id(), ..self.card.clone() };
-        let grant = Grant::of(offer);
+        let grant = granted(offer);
         authorize(&self.proposal, step, &evidence, (&card, &grant), &self.home, &self.policy, &self.live)
     }
 
     fn runs_on(&self) -> Result<(), Refused> {
-        let go_on = |step| may_go_on(step, false, &self.home, &self.policy, &self.live);
+        let go_on =
+            |step| may_go_on(step, false, &granted(&self.offer()), &self.home, &self.policy, &self.live);
         self.proposal.steps.iter().try_for_each(go_on)
     }
 }
@@ -213,7 +231,7 @@ fn with_everything_in_order_the_proposal_goes_through_and_makes_one_command_for_
 fn guardrail_1_no_pump_runs_without_water_that_is_shown_to_be_there() {
     let says = |value, change: fn(&mut LiveReading)| {
         Farm::with(|farm| {
-            let mut reading = LiveReading { value, tier: Tier::T2, age_ms: 1_000, doubt: None };
+            let mut reading = LiveReading { value, tier: Tier::T2, age_ms: 1_000, doubt: None, fault: None };
             change(&mut reading);
             farm.live.readings.insert(tank_level(), reading);
         })
@@ -299,8 +317,16 @@ fn guardrail_4_after_a_restart_nothing_is_told_before_its_state_was_read_back() 
         "nothing shows how actuator:pump:",
     );
     assert_eq!(unread.runs_on(), Ok(()), "what is on its way stands nowhere for a while");
-    let arrived =
-        |farm: &Farm| may_go_on(&farm.proposal.steps[1], true, &farm.home, &farm.policy, &farm.live);
+    let arrived = |farm: &Farm| {
+        may_go_on(
+            &farm.proposal.steps[1],
+            true,
+            &granted(&farm.offer()),
+            &farm.home,
+            &farm.policy,
+            &farm.live,
+        )
+    };
     assert_refused(arrived(&unread), Code::StateUnknown, Rule::KnownState, "nobody knows how");
     let fell_off = Farm::in_order();
     assert_refused(arrived(&fell_off), Code::StateUnknown, Rule::KnownState, "now stands off");
@@ -488,6 +514,25 @@ fn evidence_counts_only_from_the_named_sensor_of_the_named_node_fresh_and_worth_
 }
 
 #[test]
+fn what_a_broken_sensor_signed_is_no_evidence_also_once_people_were_asked() {
+    let soil = || (field().id(), capability("sensor:soil-moisture:food-forest"));
+    let of = |fault: Option<&str>| {
+        let (fault, doubt) = (fault.map(str::to_owned), Some("stale".to_owned()));
+        Farm::with(|farm| {
+            let says = LiveReading { value: 14.0, tier: Tier::T2, age_ms: 99_000, doubt, fault };
+            farm.live.readings.insert(soil(), says);
+        })
+    };
+    // That it has not spoken since takes nothing from what it said.
+    assert_eq!(of(None).proposed(), Ok(()));
+    assert!(of(None).authorized(0, &of(None).offer()).is_ok());
+    let (code, rule, words) = (Code::EvidenceUnresolved, Rule::Evidence, "food-forest is stuck");
+    let stuck = of(Some("stuck"));
+    assert_refused(stuck.proposed(), code, rule, words);
+    assert_refused(stuck.authorized(0, &stuck.offer()), code, rule, words);
+}
+
+#[test]
 fn a_site_that_is_out_of_order_does_less() {
     // Valves are Caution, the pump is Hazardous.
     for (mode, new, running) in [
@@ -566,6 +611,43 @@ fn what_is_carried_out_is_exactly_what_was_approved() {
         let fewer = |offer: &mut Offer| drop(offer.steps.pop());
         assert_refused(with(fewer), mismatch, rule, "another set of steps was approved");
     }
+}
+
+#[test]
+fn what_a_key_has_approved_counts_for_nothing_once_it_is_revoked() {
+    let in_order = Farm::in_order();
+    assert_eq!(in_order.runs_on(), Ok(()));
+    let revoked = Farm::with(|farm| farm.home.people.revoke(&farmer().id).unwrap());
+    for step in [0, 1] {
+        assert!(in_order.authorized(step, &in_order.offer()).is_ok());
+        let judged = revoked.authorized(step, &revoked.offer());
+        assert_refused(judged, Code::OperatorRevoked, Rule::Approved, "Ann");
+    }
+    assert_refused(
+        revoked.runs_on(),
+        Code::OperatorRevoked,
+        Rule::Approved,
+        "who approved it may not any more",
+    );
+    let gone = Farm::with(|farm| farm.home.people = Roster::default());
+    assert_refused(gone.runs_on(), Code::NotAuthorized, Rule::Approved, "who approved it may not any more");
+}
+
+#[test]
+fn a_policy_that_is_tightened_while_something_runs_holds_for_it_too() {
+    let shorter = Farm::with(|farm| {
+        let open = farm.policy.actuators.iter_mut().find(|rules| rules.actuator == valve()).unwrap();
+        let open = open.operations.get_mut("open").unwrap();
+        open.parameters.insert("for_s".to_owned(), crate::policy::Parameter::Number(20.0, 1_199.0));
+    });
+    assert_refused(
+        shorter.runs_on(),
+        Code::LimitExceeded,
+        Rule::BoundedIrrigation,
+        "a number from 20 to 1199",
+    );
+    let unlisted = Farm::with(|farm| farm.policy.actuators.retain(|rules| rules.actuator != pump()));
+    assert_refused(unlisted.runs_on(), Code::UnknownOperation, Rule::KnownOperation, "no rules for");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::capability::Capability;
 use crate::ids::{ContentHash, MeshId, NodeId, ProposalId};
+use crate::operator::Roster;
 use crate::policy::Mode;
 use crate::reading::Tier;
 use crate::setpoint::Setpoint;
@@ -25,6 +26,8 @@ pub struct Home {
     pub actuators: BTreeSet<Capability>,
     /// Who may simulate for it besides itself.
     pub simulators: BTreeSet<NodeId>,
+    /// The people it knows.
+    pub people: Roster,
 }
 
 /// What the owner knows now. What is missing is unknown, and unknown is unsafe.
@@ -68,8 +71,10 @@ pub struct LiveReading {
     pub tier: Tier,
     /// How old it is, by its origin or by its receipt, whichever is more, milliseconds.
     pub age_ms: u64,
-    /// Why it cannot be relied on, for example `stuck`; `None` if it can.
+    /// Why it cannot be relied on, for example `stale`; `None` if it can.
     pub doubt: Option<String>,
+    /// Why it would be wrong however fresh it is, for example `stuck`; `None` if nothing says so.
+    pub fault: Option<String>,
 }
 
 /// How an actuator stands.

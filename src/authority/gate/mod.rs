@@ -11,8 +11,8 @@
 //! | 3 | `one-owner` | `MESH_ID_MISMATCH` `AMBIGUOUS_OWNER` | ● | ● | ● | |
 //! | 4 | `same-site` | `SITE_MISMATCH` | ● | ● | ● | |
 //! | 5 | `known-operation` | `UNKNOWN_OPERATION` | ● | ● | ● | ● |
-//! | 6 | `bounded-irrigation` `parameters` | `LIMIT_EXCEEDED` `INVALID_PARAMS` | ● | ● | ● | |
-//! | 7 | `dosage-first` | `NOT_AUTHORIZED` `LIMIT_EXCEEDED` | ● | ● | ● | |
+//! | 6 | `bounded-irrigation` `parameters` | `LIMIT_EXCEEDED` `INVALID_PARAMS` | ● | ● | ● | ● |
+//! | 7 | `dosage-first` | `NOT_AUTHORIZED` `LIMIT_EXCEEDED` | ● | ● | ● | ● |
 //! | 8 | `no-model-alone` | `LLM_ONLY_ACTUATION_BLOCKED` | ● | ● | ● | |
 //! | 9 | `evidence` | `EVIDENCE_UNRESOLVED` `INSUFFICIENT_TRUST_TIER` `EVIDENCE_STALE` | ● | ○ | ○ | |
 //! | 10 | `one-plan-at-a-time` | `AUTHORITY_HELD` | ● | ● | ● | |
@@ -24,12 +24,13 @@
 //! | 16 | `source-before-pump` `interlock` | `INTERLOCK_OPEN` | ● | ● | ● | ● |
 //! | 17 | `zone-bounds` | `LIMIT_EXCEEDED` `BUDGET_EXCEEDED` | ● | ● | ● | |
 //! | 18 | `simulated` | `CARD_REQUIRED` `CARD_VETO` `CARD_STALE` | | ● | ● | |
-//! | 19 | `approved` | `APPROVAL_REQUIRED` `APPROVAL_MISMATCH` | | | ● | |
+//! | 19 | `approved` | `APPROVAL_REQUIRED` `APPROVAL_MISMATCH` `OPERATOR_REVOKED` `NOT_AUTHORIZED` | | | ● | ◑ |
 //!
 //! Rule 2 is for whoever judges beside the journal. A tick says that it can write: what it decides leaves only with the commit,
 //! edges refuse what comes once the journal has failed, and drivers drive nothing any more.
 //!
 //! ○ without the age: evidence was fresh when the proposal was made, and what holds now is asked of live readings.
+//! ◑ whoever approved it still may: that key was not revoked since.
 //! ◐ the driver must answer; a way to the mesh that is lost is a mode of the site. A part that is on its way stands nowhere for
 //! a while; once it has arrived it must stay. Rules 15 and 16 are about what adds energy, motion or flow: what is switched
 //! off needs no condition.
@@ -148,19 +149,23 @@ pub fn authorize(
     ))
 }
 
-/// Judges, every tick, a step that runs; `has_arrived` once it was seen where it was told to be.
+/// Judges, every tick, a step that runs, by the policy of this tick; `has_arrived` once it was seen where it was told to be.
 ///
 /// # Errors
 /// The first rule that no longer holds.
 pub fn may_go_on(
     step: &Step,
     has_arrived: bool,
+    grant: &Grant,
     home: &Home,
     policy: &Policy,
     live: &Live,
 ) -> Result<(), Refused> {
     now::nothing_stops_everything(live)?;
     let known = asked::known(step, policy)?;
+    asked::parameters_fit(&known)?;
+    asked::dosage_is_known(&known, policy)?;
+    card::counts_still(grant, home)?;
     holds_now(&known, home, policy, live, Phase::Running)?;
     if has_arrived { now::stays(&known, live) } else { Ok(()) }
 }

@@ -140,7 +140,7 @@ fn doubt_about(interlock: &Interlock, rules: &ActuatorRules, home: &Home, live: 
     let Some(reading) = live.readings.get(&(*node, interlock.sensor.clone())) else {
         return Some("it has not spoken".to_owned());
     };
-    let LiveReading { value, tier, age_ms, doubt } = reading;
+    let LiveReading { value, tier, age_ms, doubt, .. } = reading;
     if let Some(doubt) = doubt {
         return Some(format!("it is {doubt}"));
     }

@@ -163,6 +163,12 @@ impl Policy {
         if rules.tier_min < Tier::T2 {
             faults.push("`tier_min` is below T2; what is switched on rests on T2 at least".to_owned());
         }
+        if rules.evidence.is_empty() {
+            faults.push(
+                "`evidence` is missing; what is switched on rests on a reading that the policy names"
+                    .to_owned(),
+            );
+        }
         if rules.verified_by.is_none() {
             faults.push("`verified_by` is missing; done means that a sensor says so".to_owned());
         }
@@ -291,6 +297,7 @@ mod tests {
                 }),
                 "actuators[1].shown_by: sensor:flow:mainline-01 shows how actuator:pump:pump-main-01 stands already",
             ),
+            (faults(|p| p.actuators[0].evidence.clear()), "\"start\": `evidence` is missing"),
             (faults(|p| p.actuators[0].tier_min = Tier::T1), "`tier_min` is below T2"),
             (faults(|p| p.actuators[0].level = Level::L0), "L0 only looks"),
             (faults(|p| p.actuators[0].level = Level::L1), "actuators[0].level: Hazardous and L1 contradict"),

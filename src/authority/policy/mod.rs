@@ -6,6 +6,7 @@
 
 mod bounds;
 mod consistency;
+mod explain;
 mod hazard;
 mod rule;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::{Budget, Dosage, Interlock, Misfit, Must, Parameter};
 pub use consistency::PolicyFault;
+pub use explain::{Demand, Explanation};
 pub use hazard::HazardClass;
 pub use rule::Rule;
 

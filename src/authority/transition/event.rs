@@ -141,7 +141,7 @@ pub enum Event {
     /// The policy changed and no longer allows it.
     #[n(18)]
     PolicyChanged,
-    /// Somebody else took authority over the actuator.
+    /// Somebody else took authority over the actuator, or who approved it may not any more.
     #[n(19)]
     AuthorityLost,
     /// The lease was not renewed in time.

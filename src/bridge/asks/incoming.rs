@@ -1,6 +1,7 @@
 //! Signed requests and approvals that come to this node: judged at the edge, brought to the tick, answered in its name.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct AsksIn {
     gate: Gate,
     flights: Mutex<Flights<Query>>,
     stops: Arc<Semaphore>,
+    /// The newest change of people that the budgets know of.
+    people_seen: AtomicU64,
     replies: Sender<Reply>,
     runtime: Handle,
 }
@@ -57,7 +60,7 @@ struct Caller {
 impl AsksIn {
     /// Nobody has asked yet. What waits is waited for on `runtime`.
     pub fn new(edge: Arc<Edge>, replies: Sender<Reply>, runtime: Handle) -> Self {
-        let names = names_with(edge.trust.nodes(), &edge.people);
+        let names = names_with(edge.trust.nodes(), &edge.people.now());
         let limits =
             crate::BridgeLimits { envelopes_per_second_max: edge.limits.asks_per_second_max, ..edge.limits };
         let places = edge.limits.asks_in_flight_max;
@@ -65,6 +68,7 @@ impl AsksIn {
             gate: Gate::new(&limits, &names),
             flights: Mutex::new(Flights::new(places)),
             stops: Arc::new(Semaphore::new(places)),
+            people_seen: AtomicU64::new(edge.people.changes()),
             edge,
             replies,
             runtime,
@@ -73,11 +77,20 @@ impl AsksIn {
 
     /// From now on these are the nodes that are trusted.
     pub fn follow(&self, trusted: &BTreeSet<NodeId>) {
-        self.gate.follow(&names_with(trusted.clone(), &self.edge.people));
+        self.gate.follow(&names_with(trusted.clone(), &self.edge.people.now()));
+    }
+
+    /// Whoever was enrolled since somebody asked last has a budget of their own.
+    fn follow_people(&self) {
+        let changes = self.edge.people.changes();
+        if self.people_seen.swap(changes, Ordering::AcqRel) != changes {
+            self.follow(&self.edge.trust.nodes());
+        }
     }
 
     /// Takes a query on `rpc/ask`.
     pub fn ask(self: &Arc<Self>, query: &Query) {
+        self.follow_people();
         let asked = asked_in(query);
         let claimed = asked.as_ref().ok().and_then(|(_, bytes)| signed::claimed_key(bytes)).map(name_of_key);
         if let Err(refusal) = self.gate.enter(claimed, self.edge.now_ns()) {
@@ -164,14 +177,15 @@ impl AsksIn {
         if may_be_node && self.edge.trust.has(&node) {
             return Ok(Caller { name: node, shown: node.to_string() });
         }
-        if self.edge.people.get(&person).is_none() {
+        let people = self.edge.people.now();
+        if people.get(&person).is_none() {
             let sentence = format!(
                 "the key is of no trusted node and of nobody enrolled here; trust it with `clawmesh trust add {node}`, or \
                  have person {person} enrolled"
             );
             return Err(Refused::new(Code::NotAuthorized, "ask.signer", sentence));
         }
-        self.edge.people.may(&person, Role::Observer)?;
+        people.may(&person, Role::Observer)?;
         Ok(Caller { name: node, shown: person.to_string() })
     }
 

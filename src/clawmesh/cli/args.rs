@@ -17,6 +17,7 @@ use super::history::args::{EventsArgs, TraceArgs};
 use super::operator_args::OperatorCommand;
 use super::pair::args::PairArgs;
 use super::papers::args::PapersCommand;
+use super::policy_args::PolicyCommand;
 use super::proposals::args::ProposalCommand;
 use super::trust::args::TrustCommand;
 use crate::config::node_file::NodeFile;
@@ -83,6 +84,9 @@ pub enum Command {
     /// Look at the site a node works at, and at its policy
     #[command(subcommand)]
     Site(SiteCommand),
+    /// Check what the owner of actuators allows, and say what has to hold for one operation
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Make the key of a person, and enroll people at the console of a node
     #[command(subcommand)]
     Operator(OperatorCommand),

@@ -26,6 +26,8 @@ mod pair;
 mod papers;
 mod peers;
 mod plant;
+mod policy;
+mod policy_args;
 mod progress;
 mod proposals;
 mod replay;
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(cli.state_dir, &args),
         Command::Config(ConfigCommand::Show(args)) => config_show::run(cli.state_dir, args),
         Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),
+        Command::Policy(command) => policy::run(cli.state_dir, command),
         Command::Operator(command) => operator::run(cli.state_dir, command),
         Command::Pair(args) => pair::run(cli.state_dir, &args),
         Command::Papers(command) => papers::run(cli.state_dir, command),

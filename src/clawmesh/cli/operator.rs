@@ -182,12 +182,10 @@ fn list(dir: &StateDir, output: Output) -> anyhow::Result<()> {
 fn tell_node(dir: &StateDir) -> Option<String> {
     match dir.is_in_use() {
         Ok(false) => None,
-        Ok(true) => {
-            Some("a node is running on this state dir; it takes the change at its next start".to_owned())
-        }
+        Ok(true) => Some("the node that runs on this state dir takes the change within a second".to_owned()),
         // The change itself is made.
         Err(fault) => {
-            Some(format!("a node that runs on this state dir takes the change at its next start ({fault})"))
+            Some(format!("a node that runs on this state dir takes the change within a second ({fault})"))
         }
     }
 }

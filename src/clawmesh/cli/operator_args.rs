@@ -17,7 +17,7 @@ pub enum OperatorCommand {
     ///
     /// Look at the person while you do it: that one human holds two keys no program can see. For now everybody is
     /// enrolled here, at the console; enrolling over the network will need the signature of a supervisor. A node that
-    /// runs on this state dir takes the change at its next start.
+    /// runs on this state dir takes the change within a second.
     Enroll(EnrollArgs),
     /// Show who is enrolled, and what they may do
     List(Output),

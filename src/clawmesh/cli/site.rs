@@ -28,12 +28,13 @@ struct Answer {
     faults: Vec<Fault>,
 }
 
+/// One fault of a file, and where it stands.
 #[derive(Serialize)]
-struct Fault {
+pub(super) struct Fault {
     file: Option<PathBuf>,
     line: Option<usize>,
     column: Option<usize>,
-    sentence: String,
+    pub(super) sentence: String,
 }
 
 /// Runs the command; a fault makes the exit code non-zero.
@@ -94,7 +95,8 @@ fn examine(site_path: PathBuf, policy_path: Option<PathBuf>) -> anyhow::Result<A
     })
 }
 
-fn read(path: &Path) -> anyhow::Result<Option<String>> {
+/// The text of a file; nothing where there is none.
+pub(super) fn read(path: &Path) -> anyhow::Result<Option<String>> {
     let content = read_bounded(path)?;
     Ok(content.map(|content| ron_text::utf8(path, &content).map(str::to_owned)).transpose()?)
 }
@@ -165,7 +167,7 @@ fn unshown_note(plan: &Plan, policy: &Policy) -> Option<String> {
 }
 
 impl Fault {
-    fn of(error: ConfigError) -> Self {
+    pub(super) fn of(error: ConfigError) -> Self {
         let (file, position) = error.place();
         Self {
             file: file.map(Path::to_owned),

@@ -19,6 +19,14 @@ pub fn beside(site: &Path) -> PathBuf {
     site.with_file_name(name)
 }
 
+/// The site that a policy stands beside.
+#[must_use]
+pub fn site_of(policy: &Path) -> PathBuf {
+    let stem = policy.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let name = stem.strip_suffix(".policy").map_or("site.ron".to_owned(), |site| format!("{site}.ron"));
+    policy.with_file_name(name)
+}
+
 /// Reads the policy of a state dir and refuses it with the first thing wrong; without a file there is none.
 pub fn load(path: &Path, site: &SiteFile) -> Result<Option<Policy>, ConfigError> {
     let Some(content) = read_bounded(path)? else { return Ok(None) };
@@ -80,6 +88,7 @@ mod tests {
     fn the_policy_stands_beside_its_site() {
         for (site, policy) in [("a/site.ron", "a/policy.ron"), ("a/farm.ron", "a/farm.policy.ron")] {
             assert_eq!(beside(Path::new(site)), Path::new(policy));
+            assert_eq!(site_of(Path::new(policy)), Path::new(site));
         }
     }
 

@@ -6,6 +6,7 @@
 //! Not here: what the parts do (`bridge`, `gateway`, `storage`, `core`), the command line (`cli`).
 
 mod faults;
+mod files;
 mod guests;
 mod host_sensors;
 mod mesh_to_come;
@@ -20,6 +21,7 @@ mod plant;
 mod rearm;
 mod signals;
 mod simulator;
+mod stamp;
 mod ticker;
 mod timekeeper;
 mod trust;

@@ -2,15 +2,14 @@
 //! at once.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clawmesh_authority::{Code, NodeId, Refusal};
 use clawmesh_bridge::Trust;
 use clawmesh_core::intake::{InboxHandle, InputBody, SourceId};
 
+use super::stamp::Stamp;
 use super::worker::{Ends, Worker};
 use crate::config::state_dir::StateDir;
 use crate::config::trust_file;
@@ -118,29 +117,11 @@ impl Follower {
     }
 }
 
-/// What tells one content of a file from another without reading it: it is always replaced as a whole.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp(Option<(Option<SystemTime>, u64, u64)>);
-
-impl Stamp {
-    fn of(path: &Path) -> Self {
-        let metadata = fs::metadata(path).ok();
-        Self(metadata.map(|metadata| (metadata.modified().ok(), metadata.len(), number(&metadata))))
-    }
-}
-
-#[cfg(unix)]
-fn number(metadata: &fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-#[cfg(not(unix))]
-fn number(_: &fs::Metadata) -> u64 {
-    0
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::SystemTime;
+
     use clawmesh_core::intake::{InboxLimits, Inboxes, doors};
 
     use super::*;
@@ -174,7 +155,7 @@ mod tests {
         let (dir, configured, known) = (state.clone(), set(&[1]), set(&[1]));
         (
             Follower {
-                papers: Stamp(None),
+                papers: Stamp::default(),
                 dir,
                 configured,
                 known,

@@ -5,8 +5,8 @@ use std::fmt;
 
 use clawmesh_authority::transition::Round;
 use clawmesh_authority::{
-    AskKind, Capability, Hlc, Lane, LaneMark, NodeId, Observation, ProposalId, Refusal, SensorSpec, Setpoint,
-    Tier, Unit,
+    AskKind, Capability, Hlc, Lane, LaneMark, NodeId, Observation, ProposalId, Refusal, Roster, SensorSpec,
+    Setpoint, Tier, Unit,
 };
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -476,6 +476,13 @@ pub enum InputBody {
     /// This node ends, in order. It counts from the runner only.
     #[n(26)]
     NodeEnds,
+    /// These are the people this node knows from now on. It counts from the runner only.
+    #[n(27)]
+    PeopleChanged(#[n(0)] Roster),
+    /// This is the policy of this owner from now on, as JSON, as [`SiteText`](crate::settings::SiteText) has it. It counts from
+    /// the runner only.
+    #[n(28)]
+    PolicyChanged(#[n(0)] String),
 }
 
 /// One input on its way to the tick.
@@ -580,6 +587,8 @@ impl InputBody {
             Self::GuestCommand { .. } => "guest_command",
             Self::GuestsHeard(_) => "guests_heard",
             Self::NodeEnds => "node_ends",
+            Self::PeopleChanged(_) => "people_changed",
+            Self::PolicyChanged(_) => "policy_changed",
         }
     }
 }

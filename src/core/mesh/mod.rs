@@ -24,6 +24,10 @@ pub use neighbours::{Asking, Neighbours};
 use crate::clock::{self, TickSystems};
 use crate::replay::DigestApp as _;
 
+/// The part of `Ingest` that hears other nodes; what people at this node's own console say comes before.
+#[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HearSystems;
+
 /// The part of `Track` that keeps nodes; sensors and beliefs come after.
 #[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MeshSystems;
@@ -67,6 +71,7 @@ impl Plugin for MeshPlugin {
                 FixedUpdate,
                 (systems::follow_trust, systems::open_envelopes, systems::meet_nodes)
                     .chain()
+                    .in_set(HearSystems)
                     .after(clock::WallClockSystems)
                     .in_set(TickSystems::Ingest),
             )

@@ -87,7 +87,13 @@ fn schedule(app: &mut App) {
     .add_systems(
         FixedUpdate,
         // The stop last: somebody may ask for the stop in this tick.
-        (systems::recall, systems::note_restore, systems::take_requests, systems::call_off)
+        (
+            systems::recall,
+            systems::note_restore,
+            systems::ask_by_new_policy,
+            systems::take_requests,
+            systems::call_off,
+        )
             .chain()
             .in_set(RequestSystems)
             .in_set(TickSystems::Plan),

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use clawmesh_authority::gate::{self, Live, LiveReading};
+use clawmesh_authority::gate::{self, Grant, Live, LiveReading};
 use clawmesh_authority::policy::{ActuatorRules, BandRule, Must, Verification};
 use clawmesh_authority::transition::{Event, State};
-use clawmesh_authority::{Code, Policy, Proposal, Refused, Setpoint, Step, Tier};
+use clawmesh_authority::{Code, Policy, Proposal, Refused, Rule, Setpoint, Step, Tier};
 use clawmesh_twin::card::PlaceCard;
 use clawmesh_twin::site::Name;
 
@@ -42,6 +42,8 @@ pub struct Finding {
 pub struct Watch<'a> {
     /// What is carried out.
     pub proposal: &'a Proposal,
+    /// What people have approved.
+    pub grant: Option<&'a Grant>,
     /// The site.
     pub site: &'a SiteFiles,
     /// The policy of this owner.
@@ -105,21 +107,25 @@ impl Watch<'_> {
             return None;
         }
         for at in 0..=run.step {
-            let Some((step, rules)) = self.step(at).filter(|_| !run.ended.contains(&at)) else { continue };
+            let Some(step) = self.proposal.steps.get(at).filter(|_| !run.ended.contains(&at)) else {
+                continue;
+            };
+            let rules = self.policy.rules_of(&step.actuator);
             let stands = self.live.position_of(&step.actuator);
             let told = brings(step, self.policy);
             let is_taken = at < run.step || run.taken_ms.is_some();
-            let is_there =
-                stands.is_some() && stands == told && self.is_measured_since(rules, run.ordered_ms);
+            let is_there = stands.is_some()
+                && stands == told
+                && rules.is_some_and(|rules| self.is_measured_since(rules, run.ordered_ms));
             if is_taken && is_there && !run.arrived.contains(&at) {
                 run.arrived.push(at);
             }
             let has_arrived = run.arrived.contains(&at);
-            let judged = gate::may_go_on(step, has_arrived, &self.site.home, self.policy, self.live);
-            if let Err(refused) = judged {
+            if let Err(refused) = self.is_allowed(step, has_arrived) {
                 return Some(ended_by(&refused));
             }
-            let within_s = rules.verified_by.as_ref().map_or(ARRIVED_WITHIN_S, |by| by.within_s);
+            let verified_by = rules.and_then(|rules| rules.verified_by.as_ref());
+            let within_s = verified_by.map_or(ARRIVED_WITHIN_S, |by| by.within_s);
             if !has_arrived && self.age_ms(run.ordered_ms) > u64::from(within_s) * 1_000 {
                 return Some(Finding {
                     event: Event::VerificationTimedOut,
@@ -129,6 +135,13 @@ impl Watch<'_> {
             }
         }
         None
+    }
+
+    fn is_allowed(&self, step: &Step, has_arrived: bool) -> Result<(), Refused> {
+        let grant = self.grant.ok_or_else(|| {
+            Refused::new(Code::ApprovalRequired, Rule::Approved, "there is no approval for it")
+        })?;
+        gate::may_go_on(step, has_arrived, grant, &self.site.home, self.policy, self.live)
     }
 
     /// What a sensor showed before the order moves nothing on.
@@ -406,6 +419,9 @@ fn ended_by(refused: &Refused) -> Finding {
         Code::StopLatched => Event::Stopped,
         Code::LocalControl | Code::OutOfService => Event::LocalControlTaken,
         Code::StateUnknown => Event::EnvelopeLeft,
+        Code::UnknownOperation | Code::LimitExceeded | Code::InvalidParams => Event::PolicyChanged,
+        _ if refused.rule == Rule::DosageFirst.as_str() => Event::PolicyChanged,
+        _ if refused.rule == Rule::Approved.as_str() => Event::AuthorityLost,
         _ => Event::InterlockOpened,
     };
     Finding { event, words: format!("{} ({})", refused.sentence, refused.rule), code: Some(refused.code) }

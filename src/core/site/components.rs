@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bevy::prelude::{Component, Resource};
 use clawmesh_authority::policy::Mode;
-use clawmesh_authority::{AuthorizedCommand, Capability};
+use clawmesh_authority::{AuthorizedCommand, Capability, ContentHash};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,27 @@ impl Stands {
     }
 }
 
-/// The site of this run; constant, from the settings.
+/// The policy that holds now.
+#[derive(Resource, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
+pub struct PolicyInForce {
+    /// By its content; nothing where this node has none.
+    #[n(0)]
+    pub hash: Option<ContentHash>,
+    /// The tick from which on it holds; 0 if it held when the run began.
+    #[n(1)]
+    pub since_tick: u64,
+}
+
+impl PolicyInForce {
+    /// The one with which a run begins.
+    #[must_use]
+    pub fn at_the_start(site: Option<&SiteFiles>) -> Self {
+        let hash = site.and_then(|site| site.policy.as_ref().map(|_| site.home.policy));
+        Self { hash, since_tick: 0 }
+    }
+}
+
+/// The site of this run, constant but for its policy.
 #[derive(Resource, Debug, Clone, PartialEq, Default)]
 pub struct Site(pub Option<SiteFiles>);
 

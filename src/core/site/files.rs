@@ -1,13 +1,14 @@
-//! The site and the policy of a run, read from its settings once.
+//! The site of a run, read from its settings once, and the policy that holds there now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use clawmesh_authority::gate::Home;
-use clawmesh_authority::policy::Showing;
+use clawmesh_authority::policy::{PolicyFault, Showing};
 use clawmesh_authority::{Capability, ContentHash, NodeId, Policy, Setpoint};
 use clawmesh_twin::site::{Plan, SwitchState};
 
 use crate::settings::{Settings, SiteText};
+use crate::site::disagreements;
 use crate::world::Sensor;
 
 /// What a node holds of its site.
@@ -31,9 +32,17 @@ impl SiteText {
     /// # Errors
     /// When a number in them is none; a plan and a policy without faults have no such number.
     pub fn of(name: &str, plan: &Plan, policy: Option<&Policy>) -> Result<Self, String> {
-        let policy = policy.map(serde_json::to_string).transpose().map_err(|fault| fault.to_string())?;
+        let policy = policy.map(Self::policy_of).transpose()?;
         let plan = serde_json::to_string(&(name, plan)).map_err(|fault| fault.to_string())?;
         Ok(Self { plan, policy })
+    }
+
+    /// The text of a policy.
+    ///
+    /// # Errors
+    /// When a number in it is none; a policy without faults has no such number.
+    pub fn policy_of(policy: &Policy) -> Result<String, String> {
+        serde_json::to_string(policy).map_err(|fault| fault.to_string())
     }
 
     /// The plan by its content: equal on nodes that have the same site in mind, whatever comments stand in their files.
@@ -45,8 +54,12 @@ impl SiteText {
     /// The policy by its content.
     #[must_use]
     pub fn policy_hash(&self) -> ContentHash {
-        ContentHash::of("policy", self.policy.as_deref().unwrap_or_default().as_bytes())
+        policy_hash(self.policy.as_deref().unwrap_or_default())
     }
+}
+
+fn policy_hash(text: &str) -> ContentHash {
+    ContentHash::of("policy", text.as_bytes())
 }
 
 impl SiteFiles {
@@ -67,6 +80,23 @@ impl SiteFiles {
         };
         let on_guests = home.actuators.iter().filter(|actuator| is_on_guest(actuator)).cloned().collect();
         Ok(Some(Self { name, plan, policy, home, on_guests }))
+    }
+
+    /// Takes another policy. All of it holds from now on, or nothing has changed.
+    ///
+    /// # Errors
+    /// A sentence, for a text that is no policy, that contradicts itself or that does not fit the plan.
+    pub fn take_policy(&mut self, text: &str) -> Result<(), String> {
+        let policy: Policy =
+            serde_json::from_str(text).map_err(|fault| format!("the policy cannot be read: {fault}"))?;
+        let mut faults = policy.faults();
+        faults.extend(disagreements(&self.name, &self.plan, &policy));
+        if let Some(PolicyFault { at, sentence }) = faults.first() {
+            return Err(format!("`{at}`: {sentence}"));
+        }
+        self.home.policy = policy_hash(text);
+        self.policy = Some(policy);
+        Ok(())
     }
 }
 
@@ -111,5 +141,6 @@ fn home(settings: &Settings, text: &SiteText, plan: &Plan) -> Home {
         nodes,
         actuators,
         simulators: BTreeSet::new(),
+        people: settings.roster.clone(),
     }
 }

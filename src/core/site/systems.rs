@@ -2,15 +2,17 @@
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
-use clawmesh_authority::{Capability, NodeId, Value};
+use clawmesh_authority::{Capability, Code, NodeId, Refusal, Value};
 
-use super::components::{Actuator, DriversPort, Site, SiteModes, Stands};
+use super::components::{Actuator, DriversPort, PolicyInForce, Site, SiteModes, Stands};
 use super::files::SiteFiles;
 use super::modes::{Signs, modes};
 use super::shown::{Said, shown};
 use crate::clock::{Tick, WallClock};
-use crate::intake::{DriverReport, InputBody, SafeBecause, TickBatch};
+use crate::intake::{DriverReport, InputBody, SafeBecause, SourceId, TickBatch};
 use crate::mesh::{Liveness, NodeIndex};
+use crate::people::People;
+use crate::safety::Refused;
 use crate::settings::Settings;
 use crate::world::{Belief, BeliefIndex, Latest, Quality, Sensor, SensorIndex};
 
@@ -37,6 +39,38 @@ impl Here<'_> {
 
     fn is_on_guest(&self, actuator: &Actuator) -> bool {
         self.site.0.as_ref().is_some_and(|site| site.on_guests.contains(&actuator.0))
+    }
+}
+
+/// Judges by the people and the policy of now. Only whoever runs this node may change the policy, and one that is bad changes
+/// nothing.
+pub(super) fn follow_files(
+    tick: Res<Tick>,
+    batch: Res<TickBatch>,
+    people: Res<People>,
+    mut site: ResMut<Site>,
+    mut in_force: ResMut<PolicyInForce>,
+    mut refused: MessageWriter<Refused>,
+) {
+    let Some(files) = &mut site.bypass_change_detection().0 else { return };
+    if people.is_changed() {
+        files.home.people = people.0.clone();
+    }
+    let newest = batch.iter().filter_map(|stamped| match (&stamped.input.source, &stamped.input.body) {
+        (SourceId::Runner, InputBody::PolicyChanged(text)) => Some(text),
+        _ => None,
+    });
+    if let Some(text) = newest.last() {
+        match files.take_policy(text) {
+            Ok(()) => {
+                *in_force = PolicyInForce { hash: Some(files.home.policy), since_tick: tick.0 };
+            }
+            Err(why) => {
+                let sentence = format!("{why}; the policy before stays in force, mend the file");
+                let refusal = Refusal::new(Code::InvalidParams, SourceId::Runner, sentence);
+                refused.write(Refused { refusal, count: 1 });
+            }
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Quality {
 
 impl Quality {
     /// The flags that are set, as words.
-    pub fn words(&self) -> impl Iterator<Item = &'static str> {
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
         [
             (self.is_stale, "stale"),
             (self.is_stuck, "stuck"),
@@ -47,6 +47,11 @@ impl Quality {
         ]
         .into_iter()
         .filter_map(|(is_set, word)| is_set.then_some(word))
+    }
+
+    /// The flags for which the sensor is wrong, however fresh its word is: not those that only say that it has not spoken.
+    pub fn faults(self) -> impl Iterator<Item = &'static str> {
+        Self { is_stale: false, is_silent: false, ..self }.words()
     }
 }
 

@@ -35,7 +35,7 @@ use super::planner::wiring::Planning;
 use super::ticker::Ticker;
 use super::timekeeper::Beginning;
 use super::worker::Worker;
-use super::{faults, host_sensors, mock_sensor, open_files, rearm, signals, trust};
+use super::{faults, files, host_sensors, mock_sensor, open_files, rearm, signals, trust};
 use crate::config::durable_file::{remove_durably, write_atomic};
 use crate::config::settings::NodeConfig;
 use crate::config::state_dir::StateDir;
@@ -174,7 +174,8 @@ struct Node {
     ticker: Ticker,
     drivers: Option<DriverLayer>,
     rearm: Worker,
-    trust: Worker,
+    /// What follows what people at the console write down.
+    console: [Worker; 2],
     runner: Runner,
 }
 
@@ -230,6 +231,7 @@ impl Node {
         let mourner = Arc::clone(&runner.death);
         let latch = start.latch.clone();
         let ticker = Ticker::start(core, hz, inbox.clone(), latch, move || mourner.notify_one())?;
+        let begun = files::Begun::with(&start.site, &start.settings);
         let bridge = bridge(&options.config, start, bridge_ports, marks)?;
         mesh.came(bridge.neighbours());
         let own_id = facts.key.id();
@@ -244,12 +246,24 @@ impl Node {
             tasks,
         );
         let guests = GuestSide::open(&guests, host, dialled_only, found, tasks)?;
-        let trust = follow_trust(options, &bridge, &guests.links, &inbox)?;
+        let console = follow_console(options, begun, &bridge, &guests.links, &inbox)?;
         let planner = planning
             .map(|planning| planning.start(bridge.neighbours(), asked_here, snapshots, commits))
             .transpose()?;
         let sensors = own_sensors(&options.config, own_id, &inbox)?;
-        Ok(Self { planner, sensors, plant, guests, bridge, simulator, ticker, drivers, rearm, trust, runner })
+        Ok(Self {
+            planner,
+            sensors,
+            plant,
+            guests,
+            bridge,
+            simulator,
+            ticker,
+            drivers,
+            rearm,
+            console,
+            runner,
+        })
     }
 
     /// Edges first, so that nothing new comes in; the tick last, so that it takes what they still said. Before the mesh is closed
@@ -258,7 +272,7 @@ impl Node {
     fn close(self, workers: &Runtime) -> Option<String> {
         drop(self.planner);
         drop(self.sensors);
-        drop(self.trust);
+        drop(self.console);
         let links = self.guests.hush();
         // Where the inbox is full the others miss this node instead, as if it had broken.
         if self.runner.inbox.offer_own(SourceId::Runner, InputBody::NodeEnds, None).is_ok() {
@@ -289,12 +303,13 @@ fn own_sensors(config: &NodeConfig, own: NodeId, inbox: &InboxHandle) -> anyhow:
     Ok(sensors)
 }
 
-fn follow_trust(
+fn follow_console(
     options: &Options,
+    begun: files::Begun,
     bridge: &Bridge,
     links: &Links,
     inbox: &InboxHandle,
-) -> std::io::Result<Worker> {
+) -> std::io::Result<[Worker; 2]> {
     let links = links.clone();
     let told = trust::Followed {
         bridge: bridge.trust(),
@@ -302,7 +317,9 @@ fn follow_trust(
         inbox: inbox.clone(),
     };
     let (configured, known) = (options.config.trust_configured.clone(), options.config.trusted.value.clone());
-    trust::start(options.dir.clone(), configured, known, told)
+    let trust = trust::start(options.dir.clone(), configured, known, told)?;
+    let told = files::Told { people: bridge.people(), inbox: inbox.clone() };
+    Ok([trust, files::start(options.dir.clone(), begun, told)?])
 }
 
 fn bridge(

@@ -11,6 +11,7 @@ use super::shared::Mover;
 use crate::intake::{InputBody, TickBatch};
 use crate::proposals::components::{Granted, Life, ProposalIndex, Proposed};
 use crate::safety::StopState;
+use crate::site::PolicyInForce;
 
 /// Takes the approvals and rejections of this tick, in order.
 pub fn take_approvals(
@@ -51,7 +52,7 @@ fn take(
     let Proposed { id, proposal, .. } = proposed;
     let (now_ms, needs_others) = (mover.here.elapsed_ms(), four_eyes(proposal, mover));
     let proposer = proposal.maker.mind.person();
-    let roster = &mover.here.settings.roster;
+    let roster = mover.here.people();
     let standing = judgement::answer(&mut mover.desk.0, signed, roster, proposer, needs_others, now_ms)?;
     let name = roster.get(&signed.operator()).map_or_else(String::new, |person| person.name.clone());
     let why = signed.approval().reason.clone();
@@ -86,6 +87,25 @@ fn take(
 fn four_eyes(proposal: &Proposal, mover: &Mover) -> bool {
     let Some((_, policy)) = mover.here.files() else { return true };
     policy.rules_for(&proposal.steps).any(|rules| rules.four_eyes)
+}
+
+/// What people were asked, or have approved, under another policy than the one that holds now is simulated and asked anew.
+pub fn ask_by_new_policy(
+    in_force: Res<PolicyInForce>,
+    mut cases: Query<(&Proposed, &mut Life)>,
+    mut mover: Mover,
+) {
+    if in_force.since_tick != mover.here.tick.0 {
+        return;
+    }
+    let is_waiting = |life: &Life| !life.state.is_final() && !life.state.is_running();
+    let mut rows: Vec<_> = cases.iter_mut().filter(|(_, life)| is_waiting(life)).collect();
+    rows.sort_by_key(|(proposed, _)| proposed.slot);
+    for (proposed, life) in &mut rows {
+        let words = "the policy of this owner has changed; it is judged by the new one";
+        let of = (proposed.id, &proposed.proposal);
+        mover.feed(of, life, &Event::DriftedPastTolerance, words, Some(Code::CardStale));
+    }
 }
 
 /// Offers that nobody answered in time die.

@@ -53,7 +53,8 @@ pub fn authorize_steps(
         let authorized = known.and_then(|()| authorize(of.1, step, *granted, *card, *forked, &now, &mover));
         let command = match authorized {
             Ok(command) => command,
-            Err(refused) if refused.code == Code::CardStale => {
+            // It may be simulated and approved again, as it is now and by others.
+            Err(refused) if matches!(refused.code, Code::CardStale | Code::OperatorRevoked) => {
                 let words = refused.sentence.clone();
                 mover.feed(of, life, &Event::DriftedPastTolerance, words, Some(refused.code));
                 mover.show(&of.0.short(), &refused);
@@ -127,7 +128,7 @@ fn authorize(
     };
     // What a step builds on stands as it was told, in this tick too.
     let mut before = proposal.steps.iter().take(step);
-    before.try_for_each(|before| gate::may_go_on(before, true, &site.home, policy, &now.live))?;
+    before.try_for_each(|before| gate::may_go_on(before, true, &granted.0, &site.home, policy, &now.live))?;
     let card = simulated(proposal, card, mover.here.settings.node, drifted);
     gate::authorize(proposal, step, &evidence, (&card, &granted.0), &site.home, policy, &now.live)
 }

@@ -105,6 +105,7 @@ impl Known<'_, '_> {
             tier: latest.tier,
             age_ms: latest.age_ms(*self.tick, wall_ms, &self.settings),
             doubt: quality.words().next().map(str::to_owned),
+            fault: quality.faults().next().map(str::to_owned),
         };
         ((sensor.node, sensor.capability.clone()), reading)
     }

@@ -87,9 +87,8 @@ impl Office<'_, '_> {
 
     /// A person whom this node knows, or a node that is trusted here.
     fn asker(&self, signed: &SignedRequest) -> Result<Asker, Refused> {
-        let settings = &self.mover.here.settings;
         let person = signed.signer().operator_id();
-        if settings.roster.get(&person).is_some() {
+        if self.mover.here.people().get(&person).is_some() {
             return Ok(Asker::Person(person));
         }
         let node = NodeId::of_public_key(signed.signer().raw());
@@ -104,7 +103,7 @@ impl Office<'_, '_> {
     }
 
     fn may_ask(&self, asker: &Asker, body: &RequestBody) -> Result<(), Refused> {
-        let roster = &self.mover.here.settings.roster;
+        let roster = self.mover.here.people();
         match (asker, body) {
             // Whoever is known may stop, whatever their role.
             (Asker::Person(person), RequestBody::Stop { .. }) => roster.may(person, Role::Observer).map(drop),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bevy::prelude::*;
+use clawmesh_authority::gate::Grant;
 use clawmesh_authority::transition::{Cause, Event, State};
 use clawmesh_authority::{ContentHash, Proposal, ProposalId, Setpoint, Step, canonical};
 use clawmesh_twin::card::{Card, PlaceCard};
@@ -98,18 +99,19 @@ fn ended(
 /// Judges everything that runs.
 pub fn judge_runs(
     now: Res<Now>,
-    mut cases: Query<(&Proposed, &mut Life, &mut Run, Option<&CardHeld>)>,
+    mut cases: Query<(&Proposed, &mut Life, &mut Run, Option<&Granted>, Option<&CardHeld>)>,
     mut mover: Mover,
     mut read: Local<Bands>,
 ) {
     let mut rows: Vec<_> = cases.iter_mut().filter(|(_, life, ..)| life.state.is_running()).collect();
     rows.sort_by_key(|(proposed, ..)| proposed.slot);
     read.forget_all_but(rows.iter().filter_map(|(.., held)| Some(held.as_ref()?.hash)).collect());
-    for (proposed, life, run, held) in &mut rows {
+    for (proposed, life, run, granted, held) in &mut rows {
         let bands = read.of(*held);
         // What has ended is settled in the same tick.
         for _ in 0..2 {
-            let Some(found) = judge(&proposed.proposal, life, run, bands, &now, &mover.here) else {
+            let of = (&proposed.proposal, granted.map(|granted| &granted.0));
+            let Some(found) = judge(of, life, run, bands, &now, &mover.here) else {
                 break;
             };
             let of = (proposed.id, &proposed.proposal);
@@ -143,7 +145,7 @@ impl Bands {
 }
 
 fn judge(
-    proposal: &Proposal,
+    (proposal, grant): (&Proposal, Option<&Grant>),
     life: &Life,
     run: &mut Run,
     bands: &BTreeMap<Name, PlaceCard>,
@@ -153,6 +155,7 @@ fn judge(
     let (site, policy) = here.files()?;
     let watch = Watch {
         proposal,
+        grant,
         site,
         policy,
         live: &now.live,

@@ -10,11 +10,12 @@ use clawmesh_authority::reading::TEXT_BYTES_MAX;
 use clawmesh_authority::transition::{self, Effect, Event, Transition};
 use clawmesh_authority::{
     Answer, AuthorizedCommand, Capability, Code, ContentHash, OfferBook, Policy, Proposal, ProposalId,
-    Refused,
+    Refused, Roster,
 };
 
 use crate::clock::{Tick, WallClock};
 use crate::mesh::Trust;
+use crate::people::People;
 use crate::proposals::components::{Desk, Life, Spending};
 use crate::proposals::ports::SimulationOrder;
 use crate::safety;
@@ -29,9 +30,15 @@ pub struct Here<'w> {
     wall: Res<'w, WallClock>,
     site: Res<'w, Site>,
     pub trust: Res<'w, Trust>,
+    people: Res<'w, People>,
 }
 
 impl Here<'_> {
+    /// The people this node knows.
+    pub fn people(&self) -> &Roster {
+        &self.people.0
+    }
+
     /// The site and the policy of this owner; without both nothing here may be moved.
     pub fn files(&self) -> Option<(&SiteFiles, &Policy)> {
         let site = self.site.0.as_ref()?;

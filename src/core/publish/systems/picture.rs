@@ -15,6 +15,7 @@ use crate::leadership::Lead;
 use crate::mesh::{
     ClockOffset, LaneMarks, LastHeard, Liveness, Node, NodeIndex, NodeProfile, OwnNode, Trusted,
 };
+use crate::people::People;
 use crate::proposals::{Copied, CopyOf, OwnProposals};
 use crate::publish::components::SnapshotPort;
 use crate::publish::snapshot::{
@@ -39,6 +40,7 @@ pub(in crate::publish) struct Shown<'w, 's> {
     link: Res<'w, LinkStatus>,
     lead: Res<'w, Lead>,
     stop: Res<'w, StopState>,
+    people: Res<'w, People>,
     site: Res<'w, Site>,
     modes: Res<'w, SiteModes>,
     refusals: Res<'w, Refusals>,
@@ -173,7 +175,7 @@ impl Shown<'_, '_> {
     }
 
     fn people(&self) -> Vec<PersonView> {
-        let roster = &self.settings.roster;
+        let roster = &self.people.0;
         let mut rows: Vec<PersonView> = roster
             .iter()
             .map(|person| PersonView {

@@ -45,7 +45,7 @@ pub fn plan(steps: &[(&Capability, f64)]) -> Vec<AuthorizedCommand> {
 }
 
 fn authorized(steps: Vec<Step>) -> Vec<AuthorizedCommand> {
-    let farmer = OperatorKey::from_secret(&[5; 32]);
+    let farmer = farmer();
     let (home, policy) = (home(), policy());
     let proposal = Proposal {
         mesh: home.mesh,
@@ -98,15 +98,23 @@ fn approved(
         expires_after_ms: 60_000,
     };
     book.make(offer.clone(), 0).expect("the rig is well-formed");
-    let mut roster = Roster::default();
-    let person = Operator::of_key(*farmer.public().raw(), "Farmer", Role::Approver);
-    roster.enroll(person, &BTreeSet::new()).expect("the rig is well-formed");
     let said = approval::seal(farmer, &Approval::answering(&offer, Decision::Approve, None, 0));
     let signed = approval::open(&said).expect("the rig is well-formed");
-    match answer(&mut book, &signed, &roster, proposal.maker.mind.person(), false, 1) {
+    match answer(&mut book, &signed, &home.people, proposal.maker.mind.person(), false, 1) {
         Ok(Standing::Complete(grant)) => grant,
         other => panic!("{other:?}"),
     }
+}
+
+fn farmer() -> OperatorKey {
+    OperatorKey::from_secret(&[5; 32])
+}
+
+fn people() -> Roster {
+    let mut people = Roster::default();
+    let person = Operator::of_key(*farmer().public().raw(), "Farmer", Role::Approver);
+    people.enroll(person, &BTreeSet::new()).expect("the rig is well-formed");
+    people
 }
 
 fn home() -> Home {
@@ -118,6 +126,7 @@ fn home() -> Home {
         nodes: BTreeMap::new(),
         actuators: BTreeSet::from([pump(), valve(), booster()]),
         simulators: BTreeSet::new(),
+        people: people(),
     }
 }
 

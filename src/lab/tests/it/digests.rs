@@ -17,6 +17,7 @@ use clawmesh_core::mesh::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trust,
     Trusted, Voice,
 };
+use clawmesh_core::people::People;
 use clawmesh_core::planner::{Attention, IrrigatedZone};
 use clawmesh_core::proposals::{
     Asked, CardHeld, Copied, CopyOf, Desk, Forked, Granted, Life, Proposed, Run, Spending,
@@ -24,7 +25,7 @@ use clawmesh_core::proposals::{
 use clawmesh_core::publish::OwnLanes;
 use clawmesh_core::replay::{DigestRecord, DigestRegistry, DomainId};
 use clawmesh_core::safety::{LinkStatus, Refusals, StopState};
-use clawmesh_core::site::{Actuator, SiteModes, Stands};
+use clawmesh_core::site::{Actuator, PolicyInForce, SiteModes, Stands};
 use clawmesh_core::world::{Belief, BeliefKey, Latest, MountedOn, Profile, Quality, Sensor, SupportedBy};
 use clawmesh_lab::START_MS;
 use clawmesh_wire::context::ContextFrame;
@@ -296,6 +297,8 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         every_alteration_shows::<Actuator>(world),
         every_alteration_shows::<Stands>(world),
         every_alteration_shows::<SiteModes>(world),
+        every_alteration_shows::<PolicyInForce>(world),
+        changing_shows(world, |_: &People| People::default()),
         changing_shows(world, |proposed: &Proposed| Proposed { slot: proposed.slot + 1, ..proposed.clone() }),
         every_alteration_shows::<Life>(world),
         every_alteration_shows::<Forked>(world),

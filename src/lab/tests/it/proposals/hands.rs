@@ -190,7 +190,8 @@ fn s15_what_a_sensor_says_that_cannot_be_relied_on_shows_nothing() {
         }
         say(&mut farm);
         farm.lab.run_ticks(2);
-        let proposal = farm.proposal();
+        // The valve alone: its evidence is the soil.
+        let proposal = farm.proposal_of(vec![step(valve(), "open", Some(6.0))]);
         let answer = farm.propose(&proposal);
         assert!(format!("{answer:?}").contains(words), "{words:?} is not in {answer:?}");
         farm.assert_refused(&answer, Code::InterlockOpen, "interlock");
@@ -200,10 +201,15 @@ fn s15_what_a_sensor_says_that_cannot_be_relied_on_shows_nothing() {
     // It says the same for longer than water can rest.
     farm.describe_tank(Some(2_000));
     farm.run_seconds(3);
-    let proposal = farm.proposal();
+    let proposal = farm.proposal_of(vec![step(valve(), "open", Some(6.0))]);
     let answer = farm.propose(&proposal);
     assert!(format!("{answer:?}").contains("it is stuck"), "{answer:?}");
     farm.assert_refused(&answer, Code::InterlockOpen, "interlock");
+    // For the pump the tank is evidence too: what is stuck now may have been stuck when it signed.
+    let proposal = farm.proposal();
+    let answer = farm.propose(&proposal);
+    assert!(format!("{answer:?}").contains("tank-01 is stuck"), "{answer:?}");
+    farm.assert_refused(&answer, Code::EvidenceUnresolved, "evidence");
     farm.describe_tank(None);
     farm.run_seconds(1);
     let good = farm.proposal();

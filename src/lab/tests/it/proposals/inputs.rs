@@ -6,7 +6,7 @@ use clawmesh_authority::envelope::{self, Body, Statement};
 use clawmesh_authority::transition::{Round, State};
 use clawmesh_authority::{
     AskKind, Code, Decision, Frame, Hlc, Lane, LaneMark, MeshId, Observation, Proposal, ProposalReport,
-    Refusal, Setpoint, StoryEntry, Tier, Unit, Value, canonical,
+    Refusal, Roster, Setpoint, StoryEntry, Tier, Unit, Value, canonical,
 };
 use clawmesh_core::guests::GuestEnd;
 use clawmesh_core::intake::{
@@ -67,10 +67,12 @@ fn kind(body: &InputBody) -> usize {
         InputBody::GuestCommand { .. } => 24,
         InputBody::GuestsHeard(_) => 25,
         InputBody::NodeEnds => 26,
+        InputBody::PeopleChanged(_) => 27,
+        InputBody::PolicyChanged(_) => 28,
     }
 }
 
-const KINDS: usize = 27;
+const KINDS: usize = 29;
 
 /// What the command center says of the field node's proposal: that it is carried out.
 fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
@@ -109,6 +111,26 @@ fn acknowledged(id: clawmesh_authority::ProposalId) -> InputBody {
 fn thirst() -> Thought {
     let zone = "z-food-forest-core".to_owned();
     Thought { zone, irrigate: true, urgency_permille: 900, moisture_permille: Some(120) }
+}
+
+/// How a run ends and stops.
+fn orders_of_the_runner() -> [(SourceId, InputBody); 4] {
+    let stop = InputBody::StopLatched { reason: "smoke".to_owned(), stops: 0 };
+    [
+        (SourceId::Bridge, InputBody::NodeEnds),
+        (SourceId::Runner, InputBody::NodeEnds),
+        (SourceId::Runner, stop),
+        (SourceId::Runner, InputBody::Rearmed),
+    ]
+}
+
+/// What only the runner may say.
+fn files(farm: &Farm) -> [(SourceId, InputBody); 2] {
+    let lax = farm.policy_with(|policy| policy.actuators.clear());
+    [
+        (SourceId::Gateway, InputBody::PeopleChanged(Roster::default())),
+        (SourceId::Bridge, InputBody::PolicyChanged(lax)),
+    ]
 }
 
 /// Something of every kind, all of it made up, about a proposal that nobody has approved.
@@ -179,9 +201,8 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
         let body = recalled(&slot.to_string(), proposal, state);
         all.extend([SourceId::Gateway, SourceId::Journal].map(|source| (source, body.clone())));
     }
-    all.extend([SourceId::Bridge, SourceId::Runner].map(|source| (source, InputBody::NodeEnds)));
-    let stop = InputBody::StopLatched { reason: "smoke".to_owned(), stops: 0 };
-    all.extend([stop, InputBody::Rearmed].map(|body| (SourceId::Runner, body)));
+    all.extend(files(farm));
+    all.extend(orders_of_the_runner());
     all
 }
 

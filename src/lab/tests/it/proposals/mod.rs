@@ -3,6 +3,7 @@
 mod approvals;
 mod asking;
 mod cards;
+mod files;
 mod guardian;
 mod hands;
 mod inputs;

@@ -13,7 +13,9 @@ use clawmesh_authority::{
 };
 use clawmesh_core::intake::{InputBody, LinkState, Sample, SourceId};
 use clawmesh_core::leadership::Lead;
+use clawmesh_core::people::People;
 use clawmesh_core::settings::SiteText;
+use clawmesh_core::site::Site;
 use clawmesh_lab::{Hardware, Lab};
 use clawmesh_twin::site::{OnGuest, OnSilence};
 use minicbor::bytes::ByteVec;
@@ -286,6 +288,29 @@ impl Farm {
     /// What the clocks of all nodes show, Unix milliseconds.
     fn clock_ms(&self) -> u64 {
         self.lab.now_ms() + self.ahead_ms
+    }
+
+    /// From the next tick on the owner knows these people.
+    pub fn change_people(&mut self, change: impl FnOnce(&mut Roster)) {
+        let mut people = self.lab.core(FIELD).world().resource::<People>().0.clone();
+        change(&mut people);
+        self.lab.offer(FIELD, SourceId::Runner, InputBody::PeopleChanged(people));
+        self.lab.run_ticks(1);
+    }
+
+    /// From the next tick on the owner judges by this policy.
+    pub fn change_policy(&mut self, change: impl FnOnce(&mut Policy)) {
+        let text = self.policy_with(change);
+        self.lab.offer(FIELD, SourceId::Runner, InputBody::PolicyChanged(text));
+        self.lab.run_ticks(1);
+    }
+
+    /// The policy that holds now, changed, as the tick gets it.
+    pub fn policy_with(&self, change: impl FnOnce(&mut Policy)) -> String {
+        let site = self.lab.core(FIELD).world().resource::<Site>().0.as_ref().expect("the farm is drawn");
+        let mut policy = site.policy.clone().expect("it has a policy");
+        change(&mut policy);
+        SiteText::policy_of(&policy).expect("its numbers are numbers")
     }
 
     /// Time passes, and sensors speak every half second.
