@@ -62,6 +62,8 @@ pub struct Layer {
     book: OrderBook,
     /// Milliseconds of whoever holds it, as of the last beat.
     now_ms: u64,
+    /// True in a beat before which there was none for as long as a command may wait.
+    stood_still: bool,
     stops_seen: u64,
     was_mute: bool,
     duties: Duties,
@@ -93,6 +95,7 @@ impl Layer {
             ports,
             book,
             now_ms: 0,
+            stood_still: false,
             stops_seen: 0,
             was_mute: false,
             duties: Duties::default(),
@@ -119,6 +122,8 @@ impl Layer {
     /// One beat at `now_ms`, by a clock that never runs backwards: hears the stop and the orders, drives what is durable, ends
     /// what is due, and looks at the actuators from time to time.
     pub fn beat(&mut self, now_ms: u64) {
+        // What is in the queue now may have been decided before the machine stood still, or slept.
+        self.stood_still = self.now_ms > 0 && now_ms.saturating_sub(self.now_ms) >= WAIT_MS_MAX;
         self.now_ms = now_ms;
         if self.book.was_renewed() {
             self.duties.renew(now_ms);
@@ -184,6 +189,9 @@ impl Layer {
                 let because = SafeBecause::Ordered(why);
                 self.make_safe(&actuators.into_iter().map(|actuator| (actuator, because.clone())).collect());
             }
+            Order::Carry { command, .. } if self.stood_still => {
+                self.give_up(&command, "the drivers stood still since, and what held then may not hold now");
+            }
             Order::Carry { command, .. } if self.waiting.len() >= WAITING_MAX => {
                 self.give_up(&command, "too many commands wait for the journal");
             }
@@ -199,11 +207,16 @@ impl Layer {
         let (now_ms, committed) = (self.now_ms, self.ports.commits.committed());
         while let Some(first) = self.waiting.front() {
             let (is_durable, has_failed) = (first.cause <= committed, self.ports.commits.failure().is_some());
-            if !is_durable && !has_failed && first.until_ms > now_ms {
+            let is_late = first.until_ms <= now_ms;
+            if !is_durable && !has_failed && !is_late {
                 return;
             }
             if let Some(Waiting { command, stamp, .. }) = self.waiting.pop_front() {
                 match (is_durable, has_failed) {
+                    // What held when it was decided may not hold any more, and nobody has looked since.
+                    (true, false) if is_late => {
+                        self.give_up(&command, "its cause was not written down in time");
+                    }
                     (true, false) => self.carry(&command, stamp),
                     // What is done without a journal could not be told of any more, also if its cause was still written.
                     (true, true) => self.give_up(&command, "the journal has failed since"),

@@ -42,6 +42,21 @@ struct Parts {
     all: BTreeMap<Capability, Part>,
     /// Everything that was written, in order.
     writes: Vec<(Capability, Setpoint)>,
+    /// Every call of the driver since somebody looked last, in order, also what the hardware refused.
+    calls: Vec<DriverCall>,
+}
+
+/// One call of the driver, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriverCall {
+    /// When, Unix milliseconds.
+    pub at_ms: u64,
+    /// What was driven.
+    pub actuator: Capability,
+    /// To where.
+    pub setpoint: Setpoint,
+    /// The command that drove it; nothing for what was made safe.
+    pub command: Option<AuthorizedCommand>,
 }
 
 #[derive(Default)]
@@ -124,6 +139,12 @@ impl Hardware {
         lock(&self.parts).writes.clone()
     }
 
+    /// The calls of the driver since this was asked last, in order. They are kept until then; a lab does not live long.
+    #[must_use]
+    pub fn take_calls(&self) -> Vec<DriverCall> {
+        std::mem::take(&mut lock(&self.parts).calls)
+    }
+
     /// True while a part is on and has arrived.
     #[must_use]
     pub fn is_on(&self, part: &Capability) -> bool {
@@ -192,11 +213,15 @@ struct Wires(Arc<Mutex<Parts>>);
 
 impl Driver for Wires {
     fn drive(&mut self, command: &AuthorizedCommand) -> Result<Taken, DriverFault> {
-        lock(&self.0).write(command.actuator(), command.setpoint(), false)
+        let mut parts = lock(&self.0);
+        parts.note(command.actuator(), command.setpoint(), Some(command.clone()));
+        parts.write(command.actuator(), command.setpoint(), false)
     }
 
     fn make_safe(&mut self, command: &SafingCommand) -> Result<Taken, DriverFault> {
-        lock(&self.0).write(command.actuator(), command.setpoint(), true)
+        let mut parts = lock(&self.0);
+        parts.note(command.actuator(), command.setpoint(), None);
+        parts.write(command.actuator(), command.setpoint(), true)
     }
 
     fn read_back(&mut self, actuator: &Capability) -> Option<ReadBack> {
@@ -228,6 +253,10 @@ impl Parts {
             return BTreeMap::new();
         }
         others.iter().map(|part| (part.clone(), BTreeSet::from([first.clone()]))).collect()
+    }
+
+    fn note(&mut self, actuator: &Capability, setpoint: Setpoint, command: Option<AuthorizedCommand>) {
+        self.calls.push(DriverCall { at_ms: self.now_ms, actuator: actuator.clone(), setpoint, command });
     }
 
     fn write(

@@ -26,9 +26,10 @@ use clawmesh_core::settings::SiteText;
 use clawmesh_core::{Core, Settings};
 
 pub use guest::Manners;
-pub use hardware::{Hardware, LEASE_MS, Machinery};
+pub use hardware::{DriverCall, Hardware, LEASE_MS, Machinery};
 pub use network::LinkFaults;
 pub use rng::SplitMix64;
+pub use simulator::CardMemory;
 
 use journal::MemoryJournal;
 use network::{Content, Message, Network};
@@ -55,6 +56,7 @@ pub struct Lab {
     site: Option<SiteText>,
     roster: Roster,
     roles: BTreeMap<String, String>,
+    cards: Option<CardMemory>,
 }
 
 impl Lab {
@@ -73,6 +75,7 @@ impl Lab {
             site: None,
             roster: Roster::default(),
             roles: BTreeMap::new(),
+            cards: None,
         }
     }
 
@@ -115,6 +118,14 @@ impl Lab {
         self
     }
 
+    /// The nodes that are added from now on simulate each plan once and make every later card of it after the first, under its own
+    /// seed: for runs in which it does not matter what a card says.
+    #[must_use]
+    pub fn remembering_cards(mut self, cards: &CardMemory) -> Self {
+        self.cards = Some(cards.clone());
+        self
+    }
+
     /// The key that the `n`-th node of any lab has, counted from 1.
     #[must_use]
     pub fn key_of(n: usize) -> NodeKey {
@@ -148,7 +159,9 @@ impl Lab {
             let journal = MemoryJournal::with_lag(self.journal_lag_ticks);
             let (site, roster) = (self.site.clone(), self.roster.clone());
             let role = self.roles.get(name).map_or("lab", String::as_str);
-            self.nodes.push(LabNode::new((name, role), key, others, site, roster, journal));
+            let mut node = LabNode::new((name, role), key, others, site, roster, journal);
+            node.cards.clone_from(&self.cards);
+            self.nodes.push(node);
             self.start(name);
         }
         self

@@ -22,7 +22,7 @@ use clawmesh_twin::rollout::Model;
 use crate::hardware::Machinery;
 use crate::journal::MemoryJournal;
 use crate::network::Content;
-use crate::simulator::LabSimulator;
+use crate::simulator::{CardMemory, LabSimulator};
 use crate::stop::{Brake, StopFile};
 
 /// A frame that some peers have not confirmed yet.
@@ -59,6 +59,8 @@ pub(crate) struct LabNode {
     site: Option<SiteText>,
     pub(crate) roster: Roster,
     pub(crate) hardware: Option<Arc<dyn Machinery>>,
+    /// Where it takes cards from, if it does not simulate each time.
+    pub(crate) cards: Option<CardMemory>,
 }
 
 /// What a crash takes away.
@@ -130,6 +132,7 @@ impl LabNode {
             site,
             roster,
             hardware: None,
+            cards: None,
         }
     }
 
@@ -215,7 +218,8 @@ impl LabNode {
     fn simulator(&self, settings: &Settings) -> Option<LabSimulator> {
         self.hardware.as_ref()?;
         let files = SiteFiles::of(settings).ok().flatten()?;
-        Some(LabSimulator::new(Model::new(&files.plan).expect("the site can be simulated")))
+        let model = Model::new(&files.plan).expect("the site can be simulated");
+        Some(LabSimulator::new(model, self.cards.clone()))
     }
 }
 

@@ -299,10 +299,10 @@ mod tests {
     }
 
     #[test]
-    fn a_running_node_is_said_not_to_know_of_the_change() {
+    fn a_running_node_is_said_to_take_the_change() {
         let (_dir, state) = StateDir::temporary();
         assert_eq!(tell_node(&state), None);
         let _running = state.lock().unwrap();
-        assert!(tell_node(&state).unwrap().contains("next start"));
+        assert!(tell_node(&state).unwrap().contains("within a second"));
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn follow_runner(
                 stop.latch(reason, latched_ms(wall_ms, known_ms));
                 stop.stops = stop.stops.max(*stops);
             }
-            InputBody::Rearmed => stop.reason = None,
+            // The latch is opened by whoever runs this node, and nobody else knows that it is.
+            InputBody::Rearmed if stamped.input.source == SourceId::Runner => stop.reason = None,
             InputBody::LinkChanged(state) => link.0 = state.clone(),
             _ => {}
         }

@@ -152,6 +152,37 @@ fn what_waits_for_the_journal_is_void_once_its_actuator_was_to_be_made_safe() {
 }
 
 #[test]
+fn what_was_not_written_down_in_time_is_not_driven_also_when_it_is_by_then() {
+    for (waits_ms, driven) in [(4_900, vec![pump()]), (5_000, vec![])] {
+        let mut rig = Rig::new();
+        rig.pass(20);
+        rig.carry(command(&pump(), 60.0), 7);
+        rig.pass(5);
+        // The tick goes on, and the next beat of the drivers is this late.
+        rig.now_ms += waits_ms - 5;
+        rig.commits.commit(7);
+        rig.pass(20);
+        assert_eq!(rig.driven(), driven, "after {waits_ms} ms");
+        assert_eq!(rig.refusals().is_empty(), !driven.is_empty(), "after {waits_ms} ms");
+    }
+}
+
+#[test]
+fn what_was_decided_before_the_drivers_stood_still_is_not_driven_and_what_comes_after_is() {
+    let mut rig = Rig::new();
+    rig.pass(20);
+    rig.commits.commit(7);
+    rig.carry(command(&pump(), 60.0), 7);
+    // The machine sleeps.
+    rig.now_ms += 5_000;
+    rig.pass(20);
+    rig.assert_void("stood still");
+    rig.carry(command(&pump(), 60.0), 7);
+    rig.pass(20);
+    assert_eq!(rig.driven(), [pump()]);
+}
+
+#[test]
 fn what_waits_is_void_once_the_time_of_a_part_of_its_plan_is_over() {
     for (waits_ms, driven) in [(100, vec![valve(), pump()]), (400, vec![valve()])] {
         let mut rig = Rig::new();

@@ -5,6 +5,7 @@ mod alter;
 mod digests;
 mod faults;
 mod guests;
+mod interleavings;
 mod leadership;
 mod mesh;
 mod planner;

@@ -106,7 +106,7 @@ pub fn people() -> Roster {
 }
 
 /// Runs may last a second, and a sensor has five to show them: so that tests are short.
-fn brief(policy: &mut Policy) {
+pub fn brief(policy: &mut Policy) {
     for rules in &mut policy.actuators {
         for operation in rules.operations.values_mut() {
             if let Some(Parameter::Number(low_s, _)) = operation.parameters.get_mut(FOR_S) {
