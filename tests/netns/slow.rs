@@ -32,10 +32,10 @@ fn whoever_catches_up_over_a_slow_link_gets_everything_and_takes_nobody_for_lost
     }
     until("the parted miss each other", PATIENCE, || (hears(&farm.hosts[1]) == 0).then_some(()));
     farm.network(&format!("set bytes-per-second={BYTES_PER_SECOND}"));
+    let begun = now();
     farm.network("heal");
     let [teller, hearer] = [&farm.hosts[0], &farm.hosts[1]];
     until("they hear each other again", PATIENCE, || (hears(hearer) + hears(teller) == 2).then_some(()));
-    let begun = now();
     until("the hearer believes everything", PATIENCE, || {
         for host in [teller, hearer] {
             assert_eq!(liveness(host), json!("alive"), "to {}, {:?} later", host.name, begun.elapsed());

@@ -14,13 +14,20 @@ const UNDER_LOAD_BYTES: usize = 4 * 1024 * 1024;
 const COMMIT_BYTES: usize = 16 * 1024;
 
 /// How much of the log is not in the file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Checkpoints {
     owed_bytes: usize,
     has_failed: bool,
 }
 
 impl Checkpoints {
+    /// What earlier runs have left in the log counts: runs that are cut short one after the other would let it grow for ever.
+    pub fn after_earlier_runs(conn: &Connection) -> Self {
+        let log = conn.path().map(|path| format!("{path}-wal"));
+        let left_bytes = log.and_then(|log| std::fs::metadata(log).ok()).map_or(0, |metadata| metadata.len());
+        Self { owed_bytes: usize::try_from(left_bytes).unwrap_or(usize::MAX), has_failed: false }
+    }
+
     /// Rows of that many bytes were committed.
     pub fn committed(&mut self, row_bytes: usize) {
         self.owed_bytes = self.owed_bytes.saturating_add(row_bytes).saturating_add(COMMIT_BYTES);

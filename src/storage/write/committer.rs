@@ -84,6 +84,7 @@ impl Committer {
         memory: Memory,
         tail: Tail,
     ) -> Self {
+        let checkpoints = Checkpoints::after_earlier_runs(&conn);
         Self {
             conn,
             file,
@@ -93,7 +94,7 @@ impl Committer {
             memory,
             tail,
             pending: Pending::default(),
-            checkpoints: Checkpoints::default(),
+            checkpoints,
             has_failed: false,
             sealer: Sealer::default(),
             source: SourceText::default(),

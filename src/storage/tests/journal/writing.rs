@@ -183,6 +183,23 @@ fn the_log_has_a_bound_where_more_is_always_waiting() {
 }
 
 #[test]
+fn the_log_has_a_bound_where_every_run_is_cut_short() {
+    let (folder, path) = folder();
+    let mut from = path;
+    for run in 0..40_u64 {
+        let mut journal = open(&from);
+        for sequence in (run * 10 + 1)..=(run * 10 + 10) {
+            journal.writer.append(batch(sequence, vec![state(sequence)]));
+            wait(&journal.watch, sequence);
+        }
+        let next = folder.path().join(format!("run-{run}.sqlite"));
+        copy_as_after_a_cut(&from, &next);
+        from = next;
+        assert!(log_bytes(&from) < 2 << 20, "{} bytes after run {run}", log_bytes(&from));
+    }
+}
+
+#[test]
 fn one_journal_has_one_writer_at_a_time() {
     let (_folder, path) = folder();
     let journal = open(&path);
