@@ -14,7 +14,7 @@ use crate::answers::{Outcome, Peer, Sent};
 use crate::backoff::{Backoff, noise};
 use crate::edge::Edge;
 use crate::outbound::Shelf;
-use crate::pace::{Pace, Probe};
+use crate::pace::Pace;
 use crate::parcel::{Bounds, Run};
 
 const WAIT_FIRST: Duration = Duration::from_millis(50);
@@ -78,7 +78,6 @@ struct End {
     last: u64,
     outcome: Outcome,
     took: Duration,
-    probe: Probe,
 }
 
 impl Window {
@@ -96,10 +95,9 @@ impl Courier {
 
     async fn run(mut self) {
         loop {
-            let asked_ns = self.peer.edge.now_ns();
             match self.peer.ask_heard(self.pace.patience()).await {
                 Ok(heard) => self.deliver_after(heard).await,
-                Err(()) => self.pace.unanswered(self.peer.since(asked_ns)),
+                Err(()) => self.pace.unanswered(),
             }
             self.pause().await;
         }
@@ -118,7 +116,7 @@ impl Courier {
             tokio::select! {
                 Some(end) = window.ends.join_next() => match end {
                     // Those that went before it are held as well: the peer takes them in order.
-                    Ok(End { last, outcome: Outcome::Held(held), took, probe }) => {
+                    Ok(End { last, outcome: Outcome::Held(held), took }) => {
                         self.backoff.reset();
                         self.refused.reset();
                         if held < last {
@@ -127,7 +125,7 @@ impl Courier {
                             self.pace.begin();
                         } else {
                             window.sent = window.sent.max(Some(held));
-                            self.pace.answered(took, probe);
+                            self.pace.answered(took);
                         }
                     }
                     Ok(End { outcome: Outcome::NeedsAPerson, .. }) => {
@@ -136,7 +134,7 @@ impl Courier {
                     Ok(End { outcome: Outcome::Refused, .. }) => {
                         return tokio::time::sleep(self.refused.wait()).await;
                     }
-                    Ok(End { outcome: Outcome::Unknown, took, .. }) => return self.pace.unanswered(took),
+                    Ok(End { outcome: Outcome::Unknown, .. }) => return self.pace.unanswered(),
                     Ok(End { outcome: Outcome::Later, .. }) | Err(_) => return,
                 },
                 // The shelf lives as long as we do, so the bell never goes away.
@@ -155,7 +153,6 @@ impl Courier {
         let sent = Sent { first, last, newest };
         let seal = |run: &Run| edge.seal(&run.statement(edge.mesh, edge.epoch));
         let parcel = block_in_place(|| runs.iter().map(seal).collect::<Vec<_>>().concat());
-        let probe = self.pace.leaving(parcel.len(), window.ends.len() + 1);
         let begun_ns = edge.now_ns();
         let asked = self.peer.deliver(parcel, self.pace.patience()).await;
         window.sent = Some(last);
@@ -165,7 +162,8 @@ impl Courier {
                 Some(asked) => peer.outcome(asked, sent).await,
                 None => Outcome::Unknown,
             };
-            End { last, outcome, took: peer.since(begun_ns), probe }
+            let took = Duration::from_nanos(peer.edge.now_ns().saturating_sub(begun_ns));
+            End { last, outcome, took }
         });
         true
     }
