@@ -185,10 +185,13 @@ fn an_existing_node_hears_of_us_in_time_and_loses_its_link_with_our_trust() {
     }
     assert_eq!(said["trace"]["chain"]["steps"][0]["stage"], "sensor.ingest");
 
-    let status = json_on(&dir, &["status"]);
-    assert!(status["guests"]["counts"]["handshakes_refused"].as_u64().is_some_and(|many| many >= 1));
-    let refusals = status["refusals"].as_array().expect("they are listed");
-    let row = refusals.iter().find(|row| row["code"] == "UNTRUSTED_PEER").expect("the refusal is seen");
+    // Edges tell what they refused once a second.
+    let row = until("the refusal is seen", PATIENCE, || {
+        let status = json_on(&dir, &["status"]);
+        assert!(status["guests"]["counts"]["handshakes_refused"].as_u64().is_some_and(|many| many >= 1));
+        let refusals = status["refusals"].as_array().expect("they are listed");
+        refusals.iter().find(|row| row["code"] == "UNTRUSTED_PEER").cloned()
+    });
     assert!(row["sentence"].as_str().is_some_and(|text| text.contains("127.0.0.1")), "{row}");
     node.stop();
     let replay = json_on(&dir, &["replay", dir.to_str().expect("UTF-8"), "--verify"]);
@@ -279,7 +282,9 @@ fn c06_what_a_node_tells_at_one_end_of_three_of_ours_is_known_at_the_other_also_
     let mut three = Node::start(&dirs[2], &["--peer", &to_two]);
     three.endpoint();
     for name in ["missed", "live-1", "live-3"] {
-        assert_eq!(end.ask(&format!("know {name}"))["frameId"], json!(name));
+        until("what was missed is known", PATIENCE, || {
+            (end.ask(&format!("know {name}"))["frameId"] == json!(name)).then_some(())
+        });
     }
 
     for (node, dir) in [(one, &dirs[0]), (two, &dirs[1]), (three, &dirs[2])] {
