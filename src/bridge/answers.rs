@@ -69,6 +69,11 @@ impl Peer {
         Self { edge, id, session }
     }
 
+    /// How long ago that was, by the clock of the edge.
+    pub fn since(&self, at_ns: u64) -> Duration {
+        Duration::from_nanos(self.edge.now_ns().saturating_sub(at_ns))
+    }
+
     /// Sends a delivery. Those that are sent one after the other arrive so.
     pub async fn deliver(&self, parcel: Vec<u8>, patience: Duration) -> Option<Asked> {
         self.ask(keys::deliver(self.edge.mesh, self.id), parcel, patience).await

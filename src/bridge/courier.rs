@@ -14,7 +14,7 @@ use crate::answers::{Outcome, Peer, Sent};
 use crate::backoff::{Backoff, noise};
 use crate::edge::Edge;
 use crate::outbound::Shelf;
-use crate::pace::Pace;
+use crate::pace::{Pace, Probe};
 use crate::parcel::{Bounds, Run};
 
 const WAIT_FIRST: Duration = Duration::from_millis(50);
@@ -69,6 +69,8 @@ struct Courier {
 struct Window {
     /// How each delivery ended.
     ends: JoinSet<End>,
+    /// Bytes of the deliveries that have not ended.
+    bytes: usize,
     /// The last frame that was sent, or was heard before.
     sent: Option<u64>,
 }
@@ -78,11 +80,13 @@ struct End {
     last: u64,
     outcome: Outcome,
     took: Duration,
+    bytes: usize,
+    probe: Probe,
 }
 
 impl Window {
     fn after(heard: Option<u64>) -> Self {
-        Self { ends: JoinSet::new(), sent: heard }
+        Self { ends: JoinSet::new(), bytes: 0, sent: heard }
     }
 }
 
@@ -95,9 +99,10 @@ impl Courier {
 
     async fn run(mut self) {
         loop {
+            let asked_ns = self.peer.edge.now_ns();
             match self.peer.ask_heard(self.pace.patience()).await {
                 Ok(heard) => self.deliver_after(heard).await,
-                Err(()) => self.pace.unanswered(),
+                Err(()) => self.pace.unanswered(self.peer.since(asked_ns)),
             }
             self.pause().await;
         }
@@ -111,12 +116,12 @@ impl Courier {
         self.pace.begin();
         loop {
             bell.borrow_and_update();
-            while window.ends.len() < self.pace.deliveries() && self.send(&mut window).await {}
-            let is_room = window.ends.len() < self.pace.deliveries();
+            while self.has_room(&window) && self.send(&mut window).await {}
+            let is_room = self.has_room(&window);
             tokio::select! {
                 Some(end) = window.ends.join_next() => match end {
                     // Those that went before it are held as well: the peer takes them in order.
-                    Ok(End { last, outcome: Outcome::Held(held), took }) => {
+                    Ok(End { last, outcome: Outcome::Held(held), took, bytes, probe }) => {
                         self.backoff.reset();
                         self.refused.reset();
                         if held < last {
@@ -124,8 +129,9 @@ impl Courier {
                             window = Window::after(Some(held));
                             self.pace.begin();
                         } else {
+                            window.bytes -= bytes;
                             window.sent = window.sent.max(Some(held));
-                            self.pace.answered(took);
+                            self.pace.answered(took, probe);
                         }
                     }
                     Ok(End { outcome: Outcome::NeedsAPerson, .. }) => {
@@ -134,13 +140,17 @@ impl Courier {
                     Ok(End { outcome: Outcome::Refused, .. }) => {
                         return tokio::time::sleep(self.refused.wait()).await;
                     }
-                    Ok(End { outcome: Outcome::Unknown, .. }) => return self.pace.unanswered(),
+                    Ok(End { outcome: Outcome::Unknown, took, .. }) => return self.pace.unanswered(took),
                     Ok(End { outcome: Outcome::Later, .. }) | Err(_) => return,
                 },
                 // The shelf lives as long as we do, so the bell never goes away.
                 _ = bell.changed(), if is_room => {}
             }
         }
+    }
+
+    fn has_room(&self, window: &Window) -> bool {
+        self.pace.has_room(window.ends.len(), window.bytes)
     }
 
     /// Sends the next delivery; false when there is none.
@@ -153,6 +163,9 @@ impl Courier {
         let sent = Sent { first, last, newest };
         let seal = |run: &Run| edge.seal(&run.statement(edge.mesh, edge.epoch));
         let parcel = block_in_place(|| runs.iter().map(seal).collect::<Vec<_>>().concat());
+        let bytes = parcel.len();
+        window.bytes += bytes;
+        let probe = self.pace.leaving(window.bytes);
         let begun_ns = edge.now_ns();
         let asked = self.peer.deliver(parcel, self.pace.patience()).await;
         window.sent = Some(last);
@@ -162,8 +175,7 @@ impl Courier {
                 Some(asked) => peer.outcome(asked, sent).await,
                 None => Outcome::Unknown,
             };
-            let took = Duration::from_nanos(peer.edge.now_ns().saturating_sub(begun_ns));
-            End { last, outcome, took }
+            End { last, outcome, took: peer.since(begun_ns), bytes, probe }
         });
         true
     }
