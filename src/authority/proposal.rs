@@ -149,8 +149,7 @@ impl Maker {
     }
 
     fn fault(&self) -> Option<String> {
-        let is_person = matches!(self.mind, Mind::Operator(_));
-        if is_person && self.term.is_some() {
+        if self.mind.is_person() && self.term.is_some() {
             return Some("a person asks in no term; leave it out".to_owned());
         }
         self.mind.fault()
@@ -173,6 +172,12 @@ impl Mind {
             }
             _ => None,
         }
+    }
+
+    /// True for a person's own word.
+    #[must_use]
+    pub fn is_person(&self) -> bool {
+        matches!(self, Self::Operator(_))
     }
 
     /// The person who stands behind it: who is this mind, or owns its session.

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use clawmesh_authority::envelope::{self, Body, Statement};
 use clawmesh_authority::gate::{
-    ActuatorState, Grant, Home, Live, LiveReading, Moment, SignedReading, SimulatedCard, authorize, judge,
-    may_go_on, resolve,
+    ActuatorState, DeclaredSensor, Grant, Home, Live, LiveReading, Moment, SignedReading, SimulatedCard,
+    authorize, judge, may_go_on, resolve,
 };
 use clawmesh_authority::judgement::{Standing, answer};
 use clawmesh_authority::transition::Verdict;
@@ -91,6 +91,16 @@ fn policy() -> Policy {
     options.from_str(text).expect("it is a policy")
 }
 
+/// What the site of the farm says of a sensor.
+fn declared(sensor: &Capability) -> DeclaredSensor {
+    let (unit, high) = match sensor.as_str().split(':').nth(1) {
+        Some("flow") => (Unit::LitrePerMinute, 200.0),
+        Some("pressure") => (Unit::Kilopascal, 600.0),
+        _ => (Unit::Percent, 100.0),
+    };
+    DeclaredSensor { unit, range: (0.0, high), period_ms: 1_000 }
+}
+
 fn home(policy: &Policy) -> Home {
     Home {
         mesh: MeshId::of_name("farm"),
@@ -99,6 +109,10 @@ fn home(policy: &Policy) -> Home {
         policy: ContentHash::of("policy", b"farm"),
         nodes: BTreeMap::from([("field-node".to_owned(), field().id())]),
         actuators: policy.actuators.iter().map(|rules| rules.actuator.clone()).collect(),
+        sensors: policy
+            .sensors()
+            .map(|(_, sensor)| ((field().id(), sensor.clone()), declared(sensor)))
+            .collect(),
         simulators: BTreeSet::new(),
         people: people(),
     }
@@ -118,7 +132,8 @@ fn people() -> Roster {
 fn live(home: &Home) -> Live {
     let closed = ActuatorState { read_back: Some(Setpoint::Off), answers: true, ..ActuatorState::default() };
     let says = |sensor, value| {
-        let reading = LiveReading { value, tier: Tier::T2, age_ms: 1_000, doubt: None, fault: None };
+        let reading =
+            LiveReading { value, tier: Tier::T2, age_ms: 1_000, unchanged_ms: 0, doubt: None, fault: None };
         ((field().id(), capability(sensor)), reading)
     };
     Live {
@@ -190,14 +205,15 @@ impl Farm {
     }
 
     fn may_offer(&self, evidence: &[SignedReading]) {
-        let moment = Moment::Offering(&self.card);
+        let moment = Moment::Offering { card: &self.card, asked_ms: NOW_MS };
         judge(&self.proposal, evidence, moment, &self.home, &self.policy, &self.live)
             .expect("it may be offered");
     }
 
     fn commands(&self, evidence: &[SignedReading]) {
         let by = (&self.card, &self.grant);
-        let command = authorize(&self.proposal, 0, evidence, by, &self.home, &self.policy, &self.live);
+        let command =
+            authorize(&self.proposal, 0, (evidence, NOW_MS), by, &self.home, &self.policy, &self.live);
         black_box(command.expect("it goes through"));
     }
 

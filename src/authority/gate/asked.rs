@@ -114,6 +114,15 @@ pub(super) fn dosage_is_known(known: &Known<'_>, policy: &Policy) -> Result<(), 
 
 /// What all steps together are planned to use stays within every budget.
 pub(super) fn budgets_hold(steps: &[Known<'_>], policy: &Policy, live: &Live) -> Result<(), Refused> {
+    within_budgets(steps, policy, live, false)
+}
+
+/// The same of what runs, which is booked already.
+pub(super) fn budgets_allow(steps: &[Known<'_>], policy: &Policy, live: &Live) -> Result<(), Refused> {
+    within_budgets(steps, policy, live, true)
+}
+
+fn within_budgets(steps: &[Known<'_>], policy: &Policy, live: &Live, is_booked: bool) -> Result<(), Refused> {
     let mut planned: BTreeMap<&str, Spent> = BTreeMap::new();
     for known in steps.iter().filter(|known| known.adds()) {
         let seconds = known.for_s().unwrap_or(f64::INFINITY);
@@ -139,6 +148,7 @@ pub(super) fn budgets_hold(steps: &[Known<'_>], policy: &Policy, live: &Live) ->
             ("L", spent.litres, planned.litres, budget.litres_per_day_max),
             ("s", spent.seconds, planned.seconds, budget.seconds_per_day_max),
         ] {
+            let more = if is_booked { 0.0 } else { more };
             if used + more > most {
                 let sentence = format!(
                     "{name} has {most} {unit} in 24 hours, {used:.0} are used and {more:.0} more are asked; \

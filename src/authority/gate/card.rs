@@ -5,7 +5,7 @@ use minicbor::Encode;
 use crate::gate::live::Home;
 use crate::ids::{ContentHash, NodeId, OperatorId, ProposalId};
 use crate::offer::Offer;
-use crate::policy::Rule;
+use crate::policy::{Policy, Rule};
 use crate::proposal::{Proposal, Step};
 use crate::refusal::Code;
 use crate::refused::Refused;
@@ -83,6 +83,30 @@ pub(super) fn is_good(card: &SimulatedCard, proposal: &Proposal, home: &Home) ->
     card.drift.as_ref().map_or(Ok(()), |drift| {
         refuse(Code::CardStale, format!("{drift} since the simulation; simulate again and ask again"))
     })
+}
+
+/// As many people as this policy wants have approved it, and nobody who may not by it.
+pub(super) fn is_approved_by_enough(
+    grant: &Grant,
+    proposal: &Proposal,
+    home: &Home,
+    policy: &Policy,
+) -> Result<(), Refused> {
+    let needed = policy.level_of(&proposal.steps).approvals_needed();
+    if grant.by.len() < needed {
+        let sentence =
+            format!("{needed} people have to approve it now, and {} have; propose it again", grant.by.len());
+        return Err(Refused::new(Code::TwoPersonRequired, Rule::Approved, sentence));
+    }
+    let is_asker = |person: &OperatorId| {
+        let asker = proposal.maker.mind.person();
+        asker.is_some_and(|asker| home.people.is_same_person(&asker, person))
+    };
+    if policy.wants_others(&proposal.steps) && grant.by.iter().any(is_asker) {
+        let sentence = "whoever asks may not approve it any more; propose it again, and ask somebody else";
+        return Err(Refused::new(Code::SelfApproval, Rule::Approved, sentence));
+    }
+    Ok(())
 }
 
 /// What was approved is this proposal, with this card, under this site and policy, by people who still may.

@@ -7,7 +7,7 @@ use crate::gate::live::{Home, Live};
 use crate::hlc::AHEAD_MS_MAX;
 use crate::ids::NodeId;
 use crate::policy::{ActuatorRules, EvidenceRule, Rule};
-use crate::proposal::{Mind, Proposal};
+use crate::proposal::Proposal;
 use crate::reading::{Reading, Tier};
 use crate::refusal::Code;
 use crate::refused::Refused;
@@ -42,7 +42,11 @@ pub fn resolve(
         if let Body::Readings(batch) = opened.statement.body
             && is_trusted(&opened.source)
         {
-            let signed = |reading| SignedReading { node: opened.source, reading };
+            let signed = |reading: Reading| {
+                // No sensor's word is worth more: only what was done and verified is.
+                let tier = reading.tier.min(Tier::T2);
+                SignedReading { node: opened.source, reading: Reading { tier, ..reading } }
+            };
             resolved.extend(batch.0.into_iter().map(signed));
         }
     }
@@ -55,8 +59,7 @@ pub(super) fn rests_on_more_than_a_model(
     evidence: &[SignedReading],
 ) -> Result<(), Refused> {
     let is_measured = evidence.iter().any(|signed| signed.reading.tier > Tier::T0);
-    let is_human = matches!(proposal.maker.mind, Mind::Operator(_));
-    if is_measured || is_human {
+    if is_measured || proposal.maker.mind.is_person() {
         return Ok(());
     }
     let sentence =
@@ -64,87 +67,111 @@ pub(super) fn rests_on_more_than_a_model(
     Err(Refused::new(Code::LlmOnlyActuationBlocked, Rule::NoModelAlone, sentence))
 }
 
-/// Whether the age of evidence is judged now, or was when the proposal came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Age {
-    /// Now.
-    Judged,
-    /// When it came.
-    WasJudged,
+/// What evidence is judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Bench<'a> {
+    pub home: &'a Home,
+    pub live: &'a Live,
+    /// The moment at which it had to be fresh: when the proposal came, Unix milliseconds.
+    pub asked_ms: u64,
 }
 
-/// Every rule of evidence of this actuator is met.
-pub(super) fn is_enough(
-    rules: &ActuatorRules,
-    evidence: &[SignedReading],
-    age: Age,
-    home: &Home,
-    live: &Live,
-) -> Result<(), Refused> {
-    rules.evidence.iter().try_for_each(|rule| meets(rule, rules, evidence, age, home, live))
-}
-
-/// Why what this sensor signed counts for nothing, if it does: what it says here and now is wrong, so what it said then may be.
-fn fault_of(signed: &SignedReading, live: &Live) -> Option<String> {
-    let live = live.readings.get(&(signed.node, signed.reading.sensor.clone()))?;
-    live.fault.as_ref().map(|fault| format!("{} is {fault}", signed.reading.sensor))
-}
-
-fn meets(
-    rule: &EvidenceRule,
-    rules: &ActuatorRules,
-    evidence: &[SignedReading],
-    age: Age,
-    home: &Home,
-    live: &Live,
-) -> Result<(), Refused> {
-    let refuse = |code, sentence: String| Refused::new(code, Rule::Evidence, sentence);
-    let wanted = || {
-        let sensors: Vec<&str> = rule.sensors.iter().map(|sensor| sensor.as_str()).collect();
-        format!("{} of {}", sensors.join(" or "), rule.node)
-    };
-    let node = home.nodes.get(&rule.node);
-    let named: Vec<&SignedReading> = evidence
-        .iter()
-        .filter(|signed| Some(&signed.node) == node && rule.sensors.contains(&signed.reading.sensor))
-        .collect();
-    let sensors = |signed: &[&SignedReading]| {
-        signed.iter().map(|signed| signed.reading.sensor.clone()).collect::<BTreeSet<_>>().len()
-    };
-    if sensors(&named) < rule.count_min {
-        let sentence =
-            format!("{} needs {} readings of {}; attach them", rules.actuator, rule.count_min, wanted());
-        return Err(refuse(Code::EvidenceUnresolved, sentence));
+impl Bench<'_> {
+    /// Every rule of evidence of this actuator is met.
+    pub fn is_enough(&self, rules: &ActuatorRules, evidence: &[SignedReading]) -> Result<(), Refused> {
+        rules.evidence.iter().try_for_each(|rule| self.meets(rule, rules, evidence))
     }
-    let worth: Vec<&SignedReading> =
-        named.into_iter().filter(|signed| signed.reading.tier >= rules.tier_min).collect();
-    if sensors(&worth) < rule.count_min {
-        let sentence = format!("readings of {} are worth less than {}", wanted(), rules.tier_min);
-        return Err(refuse(Code::InsufficientTrustTier, sentence));
-    }
-    let faults: Vec<String> = worth.iter().filter_map(|signed| fault_of(signed, live)).collect();
-    let worth: Vec<&SignedReading> =
-        worth.into_iter().filter(|signed| fault_of(signed, live).is_none()).collect();
-    if sensors(&worth) < rule.count_min {
+
+    /// What only switches off needs no evidence of a person; of a program, one reading that a rule of this actuator names, so
+    /// that nothing is switched off over what has nothing to do with it.
+    pub fn is_about(&self, rules: &ActuatorRules, evidence: &[SignedReading]) -> Result<(), Refused> {
+        let is_named = |signed: &SignedReading| {
+            let mut rules = rules.evidence.iter();
+            rules.any(|rule| self.names(rule, signed)) && self.fault_of(signed).is_none()
+        };
+        if rules.evidence.is_empty() || evidence.iter().any(is_named) {
+            return Ok(());
+        }
         let sentence = format!(
-            "readings of {} count for nothing, {}; see to the sensor, then propose again",
-            wanted(),
-            faults.join(", ")
+            "nothing that it rests on is of a sensor that the policy names for {}; attach such a reading, or let a person \
+             propose it",
+            rules.actuator
         );
-        return Err(refuse(Code::EvidenceUnresolved, sentence));
+        Err(Refused::new(Code::EvidenceUnresolved, Rule::Evidence, sentence))
     }
-    if age == Age::WasJudged {
-        return Ok(());
+
+    fn names(&self, rule: &EvidenceRule, signed: &SignedReading) -> bool {
+        self.home.nodes.get(&rule.node) == Some(&signed.node) && rule.sensors.contains(&signed.reading.sensor)
     }
-    let age_ms_max = u64::from(rule.age_s_max) * 1_000;
-    let is_fresh = |signed: &&SignedReading| {
-        let (origin_ms, now_ms) = (signed.reading.origin_ms, live.wall_ms);
-        origin_ms.saturating_add(age_ms_max) >= now_ms && origin_ms <= now_ms.saturating_add(AHEAD_MS_MAX)
-    };
-    let fresh: Vec<&SignedReading> = worth.into_iter().filter(is_fresh).collect();
-    if sensors(&fresh) < rule.count_min {
-        let sentence = format!("readings of {} are older than {} s; propose again", wanted(), rule.age_s_max);
-        return Err(refuse(Code::EvidenceStale, sentence));
+
+    /// Why what this sensor signed counts for nothing, if it does: it is nothing that this sensor can say, or what it says here
+    /// and now is wrong, so what it said then may be.
+    fn fault_of(&self, signed: &SignedReading) -> Option<String> {
+        let SignedReading { node, reading } = signed;
+        let of = (*node, reading.sensor.clone());
+        let misfit = match self.home.sensors.get(&of) {
+            Some(declared) => declared.misfit(reading.value, reading.unit),
+            None => Some("no sensor of this site".to_owned()),
+        };
+        let fault = misfit.or_else(|| self.live.readings.get(&of)?.fault.clone())?;
+        Some(format!("{} is {fault}", reading.sensor))
     }
-    Ok(())
+
+    fn meets(
+        &self,
+        rule: &EvidenceRule,
+        rules: &ActuatorRules,
+        evidence: &[SignedReading],
+    ) -> Result<(), Refused> {
+        let refuse = |code, sentence: String| Refused::new(code, Rule::Evidence, sentence);
+        let wanted = || {
+            let sensors: Vec<&str> = rule.sensors.iter().map(|sensor| sensor.as_str()).collect();
+            format!("{} of {}", sensors.join(" or "), rule.node)
+        };
+        let named: Vec<&SignedReading> = evidence.iter().filter(|signed| self.names(rule, signed)).collect();
+        let sensors = |signed: &[&SignedReading]| {
+            signed.iter().map(|signed| signed.reading.sensor.clone()).collect::<BTreeSet<_>>().len()
+        };
+        if sensors(&named) < rule.count_min {
+            let sentence =
+                format!("{} needs {} readings of {}; attach them", rules.actuator, rule.count_min, wanted());
+            return Err(refuse(Code::EvidenceUnresolved, sentence));
+        }
+        let worth: Vec<&SignedReading> =
+            named.into_iter().filter(|signed| signed.reading.tier >= rules.tier_min).collect();
+        if sensors(&worth) < rule.count_min {
+            let sentence = format!("readings of {} are worth less than {}", wanted(), rules.tier_min);
+            return Err(refuse(Code::InsufficientTrustTier, sentence));
+        }
+        let mut faults = Vec::new();
+        let worth: Vec<&SignedReading> = worth
+            .into_iter()
+            .filter(|signed| {
+                let fault = self.fault_of(signed);
+                let counts = fault.is_none();
+                faults.extend(fault);
+                counts
+            })
+            .collect();
+        if sensors(&worth) < rule.count_min {
+            let sentence = format!(
+                "readings of {} count for nothing, {}; see to the sensor, then propose again",
+                wanted(),
+                faults.join(", ")
+            );
+            return Err(refuse(Code::EvidenceUnresolved, sentence));
+        }
+        let age_ms_max = u64::from(rule.age_s_max) * 1_000;
+        let is_fresh = |signed: &&SignedReading| {
+            let (origin_ms, now_ms) = (signed.reading.origin_ms, self.asked_ms);
+            origin_ms.saturating_add(age_ms_max) >= now_ms && origin_ms <= now_ms.saturating_add(AHEAD_MS_MAX)
+        };
+        let fresh: Vec<&SignedReading> = worth.into_iter().filter(is_fresh).collect();
+        if sensors(&fresh) < rule.count_min {
+            let sentence =
+                format!("readings of {} are older than {} s; propose again", wanted(), rule.age_s_max);
+            return Err(refuse(Code::EvidenceStale, sentence));
+        }
+        Ok(())
+    }
 }

@@ -8,9 +8,10 @@ use crate::operator::Roster;
 use crate::policy::Mode;
 use crate::reading::Tier;
 use crate::setpoint::Setpoint;
+use crate::unit::Unit;
 
 /// Who judges, and by which files.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Home {
     /// The mesh.
     pub mesh: MeshId,
@@ -24,10 +25,36 @@ pub struct Home {
     pub nodes: BTreeMap<String, NodeId>,
     /// The actuators the site gives to this owner.
     pub actuators: BTreeSet<Capability>,
+    /// What the site says of each sensor: its node cannot say otherwise.
+    pub sensors: BTreeMap<(NodeId, Capability), DeclaredSensor>,
     /// Who may simulate for it besides itself.
     pub simulators: BTreeSet<NodeId>,
     /// The people it knows.
     pub people: Roster,
+}
+
+/// What the site says of a sensor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeclaredSensor {
+    /// The unit of its numbers.
+    pub unit: Unit,
+    /// The lowest and the highest it can say at all.
+    pub range: (f64, f64),
+    /// How often it speaks, milliseconds.
+    pub period_ms: u32,
+}
+
+impl DeclaredSensor {
+    /// Why this number in this unit is nothing that the sensor can say, if it is not.
+    #[must_use]
+    pub fn misfit(&self, value: f64, unit: Unit) -> Option<String> {
+        let (low, high) = self.range;
+        if unit != self.unit {
+            return Some(format!("in {unit}, and the site says {}", self.unit));
+        }
+        // NaN is within no range.
+        (!(low..=high).contains(&value)).then(|| format!("at {value}, outside {low} to {high} {unit}"))
+    }
 }
 
 /// What the owner knows now. What is missing is unknown, and unknown is unsafe.
@@ -71,6 +98,8 @@ pub struct LiveReading {
     pub tier: Tier,
     /// How old it is, by its origin or by its receipt, whichever is more, milliseconds.
     pub age_ms: u64,
+    /// For how long its value has not changed, by the clock of its node, milliseconds.
+    pub unchanged_ms: u64,
     /// Why it cannot be relied on, for example `stale`; `None` if it can.
     pub doubt: Option<String>,
     /// Why it would be wrong however fresh it is, for example `stuck`; `None` if nothing says so.

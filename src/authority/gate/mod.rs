@@ -14,7 +14,7 @@
 //! | 6 | `bounded-irrigation` `parameters` | `LIMIT_EXCEEDED` `INVALID_PARAMS` | ● | ● | ● | ● |
 //! | 7 | `dosage-first` | `NOT_AUTHORIZED` `LIMIT_EXCEEDED` | ● | ● | ● | ● |
 //! | 8 | `no-model-alone` | `LLM_ONLY_ACTUATION_BLOCKED` | ● | ● | ● | |
-//! | 9 | `evidence` | `EVIDENCE_UNRESOLVED` `INSUFFICIENT_TRUST_TIER` `EVIDENCE_STALE` | ● | ○ | ○ | |
+//! | 9 | `evidence` | `EVIDENCE_UNRESOLVED` `INSUFFICIENT_TRUST_TIER` `EVIDENCE_STALE` | ● | ○ | ○ | ◒ |
 //! | 10 | `one-plan-at-a-time` | `AUTHORITY_HELD` | ● | ● | ● | |
 //! | 11 | `out-of-service` | `OUT_OF_SERVICE` | ● | ● | ● | ● |
 //! | 12 | `manual-override` | `LOCAL_CONTROL` | ● | ● | ● | ● |
@@ -29,7 +29,8 @@
 //! Rule 2 is for whoever judges beside the journal. A tick says that it can write: what it decides leaves only with the commit,
 //! edges refuse what comes once the journal has failed, and drivers drive nothing any more.
 //!
-//! ○ without the age: evidence was fresh when the proposal was made, and what holds now is asked of live readings.
+//! ○ as of the moment it came: evidence had to be fresh then, and what holds now is asked of live readings.
+//! ◒ once, by [`stands_by`], when the policy has become another: level, four eyes, evidence and budgets are judged by it too.
 //! ◑ whoever approved it still may: that key was not revoked since.
 //! ◐ the driver must answer; a way to the mesh that is lost is a mode of the site. A part that is on its way stands nowhere for
 //! a while; once it has arrived it must stay. Rules 15 and 16 are about what adds energy, motion or flow: what is switched
@@ -45,7 +46,7 @@ mod now;
 
 pub use card::{Grant, SimulatedCard};
 pub use evidence::{SignedReading, resolve};
-pub use live::{ActuatorState, Home, Live, LiveReading, Spent};
+pub use live::{ActuatorState, DeclaredSensor, Home, Live, LiveReading, Spent};
 
 use crate::command::AuthorizedCommand;
 use crate::policy::{Policy, Rule};
@@ -53,7 +54,7 @@ use crate::proposal::{Proposal, Step};
 use crate::refusal::Code;
 use crate::refused::Refused;
 use asked::Known;
-use evidence::Age;
+use evidence::Bench;
 use now::Phase;
 
 /// When a proposal is judged, and what is known by then.
@@ -62,9 +63,30 @@ pub enum Moment<'a> {
     /// It has just come.
     Proposing,
     /// Its card is there and a person is about to be asked.
-    Offering(&'a SimulatedCard),
+    Offering {
+        /// The card.
+        card: &'a SimulatedCard,
+        /// When the proposal came, Unix milliseconds.
+        asked_ms: u64,
+    },
     /// It was approved and is about to be carried out.
-    Dispatching(&'a SimulatedCard, &'a Grant),
+    Dispatching {
+        /// The card.
+        card: &'a SimulatedCard,
+        /// What people have approved.
+        grant: &'a Grant,
+        /// When the proposal came, Unix milliseconds.
+        asked_ms: u64,
+    },
+}
+
+impl Moment<'_> {
+    fn asked_ms(&self, live: &Live) -> u64 {
+        match self {
+            Self::Proposing => live.wall_ms,
+            Self::Offering { asked_ms, .. } | Self::Dispatching { asked_ms, .. } => *asked_ms,
+        }
+    }
 }
 
 /// Judges a proposal whose evidence was resolved, by the table above.
@@ -86,21 +108,31 @@ pub fn judge(
     steps.iter().try_for_each(asked::parameters_fit)?;
     steps.iter().try_for_each(|known| asked::dosage_is_known(known, policy))?;
     evidence::rests_on_more_than_a_model(proposal, evidence)?;
-    let age = if matches!(moment, Moment::Proposing) { Age::Judged } else { Age::WasJudged };
-    steps
-        .iter()
-        .filter(|known| known.adds())
-        .try_for_each(|known| evidence::is_enough(known.rules, evidence, age, home, live))?;
+    let bench = Bench { home, live, asked_ms: moment.asked_ms(live) };
+    steps.iter().try_for_each(|known| is_shown(known, proposal, evidence, &bench))?;
     all_hold_now(proposal, &steps, home, policy, live)?;
     asked::budgets_hold(&steps, policy, live)?;
     match moment {
         Moment::Proposing => Ok(()),
-        Moment::Offering(card) => card::is_good(card, proposal, home),
-        Moment::Dispatching(card, grant) => {
+        Moment::Offering { card, .. } => card::is_good(card, proposal, home),
+        Moment::Dispatching { card, grant, .. } => {
             card::is_good(card, proposal, home)?;
             card::is_granted(grant, card, proposal, home)
         }
     }
+}
+
+/// What a step needs of evidence.
+fn is_shown(
+    known: &Known<'_>,
+    proposal: &Proposal,
+    evidence: &[SignedReading],
+    bench: &Bench<'_>,
+) -> Result<(), Refused> {
+    if known.adds() {
+        return bench.is_enough(known.rules, evidence);
+    }
+    if proposal.maker.mind.is_person() { Ok(()) } else { bench.is_about(known.rules, evidence) }
 }
 
 /// Judges whether what must hold now, before anything is begun, holds for every step: rules 10 to 16 and no other.
@@ -123,14 +155,14 @@ pub fn may_begin(proposal: &Proposal, home: &Home, policy: &Policy, live: &Live)
 pub fn authorize(
     proposal: &Proposal,
     step: usize,
-    evidence: &[SignedReading],
+    (evidence, asked_ms): (&[SignedReading], u64),
     (card, grant): (&SimulatedCard, &Grant),
     home: &Home,
     policy: &Policy,
     live: &Live,
 ) -> Result<AuthorizedCommand, Refused> {
     if step == 0 {
-        judge(proposal, evidence, Moment::Dispatching(card, grant), home, policy, live)?;
+        judge(proposal, evidence, Moment::Dispatching { card, grant, asked_ms }, home, policy, live)?;
     }
     let refuse = |sentence| Refused::new(Code::InvalidParams, Rule::KnownOperation, sentence);
     let asked = proposal.steps.get(step).ok_or_else(|| refuse(format!("there is no step {step}")))?;
@@ -168,6 +200,27 @@ pub fn may_go_on(
     card::counts_still(grant, home)?;
     holds_now(&known, home, policy, live, Phase::Running)?;
     if has_arrived { now::stays(&known, live) } else { Ok(()) }
+}
+
+/// Judges what runs by a policy that has become another: whether as many people have said yes as it wants, whether they still
+/// may have, and whether what it rests on and draws from is enough for it. Everything else is judged in every tick.
+///
+/// # Errors
+/// The first rule that is not met.
+pub fn stands_by(
+    proposal: &Proposal,
+    (evidence, asked_ms): (&[SignedReading], u64),
+    grant: &Grant,
+    home: &Home,
+    policy: &Policy,
+    live: &Live,
+) -> Result<(), Refused> {
+    let steps: Vec<Known<'_>> =
+        proposal.steps.iter().map(|step| asked::known(step, policy)).collect::<Result<_, _>>()?;
+    let bench = Bench { home, live, asked_ms };
+    steps.iter().try_for_each(|known| is_shown(known, proposal, evidence, &bench))?;
+    asked::budgets_allow(&steps, policy, live)?;
+    card::is_approved_by_enough(grant, proposal, home, policy)
 }
 
 fn all_hold_now(

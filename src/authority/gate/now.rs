@@ -140,7 +140,7 @@ fn doubt_about(interlock: &Interlock, rules: &ActuatorRules, home: &Home, live: 
     let Some(reading) = live.readings.get(&(*node, interlock.sensor.clone())) else {
         return Some("it has not spoken".to_owned());
     };
-    let LiveReading { value, tier, age_ms, doubt, .. } = reading;
+    let LiveReading { value, tier, age_ms, unchanged_ms, doubt, .. } = reading;
     if let Some(doubt) = doubt {
         return Some(format!("it is {doubt}"));
     }
@@ -149,6 +149,10 @@ fn doubt_about(interlock: &Interlock, rules: &ActuatorRules, home: &Home, live: 
     }
     if *age_ms > u64::from(interlock.age_s_max) * 1_000 {
         return Some(format!("its last reading is {} s old", age_ms / 1_000));
+    }
+    let rests_ms_max = interlock.stuck_after_s.map(|seconds| u64::from(seconds) * 1_000);
+    if rests_ms_max.is_some_and(|most| *unchanged_ms > most) {
+        return Some(format!("it has said {value} for {} s and is taken to be stuck", unchanged_ms / 1_000));
     }
     (!interlock.must.holds(*value)).then(|| format!("it says {value}"))
 }

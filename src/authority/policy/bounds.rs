@@ -119,6 +119,10 @@ pub struct Interlock {
     pub must: Must,
     /// How old its reading may be.
     pub age_s_max: u32,
+    /// For how long it can say the very same while all is well, seconds; a sensor that rests longer is stuck and shows nothing.
+    /// Absent for what may rest for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck_after_s: Option<u32>,
     /// Why, for people.
     pub why: String,
 }

@@ -332,6 +332,7 @@ mod tests {
                 node: "field-node".to_owned(),
                 must: Must::BeWithin(4.0, 4.0),
                 age_s_max: 1,
+                stuck_after_s: None,
                 why: "exactly four".to_owned(),
             });
         });

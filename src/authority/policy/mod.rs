@@ -23,6 +23,7 @@ pub use rule::Rule;
 
 use crate::capability::Capability;
 use crate::level::Level;
+use crate::operator::Role;
 use crate::proposal::Step;
 use crate::reading::Tier;
 use crate::setpoint::Setpoint;
@@ -50,6 +51,9 @@ pub struct Policy {
     /// How long an offer of an approval stands, seconds, for each class.
     #[serde(default = "offer_expires_s")]
     pub offer_expires_s: BTreeMap<HazardClass, u32>,
+    /// How long a proposal may wait in all before it is carried out, however often it is simulated and offered, seconds.
+    #[serde(default = "proposal_expires_s")]
+    pub proposal_expires_s: u32,
 }
 
 /// What one actuator may be told, and when.
@@ -241,6 +245,10 @@ fn offer_expires_s() -> BTreeMap<HazardClass, u32> {
     ])
 }
 
+fn proposal_expires_s() -> u32 {
+    1_800
+}
+
 impl Policy {
     /// The rules of an actuator; without any it may not be told anything.
     #[must_use]
@@ -251,6 +259,28 @@ impl Policy {
     /// The rules of every actuator that these steps move, in their order.
     pub fn rules_for<'a>(&'a self, steps: &'a [Step]) -> impl Iterator<Item = &'a ActuatorRules> {
         steps.iter().filter_map(|step| self.rules_of(&step.actuator))
+    }
+
+    /// The strictest level of these steps. Standing permissions are not there yet, so somebody is always asked.
+    #[must_use]
+    pub fn level_of(&self, steps: &[Step]) -> Level {
+        self.rules_for(steps).map(|rules| rules.level).max().unwrap_or(Level::L3).max(Level::L2)
+    }
+
+    /// True when whoever proposes these steps may not be one of those who approve them.
+    #[must_use]
+    pub fn wants_others(&self, steps: &[Step]) -> bool {
+        self.level_of(steps) >= Level::L3 || self.rules_for(steps).any(|rules| rules.four_eyes)
+    }
+
+    /// Who may end a stop: somebody of more weight where more harm can be done.
+    #[must_use]
+    pub fn rearmed_by(&self) -> Role {
+        match self.actuators.iter().map(|rules| rules.class).max() {
+            None | Some(HazardClass::Routine) => Role::Operator,
+            Some(HazardClass::Caution) => Role::Approver,
+            Some(HazardClass::Hazardous | HazardClass::Irreversible) => Role::Supervisor,
+        }
     }
 
     /// The budget with this name.

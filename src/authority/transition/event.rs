@@ -166,6 +166,9 @@ pub enum Event {
         #[n(0)]
         by: By,
     },
+    /// It has waited for as long as a proposal may.
+    #[n(29)]
+    WaitedTooLong,
     /// Somebody who may calls it off, running or not.
     #[n(26)]
     Cancelled {

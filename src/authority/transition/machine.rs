@@ -62,6 +62,7 @@ fn effects(from: &State, to: &State) -> Vec<Effect> {
 fn called_off(event: &Event) -> Option<State> {
     match event {
         Event::Stopped => Some(State::Cancelled { by: By::Stop }),
+        Event::WaitedTooLong => Some(State::Expired),
         Event::Withdrawn { by } | Event::Cancelled { by } => Some(State::Cancelled { by: *by }),
         _ => None,
     }
@@ -221,6 +222,7 @@ mod tests {
             Event::GateRefused { code: Code::InterlockOpen, sentence: "it is low".to_owned() },
             Event::Stopped,
             Event::Restarted,
+            Event::WaitedTooLong,
             Event::Withdrawn { by },
             Event::Cancelled { by },
         ]);

@@ -47,13 +47,35 @@ pub struct Life {
     /// True until what it is now was written down and told.
     #[n(2)]
     pub is_news: bool,
+    /// When it came, Unix milliseconds.
+    #[n(3)]
+    pub asked_ms: u64,
+    /// Since when this run has had it, milliseconds the machine has been up.
+    #[n(4)]
+    pub since_ms: u64,
+    /// For how long earlier runs have had it, milliseconds.
+    #[n(5)]
+    pub waited_before_ms: u64,
 }
 
 impl Life {
     /// A proposal that has just come.
     #[must_use]
-    pub fn begin() -> Self {
-        Self { state: State::Draft, story: Vec::new(), is_news: true }
+    pub fn begin(asked_ms: u64, since_ms: u64) -> Self {
+        Self {
+            state: State::Draft,
+            story: Vec::new(),
+            is_news: true,
+            asked_ms,
+            since_ms,
+            waited_before_ms: 0,
+        }
+    }
+
+    /// For how long it has waited, milliseconds. Nobody lengthens or shortens that by setting a clock while the node runs.
+    #[must_use]
+    pub fn waited_ms(&self, elapsed_ms: u64) -> u64 {
+        self.waited_before_ms.saturating_add(elapsed_ms.saturating_sub(self.since_ms))
     }
 
     /// Adds to the story that it came to be in the state it is in. While the time is not known, `at_ms` being 0, that is dated
@@ -133,7 +155,7 @@ pub struct Run {
     /// Since when the last step is as it was told to be.
     #[n(4)]
     pub all_set_ms: Option<u64>,
-    /// When the first step was ordered, Unix milliseconds: what confirms it is newer.
+    /// When that step was ordered, Unix milliseconds: what confirms any of them is newer.
     #[n(5)]
     pub ordered_unix_ms: u64,
     /// Where in the ledger its use was booked, Unix milliseconds of the ledger.

@@ -25,12 +25,25 @@ pub struct KeptProposal {
     /// How it came to.
     #[n(2)]
     pub story: Vec<StoryEntry>,
+    /// When it came, Unix milliseconds; absent in what earlier builds kept.
+    #[n(3)]
+    pub asked_ms: Option<u64>,
 }
 
 impl KeptProposal {
     /// True when a driver was told something of it.
     pub fn was_dispatched(&self) -> bool {
         self.story.iter().any(|entry| entry.state == State::Dispatched.name())
+    }
+
+    /// When it came, Unix milliseconds; at the latest when its story begins.
+    pub fn came_ms(&self) -> Option<u64> {
+        self.asked_ms.or_else(|| Some(self.story.first()?.at_ms))
+    }
+
+    /// When the last happened to it, Unix milliseconds.
+    pub fn last_ms(&self) -> Option<u64> {
+        Some(self.story.last()?.at_ms)
     }
 
     /// True when the last that happened to it was before `wall_ms`.
@@ -108,7 +121,7 @@ mod tests {
             evidence: Vec::new(),
             made: Hlc { wall_ms: 7, logical: 0 },
         };
-        KeptProposal { proposal, state, story: Vec::new() }
+        KeptProposal { proposal, state, story: Vec::new(), asked_ms: Some(7) }
     }
 
     #[test]

@@ -104,7 +104,9 @@ fn schedule(app: &mut App) {
     )
     .add_systems(
         FixedUpdate,
-        (systems::take_approvals, systems::expire_offers).chain().in_set(TickSystems::Review),
+        (systems::take_approvals, systems::expire_offers, systems::expire_proposals)
+            .chain()
+            .in_set(TickSystems::Review),
     )
     .add_systems(FixedUpdate, systems::authorize_steps.before(GuestCommandSystems).in_set(TickSystems::Guard))
     .add_systems(

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clawmesh_authority::gate::Home;
+use clawmesh_authority::gate::{DeclaredSensor, Home};
 use clawmesh_authority::policy::{PolicyFault, Showing};
 use clawmesh_authority::{Capability, ContentHash, NodeId, Policy, Setpoint};
-use clawmesh_twin::site::{Plan, SwitchState};
+use clawmesh_twin::site::{self, Plan, SwitchState};
 
 use crate::settings::{Settings, SiteText};
 use crate::site::disagreements;
@@ -133,6 +133,12 @@ fn home(settings: &Settings, text: &SiteText, plan: &Plan) -> Home {
         .filter(|actuator| is_ours(actuator.owner.as_str()))
         .filter_map(|actuator| Capability::new(&actuator.capability).ok())
         .collect();
+    let declared = |sensor: &site::Sensor| {
+        let of = (*nodes.get(sensor.node.as_str())?, Capability::new(&sensor.capability).ok()?);
+        let unit = sensor.unit.parse().ok()?;
+        Some((of, DeclaredSensor { unit, range: sensor.range, period_ms: sensor.period_ms }))
+    };
+    let sensors = plan.sensors.iter().filter_map(declared).collect();
     Home {
         mesh: settings.mesh(),
         owner: settings.node,
@@ -140,6 +146,7 @@ fn home(settings: &Settings, text: &SiteText, plan: &Plan) -> Home {
         policy: text.policy_hash(),
         nodes,
         actuators,
+        sensors,
         simulators: BTreeSet::new(),
         people: settings.roster.clone(),
     }

@@ -82,6 +82,10 @@ pub(super) fn follow_drivers(
 ) {
     for stamped in batch.iter() {
         let InputBody::Driver(report) = &stamped.input.body else { continue };
+        // What somebody else says of our hardware is refused where what runs hears of it.
+        if stamped.input.source != SourceId::Drivers {
+            continue;
+        }
         let about = match report {
             DriverReport::Seen { actuator, .. } | DriverReport::MadeSafe { actuator, .. } => actuator,
             DriverReport::NotCarried { in_doubt: Some(in_doubt), .. } => &in_doubt.actuator,

@@ -76,7 +76,12 @@ impl FreshnessPolicy {
     /// How old a value may be, milliseconds.
     #[must_use]
     pub fn age_ms_max(&self, spec: Option<&SensorSpec>) -> u64 {
-        let period_ms = spec.map_or(self.period_ms_if_unknown, |spec| spec.period_ms);
+        self.age_ms_of(spec.map_or(self.period_ms_if_unknown, |spec| spec.period_ms))
+    }
+
+    /// The same of a sensor that speaks this often.
+    #[must_use]
+    pub fn age_ms_of(&self, period_ms: u32) -> u64 {
         (u64::from(period_ms) * u64::from(self.periods_max)).max(self.stale_after_ms_min)
     }
 }

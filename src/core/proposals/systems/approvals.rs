@@ -85,8 +85,7 @@ fn take(
 
 /// True when the policy wants somebody else than the proposer to say yes to any of its actuators.
 fn four_eyes(proposal: &Proposal, mover: &Mover) -> bool {
-    let Some((_, policy)) = mover.here.files() else { return true };
-    policy.rules_for(&proposal.steps).any(|rules| rules.four_eyes)
+    mover.here.files().is_none_or(|(_, policy)| policy.wants_others(&proposal.steps))
 }
 
 /// What people were asked, or have approved, under another policy than the one that holds now is simulated and asked anew.
@@ -127,6 +126,23 @@ pub fn expire_offers(index: Res<ProposalIndex>, mut cases: Query<(&Proposed, &mu
             "nobody answered in time",
             None,
         );
+    }
+}
+
+/// What has waited for as long as a proposal may ends, however often it was simulated and offered, and through restarts too.
+pub fn expire_proposals(mut cases: Query<(&Proposed, &mut Life)>, mut mover: Mover) {
+    let Some((_, policy)) = mover.here.files() else { return };
+    let waits_ms = u64::from(policy.proposal_expires_s) * 1_000;
+    let elapsed_ms = mover.here.elapsed_ms();
+    let has_waited = |life: &Life| {
+        let is_waiting = !life.state.is_final() && !life.state.is_running();
+        is_waiting && life.waited_ms(elapsed_ms) > waits_ms
+    };
+    let mut rows: Vec<_> = cases.iter_mut().filter(|(_, life)| has_waited(life)).collect();
+    rows.sort_by_key(|(proposed, _)| proposed.slot);
+    for (proposed, life) in &mut rows {
+        let words = format!("it has waited for {} minutes, and that is as long as it may", waits_ms / 60_000);
+        mover.feed((proposed.id, &proposed.proposal), life, &Event::WaitedTooLong, words, None);
     }
 }
 

@@ -4,15 +4,13 @@ use bevy::prelude::*;
 use clawmesh_authority::gate::{self, Moment, SimulatedCard};
 use clawmesh_authority::report::CARD_BYTES_MAX;
 use clawmesh_authority::transition::{Event, Round, State, Verdict};
-use clawmesh_authority::{
-    Code, ContentHash, HazardClass, Level, NodeId, Offer, Policy, Proposal, Refused, Rule,
-};
+use clawmesh_authority::{Code, ContentHash, HazardClass, NodeId, Offer, Policy, Proposal, Refused, Rule};
 use clawmesh_twin::card::{Card, Verdict as CardVerdict};
 use clawmesh_twin::seed::seed_of;
 
 use super::now::Now;
 use super::shared::Mover;
-use crate::intake::{InputBody, TickBatch};
+use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::proposals::components::{CardHeld, Forked, Life, ProposalIndex, Proposed};
 use crate::proposals::ports::SimulationOrder;
 use crate::proposals::trial::{snapshot_now, trial_of};
@@ -33,6 +31,12 @@ pub fn take_cards(
 ) {
     for stamped in batch.iter() {
         let InputBody::Simulated { proposal, round, outcome } = &stamped.input.body else { continue };
+        if stamped.input.source != SourceId::Simulator {
+            let sentence = "only the pool of this node that simulates says what came of it";
+            let refused = Refused::new(Code::NotAuthorized, "card.simulator", sentence);
+            mover.show(&stamped.input.source.to_string(), &refused);
+            continue;
+        }
         let Some(entity) = index.0.get(proposal).copied() else { continue };
         let Ok((proposed, mut life, Some(forked))) = cases.get_mut(entity) else { continue };
         let is_wanted = life.state == State::Simulating { round: *round } && forked.round == *round;
@@ -89,7 +93,7 @@ fn offer(
 ) {
     let round = held.round;
     if held.verdict != Verdict::Veto
-        && let Err(refused) = make_offer(of.1, held, forked, now, mover)
+        && let Err(refused) = make_offer((of.1, life.asked_ms), held, forked, now, mover)
     {
         return mover.refuse(of, life, &refused);
     }
@@ -98,7 +102,7 @@ fn offer(
 
 /// Judges once more, and asks people.
 fn make_offer(
-    proposal: &Proposal,
+    (proposal, asked_ms): (&Proposal, u64),
     held: &CardHeld,
     forked: &Forked,
     now: &Now,
@@ -109,7 +113,8 @@ fn make_offer(
     };
     let evidence = mover.here.evidence(proposal, &site.home)?;
     let card = simulated(proposal, held, mover.here.settings.node, None);
-    gate::judge(proposal, &evidence, Moment::Offering(&card), &site.home, policy, &now.live)?;
+    let moment = Moment::Offering { card: &card, asked_ms };
+    gate::judge(proposal, &evidence, moment, &site.home, policy, &now.live)?;
     let offer = Offer {
         mesh: site.home.mesh,
         owner: site.home.owner,
@@ -118,7 +123,7 @@ fn make_offer(
         proposal: proposal.id(),
         card: held.hash,
         nonce: forked.nonce,
-        level: level(proposal, policy),
+        level: policy.level_of(&proposal.steps),
         steps: proposal.steps.clone(),
         expires_after_ms: u64::from(lives_s(proposal, policy)) * 1_000,
     };
@@ -129,12 +134,6 @@ fn make_offer(
 /// What the gate must know of a card.
 pub fn simulated(proposal: &Proposal, held: &CardHeld, by: NodeId, drift: Option<String>) -> SimulatedCard {
     SimulatedCard { card: held.hash, proposal: proposal.id(), by, verdict: held.verdict, drift }
-}
-
-/// The strictest level of its actuators. Standing permissions are not there yet, so somebody is always asked.
-fn level(proposal: &Proposal, policy: &Policy) -> Level {
-    let rules = policy.rules_for(&proposal.steps);
-    rules.map(|rules| rules.level).max().unwrap_or(Level::L3).max(Level::L2)
 }
 
 /// How long people may think: the shortest time of its hazard classes, seconds.

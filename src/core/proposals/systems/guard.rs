@@ -50,7 +50,9 @@ pub fn authorize_steps(
             _ => continue,
         };
         let known = mover.here.knows_the_time();
-        let authorized = known.and_then(|()| authorize(of.1, step, *granted, *card, *forked, &now, &mover));
+        let asked = (of.1, life.asked_ms);
+        let authorized =
+            known.and_then(|()| authorize(asked, step, (*granted, *card, *forked), &now, &mover));
         let command = match authorized {
             Ok(command) => command,
             // It may be simulated and approved again, as it is now and by others.
@@ -69,17 +71,17 @@ pub fn authorize_steps(
         for step in &of.1.steps {
             now.live.held.insert(step.actuator.clone(), of.0);
         }
-        let ordered_ms = mover.here.elapsed_ms();
+        let (ordered_ms, ordered_unix_ms) = (mover.here.elapsed_ms(), mover.here.wall_ms());
         match run {
             Some(run) => {
                 (run.step, run.ordered_ms, run.taken_ms) = (step, ordered_ms, None);
+                run.ordered_unix_ms = ordered_unix_ms;
             }
             None => {
                 let State::Approved { round } = life.state else { continue };
                 let words = format!("the gate lets it through: {}", in_short(of.1));
                 mover.feed(of, life, &Event::Dispatched { round }, words, None);
-                let (ordered_unix_ms, booked_unix_ms) =
-                    (mover.here.wall_ms(), mover.here.ledger_ms(&spending));
+                let booked_unix_ms = mover.here.ledger_ms(&spending);
                 let ordered = Run { ordered_ms, ordered_unix_ms, booked_unix_ms, ..Run::default() };
                 commands.entity(*entity).insert(ordered);
                 if let Some((site, policy)) = mover.here.files() {
@@ -106,11 +108,9 @@ fn is_ending(id: ProposalId, run: &Run, batch: &TickBatch) -> bool {
 }
 
 fn authorize(
-    proposal: &Proposal,
+    (proposal, asked_ms): (&Proposal, u64),
     step: usize,
-    granted: Option<&Granted>,
-    card: Option<&CardHeld>,
-    forked: Option<&Forked>,
+    (granted, card, forked): (Option<&Granted>, Option<&CardHeld>, Option<&Forked>),
     now: &Now,
     mover: &Mover,
 ) -> Result<AuthorizedCommand, Refused> {
@@ -130,5 +130,6 @@ fn authorize(
     let mut before = proposal.steps.iter().take(step);
     before.try_for_each(|before| gate::may_go_on(before, true, &granted.0, &site.home, policy, &now.live))?;
     let card = simulated(proposal, card, mover.here.settings.node, drifted);
-    gate::authorize(proposal, step, &evidence, (&card, &granted.0), &site.home, policy, &now.live)
+    let by = (&card, &granted.0);
+    gate::authorize(proposal, step, (&evidence, asked_ms), by, &site.home, policy, &now.live)
 }

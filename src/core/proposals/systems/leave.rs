@@ -27,6 +27,7 @@ pub fn write_down(
             proposal: proposed.proposal.clone(),
             state: life.state.clone(),
             story: life.story.clone(),
+            asked_ms: Some(life.asked_ms),
         };
         keeping.keep(subject_of(proposed.slot), canonical::encode(&kept));
     }

@@ -15,7 +15,7 @@ mod requests;
 mod runs;
 mod shared;
 
-pub(super) use approvals::{ask_by_new_policy, call_off, expire_offers, take_approvals};
+pub(super) use approvals::{ask_by_new_policy, call_off, expire_offers, expire_proposals, take_approvals};
 pub(super) use cards::{order_simulations, take_cards};
 pub(super) use guard::authorize_steps;
 pub(super) use insist::insist;

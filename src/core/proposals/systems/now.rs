@@ -16,7 +16,7 @@ use crate::proposals::trial::moves;
 use crate::safety::{LinkStatus, StopState};
 use crate::settings::Settings;
 use crate::site::{Actuator, Site, SiteModes, Stands};
-use crate::world::{Belief, BeliefIndex, Latest, Quality, Sensor};
+use crate::world::{Belief, BeliefIndex, FreshnessPolicy, Latest, Quality, Sensor};
 
 /// Somebody notes `true` under this and the capability of an actuator, and it stays as it is.
 pub const OUT_OF_SERVICE: &str = "out-of-service/";
@@ -45,6 +45,7 @@ pub struct Known<'w, 's> {
     tick: Res<'w, Tick>,
     settings: Res<'w, Settings>,
     wall: Res<'w, WallClock>,
+    freshness: Res<'w, FreshnessPolicy>,
     site: Res<'w, Site>,
     modes: Res<'w, SiteModes>,
     stop: Res<'w, StopState>,
@@ -100,14 +101,23 @@ impl Known<'_, '_> {
         (sensor, latest, quality): (&Sensor, &Latest, &Quality),
         wall_ms: u64,
     ) -> ((NodeId, Capability), LiveReading) {
+        let of = (sensor.node, sensor.capability.clone());
+        let age_ms = latest.age_ms(*self.tick, wall_ms, &self.settings);
+        // What its node says of it counts, and what the site says of it too.
+        let declared = self.site.0.as_ref().and_then(|site| site.home.sensors.get(&of));
+        let misfit = declared.and_then(|declared| declared.misfit(latest.value, latest.unit));
+        let is_stale = declared.is_some_and(|declared| age_ms > self.freshness.age_ms_of(declared.period_ms));
+        let fault = quality.faults().next().map(str::to_owned).or(misfit);
+        let doubt = quality.words().next().map(str::to_owned).or_else(|| fault.clone());
         let reading = LiveReading {
             value: latest.value,
             tier: latest.tier,
-            age_ms: latest.age_ms(*self.tick, wall_ms, &self.settings),
-            doubt: quality.words().next().map(str::to_owned),
-            fault: quality.faults().next().map(str::to_owned),
+            age_ms,
+            unchanged_ms: latest.origin_ms.saturating_sub(latest.unchanged_since_ms),
+            doubt: doubt.or_else(|| is_stale.then(|| "stale".to_owned())),
+            fault,
         };
-        ((sensor.node, sensor.capability.clone()), reading)
+        (of, reading)
     }
 
     fn actuator(&self, (actuator, stands): (&Actuator, &Stands)) -> (Capability, ActuatorState) {

@@ -132,8 +132,13 @@ fn doubt(kept: &KeptProposal, mover: &Mover, actuators: &mut Query<(&Actuator, &
 
 /// What ran has an unknown outcome, what was approved is stale, what waited is simulated again.
 fn restarted(slot: u8, kept: KeptProposal, mover: &mut Mover) -> (Proposed, Life) {
-    let KeptProposal { proposal, state, story } = kept;
-    let mut life = Life { state, story, is_news: true };
+    // Where the time is not known it is at least what it was.
+    let now_ms = mover.here.wall_ms().max(kept.last_ms().unwrap_or_default());
+    let asked_ms = kept.came_ms().unwrap_or(now_ms);
+    let waited_before_ms = now_ms.saturating_sub(asked_ms);
+    let KeptProposal { proposal, state, story, .. } = kept;
+    let begun = Life::begin(asked_ms, mover.here.elapsed_ms());
+    let mut life = Life { state, story, waited_before_ms, ..begun };
     let words = match &life.state {
         state if state.is_running() => "the node started again while it ran; what has happened is unknown",
         State::Approved { .. } => {

@@ -8,10 +8,10 @@ use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::gate::{self, Moment};
 use clawmesh_authority::report::SLOTS;
 use clawmesh_authority::request::{self, Request, RequestBody, SignedRequest};
-use clawmesh_authority::transition::{By, Event};
+use clawmesh_authority::transition::{By, Event, State};
 use clawmesh_authority::{
-    Answer, AskKind, Code, KeyId as _, Maker, Mind, NodeId, OperatorId, Proposal, ProposalId, Refused, Role,
-    canonical,
+    Answer, AskKind, Code, KeyId as _, Maker, Mind, NodeId, OperatorId, Policy, Proposal, ProposalId,
+    Refused, Role, Step, canonical,
 };
 
 use super::now::Now;
@@ -20,11 +20,16 @@ use crate::intake::{InputBody, TickBatch};
 use crate::leadership::Lead;
 use crate::proposals::components::{Asked, Life, OPEN_MAX, ProposalIndex, Proposed};
 use crate::proposals::kept;
+use crate::proposals::ledger::seconds_asked;
 use crate::replay::{DomainId, Keeping};
 use crate::safety::StopState;
 
 /// The most proposals that one maker may bring within a minute.
 const PER_MINUTE_MAX: usize = 12;
+/// The most open proposals of one maker, so that nobody takes the places of all others.
+const OPEN_OF_ONE_MAX: usize = 12;
+/// For how long a veto stands against the same, milliseconds.
+const VETO_STANDS_MS: u64 = 3_600_000;
 
 /// What requests are judged by and change.
 #[derive(SystemParam)]
@@ -114,6 +119,10 @@ impl Office<'_, '_> {
                 let sentence = "a person proposes in their own name; name the person who signs as its maker";
                 Err(Refused::new(Code::NotAuthorized, "request.maker", sentence))
             }
+            (Asker::Person(person), RequestBody::Rearm { .. }) => {
+                let policy = self.mover.here.files().map(|(_, policy)| policy);
+                roster.may(person, policy.map_or(Role::Operator, Policy::rearmed_by)).map(drop)
+            }
             (Asker::Person(person), _) => roster.may(person, Role::Operator).map(drop),
             // The hash of its key could be that of a person whom nobody knows.
             (
@@ -139,10 +148,11 @@ impl Office<'_, '_> {
             let sentence = "this node has no site with a policy, so it owns no actuator; ask its owner";
             return Err(Refused::new(Code::AmbiguousOwner, clawmesh_authority::Rule::OneOwner, sentence));
         };
+        session_is_known(proposal, policy)?;
         let evidence = self.mover.here.evidence(proposal, &site.home)?;
         gate::judge(proposal, &evidence, Moment::Proposing, &site.home, policy, &self.now.live)?;
         let slot = self.free_slot(new)?;
-        let mut life = Life::begin();
+        let mut life = Life::begin(self.mover.here.wall_ms(), self.mover.here.elapsed_ms());
         let words = format!("{} proposes: {}", maker(&proposal.maker.mind), in_short(proposal));
         self.mover.feed((id, proposal), &mut life, &Event::Admitted, words, None);
         new.push((Proposed { id, slot, proposal: proposal.clone() }, life));
@@ -187,7 +197,34 @@ impl Office<'_, '_> {
             let sentence = format!("{PER_MINUTE_MAX} proposals of one maker within a minute; wait a minute");
             return refuse(Code::RateLimited, "proposal.rate", sentence);
         }
-        Ok(())
+        if open().filter(|(known, _)| signer(&known.proposal.maker) == of).count() >= OPEN_OF_ONE_MAX {
+            let sentence = format!(
+                "{OPEN_OF_ONE_MAX} proposals of this maker are open, and the other places are for others; answer or call off some \
+                 of them"
+            );
+            return refuse(Code::Busy, "proposal.share", sentence);
+        }
+        self.was_not_vetoed(proposal, all())
+    }
+
+    /// What the twin has said no to is not asked for again and again until it says yes: each proposal draws a seed of its own.
+    fn was_not_vetoed<'a>(
+        &self,
+        proposal: &Proposal,
+        mut all: impl Iterator<Item = (&'a Proposed, &'a Life)>,
+    ) -> Result<(), Refused> {
+        let now_ms = self.mover.here.wall_ms();
+        let is_vetoed = |(known, life): &(&Proposed, &Life)| {
+            let lately = life.story.last().is_some_and(|entry| now_ms < entry.at_ms + VETO_STANDS_MS);
+            life.state == State::Vetoed && lately && asks_for_no_less(proposal, &known.proposal)
+        };
+        let Some((vetoed, _)) = all.find(is_vetoed) else { return Ok(()) };
+        let sentence = format!(
+            "the twin has said no to the same, {}, within {} minutes; ask for at most nine tenths of its time, or for something else",
+            vetoed.id.short(),
+            VETO_STANDS_MS / 60_000
+        );
+        Err(Refused::new(Code::CardVeto, "proposal.vetoed", sentence))
     }
 
     /// The lowest place that is free, or the one of the proposal that ended longest ago.
@@ -273,12 +310,32 @@ impl Office<'_, '_> {
     }
 }
 
+/// Where somebody else than the proposer has to approve, it must be known whose session a model proposes in.
+fn session_is_known(proposal: &Proposal, policy: &Policy) -> Result<(), Refused> {
+    let is_nobodys = matches!(proposal.maker.mind, Mind::Model { session_of: None, .. });
+    if !(is_nobodys && policy.wants_others(&proposal.steps)) {
+        return Ok(());
+    }
+    let sentence = "somebody else than the proposer has to approve this, and nobody knows whose session the model proposes \
+                    in; name the person whose session it is";
+    Err(Refused::new(Code::NotAuthorized, "proposal.session", sentence))
+}
+
 /// Whose key signs what this maker makes; names of programs and the nodes people write down are quickly made up.
 fn signer(maker: &Maker) -> Asker {
     match maker.mind {
         Mind::Operator(person) => Asker::Person(person),
         Mind::Utility { .. } | Mind::Model { .. } => Asker::Node(maker.node),
     }
+}
+
+/// True for the same operations of the same actuators, none of them for clearly less time.
+fn asks_for_no_less(asked: &Proposal, vetoed: &Proposal) -> bool {
+    let is_same = |(now, then): (&Step, &Step)| {
+        (&now.actuator, &now.operation) == (&then.actuator, &then.operation)
+            && seconds_asked(now) >= 0.9 * seconds_asked(then)
+    };
+    asked.steps.len() == vetoed.steps.len() && asked.steps.iter().zip(&vetoed.steps).all(is_same)
 }
 
 fn maker(mind: &Mind) -> String {

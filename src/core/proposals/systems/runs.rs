@@ -3,22 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bevy::prelude::*;
-use clawmesh_authority::gate::Grant;
+use clawmesh_authority::gate::{self, Grant};
 use clawmesh_authority::transition::{Cause, Event, State};
-use clawmesh_authority::{ContentHash, Proposal, ProposalId, Setpoint, Step, canonical};
+use clawmesh_authority::{Code, ContentHash, Proposal, ProposalId, Refused, Setpoint, Step, canonical};
 use clawmesh_twin::card::{Card, PlaceCard};
 use clawmesh_twin::site::Name;
 
 use super::now::Now;
 use super::shared::{Due, Here, Mover};
-use crate::intake::{DriverReport, InputBody, SafeBecause, TickBatch};
+use crate::intake::{DriverReport, InputBody, SafeBecause, SourceId, TickBatch};
 use crate::proposals::components::{CardHeld, Granted, Life, ProposalIndex, Proposed, Run, Spending};
 use crate::proposals::kept;
 use crate::proposals::ledger::{seconds_asked, usage};
 use crate::proposals::run::Watch;
 use crate::proposals::trial::adds;
 use crate::replay::Keeping;
-use crate::site::SiteFiles;
+use crate::site::{PolicyInForce, SiteFiles};
 
 /// Takes what the driver layer says of what runs.
 pub fn hear_drivers(
@@ -29,6 +29,12 @@ pub fn hear_drivers(
 ) {
     for stamped in batch.iter() {
         let InputBody::Driver(report) = &stamped.input.body else { continue };
+        if stamped.input.source != SourceId::Drivers {
+            let sentence = "only the driver layer of this node says what its hardware did";
+            let refused = Refused::new(Code::NotAuthorized, "drivers.own", sentence);
+            mover.show(&stamped.input.source.to_string(), &refused);
+            continue;
+        }
         let Some(entity) = proposal_of(report).and_then(|id| index.0.get(&id)) else { continue };
         let Ok((proposed, mut life, mut run)) = cases.get_mut(*entity) else { continue };
         let of = (proposed.id, &proposed.proposal);
@@ -100,13 +106,21 @@ fn ended(
 pub fn judge_runs(
     now: Res<Now>,
     mut cases: Query<(&Proposed, &mut Life, &mut Run, Option<&Granted>, Option<&CardHeld>)>,
+    in_force: Res<PolicyInForce>,
     mut mover: Mover,
     mut read: Local<Bands>,
 ) {
+    let is_new_policy = in_force.since_tick == mover.here.tick.0;
     let mut rows: Vec<_> = cases.iter_mut().filter(|(_, life, ..)| life.state.is_running()).collect();
     rows.sort_by_key(|(proposed, ..)| proposed.slot);
     read.forget_all_but(rows.iter().filter_map(|(.., held)| Some(held.as_ref()?.hash)).collect());
     for (proposed, life, run, granted, held) in &mut rows {
+        if is_new_policy && let Some(refused) = unfit(proposed, life, *granted, &now, &mover.here) {
+            let words = format!("{} ({})", refused.sentence, refused.rule);
+            let of = (proposed.id, &proposed.proposal);
+            mover.feed(of, life, &Event::PolicyChanged, words, Some(refused.code));
+            continue;
+        }
         let bands = read.of(*held);
         // What has ended is settled in the same tick.
         for _ in 0..2 {
@@ -121,6 +135,22 @@ pub fn judge_runs(
             }
         }
     }
+}
+
+/// Why what runs is not what the new policy allows, if it is not.
+fn unfit(
+    proposed: &Proposed,
+    life: &Life,
+    granted: Option<&Granted>,
+    now: &Now,
+    here: &Here,
+) -> Option<Refused> {
+    let ((site, policy), granted) = (here.files()?, granted?);
+    let judged = here.evidence(&proposed.proposal, &site.home).and_then(|evidence| {
+        let asked = (evidence.as_slice(), life.asked_ms);
+        gate::stands_by(&proposed.proposal, asked, &granted.0, &site.home, policy, &now.live)
+    });
+    judged.err()
 }
 
 /// What the cards of what runs say of each place, by the hash of the card. Reading one is worth a tick's time, and it says the

@@ -66,7 +66,7 @@ fn authorized(steps: Vec<Step>) -> Vec<AuthorizedCommand> {
     };
     let grant = approved(&farmer, &proposal, &card, &home);
     let live = live();
-    let authorized = |step| authorize(&proposal, step, &[], (&card, &grant), &home, &policy, &live);
+    let authorized = |step| authorize(&proposal, step, (&[], NOW_MS), (&card, &grant), &home, &policy, &live);
     (0..proposal.steps.len()).map(|step| authorized(step).expect("the rig is well-formed")).collect()
 }
 
@@ -125,6 +125,7 @@ fn home() -> Home {
         policy: ContentHash::of("policy", b"test"),
         nodes: BTreeMap::new(),
         actuators: BTreeSet::from([pump(), valve(), booster()]),
+        sensors: BTreeMap::new(),
         simulators: BTreeSet::new(),
         people: people(),
     }
@@ -170,5 +171,6 @@ fn policy() -> Policy {
         dosages: Vec::new(),
         degraded: BTreeMap::new(),
         offer_expires_s: BTreeMap::new(),
+        proposal_expires_s: 1_800,
     }
 }

@@ -382,7 +382,7 @@ fn a_proposal_that_failed_at_home_rings_whatever_its_state_before_and_every_othe
     for (slot, state) in (0..).zip([State::Completed, State::Vetoed, failed, State::Expired]) {
         let proposal = proposal(state.name());
         let id = proposal.id();
-        let life = Life { state, ..Life::begin() };
+        let life = Life { state, ..Life::begin(START_MS, u64::MAX) };
         let domain = DomainId::of("proposal", &[&id.0]);
         lab.core_mut("barn").world_mut().spawn((Proposed { id, slot, proposal }, life, domain));
     }

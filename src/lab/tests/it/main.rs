@@ -2,6 +2,7 @@
 
 mod alarms;
 mod alter;
+mod attacks;
 mod digests;
 mod faults;
 mod guests;

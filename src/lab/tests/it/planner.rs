@@ -196,7 +196,7 @@ impl Center {
             made: Hlc::default(),
         };
         let proposed = Proposed { id: proposal.id(), slot: 0, proposal };
-        let mut life = Life { state, ..Life::begin() };
+        let mut life = Life { state, ..Life::begin(START_MS, u64::MAX) };
         life.tell(self.now_ms(), "so it came".to_owned(), None);
         let id = DomainId::of("proposal", &[&proposed.id.0]);
         self.core.world_mut().spawn((proposed, life, id));

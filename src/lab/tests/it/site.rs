@@ -41,6 +41,8 @@ pub fn farm_of(redraw: impl FnOnce(&mut Plan), change: impl FnOnce(&mut Policy))
     for (n, node) in (1..).zip(&mut plan.nodes) {
         node.id = Some(Lab::id_of(n).to_string());
     }
+    // The sensors of the lab speak every half second, and pause while somebody is asked.
+    plan.sensors.iter_mut().for_each(|sensor| sensor.period_ms = sensor.period_ms.max(1_000));
     redraw(plan);
     SiteText::of(&farm.name, plan, Some(&policy)).expect("what is shipped has no fault")
 }

@@ -170,7 +170,8 @@ fn what_is_asked_is_signed_by_this_node_and_rests_on_what_was_measured() {
 fn what_is_proposed_for_any_zone_of_the_farm_passes_the_gate_of_its_owner() {
     let (site, _) = farm();
     let policy = site.policy.as_ref().unwrap();
-    let reading = |value| LiveReading { value, tier: Tier::T2, age_ms: 500, doubt: None, fault: None };
+    let reading =
+        |value| LiveReading { value, tier: Tier::T2, age_ms: 500, unchanged_ms: 0, doubt: None, fault: None };
     let off = ActuatorState { read_back: Some(Setpoint::Off), answers: true, ..ActuatorState::default() };
     let live = Live {
         can_write_down: true,

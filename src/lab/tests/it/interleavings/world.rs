@@ -520,7 +520,7 @@ impl World {
             Event::Stop | Event::StopSigned => {
                 if self.old_rearm.is_none() {
                     self.old_rearm =
-                        Some(self.sealed(&cy(), RequestBody::Rearm { why: "it was nothing".to_owned() }));
+                        Some(self.sealed(&gus(), RequestBody::Rearm { why: "it was nothing".to_owned() }));
                 }
                 if event == Event::Stop {
                     self.lab.stop(FIELD, "smoke");

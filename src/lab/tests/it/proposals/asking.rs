@@ -152,20 +152,17 @@ fn s2_who_is_not_known_or_may_not_asks_in_vain() {
 
 #[test]
 fn s2_who_is_trusted_no_longer_asks_in_vain_and_its_readings_are_no_evidence() {
-    let mut farm = Farm::brief_with(|policy| {
-        let rules = policy.actuators.iter_mut().flat_map(|rules| &mut rules.evidence);
-        rules.for_each(|rule| rule.node = CENTER.to_owned());
-    });
+    let mut farm = Farm::with_soil_at_the_center();
     let trust = |farm: &mut Farm, nodes: &[usize]| {
         let nodes = nodes.iter().map(|n| Lab::id_of(*n)).collect();
         farm.lab.offer(FIELD, SourceId::Runner, InputBody::TrustChanged(nodes));
         farm.run_seconds(1);
     };
     let by_bo = |farm: &mut Farm| {
-        let evidence = vec![farm.evidence(1)];
-        farm.proposal_with(|proposal| {
-            (proposal.maker, proposal.evidence) = (Maker::person(proposal.maker.node, bo().id()), evidence);
-        })
+        let evidence = vec![farm.evidence_of(1, &DRY[..1])];
+        let mut proposal = farm.proposal_of(vec![step(valve(), "open", Some(6.0))]);
+        (proposal.maker, proposal.evidence) = (Maker::person(proposal.maker.node, bo().id()), evidence);
+        proposal
     };
     trust(&mut farm, &[]);
     let proposal = by_bo(&mut farm);

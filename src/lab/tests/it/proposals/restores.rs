@@ -5,7 +5,7 @@ use clawmesh_authority::{AskKind, Code, RequestBody, Value};
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_lab::Lab;
 
-use super::rig::{CENTER, FIELD, Farm, bo, code, pump, valve};
+use super::rig::{CENTER, FIELD, Farm, code, gus, pump, valve};
 
 const DAY_AND_AN_HOUR_MS: u64 = 25 * 3_600_000;
 
@@ -35,7 +35,7 @@ fn s4_what_was_signed_before_a_restore_passes_neither_for_the_first_time_nor_aga
     let asked = farm.request(RequestBody::Propose(proposal.clone()));
     let asked = request::seal(&Lab::key_of(1), &asked);
     let rearmed = farm.request(rearm());
-    let rearmed = request::seal(&bo(), &rearmed);
+    let rearmed = request::seal(&gus(), &rearmed);
     let at_unix_ms = farm.lab.now_ms();
     start_restored(&mut farm, at_unix_ms);
     let stop = InputBody::StopLatched { reason: "restored from a backup".to_owned(), stops: 0 };
@@ -47,13 +47,13 @@ fn s4_what_was_signed_before_a_restore_passes_neither_for_the_first_time_nor_aga
     }
     // A clock that was behind at the restore is set right: what was signed and used in between is no longer too early.
     let between = farm.request(rearm());
-    let between = request::seal(&bo(), &between);
+    let between = request::seal(&gus(), &between);
     let lost = farm.proposal();
     let lost = farm.request(RequestBody::Propose(lost));
     farm.set_clocks_forward(600_000);
     let answer = farm.lab.ask(FIELD, AskKind::Request, between);
     farm.assert_refused(&answer, Code::Replayed, "request.restored");
-    assert_eq!(code(&farm.ask_as(&bo(), rearm())), None, "a new one ends the stop");
+    assert_eq!(code(&farm.ask_as(&gus(), rearm())), None, "a new one ends the stop");
     let answer = farm.lab.ask(FIELD, AskKind::Request, request::seal(&Lab::key_of(1), &lost));
     farm.assert_refused(&answer, Code::Replayed, "request.restored");
     assert_eq!(farm.lab.replay(FIELD).difference, None);
@@ -76,7 +76,7 @@ fn without_a_restore_what_was_signed_earlier_passes_once() {
         if is_rearm {
             farm.set_clocks_forward(600_000);
         }
-        let (node, person) = (request::seal(&Lab::key_of(1), &request), request::seal(&bo(), &request));
+        let (node, person) = (request::seal(&Lab::key_of(1), &request), request::seal(&gus(), &request));
         let bytes = if is_rearm { person } else { node };
         assert_eq!(code(&farm.lab.ask(FIELD, AskKind::Request, bytes)), None, "{is_rearm}");
     }

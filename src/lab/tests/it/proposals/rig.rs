@@ -77,7 +77,7 @@ pub fn flo() -> OperatorKey {
     OperatorKey::from_secret(&[46; 32])
 }
 
-/// Says yes too.
+/// Says yes too, and may end a stop.
 pub fn gus() -> OperatorKey {
     OperatorKey::from_secret(&[47; 32])
 }
@@ -97,7 +97,7 @@ pub fn people() -> Roster {
         person(dee(), "Dee", Role::Approver).standing_for(ann().id()),
         person(eve(), "Eve", Role::Supervisor),
         person(flo(), "Flo", Role::Observer),
-        person(gus(), "Gus", Role::Approver),
+        person(gus(), "Gus", Role::Supervisor),
     ] {
         roster.enroll(person, &BTreeSet::new()).expect("they can be enrolled");
     }
@@ -195,6 +195,27 @@ impl Farm {
             brief(policy);
             change(policy);
         });
+        farm.for_s = 6.0;
+        farm
+    }
+
+    /// A brief farm whose soil is measured by the command center.
+    pub fn with_soil_at_the_center() -> Self {
+        let is_soil = |sensor: &str| sensor.starts_with("sensor:soil-moisture:");
+        let site = site::farm_of(
+            |plan| {
+                let center = plan.nodes[0].name.clone();
+                let soil = plan.sensors.iter_mut().filter(|sensor| is_soil(&sensor.capability));
+                soil.for_each(|sensor| sensor.node = center.clone());
+            },
+            |policy| {
+                brief(policy);
+                let rules = policy.actuators.iter_mut().flat_map(|rules| &mut rules.evidence);
+                let soil = rules.filter(|rule| rule.sensors.iter().all(|sensor| is_soil(sensor.as_str())));
+                soil.for_each(|rule| rule.node = CENTER.to_owned());
+            },
+        );
+        let mut farm = Self::of(site, own_parts(), |lab| lab.with_nodes([CENTER, FIELD]));
         farm.for_s = 6.0;
         farm
     }

@@ -5,7 +5,9 @@ use clawmesh_authority::{AskKind, Code, Decision, Offer, ProposalId, RequestBody
 use clawmesh_core::intake::{DriverReport, InputBody, SafeBecause, SourceId};
 use clawmesh_lab::Lab;
 
-use super::rig::{CENTER, FIELD, Farm, JOURNAL_LAG_TICKS, ann, bo, code, eve, flo, pump, stranger, valve};
+use super::rig::{
+    CENTER, FIELD, Farm, JOURNAL_LAG_TICKS, ann, bo, code, eve, flo, gus, pump, stranger, valve,
+};
 
 fn rearm() -> RequestBody {
     RequestBody::Rearm { why: "the fire is out".to_owned() }
@@ -69,10 +71,10 @@ fn s6_a_re_arm_that_was_signed_before_the_newest_stop_ends_nothing() {
     let mut farm = Farm::brief();
     farm.press_stop();
     farm.run_seconds(1);
-    // Ann's never arrived: somebody kept it, and Bo ended that stop.
+    // Ann's never arrived: somebody kept it, and Gus ended that stop.
     let early = farm.request(rearm());
     let early = request::seal(&ann(), &early);
-    assert_eq!(code(&farm.ask_as(&bo(), rearm())), None);
+    assert_eq!(code(&farm.ask_as(&gus(), rearm())), None);
     farm.run_seconds(60);
     farm.press_stop();
     farm.run_seconds(1);

@@ -1,6 +1,9 @@
 //! The rules of the farm's own policy, one test each: what they refuse, and that the same thing goes through when only
 //! what they look at is right.
 
+mod approved;
+mod evidence;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::bytes::ByteVec;
@@ -60,6 +63,16 @@ fn people() -> Roster {
     people
 }
 
+/// What the site of the farm says of a sensor.
+fn declared(sensor: &Capability) -> DeclaredSensor {
+    let (unit, high) = match sensor.as_str().split(':').nth(1) {
+        Some("flow") => (Unit::LitrePerMinute, 200.0),
+        Some("pressure") => (Unit::Kilopascal, 600.0),
+        _ => (Unit::Percent, 100.0),
+    };
+    DeclaredSensor { unit, range: (0.0, high), period_ms: 1_000 }
+}
+
 fn granted(offer: &Offer) -> Grant {
     Grant::of(offer, vec![farmer().id])
 }
@@ -101,7 +114,7 @@ fn step(actuator: Capability, operation: &str, for_s: Option<f64>) -> Step {
 
 impl Farm {
     fn in_order() -> Self {
-        let text = include_str!("../../../assets/sites/farm.policy.ron");
+        let text = include_str!("../../../../assets/sites/farm.policy.ron");
         let options =
             ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
         let policy: Policy = options.from_str(text).unwrap();
@@ -109,7 +122,14 @@ impl Farm {
             policy.actuators.iter().map(|rules| rules.actuator.clone()).collect();
         let closed =
             ActuatorState { read_back: Some(Setpoint::Off), answers: true, ..ActuatorState::default() };
-        let says = |value| LiveReading { value, tier: Tier::T2, age_ms: 1_000, doubt: None, fault: None };
+        let says = |value| LiveReading {
+            value,
+            tier: Tier::T2,
+            age_ms: 1_000,
+            unchanged_ms: 0,
+            doubt: None,
+            fault: None,
+        };
         let live = Live {
             can_write_down: true,
             readings: BTreeMap::from([
@@ -127,6 +147,10 @@ impl Farm {
             policy: ContentHash::of("policy", b"farm"),
             nodes: BTreeMap::from([("field-node".to_owned(), field().id())]),
             actuators,
+            sensors: policy
+                .sensors()
+                .map(|(_, sensor)| ((field().id(), sensor.clone()), declared(sensor)))
+                .collect(),
             simulators: BTreeSet::new(),
             people: people(),
         };
@@ -190,7 +214,8 @@ impl Farm {
         let evidence = self.evidence()?;
         let card = SimulatedCard { proposal: self.proposal.id(), ..self.card.clone() };
         let grant = granted(offer);
-        authorize(&self.proposal, step, &evidence, (&card, &grant), &self.home, &self.policy, &self.live)
+        let asked = (evidence.as_slice(), NOW_MS);
+        authorize(&self.proposal, step, asked, (&card, &grant), &self.home, &self.policy, &self.live)
     }
 
     fn runs_on(&self) -> Result<(), Refused> {
@@ -231,7 +256,14 @@ fn with_everything_in_order_the_proposal_goes_through_and_makes_one_command_for_
 fn guardrail_1_no_pump_runs_without_water_that_is_shown_to_be_there() {
     let says = |value, change: fn(&mut LiveReading)| {
         Farm::with(|farm| {
-            let mut reading = LiveReading { value, tier: Tier::T2, age_ms: 1_000, doubt: None, fault: None };
+            let mut reading = LiveReading {
+                value,
+                tier: Tier::T2,
+                age_ms: 1_000,
+                unchanged_ms: 0,
+                doubt: None,
+                fault: None,
+            };
             change(&mut reading);
             farm.live.readings.insert(tank_level(), reading);
         })
@@ -255,6 +287,20 @@ fn guardrail_1_no_pump_runs_without_water_that_is_shown_to_be_there() {
         assert_refused(farm.proposed(), open, rule, words);
         assert_refused(farm.runs_on(), open, rule, words);
     }
+    let rests = |unchanged_ms, stuck_after_s| {
+        Farm::with(|farm| {
+            farm.live.readings.get_mut(&tank_level()).unwrap().unchanged_ms = unchanged_ms;
+            let interlocks = farm.policy.actuators.iter_mut().flat_map(|rules| &mut rules.interlocks);
+            interlocks
+                .filter(|interlock| interlock.rule == rule)
+                .for_each(|interlock| interlock.stuck_after_s = stuck_after_s);
+        })
+    };
+    assert_eq!(rests(u64::MAX, None).proposed(), Ok(()), "nobody has said how long it may rest");
+    assert_eq!(rests(60_000, Some(60)).proposed(), Ok(()));
+    let stuck = "it has said 70 for 60 s and is taken to be stuck";
+    assert_refused(rests(60_001, Some(60)).proposed(), open, rule, stuck);
+    assert_refused(rests(60_001, Some(60)).runs_on(), open, rule, stuck);
     let mut silent = Farm::in_order();
     silent.live.readings.remove(&tank_level());
     silent.proposal.steps.remove(0);
@@ -368,37 +414,6 @@ fn guardrail_5_hands_win() {
 }
 
 #[test]
-fn guardrail_6_what_a_model_thinks_moves_nothing_at_any_tier_it_claims() {
-    let (blocked, rule) = (Code::LlmOnlyActuationBlocked, Rule::NoModelAlone);
-    let model = Mind::Model { name: "some-model".to_owned(), session_of: None };
-    let thought = |evidence: Vec<ByteVec>| {
-        let model = model.clone();
-        Farm::with(move |farm| {
-            farm.proposal.maker.mind = model;
-            farm.proposal.evidence = evidence;
-        })
-    };
-    assert_refused(thought(Vec::new()).proposed(), blocked, rule, "no measurement");
-    let inferred = measured().into_iter().map(|reading| Reading { tier: Tier::T0, ..reading }).collect();
-    assert_refused(thought(vec![sealed(&field(), inferred)]).proposed(), blocked, rule, "no measurement");
-    // Signed, T3, and by nobody we trust: a claim.
-    let claimed = measured().into_iter().map(|reading| Reading { tier: Tier::T3, ..reading }).collect();
-    let stranger = NodeKey::from_secret(&[66; 32]);
-    assert_refused(thought(vec![sealed(&stranger, claimed)]).proposed(), blocked, rule, "no measurement");
-    assert_eq!(
-        thought(vec![sealed(&field(), measured())]).proposed(),
-        Ok(()),
-        "a measurement stands behind it"
-    );
-    let closes = Farm::with(|farm| {
-        farm.proposal.evidence.clear();
-        farm.proposal.maker.mind = Mind::Operator(OperatorId::of_public_key(&[5; 32]));
-        farm.proposal.steps = vec![step(valve(), "close", None)];
-    });
-    assert_eq!(closes.proposed(), Ok(()), "a person's own word is evidence that a person wants it");
-}
-
-#[test]
 fn guardrail_7_no_substance_goes_out_without_a_dosage() {
     let fertigate = |dosage: Option<f64>| {
         Farm::with(|farm| {
@@ -471,68 +486,6 @@ fn only_the_owner_judges_and_only_by_the_same_site() {
 }
 
 #[test]
-fn evidence_counts_only_from_the_named_sensor_of_the_named_node_fresh_and_worth_enough() {
-    let with = |key: &NodeKey, readings: Vec<Reading>| {
-        let evidence = vec![sealed(key, readings)];
-        Farm::with(|farm| farm.proposal.evidence = evidence)
-    };
-    let changed = |change: fn(&mut Reading)| {
-        let mut readings = measured();
-        readings.iter_mut().for_each(change);
-        with(&field(), readings)
-    };
-    let rule = Rule::Evidence;
-    let other_zone =
-        vec![reading("sensor:soil-moisture:flower", 9.0), reading("sensor:tank-level:tank-01", 70.0)];
-    assert_refused(
-        with(&field(), other_zone).proposed(),
-        Code::EvidenceUnresolved,
-        rule,
-        "food-forest of field-node",
-    );
-    // Another node of ours relays its own idea of the same sensor.
-    let mut relayed = with(&NodeKey::from_secret(&[2; 32]), measured());
-    relayed.home.nodes.insert("barn".to_owned(), NodeKey::from_secret(&[2; 32]).id());
-    let trusting = resolve(&relayed.proposal, &relayed.home, |_| true).unwrap();
-    let judged =
-        judge(&relayed.proposal, &trusting, Moment::Proposing, &relayed.home, &relayed.policy, &relayed.live);
-    assert_refused(judged, Code::EvidenceUnresolved, rule, "food-forest of field-node");
-    let relayed_tier = changed(|reading| reading.tier = Tier::T1);
-    assert_refused(relayed_tier.proposed(), Code::InsufficientTrustTier, rule, "worth less than T2");
-    // Also behind a proposal of a person.
-    let mut drawn = changed(|reading| reading.tier = Tier::T0);
-    drawn.proposal.maker.mind = Mind::Operator(OperatorId::of_public_key(&[5; 32]));
-    assert_refused(drawn.proposed(), Code::InsufficientTrustTier, rule, "worth less than T2");
-    let old = changed(|reading| reading.origin_ms = NOW_MS - 60_001);
-    assert_refused(old.proposed(), Code::EvidenceStale, rule, "older than 60 s");
-    let future = changed(|reading| reading.origin_ms = NOW_MS + 501);
-    assert_refused(future.proposed(), Code::EvidenceStale, rule, "older than 60 s");
-    assert_eq!(changed(|reading| reading.origin_ms = NOW_MS - 60_000).proposed(), Ok(()));
-    let mut altered = Farm::in_order();
-    *altered.proposal.evidence[0].last_mut().unwrap() ^= 1;
-    assert_refused(altered.proposed(), Code::EvidenceUnresolved, rule, "evidence 0 does not open");
-}
-
-#[test]
-fn what_a_broken_sensor_signed_is_no_evidence_also_once_people_were_asked() {
-    let soil = || (field().id(), capability("sensor:soil-moisture:food-forest"));
-    let of = |fault: Option<&str>| {
-        let (fault, doubt) = (fault.map(str::to_owned), Some("stale".to_owned()));
-        Farm::with(|farm| {
-            let says = LiveReading { value: 14.0, tier: Tier::T2, age_ms: 99_000, doubt, fault };
-            farm.live.readings.insert(soil(), says);
-        })
-    };
-    // That it has not spoken since takes nothing from what it said.
-    assert_eq!(of(None).proposed(), Ok(()));
-    assert!(of(None).authorized(0, &of(None).offer()).is_ok());
-    let (code, rule, words) = (Code::EvidenceUnresolved, Rule::Evidence, "food-forest is stuck");
-    let stuck = of(Some("stuck"));
-    assert_refused(stuck.proposed(), code, rule, words);
-    assert_refused(stuck.authorized(0, &stuck.offer()), code, rule, words);
-}
-
-#[test]
 fn a_site_that_is_out_of_order_does_less() {
     // Valves are Caution, the pump is Hazardous.
     for (mode, new, running) in [
@@ -566,88 +519,6 @@ fn the_stop_and_a_journal_that_cannot_commit_refuse_everything() {
     assert_refused(stopped.runs_on(), Code::StopLatched, Rule::StopHolds, "re-arms");
     let mute = Farm::with(|farm| farm.live.can_write_down = false);
     assert_refused(mute.proposed(), Code::JournalUnavailable, Rule::WrittenDown, "mend the disk");
-}
-
-#[test]
-fn a_card_is_of_this_proposal_by_somebody_trusted_still_true_and_no_veto() {
-    let offered = |change: fn(&mut SimulatedCard)| {
-        let mut farm = Farm::in_order();
-        change(&mut farm.card);
-        let evidence = farm.evidence().unwrap();
-        let moment = Moment::Offering(&farm.card);
-        judge(&farm.proposal, &evidence, moment, &farm.home, &farm.policy, &farm.live)
-    };
-    let rule = Rule::Simulated;
-    assert_eq!(offered(|_| {}), Ok(()));
-    assert_eq!(offered(|card| card.verdict = Verdict::Caution), Ok(()), "a person decides");
-    assert_refused(offered(|card| card.verdict = Verdict::Veto), Code::CardVeto, rule, "breaks a limit");
-    let of_another = |card: &mut SimulatedCard| card.proposal = ProposalId([3; 32]);
-    assert_refused(offered(of_another), Code::CardRequired, rule, "simulate this one");
-    let by_stranger = |card: &mut SimulatedCard| card.by = NodeId::of_public_key(&[9; 32]);
-    assert_refused(offered(by_stranger), Code::CardRequired, rule, "whom the policy does not name");
-    let drifted = |card: &mut SimulatedCard| card.drift = Some("another valve was opened".to_owned());
-    assert_refused(offered(drifted), Code::CardStale, rule, "another valve was opened since the simulation");
-}
-
-#[test]
-fn what_is_carried_out_is_exactly_what_was_approved() {
-    let farm = Farm::in_order();
-    let (mismatch, rule) = (Code::ApprovalMismatch, Rule::Approved);
-    for step in [0, 1] {
-        let with = |change: fn(&mut Offer)| {
-            let mut offer = farm.offer();
-            change(&mut offer);
-            farm.authorized(step, &offer)
-        };
-        assert!(with(|_| {}).is_ok());
-        let proposal = |offer: &mut Offer| offer.proposal = ProposalId([3; 32]);
-        assert_refused(with(proposal), mismatch, rule, "another proposal was approved");
-        let card = |offer: &mut Offer| offer.card = ContentHash::of("card", b"2");
-        assert_refused(with(card), mismatch, rule, "another card was approved");
-        let site = |offer: &mut Offer| offer.site = ContentHash::of("site", b"2");
-        assert_refused(with(site), mismatch, rule, "another site was approved");
-        let policy = |offer: &mut Offer| offer.policy = ContentHash::of("policy", b"2");
-        assert_refused(with(policy), mismatch, rule, "another policy was approved");
-        let fewer = |offer: &mut Offer| drop(offer.steps.pop());
-        assert_refused(with(fewer), mismatch, rule, "another set of steps was approved");
-    }
-}
-
-#[test]
-fn what_a_key_has_approved_counts_for_nothing_once_it_is_revoked() {
-    let in_order = Farm::in_order();
-    assert_eq!(in_order.runs_on(), Ok(()));
-    let revoked = Farm::with(|farm| farm.home.people.revoke(&farmer().id).unwrap());
-    for step in [0, 1] {
-        assert!(in_order.authorized(step, &in_order.offer()).is_ok());
-        let judged = revoked.authorized(step, &revoked.offer());
-        assert_refused(judged, Code::OperatorRevoked, Rule::Approved, "Ann");
-    }
-    assert_refused(
-        revoked.runs_on(),
-        Code::OperatorRevoked,
-        Rule::Approved,
-        "who approved it may not any more",
-    );
-    let gone = Farm::with(|farm| farm.home.people = Roster::default());
-    assert_refused(gone.runs_on(), Code::NotAuthorized, Rule::Approved, "who approved it may not any more");
-}
-
-#[test]
-fn a_policy_that_is_tightened_while_something_runs_holds_for_it_too() {
-    let shorter = Farm::with(|farm| {
-        let open = farm.policy.actuators.iter_mut().find(|rules| rules.actuator == valve()).unwrap();
-        let open = open.operations.get_mut("open").unwrap();
-        open.parameters.insert("for_s".to_owned(), crate::policy::Parameter::Number(20.0, 1_199.0));
-    });
-    assert_refused(
-        shorter.runs_on(),
-        Code::LimitExceeded,
-        Rule::BoundedIrrigation,
-        "a number from 20 to 1199",
-    );
-    let unlisted = Farm::with(|farm| farm.policy.actuators.retain(|rules| rules.actuator != pump()));
-    assert_refused(unlisted.runs_on(), Code::UnknownOperation, Rule::KnownOperation, "no rules for");
 }
 
 #[test]
