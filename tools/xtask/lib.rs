@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+pub mod seeded_bugs;
 pub mod tidy;
 
 /// The top folder of the repository the chore is run in. Not of the one it was compiled in: build output is kept outside of

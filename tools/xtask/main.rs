@@ -1,6 +1,7 @@
 //! Runs one chore of the repository and exits with 1 when it finds something.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -16,11 +17,18 @@ struct Cli {
 enum Command {
     /// Report what breaks the house rules, as `path:line: sentence`.
     Tidy,
+    /// Put known faults into a copy of the tree, and see that the tests find each of them.
+    SeededBugs {
+        /// Where things are built.
+        #[arg(long, value_name = "DIR", default_value = "target")]
+        target_dir: PathBuf,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Tidy => tidy(),
+        Command::SeededBugs { target_dir } => seeded_bugs(&target_dir),
     }
 }
 
@@ -32,4 +40,14 @@ fn tidy() -> anyhow::Result<ExitCode> {
     }
     writeln!(out, "tidy: {} finding(s)", findings.len())?;
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn seeded_bugs(target: &Path) -> anyhow::Result<ExitCode> {
+    let target = std::path::absolute(target)?;
+    let found = xtask::seeded_bugs::find_all(&xtask::repository_root()?, &target)?;
+    let mut out = std::io::stdout().lock();
+    for line in found {
+        writeln!(out, "found {line}")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -44,8 +44,8 @@ pub struct World {
     hardware: Hardware,
     rng: SplitMix64,
     pub oracle: Oracle,
-    /// The yeses that were brought, as bytes, the newest last.
-    brought: VecDeque<Vec<u8>>,
+    /// The yeses that were brought, the newest last: who signed, the nonce, the bytes.
+    brought: VecDeque<(OperatorId, [u8; 32], Vec<u8>)>,
     tank_percent: f64,
     is_tank_silent: bool,
     /// What its sensor said last, and when.
@@ -420,18 +420,23 @@ impl World {
     fn bring(&mut self, key: &OperatorKey, offer: &Offer) -> bool {
         let yes = Approval::answering(offer, Decision::Approve, None, self.clock_ms());
         let bytes = approval::seal(key, &yes);
-        let person = Self::person(key);
-        let may = [ann(), cy(), dee(), gus()].iter().any(|known| known.id() == key.id());
-        if may {
-            let (nonce, by, at_ms, age) = (offer.nonce, key.id(), self.lab.now_ms(), self.oracle.age);
-            self.oracle.brought.push(Yes { nonce, by, person, at_ms, age });
-        }
         if self.brought.len() == 16 {
             self.brought.pop_front();
         }
-        self.brought.push_back(bytes.clone());
-        self.lab.post(FIELD, AskKind::Approval, bytes);
+        self.brought.push_back((key.id(), offer.nonce, bytes));
+        let newest = self.brought.len() - 1;
+        self.bring_kept(newest);
         true
+    }
+
+    /// Brings a yes; who was not known when it was brought before may be by now, and then it counts.
+    fn bring_kept(&mut self, at: usize) {
+        let (by, nonce, bytes) = self.brought[at].clone();
+        if let Some(key) = [ann(), cy(), dee(), gus()].iter().find(|known| known.id() == by) {
+            let (person, at_ms, age) = (Self::person(key), self.lab.now_ms(), self.oracle.age);
+            self.oracle.brought.push(Yes { nonce, by, person, at_ms, age });
+        }
+        self.lab.post(FIELD, AskKind::Approval, bytes);
     }
 
     fn approve(&mut self, by: Option<OperatorKey>) -> bool {
@@ -454,9 +459,9 @@ impl World {
     }
 
     fn approve_used(&mut self) -> bool {
-        let brought: Vec<_> = self.brought.iter().cloned().collect();
-        let Some(bytes) = self.one_of(&brought) else { return false };
-        self.lab.post(FIELD, AskKind::Approval, bytes);
+        let brought: Vec<usize> = (0..self.brought.len()).collect();
+        let Some(at) = self.one_of(&brought) else { return false };
+        self.bring_kept(at);
         true
     }
 
