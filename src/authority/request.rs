@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use crate::canonical;
+use crate::capability::Capability;
 use crate::hlc::Hlc;
 use crate::ids::{MeshId, NodeId, OperatorId, ProposalId};
 use crate::keys::{Key, KeyId, PublicKey};
@@ -72,6 +73,26 @@ pub enum RequestBody {
         #[n(0)]
         why: String,
     },
+    /// Take an actuator out of service: nothing is told it any more, whoever asks.
+    #[n(4)]
+    Tag {
+        /// Which.
+        #[n(0)]
+        actuator: Capability,
+        /// Why.
+        #[n(1)]
+        why: String,
+    },
+    /// Put it back into service. Only a person may.
+    #[n(5)]
+    Untag {
+        /// Which.
+        #[n(0)]
+        actuator: Capability,
+        /// Why it may be used again.
+        #[n(1)]
+        why: String,
+    },
 }
 
 impl Request {
@@ -80,7 +101,11 @@ impl Request {
     pub fn fault(&self) -> Option<String> {
         match &self.body {
             RequestBody::Propose(proposal) => self.fault_of(proposal),
-            RequestBody::Withdraw { why, .. } | RequestBody::Stop { why } | RequestBody::Rearm { why } => {
+            RequestBody::Withdraw { why, .. }
+            | RequestBody::Stop { why }
+            | RequestBody::Rearm { why }
+            | RequestBody::Tag { why, .. }
+            | RequestBody::Untag { why, .. } => {
                 let is_wrong = why.trim().is_empty() || why.len() > REASON_BYTES_MAX;
                 is_wrong.then(|| format!("a reason has 1 to {REASON_BYTES_MAX} bytes; say why"))
             }
@@ -298,7 +323,6 @@ impl RequestMarks {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::capability::Capability;
     use crate::keys::NodeKey;
     use crate::operator::Role;
     use crate::operator::tests::{key_of, person, roster};
@@ -337,7 +361,10 @@ pub(crate) mod tests {
     fn what_was_asked_opens_as_it_was_and_names_its_key() {
         let withdraw = RequestBody::Withdraw { proposal: proposal().id(), why: "it rains".to_owned() };
         let stop = RequestBody::Stop { why: "a child".to_owned() };
-        for body in [RequestBody::Propose(proposal_of(utility())), withdraw, stop, rearm()] {
+        let actuator = || proposal().steps[0].actuator.clone();
+        let tag = RequestBody::Tag { actuator: actuator(), why: "the fuse is out".to_owned() };
+        let untag = RequestBody::Untag { actuator: actuator(), why: "it is in again".to_owned() };
+        for body in [RequestBody::Propose(proposal_of(utility())), withdraw, stop, rearm(), tag, untag] {
             let opened = open(&seal(&node(), &request(body.clone()))).unwrap();
             assert_eq!((opened.request(), opened.signer()), (&request(body), &node().public()));
         }

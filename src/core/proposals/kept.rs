@@ -6,11 +6,14 @@ use clawmesh_authority::{Proposal, StoryEntry, canonical};
 use minicbor::{Decode, Encode};
 
 use super::ledger::Ledger;
+use super::tags::Tags;
 
 /// The subject of the marks of requests.
 pub const ASKED: &str = "asked";
 /// The subject of the ledger.
 pub const SPENDING: &str = "spending";
+/// The subject of the tags.
+pub const TAGS: &str = "tags";
 const PLACE: &str = "proposal/";
 
 /// A proposal as it is kept. A grant is not: what was approved and not dispatched has to be asked again.
@@ -61,6 +64,8 @@ pub enum Recalled {
     Asked(RequestMarks),
     /// What was used.
     Spending(Ledger),
+    /// What was out of service.
+    Tags(Tags),
 }
 
 /// The subject of the proposal in a place.
@@ -88,6 +93,7 @@ pub fn read(subject: &str, bytes: &[u8]) -> Option<Result<Recalled, String>> {
     match subject {
         ASKED => Some(canonical::decode(bytes).map(Recalled::Asked).map_err(fault)),
         SPENDING => Some(canonical::decode(bytes).map(Recalled::Spending).map_err(fault)),
+        TAGS => Some(canonical::decode(bytes).map(Recalled::Tags).map_err(fault)),
         _ => None,
     }
 }
@@ -152,7 +158,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(slot: u8, bytes: Vec<u8>) {
             prop_assert!(!matches!(read(&subject_of(slot), &bytes), None | Some(Ok(_))));
-            prop_assert!(read(ASKED, &bytes).is_some() && read(SPENDING, &bytes).is_some());
+            prop_assert!([ASKED, SPENDING, TAGS].iter().all(|subject| read(subject, &bytes).is_some()));
         }
     }
 }

@@ -12,6 +12,7 @@ mod ledger;
 mod ports;
 mod run;
 mod systems;
+mod tags;
 mod trial;
 
 use bevy::prelude::*;
@@ -25,6 +26,7 @@ pub use desk::{AnswerDesk, Place, WAITING_MAX};
 pub use ledger::{Ledger, Used};
 pub use ports::{DeskPort, LatchPort, RearmPort, SimulationOrder, Simulator, SimulatorPort};
 pub use systems::OwnProposals;
+pub use tags::Tags;
 
 use crate::clock::TickSystems;
 use crate::guests::{GuestCommandSystems, GuestSystems};
@@ -47,6 +49,7 @@ impl Plugin for ProposalsPlugin {
         app.insert_resource(Desk(OfferBook::new(self.entropy)))
             .init_resource::<Asked>()
             .init_resource::<Spending>()
+            .init_resource::<Tags>()
             .init_resource::<ProposalIndex>()
             .init_resource::<CopyIndex>()
             .digest_component::<Proposed>("proposed")
@@ -60,6 +63,7 @@ impl Plugin for ProposalsPlugin {
             .digest_resource::<Desk>("offers")
             .digest_resource::<Asked>("asked")
             .digest_resource::<Spending>("spending")
+            .digest_resource::<Tags>("tags")
             .exclude_from_digest::<ProposalIndex>("an index over `Proposed`, kept by observers")
             .exclude_from_digest::<CopyIndex>("an index over `CopyOf`, kept where copies are made")
             .exclude_from_digest::<SimulatorPort>("the way to the pool of a live node; a replay has none")
@@ -90,6 +94,7 @@ fn schedule(app: &mut App) {
         (
             systems::recall,
             systems::note_restore,
+            systems::heed_notes,
             systems::ask_by_new_policy,
             systems::take_requests,
             systems::call_off,

@@ -104,8 +104,8 @@ impl Recording {
         if !subject.starts_with("proposal/") {
             return;
         }
-        let (proposal, state, story): (Proposal, State, Vec<StoryEntry>) =
-            canonical::decode(bytes).expect("a proposal with its state and its story");
+        let (proposal, state, story, _asked_ms): (Proposal, State, Vec<StoryEntry>, u64) =
+            canonical::decode(bytes).expect("a proposal with its state, its story and when it came");
         let run = self.reports.len() - 1;
         self.lives.entry(proposal.id()).or_default().push(Kept { run, sequence, proposal, state, story });
     }

@@ -10,3 +10,4 @@ mod proposing;
 pub mod scene;
 mod stand_in;
 mod stopping;
+mod tagging;

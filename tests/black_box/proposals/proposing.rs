@@ -40,7 +40,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A command center that runs with the shipped farm, and has a reading of the soil and one of the tank.
-fn center_of_the_farm(with_policy: bool) -> (StandIn, Vec<Vec<u8>>) {
+pub fn center_of_the_farm(with_policy: bool) -> (StandIn, Vec<Vec<u8>>) {
     let stand = center_showing(&[awaiting()]);
     let planned = "(name: \"field-node\", ";
     let known = format!("{planned}id: \"{}\", ", owner().id());
@@ -66,7 +66,7 @@ fn propose(stand: &StandIn, args: &[&str]) -> Said {
 }
 
 /// The one request that was posted, judged as an owner judges it.
-fn posted(stand: &StandIn) -> Request {
+pub fn posted(stand: &StandIn) -> Request {
     let posted = stand.posted();
     let [one] = &posted[..] else { panic!("not one post: {posted:?}") };
     assert_eq!((one.path.as_str(), one.content_type.as_str()), ("/api/requests", "application/cbor"));

@@ -53,6 +53,15 @@ pub enum ProposalCommand {
     #[command(after_help = "Example:\n  clawmesh rearm --why \"the pipe is mended\"\n  \
                             clawmesh rearm --why \"the pipe is mended\" --node field-node")]
     Rearm(RearmArgs),
+    /// Take an actuator out of service, with your own key: nothing is told it any more, and what runs with it ends
+    ///
+    /// A lock on the breaker is better, and this is for everybody who cannot see that. It stays over a restart, until you
+    /// take it off again or a supervisor does.
+    #[command(after_help = "Example:\n  clawmesh tag valve-food-forest --why \"the pipe behind it is open\"")]
+    Tag(TagArgs),
+    /// Put an actuator back into service, with your own key, once you have looked at it
+    #[command(after_help = "Example:\n  clawmesh untag valve-food-forest --why \"the pipe is mended\"")]
+    Untag(TagArgs),
 }
 
 /// `proposals`
@@ -112,6 +121,22 @@ pub struct ApproveArgs {
 pub struct RejectArgs {
     /// The proposal, by its id or at least 8 characters of it
     pub id: String,
+    /// Why, in your words
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// Who signs
+    #[command(flatten)]
+    pub signer: Signer,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `tag` and `untag`
+#[derive(Debug, Args)]
+pub struct TagArgs {
+    /// The actuator, by its name at the site or its capability
+    pub actuator: String,
     /// Why, in your words
     #[arg(long, value_name = "TEXT")]
     pub why: String,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clawmesh_authority::{NodeId, ProposalId};
 use clawmesh_core::publish::{NodeView, ProposalView};
 use clawmesh_gateway::{Peers, Proposals};
+use clawmesh_twin::site::{Actuator, Plan};
 
 use crate::cli::client::Client;
 use crate::cli::table::plain;
@@ -128,4 +129,17 @@ pub fn beginning(wanted: &str, what: &str, listing: &str) -> anyhow::Result<Stri
         );
     }
     Ok(begins)
+}
+
+/// The node that owns an actuator, as the site has it.
+///
+/// # Errors
+/// A sentence, when the site does not say its id.
+pub fn owner_of(actuator: &Actuator, plan: &Plan) -> anyhow::Result<NodeId> {
+    let name = &actuator.owner;
+    let entry = plan.nodes.iter().find(|node| node.name == *name).and_then(|node| node.id.as_deref());
+    let id = entry.with_context(|| {
+        format!("site.ron does not say the id of {name}, which owns {}; write it there", actuator.of)
+    })?;
+    Ok(id.parse()?)
 }

@@ -16,6 +16,7 @@ mod page;
 mod propose;
 mod rearm;
 mod stop;
+mod tag;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,5 +34,7 @@ pub fn run(state_dir: Option<PathBuf>, command: ProposalCommand) -> anyhow::Resu
         ProposalCommand::Withdraw(args) => propose::withdraw(state_dir, args),
         ProposalCommand::Stop(args) => stop::run(state_dir, &args),
         ProposalCommand::Rearm(args) => rearm::run(state_dir, args),
+        ProposalCommand::Tag(args) => tag::run(state_dir, args, true),
+        ProposalCommand::Untag(args) => tag::run(state_dir, args, false),
     }
 }

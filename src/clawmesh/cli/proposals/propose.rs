@@ -16,7 +16,7 @@ use clawmesh_twin::site::Plan;
 use super::args::{ProposeArgs, RejectArgs};
 use super::bring::{bring_request, key_of, tell};
 use super::evidence::{gather, sensors_for};
-use super::find::{called, known_to, names_node};
+use super::find::{called, known_to, names_node, owner_of};
 use crate::cli::client::{Client, block_on};
 use crate::cli::status::time_at;
 use crate::cli::table::plain;
@@ -39,7 +39,7 @@ pub fn run(state_dir: Option<PathBuf>, args: ProposeArgs) -> anyhow::Result<Exit
     let policy = policy_file::load(&dir.policy_file(), &site)?;
     let typed: Vec<TypedStep<'_>> =
         args.steps.iter().map(|step| steps::read(step, plan)).collect::<Result<_, _>>()?;
-    let owner = owner_of(&typed, plan, args.node.as_deref())?;
+    let owner = owner_of_all(&typed, plan, args.node.as_deref())?;
     let steps: Vec<Step> =
         typed.iter().map(|step| step_of(step, policy.as_ref(), args.length)).collect::<Result<_, _>>()?;
     let key = key_of(args.signer)?;
@@ -73,7 +73,7 @@ pub fn run(state_dir: Option<PathBuf>, args: ProposeArgs) -> anyhow::Result<Exit
 }
 
 /// The one node that owns everything that is to be moved.
-fn owner_of(typed: &[TypedStep<'_>], plan: &Plan, meant: Option<&str>) -> anyhow::Result<NodeId> {
+fn owner_of_all(typed: &[TypedStep<'_>], plan: &Plan, meant: Option<&str>) -> anyhow::Result<NodeId> {
     let [first, others @ ..] = typed else { bail!("there is nothing to propose") };
     let name = &first.actuator.owner;
     if let Some(other) = others.iter().find(|step| step.actuator.owner != *name) {
@@ -84,15 +84,7 @@ fn owner_of(typed: &[TypedStep<'_>], plan: &Plan, meant: Option<&str>) -> anyhow
             other.actuator.owner
         );
     }
-    let entry = plan.nodes.iter().find(|node| node.name == *name).and_then(|node| node.id.as_deref());
-    let id: NodeId = entry
-        .with_context(|| {
-            format!(
-                "site.ron does not say the id of {name}, which owns {}; write it there",
-                first.actuator.of
-            )
-        })?
-        .parse()?;
+    let id = owner_of(first.actuator, plan)?;
     match meant {
         Some(meant) if !names_node(meant, Some(name.as_str()), id) => {
             bail!("{} belongs to {name} ({}), not to {meant:?}; ask its owner", first.actuator.of, id.short())

@@ -24,13 +24,20 @@ pub fn read<'a>(text: &'a str, plan: &'a Plan) -> anyhow::Result<TypedStep<'a>> 
     let (name, operation) = text
         .split_once('=')
         .with_context(|| format!("{text:?} is no step; write what and how, for example valve-flower=open"))?;
+    Ok(TypedStep { actuator: actuator_called(name, plan)?, operation })
+}
+
+/// Something that the site switches, by its name or its capability.
+///
+/// # Errors
+/// A sentence with what could have been meant.
+pub fn actuator_called<'a>(name: &str, plan: &'a Plan) -> anyhow::Result<&'a Actuator> {
     let known = || plan.actuators.iter().map(|actuator| actuator.of.as_str()).collect::<Vec<_>>().join(", ");
     let is_meant = |actuator: &&Actuator| actuator.of.as_str() == name || actuator.capability == name;
-    let actuator =
-        plan.actuators.iter().find(is_meant).with_context(|| {
-            format!("{name:?} is nothing that this site switches; it switches {}", known())
-        })?;
-    Ok(TypedStep { actuator, operation })
+    plan.actuators
+        .iter()
+        .find(is_meant)
+        .with_context(|| format!("{name:?} is nothing that this site switches; it switches {}", known()))
 }
 
 impl TypedStep<'_> {

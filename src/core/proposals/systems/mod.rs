@@ -14,6 +14,7 @@ mod reports;
 mod requests;
 mod runs;
 mod shared;
+mod tags;
 
 pub(super) use approvals::{ask_by_new_policy, call_off, expire_offers, expire_proposals, take_approvals};
 pub(super) use cards::{order_simulations, take_cards};
@@ -26,3 +27,4 @@ pub(super) use reports::{index_proposal, keep_copies, report_changes, unindex_pr
 pub(super) use requests::take_requests;
 pub(super) use runs::{hear_drivers, judge_runs, settle};
 pub(super) use shared::Due;
+pub(super) use tags::heed_notes;

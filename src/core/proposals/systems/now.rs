@@ -5,20 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::gate::{ActuatorState, Live, LiveReading};
-use clawmesh_authority::{Capability, NodeId, ProposalId, Value};
+use clawmesh_authority::{Capability, NodeId, ProposalId};
 use clawmesh_twin::trial::Step as Move;
 
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, LinkState, TickBatch};
 use crate::proposals::components::{Asked, Life, Proposed, Run, Spending};
 use crate::proposals::ledger::seconds_asked;
+use crate::proposals::tags::Tags;
 use crate::proposals::trial::moves;
 use crate::safety::{LinkStatus, StopState};
 use crate::settings::Settings;
 use crate::site::{Actuator, Site, SiteModes, Stands};
-use crate::world::{Belief, BeliefIndex, FreshnessPolicy, Latest, Quality, Sensor};
+use crate::world::{FreshnessPolicy, Latest, Quality, Sensor};
 
-/// Somebody notes `true` under this and the capability of an actuator, and it stays as it is.
+/// Whatever is noted under this and the capability of an actuator, other than `false`, takes it out of service.
 pub const OUT_OF_SERVICE: &str = "out-of-service/";
 
 /// What is known now.
@@ -52,8 +53,7 @@ pub struct Known<'w, 's> {
     link: Res<'w, LinkStatus>,
     spending: Res<'w, Spending>,
     asked: Res<'w, Asked>,
-    beliefs: Res<'w, BeliefIndex>,
-    held: Query<'w, 's, &'static Belief>,
+    tags: Res<'w, Tags>,
     sensors: Query<'w, 's, (&'static Sensor, &'static Latest, &'static Quality)>,
     actuators: Query<'w, 's, (&'static Actuator, &'static Stands)>,
     proposals: Query<'w, 's, (&'static Proposed, &'static Life, Option<&'static Run>)>,
@@ -122,14 +122,12 @@ impl Known<'_, '_> {
 
     fn actuator(&self, (actuator, stands): (&Actuator, &Stands)) -> (Capability, ActuatorState) {
         let now_ms = self.wall.elapsed_ms(*self.tick, &self.settings);
-        let tag = self.beliefs.0.get(&format!("{OUT_OF_SERVICE}{}", actuator.0));
-        let tag = tag.and_then(|entity| self.held.get(*entity).ok());
         let state = ActuatorState {
             // The gate must not build on how it stands now.
             read_back: stands.seen.position.filter(|_| !stands.is_in_doubt(now_ms)),
             answers: stands.seen.answers,
             local_control: stands.seen.local_control,
-            out_of_service: self.is_out_of_service(tag),
+            out_of_service: self.tags.is_on(&actuator.0, self.asked.0.restored_ms()),
         };
         (actuator.0.clone(), state)
     }
@@ -146,15 +144,6 @@ impl Known<'_, '_> {
         });
         let untagged = unshown.filter(|row| !self.actuator(*row).1.out_of_service);
         untagged.map(|(actuator, _)| actuator.0.clone()).collect()
-    }
-
-    /// Whatever is noted, other than that it is in service. What was noted since a backup was made is not in it, so after a
-    /// restore somebody has to say that it is in service.
-    fn is_out_of_service(&self, tag: Option<&Belief>) -> bool {
-        match self.asked.0.restored_ms() {
-            None => tag.is_some_and(|tag| tag.value != Value::Flag(false)),
-            Some(at_ms) => !tag.is_some_and(|tag| tag.value == Value::Flag(false) && tag.hlc.wall_ms > at_ms),
-        }
     }
 
     fn held_actuators(&self) -> BTreeMap<Capability, ProposalId> {

@@ -12,6 +12,7 @@ use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::proposals::components::{Asked, Life, ProposalIndex, Proposed, Spending};
 use crate::proposals::kept::{self, KeptProposal, Recalled, read};
 use crate::proposals::ledger::seconds_asked;
+use crate::proposals::tags::Tags;
 use crate::replay::{DomainId, Keeping};
 use crate::site::{Actuator, IN_DOUBT_MS_MIN, Stands};
 
@@ -21,6 +22,7 @@ pub fn recall(
     known: Query<&Proposed>,
     mut asked: ResMut<Asked>,
     mut spending: ResMut<Spending>,
+    mut tags: ResMut<Tags>,
     mut index: ResMut<ProposalIndex>,
     mut actuators: Query<(&Actuator, &mut Stands)>,
     mut mover: Mover,
@@ -38,6 +40,10 @@ pub fn recall(
             }
             Some(Ok(Recalled::Spending(ledger))) if *spending == Spending::default() => {
                 *spending = Spending::recalled(ledger);
+                continue;
+            }
+            Some(Ok(Recalled::Tags(kept))) => {
+                tags.recall(kept);
                 continue;
             }
             Some(Ok(Recalled::Proposal(slot, kept))) if slot < SLOTS => {

@@ -10,17 +10,19 @@ use clawmesh_authority::report::SLOTS;
 use clawmesh_authority::request::{self, Request, RequestBody, SignedRequest};
 use clawmesh_authority::transition::{By, Event, State};
 use clawmesh_authority::{
-    Answer, AskKind, Code, KeyId as _, Maker, Mind, NodeId, OperatorId, Policy, Proposal, ProposalId,
-    Refused, Role, Step, canonical,
+    Answer, AskKind, Capability, Code, KeyId as _, Maker, Mind, NodeId, OperatorId, Policy, Proposal,
+    ProposalId, Refused, Role, Step, canonical,
 };
 
 use super::now::Now;
 use super::shared::{Mover, in_short};
+use super::tags::set_now;
 use crate::intake::{InputBody, TickBatch};
 use crate::leadership::Lead;
 use crate::proposals::components::{Asked, Life, OPEN_MAX, ProposalIndex, Proposed};
 use crate::proposals::kept;
 use crate::proposals::ledger::seconds_asked;
+use crate::proposals::tags::Tags;
 use crate::replay::{DomainId, Keeping};
 use crate::safety::StopState;
 
@@ -35,7 +37,8 @@ const VETO_STANDS_MS: u64 = 3_600_000;
 #[derive(SystemParam)]
 pub struct Office<'w, 's> {
     mover: Mover<'w>,
-    now: Res<'w, Now>,
+    now: ResMut<'w, Now>,
+    tags: ResMut<'w, Tags>,
     asked: ResMut<'w, Asked>,
     stop: ResMut<'w, StopState>,
     index: ResMut<'w, ProposalIndex>,
@@ -84,6 +87,8 @@ impl Office<'_, '_> {
             RequestBody::Withdraw { proposal, why } => self.withdraw(*proposal, &asker, why),
             RequestBody::Stop { why } => Ok(self.latch(why)),
             RequestBody::Rearm { .. } => self.rearm(made.wall_ms),
+            RequestBody::Tag { actuator, .. } => self.tag(actuator, &asker),
+            RequestBody::Untag { actuator, .. } => self.untag(actuator, &asker),
         };
         // Whatever came of it, it was heard.
         self.keeping.keep(kept::ASKED, canonical::encode(&self.asked.0));
@@ -110,8 +115,10 @@ impl Office<'_, '_> {
     fn may_ask(&self, asker: &Asker, body: &RequestBody) -> Result<(), Refused> {
         let roster = self.mover.here.people();
         match (asker, body) {
-            // Whoever is known may stop, whatever their role.
-            (Asker::Person(person), RequestBody::Stop { .. }) => roster.may(person, Role::Observer).map(drop),
+            // Whoever is known may stop, and take out of service, whatever their role.
+            (Asker::Person(person), RequestBody::Stop { .. } | RequestBody::Tag { .. }) => {
+                roster.may(person, Role::Observer).map(drop)
+            }
             // Under the name of a program they could approve what they asked for where somebody else must.
             (Asker::Person(person), RequestBody::Propose(proposal))
                 if proposal.maker.mind != Mind::Operator(*person) =>
@@ -132,8 +139,8 @@ impl Office<'_, '_> {
                 let sentence = "a node proposes for its programs and never as a person; a person signs with an enrolled key";
                 Err(Refused::new(Code::NotAuthorized, "request.person", sentence))
             }
-            (Asker::Node(_), RequestBody::Rearm { .. }) => {
-                let sentence = "only a person ends a stop; sign it with the key of one";
+            (Asker::Node(_), RequestBody::Rearm { .. } | RequestBody::Untag { .. }) => {
+                let sentence = "only a person ends a stop or puts something back into service; sign it with the key of one";
                 Err(Refused::new(Code::NotAuthorized, "request.person", sentence))
             }
             (Asker::Node(_), _) => Ok(()),
@@ -287,6 +294,50 @@ impl Office<'_, '_> {
         let actuators = self.mover.here.files().map(|(site, _)| site.home.actuators.clone());
         self.mover.due.safe.push((actuators.unwrap_or_default(), format!("stop: {why}")));
         Answer::Taken { proposal: None, words: "the stop is latched".to_owned() }
+    }
+
+    fn tag(&mut self, actuator: &Capability, asker: &Asker) -> Result<Answer, Refused> {
+        self.is_ours(actuator)?;
+        let by = match asker {
+            Asker::Person(person) => Some(*person),
+            Asker::Node(_) => None,
+        };
+        self.tags.set(actuator, by, self.mover.here.wall_ms());
+        set_now(&mut self.now, actuator);
+        self.keeping.keep(kept::TAGS, canonical::encode(&*self.tags));
+        Ok(Answer::Taken { proposal: None, words: format!("{actuator} is out of service") })
+    }
+
+    /// Whoever has signed for a tag takes it off, or a supervisor does.
+    fn untag(&mut self, actuator: &Capability, asker: &Asker) -> Result<Answer, Refused> {
+        self.is_ours(actuator)?;
+        let restored_ms = self.asked.0.restored_ms();
+        if !self.tags.is_on(actuator, restored_ms) {
+            let sentence = format!("{actuator} is in service, so there is nothing to take off");
+            return Err(Refused::new(Code::InvalidParams, "tag.on", sentence));
+        }
+        let roster = self.mover.here.people();
+        if let (Some(owner), Asker::Person(person)) = (self.tags.owner_of(actuator), asker)
+            && !roster.is_same_person(&owner, person)
+        {
+            roster.may(person, Role::Supervisor).map_err(|refused| {
+                let name = roster.get(&owner).map_or_else(|| owner.short(), |owner| owner.name.clone());
+                let sentence = format!("{name} has tagged {actuator}, and takes it off or a supervisor does");
+                Refused::new(refused.code, "tag.owner", sentence)
+            })?;
+        }
+        self.tags.take_off(actuator, self.mover.here.wall_ms());
+        self.keeping.keep(kept::TAGS, canonical::encode(&*self.tags));
+        Ok(Answer::Taken { proposal: None, words: format!("{actuator} is in service again") })
+    }
+
+    fn is_ours(&self, actuator: &Capability) -> Result<(), Refused> {
+        let is_ours = self.mover.here.files().is_some_and(|(site, _)| site.home.actuators.contains(actuator));
+        if is_ours {
+            return Ok(());
+        }
+        let sentence = format!("the site gives {actuator} to no actuator of this node; ask its owner");
+        Err(Refused::new(Code::AmbiguousOwner, clawmesh_authority::Rule::OneOwner, sentence))
     }
 
     fn rearm(&mut self, made_ms: u64) -> Result<Answer, Refused> {

@@ -20,7 +20,7 @@ use clawmesh_core::mesh::{
 use clawmesh_core::people::People;
 use clawmesh_core::planner::{Attention, IrrigatedZone};
 use clawmesh_core::proposals::{
-    Asked, CardHeld, Copied, CopyOf, Desk, Forked, Granted, Life, Proposed, Run, Spending,
+    Asked, CardHeld, Copied, CopyOf, Desk, Forked, Granted, Life, Proposed, Run, Spending, Tags,
 };
 use clawmesh_core::publish::OwnLanes;
 use clawmesh_core::replay::{DigestRecord, DigestRegistry, DomainId};
@@ -37,7 +37,7 @@ use serde_json::json;
 
 use crate::alter::altered;
 use crate::guests::{observation, opening, profile};
-use crate::proposals::rig::{CENTER, FIELD, Farm};
+use crate::proposals::rig::{CENTER, FIELD, Farm, valve};
 use crate::{flow_of, flow_spec};
 
 /// A world in which every component type has at least one value: a farm on which something runs.
@@ -314,6 +314,11 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
             other
         }),
         changing_shows(world, |_: &Asked| Asked::default()),
+        changing_shows(world, |tags: &Tags| {
+            let mut other = tags.clone();
+            other.set(&valve(), None, 7);
+            other
+        }),
         every_alteration_shows::<Alarm>(world),
         every_alteration_shows::<AlarmState>(world),
         every_alteration_shows::<FlaggedSince>(world),

@@ -55,9 +55,8 @@ fn a_budget_that_a_backup_would_fill() {
     farm.restart();
     farm.lab.offer(FIELD, SourceId::Journal, InputBody::Restored { at_unix_ms });
     for actuator in [crate::proposals::rig::pump(), crate::proposals::rig::valve()] {
-        let tag = format!("out-of-service/{actuator}");
         farm.run_seconds(2);
-        farm.lab.record(FIELD, &tag, clawmesh_authority::Value::Flag(false));
+        farm.untag(&actuator);
     }
     farm.run_seconds(2);
     farm.for_s = 1.0;

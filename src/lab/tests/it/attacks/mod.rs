@@ -8,6 +8,7 @@ mod cards;
 mod declared;
 mod evidence;
 mod flood;
+mod hands;
 mod life;
 mod running;
 mod sensors;

@@ -602,7 +602,6 @@ impl World {
         let Some(part) = self.one_of(&parts) else { return false };
         self.note(format!("{part}:"));
         let now_ms = self.lab.now_ms();
-        let mark = |value| Value::Flag(value);
         match event {
             Event::HandOn => {
                 self.hardware.hold(&part, true);
@@ -619,12 +618,14 @@ impl World {
             }
             Event::Mend => self.hardware.cut(&part, false),
             Event::Tag => {
-                self.lab.record(FIELD, &format!("out-of-service/{part}"), mark(true));
+                self.lab.record(FIELD, &format!("out-of-service/{part}"), Value::Flag(true));
                 self.oracle.wrong.begin(tagged(&part), now_ms);
             }
             _ => {
-                self.lab.record(FIELD, &format!("out-of-service/{part}"), mark(false));
                 self.oracle.wrong.end(&tagged(&part));
+                let why = "it was looked at".to_owned();
+                let bytes = self.sealed(&bo(), RequestBody::Untag { actuator: part, why });
+                return self.post(bytes);
             }
         }
         true

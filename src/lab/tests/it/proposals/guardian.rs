@@ -389,7 +389,7 @@ fn what_no_sensor_shows_to_be_safe_is_told_again_until_one_does_or_a_person_tags
     assert_eq!(told_in_a_minute(&mut farm), 4, "every 15 s");
     farm.lab.record(FIELD, TAG, Value::Flag(true));
     assert_eq!(told_in_a_minute(&mut farm), 0, "somebody sees to it");
-    farm.lab.record(FIELD, TAG, Value::Flag(false));
+    farm.untag(&pump());
     assert_eq!(told_in_a_minute(&mut farm), 4);
     farm.weather.idle_power_w = 0.0;
     assert_eq!(told_in_a_minute(&mut farm), 0, "the sensor shows it");

@@ -86,7 +86,7 @@ fn s14_what_is_tagged_is_not_driven_whoever_tagged_it_and_whatever_they_wrote() 
     let mut farm = Farm::brief();
     farm.assert_refused_always(
         |farm| farm.lab.record(FIELD, TAG, Value::Flag(true)),
-        |farm| farm.lab.record(FIELD, TAG, Value::Flag(false)),
+        |farm| farm.untag(&valve()),
         Code::OutOfService,
         "out-of-service",
     );
@@ -97,8 +97,7 @@ fn s14_what_is_tagged_is_not_driven_whoever_tagged_it_and_whatever_they_wrote() 
         let answer = farm.propose(&proposal);
         farm.assert_refused(&answer, Code::OutOfService, "out-of-service");
     }
-    farm.lab.record(CENTER, TAG, Value::Flag(false));
-    farm.run_seconds(1);
+    farm.untag(&valve());
     let good = farm.proposal();
     farm.assert_goes_through(&good);
 }

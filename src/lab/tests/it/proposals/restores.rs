@@ -1,7 +1,7 @@
 //! A node that was restored from a backup has forgotten what it did since that was made. It revives nothing of it.
 
 use clawmesh_authority::request;
-use clawmesh_authority::{AskKind, Code, RequestBody, Value};
+use clawmesh_authority::{AskKind, Code, RequestBody};
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_lab::Lab;
 
@@ -22,7 +22,7 @@ fn start_restored(farm: &mut Farm, at_unix_ms: u64) {
 /// Somebody has looked at the actuators and says so.
 fn in_service(farm: &mut Farm) {
     for actuator in [pump(), valve()] {
-        farm.lab.record(FIELD, &format!("out-of-service/{actuator}"), Value::Flag(false));
+        farm.untag(&actuator);
     }
     farm.run_seconds(1);
 }
@@ -86,7 +86,6 @@ fn without_a_restore_what_was_signed_earlier_passes_once() {
 fn s14_after_a_restore_an_actuator_is_in_service_only_when_somebody_says_so_again() {
     let mut farm = Farm::brief();
     // It was in service when the backup was made, and is tagged since; the tag is lost with the disk.
-    in_service(&mut farm);
     let at_unix_ms = farm.lab.now_ms();
     start_restored(&mut farm, at_unix_ms);
     farm.set_clocks_forward(DAY_AND_AN_HOUR_MS);

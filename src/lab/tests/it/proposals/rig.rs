@@ -473,6 +473,15 @@ impl Farm {
         self.lab.ask(FIELD, AskKind::Request, request::seal(key, &request))
     }
 
+    /// Bo has looked at an actuator and puts it back into service.
+    #[track_caller]
+    pub fn untag(&mut self, actuator: &Capability) {
+        let why = "it was looked at".to_owned();
+        let answer = self.ask_as(&bo(), RequestBody::Untag { actuator: actuator.clone(), why });
+        assert_eq!(code(&answer), None, "{answer:?}");
+        self.lab.run_ticks(1);
+    }
+
     /// The offer that lives for a proposal.
     pub fn offer(&self, id: ProposalId) -> Offer {
         self.report(id).offer.expect("somebody is asked")
