@@ -26,6 +26,9 @@ struct Tag {
     /// The newest note that was heeded.
     #[n(3)]
     noted: Hlc,
+    /// When somebody said so last, Unix milliseconds.
+    #[n(4)]
+    newest_ms: u64,
 }
 
 /// What a note has done.
@@ -52,9 +55,11 @@ impl Tags {
         match value {
             Value::Flag(false) if is_on => Noted::Refused,
             Value::Flag(false) => Noted::Nothing,
-            _ if is_on => Noted::Set,
             _ => {
-                (tag.is_on, tag.since_ms, tag.by) = (true, at.wall_ms, None);
+                if !is_on {
+                    (tag.is_on, tag.since_ms, tag.by) = (true, at.wall_ms, None);
+                }
+                tag.newest_ms = tag.newest_ms.max(at.wall_ms);
                 Noted::Set
             }
         }
@@ -63,13 +68,19 @@ impl Tags {
     /// A person takes an actuator out of service.
     pub fn set(&mut self, actuator: &Capability, by: Option<OperatorId>, now_ms: u64) {
         let tag = self.0.entry(actuator.clone()).or_default();
-        (tag.is_on, tag.since_ms, tag.by) = (true, now_ms, by);
+        (tag.is_on, tag.since_ms, tag.by, tag.newest_ms) = (true, now_ms, by, now_ms);
     }
 
     /// A person puts it back into service. Notes up to now count for nothing any more.
     pub fn take_off(&mut self, actuator: &Capability, now_ms: u64) {
         let tag = self.0.entry(actuator.clone()).or_default();
         (tag.is_on, tag.since_ms, tag.by) = (false, now_ms, None);
+    }
+
+    /// True when it was taken out of service at this time or later: whoever signed then did not know of it.
+    #[must_use]
+    pub fn is_newer(&self, actuator: &Capability, than_ms: u64) -> bool {
+        self.0.get(actuator).is_some_and(|tag| tag.is_on && tag.newest_ms >= than_ms)
     }
 
     /// Whose tag it is, if a person has signed for it.
@@ -125,6 +136,8 @@ mod tests {
         assert!(!tags.is_on(&valve(), None));
         assert_eq!(tags.note(&valve(), &yes, at(2)), Noted::Nothing, "heeded before");
         assert_eq!(tags.note(&valve(), &yes, at(6)), Noted::Set);
+        assert_eq!(tags.note(&valve(), &yes, at(8)), Noted::Set);
+        assert!(tags.is_newer(&valve(), 8) && !tags.is_newer(&valve(), 9), "said again");
         assert!(
             tags.is_on(&valve(), None) && !tags.is_on(&Capability::new("actuator:valve:two").unwrap(), None)
         );

@@ -24,7 +24,11 @@ fn an_actuator_is_tagged_and_put_back_at_its_owner_by_the_key_of_a_person() {
         ("untag", "valve-food-forest", RequestBody::Untag { actuator: actuator(), why: why() }),
     ] {
         let (stand, _) = center_of_the_farm(true);
-        stand.answers("/api/requests", 200, json!({"proposal": null, "words": "it is done"}));
+        stand.answers(
+            "/api/requests",
+            200,
+            json!({"outcome": "taken", "proposal": null, "words": "it is done"}),
+        );
         let said = tagging(&stand, &[command, called, "--why", &why()]);
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
         assert!(said.out.contains("it is done"), "{said:?}");

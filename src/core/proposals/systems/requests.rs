@@ -88,7 +88,7 @@ impl Office<'_, '_> {
             RequestBody::Stop { why } => Ok(self.latch(why)),
             RequestBody::Rearm { .. } => self.rearm(made.wall_ms),
             RequestBody::Tag { actuator, .. } => self.tag(actuator, &asker),
-            RequestBody::Untag { actuator, .. } => self.untag(actuator, &asker),
+            RequestBody::Untag { actuator, .. } => self.untag(actuator, &asker, made.wall_ms),
         };
         // Whatever came of it, it was heard.
         self.keeping.keep(kept::ASKED, canonical::encode(&self.asked.0));
@@ -309,12 +309,18 @@ impl Office<'_, '_> {
     }
 
     /// Whoever has signed for a tag takes it off, or a supervisor does.
-    fn untag(&mut self, actuator: &Capability, asker: &Asker) -> Result<Answer, Refused> {
+    fn untag(&mut self, actuator: &Capability, asker: &Asker, made_ms: u64) -> Result<Answer, Refused> {
         self.is_ours(actuator)?;
         let restored_ms = self.asked.0.restored_ms();
         if !self.tags.is_on(actuator, restored_ms) {
             let sentence = format!("{actuator} is in service, so there is nothing to take off");
             return Err(Refused::new(Code::InvalidParams, "tag.on", sentence));
+        }
+        if self.tags.is_newer(actuator, made_ms) {
+            let sentence = format!(
+                "somebody took {actuator} out of service when this was signed, or later; see why, then sign again"
+            );
+            return Err(Refused::new(Code::OutOfService, "tag.newest", sentence));
         }
         let roster = self.mover.here.people();
         if let (Some(owner), Asker::Person(person)) = (self.tags.owner_of(actuator), asker)

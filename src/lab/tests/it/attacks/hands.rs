@@ -77,6 +77,22 @@ fn a_tag_and_a_yes_in_one_tick() {
 }
 
 #[test]
+fn a_word_from_before_the_tag_that_takes_it_off() {
+    let mut farm = Farm::brief();
+    let early = farm.request(untag(valve()));
+    let early = request::seal(&ann(), &early);
+    farm.run_seconds(1);
+    assert_eq!(code(&farm.ask_as(&flo(), tag(valve()))), None);
+    farm.repels(Code::OutOfService, "tag.newest", |farm| {
+        farm.submit(clawmesh_authority::AskKind::Request, early)
+    });
+    farm.run_seconds(1);
+    assert_eq!(code(&farm.ask_as(&ann(), untag(valve()))), None);
+    let good = farm.proposal();
+    farm.carries_out(&good);
+}
+
+#[test]
 fn a_tag_for_what_is_not_there() {
     let mut farm = Farm::brief();
     let typo = capability("actuator:valve:valve-food-forst");
