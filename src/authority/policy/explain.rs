@@ -1,6 +1,6 @@
 //! What a policy demands of one operation, rule by rule, for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -44,13 +44,16 @@ impl Policy {
         let adds = asked.brings == Setpoint::On;
         let mut demands: Vec<Demand> = parameters(asked);
         demands.extend(self.dosage_of(asked));
+        demands.push(Demand::new(Rule::NoModelAlone, Rule::NoModelAlone.demands()));
         if adds {
-            demands.push(Demand::new(Rule::NoModelAlone, Rule::NoModelAlone.demands()));
             demands.extend(evidence(rules));
+        } else {
+            demands.extend(about(rules));
         }
         demands.push(Demand::new(Rule::OnePlan, Rule::OnePlan.demands()));
         demands.push(Demand::new(Rule::OutOfService, Rule::OutOfService.demands()));
         demands.push(Demand::new(Rule::ManualOverride, Rule::ManualOverride.demands()));
+        demands.push(Demand::new(Rule::KnownComms, comms(adds)));
         demands.push(Demand::new(Rule::KnownState, Rule::KnownState.demands()));
         if adds {
             demands.extend(self.modes(rules));
@@ -166,14 +169,34 @@ fn evidence(rules: &ActuatorRules) -> Vec<Demand> {
     rules.evidence.iter().map(|rule| Demand::new(Rule::Evidence, demand(rule))).collect()
 }
 
+/// What a program needs to switch something off; a person needs nothing.
+fn about(rules: &ActuatorRules) -> Option<Demand> {
+    let sensors: BTreeSet<&str> =
+        rules.evidence.iter().flat_map(|rule| rule.sensors.iter().map(Capability::as_str)).collect();
+    let sensors: Vec<&str> = sensors.into_iter().collect();
+    let sentence = format!("of a program: a reading of {}, whatever it says", sensors.join(" or "));
+    (!sensors.is_empty()).then(|| Demand::new(Rule::Evidence, sentence))
+}
+
+fn comms(adds: bool) -> &'static str {
+    if adds {
+        "its driver answers, and the way to the mesh is shown to work when it is begun"
+    } else {
+        "its driver answers"
+    }
+}
+
 fn interlocks(rules: &ActuatorRules) -> Vec<Demand> {
     let demand = |interlock: &crate::policy::Interlock| {
+        let moves =
+            interlock.stuck_after_s.map(|seconds| format!(", not the same for more than {seconds} s"));
         format!(
-            "{} of {} is {}, not older than {} s, also while it runs: {}",
+            "{} of {} is {}, not older than {} s{}, also while it runs: {}",
             interlock.sensor,
             interlock.node,
             interlock.must.in_words(),
             interlock.age_s_max,
+            moves.unwrap_or_default(),
             interlock.why
         )
     };
@@ -223,6 +246,8 @@ mod tests {
             "no-model-alone: ",
             "evidence: 1 of sensor:tank-level:tank-01, signed by field-node, worth T2 or more, at most 60 s old",
             "one-plan-at-a-time: ",
+            "known-comms: its driver answers, and the way to the mesh",
+            "known-state: ",
             "degraded-mode: nothing is begun while no command center is heard",
             "degraded-mode: what runs is ended while the supply is not steady",
             "source-before-pump: sensor:tank-level:tank-01 of field-node is at least 20, not older than 10 s",
@@ -239,12 +264,33 @@ mod tests {
     }
 
     #[test]
-    fn what_switches_off_needs_no_condition_and_no_evidence() {
+    fn what_switches_off_needs_no_condition_and_of_a_person_no_evidence() {
         let stop = explained("actuator:pump:pump-main-01", "stop");
-        for rule in ["evidence", "interlock", "degraded-mode", "zone-bounds", "verified-by-sensor"] {
+        assert!(stop.contains("evidence: of a program: a reading of sensor:tank-level:tank-01"), "{stop}");
+        assert!(stop.contains("known-comms: its driver answers\n"), "{stop}");
+        for rule in ["interlock", "degraded-mode", "zone-bounds", "verified-by-sensor"] {
             assert!(!stop.contains(&format!("{rule}:")), "{stop}");
         }
         assert!(stop.contains("manual-override:") && stop.contains("approved: L2"), "{stop}");
+    }
+
+    #[test]
+    fn every_rule_that_the_gate_has_for_a_start_is_told() {
+        let start = explained("actuator:pump:pump-main-01", "start");
+        // These are about the proposal, the node and the mesh, not about the operation; a dosage is for what has a substance.
+        let others = [
+            Rule::StopHolds,
+            Rule::WrittenDown,
+            Rule::OneOwner,
+            Rule::SameSite,
+            Rule::KnownOperation,
+            Rule::Parameters,
+            Rule::DosageFirst,
+            Rule::Lease,
+        ];
+        for rule in Rule::ALL.iter().filter(|rule| !others.contains(rule)) {
+            assert!(start.contains(&format!("{rule}: ")), "{rule} is not in {start}");
+        }
     }
 
     #[test]
