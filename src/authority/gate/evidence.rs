@@ -86,22 +86,30 @@ impl Bench<'_> {
     /// that nothing is switched off over what has nothing to do with it.
     pub fn is_about(&self, rules: &ActuatorRules, evidence: &[SignedReading]) -> Result<(), Refused> {
         let is_named = |signed: &SignedReading| {
-            let mut rules = rules.evidence.iter();
-            rules.any(|rule| self.names(rule, signed)) && self.fault_of(signed).is_none()
+            let is_worth = signed.reading.tier >= rules.tier_min && self.fault_of(signed).is_none();
+            let mut named = rules.evidence.iter().filter(|rule| self.names(rule, signed));
+            is_worth && named.any(|rule| self.is_fresh(rule, signed))
         };
         if rules.evidence.is_empty() || evidence.iter().any(is_named) {
             return Ok(());
         }
         let sentence = format!(
-            "nothing that it rests on is of a sensor that the policy names for {}; attach such a reading, or let a person \
-             propose it",
-            rules.actuator
+            "nothing that it rests on is a fresh reading, worth {} or more, of a sensor that the policy names for {}; attach one, \
+             or let a person propose it",
+            rules.tier_min, rules.actuator
         );
         Err(Refused::new(Code::EvidenceUnresolved, Rule::Evidence, sentence))
     }
 
     fn names(&self, rule: &EvidenceRule, signed: &SignedReading) -> bool {
         self.home.nodes.get(&rule.node) == Some(&signed.node) && rule.sensors.contains(&signed.reading.sensor)
+    }
+
+    /// It was measured neither too long before the proposal came nor after it.
+    fn is_fresh(&self, rule: &EvidenceRule, signed: &SignedReading) -> bool {
+        let (origin_ms, asked_ms) = (signed.reading.origin_ms, self.asked_ms);
+        let age_ms_max = u64::from(rule.age_s_max) * 1_000;
+        origin_ms.saturating_add(age_ms_max) >= asked_ms && origin_ms <= asked_ms.saturating_add(AHEAD_MS_MAX)
     }
 
     /// Why what this sensor signed counts for nothing, if it does: it is nothing that this sensor can say, or what it says here
@@ -161,12 +169,8 @@ impl Bench<'_> {
             );
             return Err(refuse(Code::EvidenceUnresolved, sentence));
         }
-        let age_ms_max = u64::from(rule.age_s_max) * 1_000;
-        let is_fresh = |signed: &&SignedReading| {
-            let (origin_ms, now_ms) = (signed.reading.origin_ms, self.asked_ms);
-            origin_ms.saturating_add(age_ms_max) >= now_ms && origin_ms <= now_ms.saturating_add(AHEAD_MS_MAX)
-        };
-        let fresh: Vec<&SignedReading> = worth.into_iter().filter(is_fresh).collect();
+        let fresh: Vec<&SignedReading> =
+            worth.into_iter().filter(|signed| self.is_fresh(rule, signed)).collect();
         if sensors(&fresh) < rule.count_min {
             let sentence =
                 format!("readings of {} are older than {} s; propose again", wanted(), rule.age_s_max);

@@ -174,7 +174,7 @@ fn about(rules: &ActuatorRules) -> Option<Demand> {
     let sensors: BTreeSet<&str> =
         rules.evidence.iter().flat_map(|rule| rule.sensors.iter().map(Capability::as_str)).collect();
     let sensors: Vec<&str> = sensors.into_iter().collect();
-    let sentence = format!("of a program: a reading of {}, whatever it says", sensors.join(" or "));
+    let sentence = format!("of a program: a fresh reading of {}, whatever it says", sensors.join(" or "));
     (!sensors.is_empty()).then(|| Demand::new(Rule::Evidence, sentence))
 }
 
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn what_switches_off_needs_no_condition_and_of_a_person_no_evidence() {
         let stop = explained("actuator:pump:pump-main-01", "stop");
-        assert!(stop.contains("evidence: of a program: a reading of sensor:tank-level:tank-01"), "{stop}");
+        assert!(stop.contains("evidence: of a program: a fresh reading of sensor:tank-level:tank-01"), "{stop}");
         assert!(stop.contains("known-comms: its driver answers\n"), "{stop}");
         for rule in ["interlock", "degraded-mode", "zone-bounds", "verified-by-sensor"] {
             assert!(!stop.contains(&format!("{rule}:")), "{stop}");

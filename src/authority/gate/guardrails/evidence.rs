@@ -142,9 +142,19 @@ fn a_program_switches_nothing_off_over_what_has_nothing_to_do_with_it() {
     };
     let model = || Mind::Model { name: "some-model".to_owned(), session_of: None };
     let elsewhere = || vec![reading("sensor:soil-moisture:flower", 9.0)];
-    let words = "is of a sensor that the policy names for actuator:valve:valve-food-forest";
-    let borrowed = closes(model(), elsewhere());
-    assert_refused(borrowed.proposed(), Code::EvidenceUnresolved, Rule::Evidence, words);
+    let words = "of a sensor that the policy names for actuator:valve:valve-food-forest";
+    let thought = || {
+        let soil = reading("sensor:soil-moisture:food-forest", 9.0);
+        vec![Reading { tier: Tier::T0, ..soil }, reading("sensor:tank-level:tank-01", 70.0)]
+    };
+    let old = || {
+        let soil = reading("sensor:soil-moisture:food-forest", 9.0);
+        vec![Reading { origin_ms: NOW_MS - 60_001, ..soil }]
+    };
+    for readings in [elsewhere(), thought(), old()] {
+        let borrowed = closes(model(), readings);
+        assert_refused(borrowed.proposed(), Code::EvidenceUnresolved, Rule::Evidence, words);
+    }
     assert_eq!(closes(model(), measured()).proposed(), Ok(()));
     let person = Mind::Operator(OperatorId::of_public_key(&[5; 32]));
     assert_eq!(closes(person, elsewhere()).proposed(), Ok(()), "a person needs none to shut a valve");
