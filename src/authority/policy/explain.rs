@@ -266,7 +266,10 @@ mod tests {
     #[test]
     fn what_switches_off_needs_no_condition_and_of_a_person_no_evidence() {
         let stop = explained("actuator:pump:pump-main-01", "stop");
-        assert!(stop.contains("evidence: of a program: a fresh reading of sensor:tank-level:tank-01"), "{stop}");
+        assert!(
+            stop.contains("evidence: of a program: a fresh reading of sensor:tank-level:tank-01"),
+            "{stop}"
+        );
         assert!(stop.contains("known-comms: its driver answers\n"), "{stop}");
         for rule in ["interlock", "degraded-mode", "zone-bounds", "verified-by-sensor"] {
             assert!(!stop.contains(&format!("{rule}:")), "{stop}");
