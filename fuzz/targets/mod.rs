@@ -4,6 +4,7 @@
 //! Not here: where inputs come from (`run`, `mutate`).
 
 mod asked;
+mod audit;
 mod bodies;
 mod context;
 mod envelope;
@@ -56,6 +57,7 @@ pub type Seed = (&'static str, Vec<u8>);
 pub const ALL: &[Target] = &[
     envelope::TARGET,
     asked::TARGET,
+    audit::TARGET,
     pairing::TARGET,
     bodies::TARGET,
     messages::TARGET,

@@ -152,6 +152,18 @@ impl ContentHash {
     pub fn of(kind: &str, bytes: &[u8]) -> Self {
         Self(hash(&[b"clawmesh|", kind.as_bytes(), b"|", bytes]))
     }
+
+    /// The hash of the canonical text of a site.
+    #[must_use]
+    pub fn of_site(text: &str) -> Self {
+        Self::of("site", text.as_bytes())
+    }
+
+    /// The hash of the canonical text of a policy.
+    #[must_use]
+    pub fn of_policy(text: &str) -> Self {
+        Self::of("policy", text.as_bytes())
+    }
 }
 
 impl MeshId {

@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod approval;
+pub mod audit;
 pub mod canonical;
 pub mod capability;
 pub mod command;

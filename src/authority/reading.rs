@@ -118,6 +118,13 @@ pub const SENSORS_PER_NODE_MAX: usize = 1_024;
 /// The longest name, role, quantity, key or text of an observation, in bytes.
 pub const TEXT_BYTES_MAX: usize = 512;
 
+/// The beginning of words that may be longer than [`TEXT_BYTES_MAX`].
+#[must_use]
+pub fn bounded(mut words: String) -> String {
+    words.truncate(words.floor_char_boundary(TEXT_BYTES_MAX));
+    words
+}
+
 /// The value of an observation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 #[serde(untagged)]
@@ -274,6 +281,15 @@ mod tests {
             stuck_after_ms: None,
             about: None,
         }
+    }
+
+    #[test]
+    fn long_words_are_cut_between_characters() {
+        let longest = "ä".repeat(TEXT_BYTES_MAX / 2);
+        assert_eq!(bounded(longest.clone()), longest);
+        assert_eq!(bounded(format!("{longest}ä")), longest);
+        let odd = format!("x{longest}");
+        assert_eq!(bounded(odd.clone()), odd[..odd.len() - 2]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ impl Purpose {
     pub const TIME_QUESTION: Self = Self("clawmesh/time-question/v1");
     /// What a node that knows it answers.
     pub const TIME_ANSWER: Self = Self("clawmesh/time-answer/v1");
+    /// What a node shows a stranger of its safety log.
+    pub const AUDIT: Self = Self("clawmesh/audit/v1");
 
     /// The external data of its signatures.
     #[must_use]
