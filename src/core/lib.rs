@@ -5,6 +5,7 @@
 //! Not here: zenoh (`bridge`), SQLite (`storage`), HTTP (`gateway`), keys on disk (`clawmesh`).
 
 pub mod alarms;
+pub mod audit;
 pub mod clock;
 pub mod guests;
 pub mod intake;

@@ -5,6 +5,7 @@ use bevy::prelude::*;
 use clawmesh_authority::HlcClock;
 
 use crate::alarms::AlarmsPlugin;
+use crate::audit::AuditPlugin;
 use crate::clock::{ClockPlugin, SAMPLE_PERIOD_MS, Tick};
 use crate::guests::GuestsPlugin;
 use crate::intake::{Feed, Inboxes, IntakePlugin, JournalCursor, JournalPort, StampedInput, TickBatch};
@@ -112,6 +113,7 @@ impl Core {
             PlannerPlugin,
             PublishPlugin,
             AlarmsPlugin,
+            AuditPlugin,
         ));
         spawn_own_node(app.world_mut(), &settings);
         app.insert_resource(Trust::of(settings.node, settings.trusted.clone()));

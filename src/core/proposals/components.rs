@@ -56,6 +56,9 @@ pub struct Life {
     /// For how long earlier runs have had it, milliseconds.
     #[n(5)]
     pub waited_before_ms: u64,
+    /// How many entries at the end of the story are not in the safety log yet.
+    #[n(6)]
+    pub unlogged: usize,
 }
 
 impl Life {
@@ -69,6 +72,7 @@ impl Life {
             asked_ms,
             since_ms,
             waited_before_ms: 0,
+            unlogged: 0,
         }
     }
 
@@ -76,6 +80,12 @@ impl Life {
     #[must_use]
     pub fn waited_ms(&self, elapsed_ms: u64) -> u64 {
         self.waited_before_ms.saturating_add(elapsed_ms.saturating_sub(self.since_ms))
+    }
+
+    /// What the safety log has not been told yet of the story; it counts as told from now on.
+    pub fn to_log(&mut self) -> &[StoryEntry] {
+        let told = self.story.len().saturating_sub(std::mem::take(&mut self.unlogged));
+        &self.story[told..]
     }
 
     /// Adds to the story that it came to be in the state it is in. While the time is not known, `at_ms` being 0, that is dated
@@ -87,6 +97,7 @@ impl Life {
         self.story.drain(..self.story.len() - keep);
         self.story.push(StoryEntry { at_ms, state: self.state.name().to_owned(), words, code });
         self.is_news = true;
+        self.unlogged += 1;
     }
 }
 

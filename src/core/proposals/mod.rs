@@ -28,6 +28,7 @@ pub use ports::{DeskPort, LatchPort, RearmPort, SimulationOrder, Simulator, Simu
 pub use systems::OwnProposals;
 pub use tags::Tags;
 
+use crate::audit::{LogSystems, keep_log};
 use crate::clock::TickSystems;
 use crate::guests::{GuestCommandSystems, GuestSystems};
 use crate::publish::ComposeSystems;
@@ -116,7 +117,14 @@ fn schedule(app: &mut App) {
     .add_systems(FixedUpdate, systems::authorize_steps.before(GuestCommandSystems).in_set(TickSystems::Guard))
     .add_systems(
         FixedUpdate,
-        (systems::write_down, write_kept, systems::hand_over)
+        (
+            systems::log_answers,
+            systems::write_down,
+            systems::log_orders,
+            keep_log,
+            write_kept,
+            systems::hand_over,
+        )
             .chain()
             .after(LeaseSystems)
             .in_set(TickSystems::Actuate),
@@ -130,7 +138,9 @@ fn schedule(app: &mut App) {
         (
             systems::settle,
             systems::insist,
+            systems::log_answers,
             systems::write_down,
+            keep_log,
             systems::report_changes,
             systems::answer,
             write_kept,
@@ -143,6 +153,6 @@ fn schedule(app: &mut App) {
     )
     .add_systems(
         FixedUpdate,
-        systems::keep_copies.after(crate::site::SiteSystems).after(GuestSystems).in_set(TickSystems::Track),
+        systems::keep_copies.after(LogSystems).after(GuestSystems).in_set(TickSystems::Track),
     );
 }

@@ -3,6 +3,8 @@
 use bevy::prelude::Message;
 use clawmesh_authority::{Code, Refusal};
 
+use super::tally::RefusalTally;
+
 /// Something was refused in this tick.
 #[derive(Message, Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -19,3 +21,8 @@ impl Refused {
         Self { refusal: Refusal::new(code, from, sentence), count: 1 }
     }
 }
+
+/// A page of the book of refusals is new, or its count has doubled since it was told last: so each sender is heard of, and
+/// whoever sends a flood fills no log.
+#[derive(Message, Debug, Clone, PartialEq, Eq)]
+pub struct Told(pub RefusalTally);

@@ -12,7 +12,7 @@ mod tally;
 use bevy::prelude::*;
 
 pub use components::{LinkStatus, Refusals, StopState};
-pub use messages::Refused;
+pub use messages::{Refused, Told};
 pub use stop::{Latched, SETTLE_MS, STOP_REPORT_BYTES_MAX, Standing, StopPort, StopReport};
 pub use tally::{RefusalBook, RefusalTally};
 
@@ -32,6 +32,7 @@ impl Plugin for SafetyPlugin {
             .init_resource::<StopState>()
             .init_resource::<LinkStatus>()
             .add_message::<Refused>()
+            .add_message::<Told>()
             .digest_resource::<Refusals>("refusals")
             .digest_resource::<StopState>("stop")
             .digest_resource::<LinkStatus>("link")

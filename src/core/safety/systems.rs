@@ -3,7 +3,7 @@
 use bevy::prelude::*;
 
 use super::components::{LinkStatus, Refusals, StopState};
-use super::messages::Refused;
+use super::messages::{Refused, Told};
 use crate::clock::{BEHIND_MS_MAX, SAMPLE_PERIOD_MS, Tick, WallClock};
 use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::settings::Settings;
@@ -53,8 +53,11 @@ pub(super) fn tally_refusals(
     tick: Res<Tick>,
     mut heard: MessageReader<Refused>,
     mut refusals: ResMut<Refusals>,
+    mut told: MessageWriter<Told>,
 ) {
     for refused in heard.read() {
-        refusals.0.enter(refused.refusal.clone(), refused.count, tick.0);
+        if let Some(tally) = refusals.0.enter(refused.refusal.clone(), refused.count, tick.0) {
+            told.write(Told(tally.clone()));
+        }
     }
 }

@@ -38,8 +38,8 @@ pub struct RefusalBook {
 }
 
 impl RefusalBook {
-    /// Counts `refusal` `count` times.
-    pub fn enter(&mut self, mut refusal: Refusal, count: u64, tick: u64) {
+    /// Counts `refusal` `count` times; gives its page when that is new, or its count has grown to another power of two.
+    pub fn enter(&mut self, mut refusal: Refusal, count: u64, tick: u64) -> Option<&RefusalTally> {
         let found = |book: &Self, from: &str| {
             book.tallies
                 .binary_search_by(|tally| (tally.code, tally.from.as_str()).cmp(&(refusal.code, from)))
@@ -50,16 +50,18 @@ impl RefusalBook {
             refusal.sentence = format!("{}: {}", refusal.from, refusal.sentence);
             OTHERS.clone_into(&mut refusal.from);
         }
+        let Refusal { code, from, sentence } = refusal;
         match place {
             Ok(at) => {
                 let tally = &mut self.tallies[at];
-                tally.count = tally.count.saturating_add(count);
-                tally.sentence = refusal.sentence;
-                tally.tick = tick;
+                let before = tally.count;
+                tally.count = before.saturating_add(count);
+                (tally.sentence, tally.tick) = (sentence, tick);
+                (before.checked_ilog2() < tally.count.checked_ilog2()).then_some(&*tally)
             }
             Err(at) => {
-                let Refusal { code, from, sentence } = refusal;
                 self.tallies.insert(at, RefusalTally { code, from, count, sentence, tick });
+                self.tallies.get(at)
             }
         }
     }
@@ -91,6 +93,17 @@ mod tests {
             prop_assert!(book.tallies().len() <= PAGES_MAX + Code::ALL.len());
             prop_assert!(book.tallies().is_sorted_by(|a, b| (a.code, &a.from) < (b.code, &b.from)));
         }
+    }
+
+    #[test]
+    fn a_page_is_told_when_it_is_opened_and_when_its_count_has_doubled() {
+        let mut book = RefusalBook::default();
+        let mut told =
+            |count| book.enter(Refusal::new(Code::Busy, "pump", "x"), count, 1).map(|page| page.count);
+        let counts: Vec<u64> = (0..100).filter_map(|_| told(1)).collect();
+        assert_eq!(counts, [1, 2, 4, 8, 16, 32, 64]);
+        assert_eq!(told(1_000), Some(1_100));
+        assert_eq!(told(0), None);
     }
 
     #[test]

@@ -48,18 +48,14 @@ impl SiteText {
     /// The plan by its content: equal on nodes that have the same site in mind, whatever comments stand in their files.
     #[must_use]
     pub fn site_hash(&self) -> ContentHash {
-        ContentHash::of("site", self.plan.as_bytes())
+        ContentHash::of_site(&self.plan)
     }
 
     /// The policy by its content.
     #[must_use]
     pub fn policy_hash(&self) -> ContentHash {
-        policy_hash(self.policy.as_deref().unwrap_or_default())
+        ContentHash::of_policy(self.policy.as_deref().unwrap_or_default())
     }
-}
-
-fn policy_hash(text: &str) -> ContentHash {
-    ContentHash::of("policy", text.as_bytes())
 }
 
 impl SiteFiles {
@@ -94,7 +90,7 @@ impl SiteFiles {
         if let Some(PolicyFault { at, sentence }) = faults.first() {
             return Err(format!("`{at}`: {sentence}"));
         }
-        self.home.policy = policy_hash(text);
+        self.home.policy = ContentHash::of_policy(text);
         self.policy = Some(policy);
         Ok(())
     }

@@ -70,7 +70,7 @@ fn take(
             let words =
                 format!("{name} says no{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default());
             let event = Event::Rejected { round, by: signed.operator(), why };
-            mover.feed((*id, proposal), life, &event, super::shared::bounded(words), None);
+            mover.feed((*id, proposal), life, &event, clawmesh_authority::reading::bounded(words), None);
             Ok((taken(format!("{} is rejected", id.short())), None))
         }
         Standing::Complete(grant) => {

@@ -1,9 +1,12 @@
 //! What was decided is written down, and then it may leave.
 
 use bevy::prelude::*;
-use clawmesh_authority::canonical;
+use clawmesh_authority::audit::{Happened, RefusedBy};
+use clawmesh_authority::reading::bounded;
+use clawmesh_authority::{Answer, StoryEntry, canonical};
 
 use super::shared::Due;
+use crate::audit::Log;
 use crate::intake::JournalCursor;
 use crate::proposals::components::{Life, Proposed};
 use crate::proposals::kept::{KeptProposal, subject_of};
@@ -17,12 +20,17 @@ pub fn write_down(
     mut cases: Query<(&Proposed, &mut Life)>,
     mut keeping: ResMut<Keeping>,
     mut due: ResMut<Due>,
+    mut log: Log,
 ) {
     let mut rows: Vec<_> = cases.iter_mut().filter(|(_, life)| life.is_news).collect();
     rows.sort_by_key(|(proposed, _)| proposed.slot);
     for (proposed, life) in &mut rows {
         life.is_news = false;
         due.told.insert(proposed.slot);
+        for StoryEntry { state, words, code, .. } in life.to_log() {
+            let (proposal, state, words, code) = (proposed.id, state.clone(), words.clone(), *code);
+            log.tell(Happened::Became { proposal, state, words, code });
+        }
         let kept = KeptProposal {
             proposal: proposed.proposal.clone(),
             state: life.state.clone(),
@@ -30,6 +38,34 @@ pub fn write_down(
             asked_ms: Some(life.asked_ms),
         };
         keeping.keep(subject_of(proposed.slot), canonical::encode(&kept));
+    }
+}
+
+/// Writes down what drivers are about to be told.
+pub fn log_orders(due: Res<Due>, mut log: Log) {
+    for command in &due.commands {
+        log.tell(Happened::Ordered {
+            proposal: command.proposal(),
+            step: command.step(),
+            actuator: command.actuator().clone(),
+            setpoint: command.setpoint().to_string(),
+            run_for_ms: command.run_for_ms(),
+        });
+    }
+}
+
+/// Writes down what was answered to whoever asked, before what follows from it.
+pub fn log_answers(mut due: ResMut<Due>, mut log: Log) {
+    let Due { answers, answers_logged, .. } = &mut *due;
+    for (asked, answer) in &answers[std::mem::replace(answers_logged, answers.len())..] {
+        let (asked, answer) = (*asked, answer.clone());
+        log.tell(match answer {
+            Answer::Taken { proposal, words } => Happened::Answered { asked, proposal, refused: None, words },
+            Answer::Refused { code, rule, sentence } => {
+                let (refused, words) = (Some(RefusedBy { code, rule }), bounded(sentence));
+                Happened::Answered { asked, proposal: None, refused, words }
+            }
+        });
     }
 }
 
@@ -82,6 +118,7 @@ pub fn answer(desk: Option<Res<DeskPort>>, mut due: ResMut<Due>, mut keeping: Re
         return;
     }
     let answers = std::mem::take(&mut due.answers);
+    due.answers_logged = 0;
     if let Some(desk) = desk {
         for (asked, answer) in answers {
             keeping.answer(desk.0.tickets(asked, &answer));

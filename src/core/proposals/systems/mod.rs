@@ -20,7 +20,7 @@ pub(super) use approvals::{ask_by_new_policy, call_off, expire_offers, expire_pr
 pub(super) use cards::{order_simulations, take_cards};
 pub(super) use guard::authorize_steps;
 pub(super) use insist::insist;
-pub(super) use leave::{answer, hand_over, write_down};
+pub(super) use leave::{answer, hand_over, log_answers, log_orders, write_down};
 pub(super) use recall::{note_restore, recall};
 pub use reports::OwnProposals;
 pub(super) use reports::{index_proposal, keep_copies, report_changes, unindex_proposal};

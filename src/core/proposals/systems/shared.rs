@@ -6,7 +6,7 @@ use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::gate::{self, Home, SignedReading};
 use clawmesh_authority::hlc::TIME_UNKNOWN;
-use clawmesh_authority::reading::TEXT_BYTES_MAX;
+use clawmesh_authority::reading::bounded;
 use clawmesh_authority::transition::{self, Effect, Event, Transition};
 use clawmesh_authority::{
     Answer, AuthorizedCommand, Capability, Code, ContentHash, OfferBook, Policy, Proposal, ProposalId,
@@ -88,6 +88,8 @@ pub struct Due {
     pub told: BTreeSet<u8>,
     /// To whoever asked.
     pub answers: Vec<(ContentHash, Answer)>,
+    /// How many of these the safety log has.
+    pub answers_logged: usize,
 }
 
 impl Due {
@@ -164,12 +166,6 @@ impl Mover<'_> {
     }
 }
 
-/// The beginning of words that may be long.
-pub fn bounded(mut words: String) -> String {
-    words.truncate(words.floor_char_boundary(TEXT_BYTES_MAX));
-    words
-}
-
 /// What a proposal is to do, in short.
 pub fn in_short(proposal: &Proposal) -> String {
     let steps = proposal.steps.iter().map(|step| {
@@ -179,18 +175,4 @@ pub fn in_short(proposal: &Proposal) -> String {
         format!("{name} {}{time}", step.operation)
     });
     steps.collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_words_are_cut_between_characters() {
-        let longest = "ä".repeat(TEXT_BYTES_MAX / 2);
-        assert_eq!(bounded(longest.clone()), longest);
-        assert_eq!(bounded(format!("{longest}ä")), longest);
-        let odd = format!("x{longest}");
-        assert_eq!(bounded(odd.clone()), odd[..odd.len() - 2]);
-    }
 }

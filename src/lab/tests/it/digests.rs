@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use bevy::ecs::relationship::Relationship;
 use bevy::prelude::*;
+use clawmesh_authority::audit::Happened;
 use clawmesh_authority::policy::Mode;
 use clawmesh_authority::{Code, LaneMark, NodeId, ProposalId, Refusal, Setpoint, Value};
 use clawmesh_core::Core;
 use clawmesh_core::alarms::{Alarm, AlarmState, FlaggedSince, LastKept};
+use clawmesh_core::audit::{Moment, SafetyLog};
 use clawmesh_core::clock::{Tick, WallClock};
 use clawmesh_core::guests::{Guest, GuestContact, GuestLog, GuestProfile, GuestState, MockBench};
 use clawmesh_core::intake::{ActuatorReport, DriverReport, InputBody, SafeBecause, SourceId, Thought};
@@ -317,6 +319,11 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         changing_shows(world, |tags: &Tags| {
             let mut other = tags.clone();
             other.set(&valve(), None, 7);
+            other
+        }),
+        changing_shows(world, |log: &SafetyLog| {
+            let mut other = log.clone();
+            other.tell(Moment { tick: 1, at_ms: 1 }, Happened::Rearmed);
             other
         }),
         every_alteration_shows::<Alarm>(world),

@@ -124,18 +124,23 @@ fn a_run_that_ends_in_order_proves_its_last_input_too() {
     let settings = || Settings { digest_every_ticks: 50, ..lone_settings() };
     let mut core = Core::replaying(settings(), 2);
     let note = |n| InputBody::ClockSampled { unix_ms: START_MS + n, up_ms: n };
-    let input = |tick, n| StampedInput {
-        journal_sequence: tick + 1,
+    let input = |journal_sequence, tick, n| StampedInput {
+        journal_sequence,
         tick,
         input: Input { source: SourceId::Clock, sequence: tick, body: note(n) },
     };
+    let mut begun = vec![Record::RunStarted(settings())];
     for tick in 1..=3 {
-        core.feed(vec![input(tick, tick)]);
+        let input = input(begun.len() as u64 + 1, tick, tick);
+        begun.push(Record::Input(input.clone()));
+        core.feed(vec![input]);
         core.tick();
+        begun.extend(core.kept().iter().cloned().map(Record::Kept));
     }
+    assert!(matches!(begun.pop(), Some(Record::Input(_))), "the last tick has kept nothing");
     let recorded = |last, end: Option<DigestRecord>| {
-        let inputs = [(1, 1), (2, 2), (3, last)].map(|(tick, n)| Record::Input(input(tick, n)));
-        std::iter::once(Record::RunStarted(settings())).chain(inputs).chain(end.map(Record::Digest)).collect()
+        let last = Record::Input(input(begun.len() as u64 + 1, 3, last));
+        begun.iter().cloned().chain([last]).chain(end.map(Record::Digest)).collect()
     };
     let end = core.digest();
     let whole = replay(recorded(3, Some(end.clone())));

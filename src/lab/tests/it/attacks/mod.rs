@@ -14,8 +14,10 @@ mod running;
 mod sensors;
 mod stop;
 
+use clawmesh_authority::audit::{Entry, Happened, Head, RefusedBy};
 use clawmesh_authority::{Answer, Reading};
 use clawmesh_authority::{AskKind, Code, Decision, Mind, Offer, Proposal, ProposalId, Tier, Unit};
+use clawmesh_core::audit;
 use clawmesh_core::intake::InputBody;
 use clawmesh_core::replay::Record;
 use minicbor::bytes::ByteVec;
@@ -36,6 +38,8 @@ fn model() -> Mind {
 struct Traces {
     /// What was asked, as the journal has it.
     asked: usize,
+    /// The lines of the safety log that say that something was refused with the code.
+    lines: usize,
     /// How often the code was refused.
     refused: u64,
     /// What was switched on.
@@ -47,6 +51,11 @@ impl Farm {
         let is_asked = |record: &&Record| matches!(record, Record::Input(stamped) if matches!(stamped.input.body, InputBody::Asked { .. }));
         let snapshot = self.lab.snapshot(FIELD);
         Traces {
+            lines: self
+                .log()
+                .iter()
+                .filter(|entry| refused_by(entry).is_some_and(|by| by.code == of))
+                .count(),
             asked: self.lab.records(FIELD).iter().filter(is_asked).count(),
             refused: snapshot.refusals.iter().filter(|row| row.code == of).map(|row| row.count).sum(),
             writes: self.switched_on().len(),
@@ -61,8 +70,30 @@ impl Farm {
         let answer = attack(self);
         assert_eq!(code(&answer), Some((expected, rule)), "{answer:?}");
         self.assert_shown(expected, rule);
-        let (asked, refused) = (before.asked + 1, before.refused + 1);
-        assert_eq!(self.traces(expected), Traces { asked, refused, ..before }, "one line, one more, no word");
+        let (asked, lines, refused) = (before.asked + 1, before.lines + 1, before.refused + 1);
+        assert_eq!(
+            self.traces(expected),
+            Traces { asked, lines, refused, ..before },
+            "one line, one more, no word"
+        );
+        let log = self.log();
+        let told = log.iter().rev().find_map(refused_by).expect("a refusal is in the safety log");
+        assert_eq!((told.code, told.rule.as_str()), (expected, rule), "the safety log says why");
+    }
+
+    /// The safety log, every line of which hangs on those before it.
+    fn log(&self) -> Vec<Entry> {
+        let (mut head, mut lines) = (Head::default(), Vec::new());
+        for record in self.lab.records(FIELD) {
+            let Record::Kept(kept) = record else { continue };
+            if kept.subject == audit::SUBJECT {
+                let logged = audit::read(&kept.bytes).expect("it was written by this software");
+                assert_eq!(logged.before, head);
+                head = logged.head().expect("its lines hang together");
+                lines.extend(logged.entries);
+            }
+        }
+        lines
     }
 
     /// The twin: what is asked is taken, approved and carried out, and the recording of all of it replays.
@@ -124,6 +155,13 @@ impl Farm {
     #[track_caller]
     fn ends(&mut self, id: ProposalId, expected: Code, words: &str) {
         self.assert_failed(id, expected, words);
+        let is_end = |entry: &Entry| match &entry.happened {
+            Happened::Became { proposal, state, code, .. } => {
+                (*proposal, state.as_str(), *code) == (id, "failed", Some(expected))
+            }
+            _ => false,
+        };
+        assert!(self.log().iter().any(is_end), "the safety log says how it ended");
         let actuators = self.lab.snapshot(FIELD).actuators.clone();
         assert!(actuators.iter().all(|row| row.is_safe), "{actuators:#?}");
         self.replays();
@@ -132,6 +170,13 @@ impl Farm {
     /// Brings bytes that were kept.
     fn submit(&mut self, kind: AskKind, bytes: Vec<u8>) -> Answer {
         self.lab.ask(FIELD, kind, bytes)
+    }
+}
+
+fn refused_by(entry: &Entry) -> Option<&RefusedBy> {
+    match &entry.happened {
+        Happened::Answered { refused, .. } => refused.as_ref(),
+        _ => None,
     }
 }
 
