@@ -7,6 +7,7 @@ mod support;
 
 mod alarms;
 mod asking;
+mod audit;
 mod backup;
 mod bad_input;
 mod credentials;

@@ -8,6 +8,7 @@ use clawmesh_wire::diagnostics::DiagnosticCode;
 use clawmesh_wire::peer_spec::pin;
 
 use super::alarms_args::AlarmsArgs;
+use super::audit::args::AuditCommand;
 use super::backup::args::{BackupArgs, ReplaceArgs, RestoreArgs};
 use super::credential::args::CredentialCommand;
 use super::demo_actuate::args::DemoActuateArgs;
@@ -87,6 +88,9 @@ pub enum Command {
     /// Check what the owner of actuators allows, and say what has to hold for one operation
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Prove and show what a node has written down about safety, and hand it to strangers
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Make the key of a person, and enroll people at the console of a node
     #[command(subcommand)]
     Operator(OperatorCommand),

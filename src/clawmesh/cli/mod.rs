@@ -7,6 +7,7 @@
 mod alarms;
 mod alarms_args;
 mod args;
+mod audit;
 mod backup;
 mod capabilities;
 mod client;
@@ -47,6 +48,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
 use args::{Cli, Command, ConfigCommand, SiteCommand};
+use audit::args::AuditCommand;
 use operator_args::OperatorCommand;
 
 /// Parses the command line, runs the command, and turns its outcome into an exit code.
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Config(ConfigCommand::Show(args)) => config_show::run(cli.state_dir, args),
         Command::Site(SiteCommand::Check(args)) => site::check(cli.state_dir, &args),
         Command::Policy(command) => policy::run(cli.state_dir, command),
+        Command::Audit(command) => audit::run(cli.state_dir, &command),
         Command::Operator(command) => operator::run(cli.state_dir, command),
         Command::Pair(args) => pair::run(cli.state_dir, &args),
         Command::Papers(command) => papers::run(cli.state_dir, command),
@@ -100,6 +103,9 @@ fn refuse_needless_state_dir(cli: &Cli) {
         }
         (Some(_), Command::Replay(_)) => {
             "`replay` has no use for --state-dir; give the state dir as its argument"
+        }
+        (Some(_), Command::Audit(AuditCommand::Check(_))) => {
+            "`audit check` has no use for --state-dir; it needs nothing but the file"
         }
         (Some(_), Command::Operator(OperatorCommand::New(_) | OperatorCommand::Show(_))) => {
             "a key of a person has no use for --state-dir, because it never lives in one; --key FILE says where it is"

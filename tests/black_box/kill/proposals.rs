@@ -20,7 +20,7 @@ use super::people::{Asked, Crowd, Heard};
 use super::recording::{Recording, told};
 use super::storm::{Which, hit, rage};
 use super::{Dice, Place};
-use crate::support::cli::{json_on, run_on};
+use crate::support::cli::{end_of, id_of, json_on, program, run_on};
 use crate::support::wait::until;
 
 const SEED: u64 = 0x000c_1a3e_5000_0010;
@@ -66,7 +66,7 @@ fn a_hundred_kills_around_the_loop_lose_no_answer_and_repeat_no_command() {
         shown.iter().all(|view| !view.report.state.is_running()),
         "something goes on by itself: {shown:?}"
     );
-    one_more_goes_through(&farm, &crowd, yes, &others[0]);
+    let last = one_more_goes_through(&farm, &crowd, yes, &others[0]);
     let Farm { field, center, .. } = farm;
     let dirs = [field, center].map(stopped);
     let (recording, told, asked) = (Recording::of(&dirs[0]), told(&dirs[0]), crowd.asked());
@@ -91,6 +91,19 @@ fn a_hundred_kills_around_the_loop_lose_no_answer_and_repeat_no_command() {
         taken > 50 && refused > 20 && starts > 30 && unknown >= 10 && completed >= 4 && beside >= 2;
     assert!(is_enough && kills.len() > 100, "too little was under way; the test shows nothing");
     both_replay(&dirs);
+    the_safety_log_hangs_together(&dirs[0], &last, kills.len());
+}
+
+/// Every line hangs on those before it, through all the kills, and a stranger believes what was carried out last.
+fn the_safety_log_hangs_together(owner: &Path, last: &str, kills: usize) {
+    let log = json_on(owner, &["audit", "verify"]);
+    let starts = log["starts"].as_u64().expect("a number");
+    assert!(starts > 30 && starts <= kills as u64 + 1, "{log}");
+    let file = owner.with_file_name("shown.audit");
+    let file = file.to_str().expect("a path in UTF-8");
+    json_on(owner, &["audit", "export", last, "--out", file]);
+    let said = end_of(program().args(["audit", "check", file, "--node", &id_of(owner)]));
+    assert!(said.code == Some(0) && said.out.ends_with("everything holds\n"), "{said:?}");
 }
 
 /// Ends a node in order; its state dir.
@@ -128,8 +141,9 @@ fn both_replay(dirs: &[PathBuf; 2]) {
     });
 }
 
-/// The loop still works: what is left is closed, and then a person proposes, another one approves, and a sensor confirms it.
-fn one_more_goes_through(farm: &Farm, crowd: &Crowd, who: &Person, other: &Person) {
+/// The loop still works: what is left is closed, and then a person proposes, another one approves, and a sensor confirms it; what
+/// they did.
+fn one_more_goes_through(farm: &Farm, crowd: &Crowd, who: &Person, other: &Person) -> String {
     let (dir, key) = (&farm.center.dir, other.file.to_str().expect("a path in UTF-8"));
     until("nothing is open any more", PATIENCE, || {
         let open: Vec<_> =
@@ -157,6 +171,7 @@ fn one_more_goes_through(farm: &Farm, crowd: &Crowd, who: &Person, other: &Perso
         let shown = shown_at(dir, &id)?;
         (shown["proposal"]["state"] == "completed").then_some(())
     });
+    id
 }
 
 /// One proposal as a node shows it; nothing while it knows none of this name.

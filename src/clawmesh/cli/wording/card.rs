@@ -47,7 +47,7 @@ pub fn page(card_hash: &str, card: &Card) -> String {
     lines.join("\n")
 }
 
-fn word(verdict: Verdict) -> &'static str {
+pub fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "PASS: nothing speaks against it",
         Verdict::Caution => "CAUTION: read the reasons",
