@@ -77,6 +77,7 @@ impl Plugin for ProposalsPlugin {
             .exclude_from_digest::<systems::now::Now>("worked out anew in every tick that needs it")
             .exclude_from_digest::<systems::Due>("on its way out; what was decided stands in components");
         schedule(app);
+        schedule_leaving(app);
     }
 }
 
@@ -117,6 +118,18 @@ fn schedule(app: &mut App) {
     .add_systems(FixedUpdate, systems::authorize_steps.before(GuestCommandSystems).in_set(TickSystems::Guard))
     .add_systems(
         FixedUpdate,
+        (systems::hear_drivers, systems::judge_runs).chain().in_set(TickSystems::Verify),
+    )
+    .add_systems(
+        FixedUpdate,
+        systems::keep_copies.after(LogSystems).after(GuestSystems).in_set(TickSystems::Track),
+    );
+}
+
+/// What was decided is written down, and then it may leave.
+fn schedule_leaving(app: &mut App) {
+    app.add_systems(
+        FixedUpdate,
         (
             systems::log_answers,
             systems::write_down,
@@ -128,10 +141,6 @@ fn schedule(app: &mut App) {
             .chain()
             .after(LeaseSystems)
             .in_set(TickSystems::Actuate),
-    )
-    .add_systems(
-        FixedUpdate,
-        (systems::hear_drivers, systems::judge_runs).chain().in_set(TickSystems::Verify),
     )
     .add_systems(
         FixedUpdate,
@@ -150,9 +159,5 @@ fn schedule(app: &mut App) {
             .after(crate::alarms::AlarmSystems)
             .before(ComposeSystems)
             .in_set(TickSystems::Record),
-    )
-    .add_systems(
-        FixedUpdate,
-        systems::keep_copies.after(LogSystems).after(GuestSystems).in_set(TickSystems::Track),
     );
 }
