@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::answer::{Fault, RefusedRequests, finish};
 use crate::config::{GatewayConfig, GatewayPorts};
 use crate::events::{STREAMS_MAX, follow};
-use crate::guards::{check_caller, check_token};
+use crate::guards::{check_caller, check_may_stop, check_token};
 use crate::hosts::Hosts;
 use crate::observations::{BODY_BYTES_MAX, note};
 use crate::upgrade::{LinksView, hand_over};
@@ -109,13 +109,17 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         // The innermost limit counts.
         .route("/api/requests", post(asks::request).layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX)))
         .route("/api/approvals", post(asks::approve).layer(DefaultBodyLimit::max(APPROVAL_BYTES_MAX)))
-        .route("/api/stop", post(stop::stop))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route_layer(from_fn_with_state(Arc::clone(&shared), check_token));
+    let stop = Router::new()
+        .route("/api/stop", post(stop::stop))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), check_may_stop));
     Router::new()
         .route("/api/health", get(status::health))
         .merge(page::routes())
         .merge(guarded)
+        .merge(stop)
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(Arc::clone(&shared), check_caller))

@@ -115,6 +115,9 @@ pub struct DialledView {
     pub sentence: Option<String>,
 }
 
+/// What proxies add to a request that they pass on.
+const PASSED_ON: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+
 /// Where a request comes from, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct From {
@@ -127,6 +130,13 @@ impl From {
     pub(crate) fn is_tls(request: &Request) -> bool {
         let from = request.extensions().get::<ConnectInfo<Self>>();
         from.is_some_and(|ConnectInfo(from)| from.is_tls.load(Ordering::Relaxed))
+    }
+
+    /// True when whoever asks does so on this machine, and for nobody else: what a proxy passes on comes from somewhere.
+    pub(crate) fn is_on_loopback(request: &Request) -> bool {
+        let from = request.extensions().get::<ConnectInfo<Self>>();
+        let is_near = from.is_some_and(|ConnectInfo(from)| from.address.ip().to_canonical().is_loopback());
+        is_near && !PASSED_ON.iter().any(|header| request.headers().contains_key(*header))
     }
 }
 

@@ -45,7 +45,8 @@ impl fmt::Display for No {
 pub struct Client {
     http: reqwest::Client,
     url: String,
-    token: GatewayToken,
+    /// Absent for a stop at this machine, which needs none.
+    token: Option<GatewayToken>,
     is_pinned: bool,
 }
 
@@ -56,15 +57,15 @@ impl Client {
         let Some(url) = &target.url else {
             // Read before anything else is asked: without it there never was a node here.
             let token = token_of(&dir)?;
-            return Self::with(format!("http://{}", address_of_running(&dir)?), token, None);
+            return Self::with(format!("http://{}", address_of_running(&dir)?), Some(token), None);
         };
         let url = over_http(url.trim_end_matches('/'));
         let is_loopback = is_loopback(&url)?;
         let pin = pin_for(&url, target.fingerprint.as_deref())?;
         match &target.token_file {
-            Some(file) => Self::with(url, token_in(file)?, pin),
+            Some(file) => Self::with(url, Some(token_in(file)?), pin),
             None if address_of_running(&dir).is_ok_and(|address| url == format!("http://{address}")) => {
-                Self::with(url, token_of(&dir)?, pin)
+                Self::with(url, Some(token_of(&dir)?), pin)
             }
             None if is_loopback => bail!(
                 "{url} is not where the node of this state dir runs, so it must not learn its token; \
@@ -77,13 +78,25 @@ impl Client {
         }
     }
 
+    /// The gateway to be told to stop: at this machine nobody needs a token for that.
+    pub fn to_stop(state_dir: Option<PathBuf>, target: &Target) -> anyhow::Result<Self> {
+        match (Self::new(state_dir, target), target.url.as_deref()) {
+            (Err(_), Some(url)) if target.token_file.is_none() && is_loopback(&over_http(url))? => {
+                let url = over_http(url.trim_end_matches('/'));
+                let pin = pin_for(&url, target.fingerprint.as_deref())?;
+                Self::with(url, None, pin)
+            }
+            (client, _) => client,
+        }
+    }
+
     /// The gateway at `url`, with the token of `dir`.
     pub fn at(url: String, dir: &StateDir) -> anyhow::Result<Self> {
-        Self::with(url, token_of(dir)?, None)
+        Self::with(url, Some(token_of(dir)?), None)
     }
 
     /// With a pin only the gateway that shows this certificate gets to see the token.
-    fn with(url: String, token: GatewayToken, pin: Option<&str>) -> anyhow::Result<Self> {
+    fn with(url: String, token: Option<GatewayToken>, pin: Option<&str>) -> anyhow::Result<Self> {
         // A gateway leads nowhere else, and neither does the token.
         let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(PATIENCE);
         let http = match pin {
@@ -133,7 +146,11 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> reqwest::Result<(StatusCode, Vec<u8>)> {
-        let response = request.bearer_auth(self.token.reveal()).send().await?;
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        };
+        let response = request.send().await?;
         let status = response.status();
         Ok((status, response.bytes().await?.to_vec()))
     }

@@ -15,7 +15,7 @@ use crate::cli::wording::steps::short_name;
 
 /// Stops everything, and tells who has confirmed and who has not.
 pub fn run(state_dir: Option<PathBuf>, args: &StopArgs) -> anyhow::Result<ExitCode> {
-    let client = Client::new(state_dir, &args.target).context("nothing was stopped")?;
+    let client = Client::to_stop(state_dir, &args.target).context("nothing was stopped")?;
     let body = serde_json::to_vec(&json!({"why": args.why}))?;
     let answered = block_on(client.post("/api/stop", "application/json", body));
     let answered: Result<StopAnswer, No> = answered.context("the stop is not confirmed")?;

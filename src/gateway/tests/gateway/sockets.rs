@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -13,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::rig::{TOKEN, config, ports};
+use crate::rig::{Latch, TOKEN, config, ports};
 
 fn any_port() -> GatewayConfig {
     GatewayConfig { port: 0, ..config() }
@@ -66,6 +67,46 @@ async fn the_door_answers_over_tcp_and_shutdown_ends_an_open_stream() {
     timeout(Duration::from_secs(10), serving).await.unwrap().unwrap().unwrap();
     let mut rest = Vec::new();
     timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn whoever_is_at_the_machine_stops_it_without_a_token_and_does_nothing_else() {
+    let gateway = bind(any_port()).await.unwrap();
+    let address = gateway.address();
+    let (ports, _feeder, _inboxes, _commits) = ports(Default::default());
+    let latch = Arc::<Latch>::default();
+    let ports = GatewayPorts { stop: latch.clone(), ..ports };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(gateway.serve(ports, async { drop(stopped.await) }));
+    let asked = async |method: &str, path: &str, more: &str| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let body = "{\"why\":\"smoke\"}";
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        head_of(&mut stream).await.split(' ').nth(1).unwrap().to_owned()
+    };
+    // What a page of somebody else sends through a browser, and what a proxy brings from elsewhere.
+    for (more, expected) in [
+        ("origin: http://evil.example\r\n", "403"),
+        ("origin: null\r\n", "403"),
+        ("x-forwarded-for: 192.0.2.1\r\n", "401"),
+        ("forwarded: for=192.0.2.1\r\n", "401"),
+        ("via: 1.1 proxy\r\n", "401"),
+        ("x-real-ip: 192.0.2.1\r\n", "401"),
+    ] {
+        assert_eq!(asked("POST", "/api/stop", more).await, expected, "{more}");
+    }
+    assert_eq!(asked("POST", "/api/observations", "").await, "401");
+    assert_eq!(asked("GET", "/api/status", "").await, "401");
+    assert_eq!(asked("GET", "/api/stop", "").await, "405");
+    assert_eq!(latch.stops.load(Ordering::SeqCst), 0);
+    assert_eq!(asked("POST", "/api/stop", "").await, "200");
+    assert_eq!(latch.stops.load(Ordering::SeqCst), 1);
+    stop.send(()).unwrap();
+    timeout(Duration::from_secs(10), serving).await.unwrap().unwrap().unwrap();
 }
 
 /// Takes WebSockets of whoever brings the right word, and sends back what comes.
