@@ -59,6 +59,19 @@ pub(super) fn is_for_us(proposal: &Proposal, home: &Home) -> Result<(), Refused>
     })
 }
 
+/// No other node takes itself for the owner of what is to be switched on.
+pub(super) fn is_ours_alone(step: &Step, policy: &Policy, live: &Live) -> Result<(), Refused> {
+    let other = live.actuators.get(&step.actuator).and_then(|state| state.claimed_by);
+    let adds = || known(step, policy).is_ok_and(|known| known.adds());
+    let Some(other) = other.filter(|_| adds()) else { return Ok(()) };
+    let sentence = format!(
+        "{} drives {} too, by a site file of its own; give both the same site file",
+        other.short(),
+        step.actuator
+    );
+    Err(Refused::new(Code::AmbiguousOwner, Rule::OneOwner, sentence))
+}
+
 /// The step with what the policy says about it.
 pub(super) fn known<'a>(step: &'a Step, policy: &'a Policy) -> Result<Known<'a>, Refused> {
     let (rules, operation) = policy.known(&step.actuator, &step.operation)?;

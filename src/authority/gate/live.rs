@@ -117,6 +117,8 @@ pub struct ActuatorState {
     pub local_control: bool,
     /// True while a person has taken it out of service.
     pub out_of_service: bool,
+    /// Another node that takes itself for its owner: it has a proposal that drives it.
+    pub claimed_by: Option<NodeId>,
 }
 
 /// What was used of a budget.

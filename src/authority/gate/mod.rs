@@ -103,6 +103,7 @@ pub fn judge(
 ) -> Result<(), Refused> {
     now::nothing_stops_everything(live)?;
     asked::is_for_us(proposal, home)?;
+    proposal.steps.iter().try_for_each(|step| asked::is_ours_alone(step, policy, live))?;
     let steps: Vec<Known<'_>> =
         proposal.steps.iter().map(|step| asked::known(step, policy)).collect::<Result<_, _>>()?;
     steps.iter().try_for_each(asked::parameters_fit)?;
@@ -168,6 +169,7 @@ pub fn authorize(
     let asked = proposal.steps.get(step).ok_or_else(|| refuse(format!("there is no step {step}")))?;
     let known = asked::known(asked, policy)?;
     now::nothing_stops_everything(live)?;
+    asked::is_ours_alone(asked, policy, live)?;
     card::is_granted(grant, card, proposal, home)?;
     now::is_free(&asked.actuator, proposal.id(), live)?;
     holds_now(&known, home, policy, live, Phase::New)?;

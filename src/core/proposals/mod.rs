@@ -87,7 +87,7 @@ fn schedule(app: &mut App) {
         FixedUpdate,
         systems::now::look
             .run_if(systems::now::is_needed)
-            .after(crate::site::SiteSystems)
+            .after(systems::keep_copies)
             .in_set(TickSystems::Track),
     )
     .add_systems(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clawmesh_authority::policy::{ActuatorRules, PolicyFault, Rule};
 use clawmesh_authority::{Capability, HazardClass, Level, Policy, Setpoint};
-use clawmesh_twin::site::{self, DoneBy, OnSilence, PartKind, Plan};
+use clawmesh_twin::site::{self, DoneBy, OnSilence, PartKind, Plan, SwitchState};
 
 /// What shows how a pump on a guest stands, and in which unit.
 const SHOWS_PUMP: [(&str, &str); 2] = [("power", "W"), ("current", "A")];
@@ -70,6 +70,7 @@ impl<'a> Index<'a> {
                 faults.extend(shown_for_nothing(rules, actuator));
                 faults.extend(self.shown_by_others(rules, actuator));
                 faults.extend(silent_for_nobody(actuator));
+                faults.extend(self.starts_by_itself(rules, actuator));
                 faults.extend(self.unguarded(rules, actuator));
             }
         }
@@ -154,6 +155,22 @@ impl<'a> Index<'a> {
     }
 
     /// A pump without a look at its water, a valve without a budget of its zone.
+    /// What is brought into its safe state without anybody's yes must not begin anything by that.
+    fn starts_by_itself(
+        &self,
+        rules: &ActuatorRules,
+        actuator: &site::Actuator,
+    ) -> Option<(&'static str, String)> {
+        let is_pump = matches!(self.parts.get(actuator.of.as_str()), Some(PartKind::Pump { .. }));
+        let begins = actuator.safe_state == SwitchState::On;
+        let sentence = format!(
+            "the site says `safe_state: On` of {}, so every start, stop and failure would switch it on and nobody is asked; \
+             a pump, and what is Hazardous, is safe when it is off",
+            rules.actuator
+        );
+        (begins && (is_pump || rules.class >= HazardClass::Hazardous)).then_some(("actuator", sentence))
+    }
+
     fn unguarded(&self, rules: &ActuatorRules, actuator: &site::Actuator) -> Option<(&'static str, String)> {
         if !rules.operations.values().any(|operation| operation.brings == Setpoint::On) {
             return None;
@@ -388,6 +405,27 @@ mod tests {
         });
         assert!(told.iter().any(|told| told.contains("does not close it when we vanish")), "{told:?}");
         assert!(told.iter().any(|told| told.contains("forbids L1")), "{told:?}");
+    }
+
+    #[test]
+    fn no_pump_and_nothing_hazardous_is_switched_on_for_safety() {
+        let on = |at: usize, class| {
+            found(move |plan, policy| {
+                plan.actuators[at].safe_state = SwitchState::On;
+                policy.actuators[at].class = class;
+            })
+        };
+        for (at, class) in
+            [(0, HazardClass::Routine), (0, HazardClass::Hazardous), (1, HazardClass::Hazardous)]
+        {
+            let told = on(at, class);
+            assert!(
+                told.iter().any(|told| told.contains("is safe when it is off")),
+                "{at} {class:?}: {told:?}"
+            );
+        }
+        let relief = on(1, HazardClass::Caution);
+        assert!(!relief.iter().any(|told| told.contains("is safe when it is off")), "{relief:?}");
     }
 
     #[test]

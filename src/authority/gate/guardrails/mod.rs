@@ -479,6 +479,13 @@ fn only_the_owner_judges_and_only_by_the_same_site() {
         farm.home.actuators.remove(&pump());
     });
     assert_refused(not_ours.proposed(), owner, rule, "ask its owner");
+    let claimed = Farm::with(|farm| {
+        let pump = farm.live.actuators.get_mut(&pump()).unwrap();
+        pump.claimed_by = Some(NodeId::of_public_key(&[8; 32]));
+    });
+    assert_refused(claimed.proposed(), owner, rule, "give both the same site file");
+    assert_refused(claimed.authorized(1, &claimed.offer()), owner, rule, "give both the same site file");
+    assert!(claimed.authorized(0, &claimed.offer()).is_err(), "all of it is judged before the first step");
     let mesh = Farm::with(|farm| farm.proposal.mesh = MeshId::of_name("other"));
     assert_refused(mesh.proposed(), Code::MeshIdMismatch, rule, "another mesh");
     let site = Farm::with(|farm| farm.proposal.site = ContentHash::of("site", b"an older farm"));

@@ -10,7 +10,7 @@ use clawmesh_twin::trial::Step as Move;
 
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, LinkState, TickBatch};
-use crate::proposals::components::{Asked, Life, Proposed, Run, Spending};
+use crate::proposals::components::{Asked, Copied, CopyOf, Life, Proposed, Run, Spending};
 use crate::proposals::ledger::seconds_asked;
 use crate::proposals::tags::Tags;
 use crate::proposals::trial::moves;
@@ -57,6 +57,7 @@ pub struct Known<'w, 's> {
     sensors: Query<'w, 's, (&'static Sensor, &'static Latest, &'static Quality)>,
     actuators: Query<'w, 's, (&'static Actuator, &'static Stands)>,
     proposals: Query<'w, 's, (&'static Proposed, &'static Life, Option<&'static Run>)>,
+    copies: Query<'w, 's, (&'static CopyOf, &'static Copied)>,
 }
 
 /// True in a tick in which something about proposals may be decided.
@@ -89,7 +90,7 @@ impl Known<'_, '_> {
             },
             modes: self.modes.0.clone(),
             readings: self.sensors.iter().map(|row| self.reading(row, wall_ms)).collect(),
-            actuators: self.actuators.iter().map(|row| self.actuator(row)).collect(),
+            actuators: self.actuators_with_claims(),
             held: self.held_actuators(),
             spent: self.spending.ledger.spent(ledger_ms),
             wall_ms,
@@ -120,6 +121,16 @@ impl Known<'_, '_> {
         (of, reading)
     }
 
+    fn actuators_with_claims(&self) -> BTreeMap<Capability, ActuatorState> {
+        let claims = self.claims();
+        let states = self.actuators.iter().map(|row| self.actuator(row));
+        let with_claim = |(actuator, state): (Capability, ActuatorState)| {
+            let claimed_by = claims.get(&actuator).copied();
+            (actuator, ActuatorState { claimed_by, ..state })
+        };
+        states.map(with_claim).collect()
+    }
+
     fn actuator(&self, (actuator, stands): (&Actuator, &Stands)) -> (Capability, ActuatorState) {
         let now_ms = self.wall.elapsed_ms(*self.tick, &self.settings);
         let state = ActuatorState {
@@ -128,8 +139,21 @@ impl Known<'_, '_> {
             answers: stands.seen.answers,
             local_control: stands.seen.local_control,
             out_of_service: self.tags.is_on(&actuator.0, self.asked.0.restored_ms()),
+            claimed_by: None,
         };
         (actuator.0.clone(), state)
+    }
+
+    /// What other homes have open proposals for; of several homes the one with the lowest id.
+    fn claims(&self) -> BTreeMap<&Capability, NodeId> {
+        let mut claims = BTreeMap::new();
+        for (of, copied) in self.copies.iter().filter(|(_, copied)| !copied.report.state.is_final()) {
+            for step in &copied.report.steps {
+                let by = claims.entry(&step.actuator).or_insert(of.home);
+                *by = of.home.min(*by);
+            }
+        }
+        claims
     }
 
     /// The actuators on guests that took their safe state and that no sensor has shown to be in it since. Nothing works with

@@ -13,6 +13,7 @@ use crate::proposals::components::{
 use crate::publish::FrameDue;
 use crate::replay::DomainId;
 use crate::safety::Refused;
+use crate::site::Site;
 
 /// The most copies one node keeps.
 const COPIES_MAX: usize = 4_096;
@@ -75,6 +76,14 @@ pub fn report_changes(own: OwnProposals, mut due: ResMut<Due>, mut frames: Messa
     frames.write_batch(reports.map(|report| FrameDue(Frame::Proposal(Box::new(report)))));
 }
 
+/// What to say of a proposal for something of ours whose home takes itself for the owner.
+fn claim(report: &ProposalReport, site: &Site) -> Option<String> {
+    let own = &site.0.as_ref()?.home.actuators;
+    let claimed = report.steps.iter().find(|step| own.contains(&step.actuator))?;
+    let (id, actuator) = (report.id.short(), &claimed.actuator);
+    Some(format!("it has a proposal {id} for {actuator}, which is ours; give both nodes the same site file"))
+}
+
 /// Keeps the newest that each home has said of each of its places.
 pub fn keep_copies(
     tick: Res<Tick>,
@@ -82,10 +91,14 @@ pub fn keep_copies(
     mut index: ResMut<CopyIndex>,
     mut copies: Query<&mut Copied>,
     mut refused: MessageWriter<Refused>,
+    site: Res<Site>,
     mut commands: Commands,
 ) {
     let mut new: std::collections::BTreeMap<CopyOf, Copied> = std::collections::BTreeMap::new();
     for ProposalReported { home, report, hlc } in reported.read() {
+        if let Some(sentence) = claim(report, &site) {
+            refused.write(Refused::once(Code::AmbiguousOwner, home, sentence));
+        }
         let of = CopyOf { home: *home, slot: report.slot };
         let said = Copied { report: report.clone(), hlc: *hlc, received_tick: tick.0 };
         if let Some(mut copied) = index.0.get(&of).and_then(|entity| copies.get_mut(*entity).ok()) {

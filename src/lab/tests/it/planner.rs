@@ -249,7 +249,7 @@ fn a_wish_says_who_is_asked_for_what_and_why_and_what_it_rests_on() {
     let evidence: Vec<&str> = evidence_of.iter().map(Capability::as_str).collect();
     assert_eq!(evidence, ["sensor:soil-moisture:food-forest", "sensor:tank-level:tank-01"]);
     assert_eq!(*made, Hlc { wall_ms: START_MS + 1_000 * (LEADS_AFTER_S + 2), logical: 0 });
-    let kept = 1;
+    let kept = ["leadership", "safety"].len() as u64;
     assert_eq!(*cause, LEADS_AFTER_S + kept + 4, "a clock and a thought in each of two ticks");
     assert_eq!(*term, Term(1));
     let Attention { is_dry, since_tick, wished_tick, .. } = center.attention(FOREST);

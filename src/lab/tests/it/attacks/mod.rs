@@ -5,6 +5,7 @@
 mod approvals;
 mod budgets;
 mod cards;
+mod claims;
 mod declared;
 mod evidence;
 mod flood;
@@ -149,6 +150,14 @@ impl Farm {
         self.assert_executing(&offer);
         self.run_seconds(2);
         offer
+    }
+
+    /// The safety log says that something else was refused, with these words.
+    fn log_says(&self, expected: Code, words: &str) -> bool {
+        self.log().iter().any(|entry| match &entry.happened {
+            Happened::Refused { code, sentence, .. } => *code == expected && sentence.contains(words),
+            _ => false,
+        })
     }
 
     /// What ran has ended with this code and these words in its story, everything is off, and the recording replays.

@@ -74,8 +74,8 @@ fn kind(body: &InputBody) -> usize {
 
 const KINDS: usize = 29;
 
-/// What the command center says of the field node's proposal: that it is carried out.
-fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
+/// What the command center says of the field node's proposal: that it is carried out, and later that it is done.
+fn claim(farm: &Farm, proposal: &Proposal, (sequence, state): (u64, State)) -> Vec<u8> {
     let Proposal { maker, steps, reason, made, .. } = proposal.clone();
     let report = ProposalReport {
         slot: 0,
@@ -84,7 +84,7 @@ fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
         steps,
         reason,
         made,
-        state: State::Executing { step: 0 },
+        state,
         story: Vec::new(),
         card: None,
         offer: None,
@@ -94,7 +94,7 @@ fn claim(farm: &Farm, proposal: &Proposal) -> Vec<u8> {
     let statement = Statement {
         mesh: MeshId::of_name("lab"),
         epoch: 99,
-        sequence: 1,
+        sequence,
         hlc: Hlc { wall_ms: now_ms, logical: 0 },
         body: Body::Frame(Frame::Proposal(Box::new(report))),
     };
@@ -134,7 +134,7 @@ fn files(farm: &Farm) -> [(SourceId, InputBody); 2] {
 }
 
 /// Something of every kind, all of it made up, about a proposal that nobody has approved.
-fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
+fn forged(farm: &Farm, proposal: &Proposal, sequence: u64) -> Vec<(SourceId, InputBody)> {
     let (id, center) = (proposal.id(), farm.lab.id(CENTER));
     let on = ActuatorReport { answers: true, position: Some(Setpoint::On), local_control: false };
     let driver = |report| (SourceId::Drivers, InputBody::Driver(report));
@@ -156,10 +156,11 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
     let now_ms = farm.lab.now_ms();
     let moist = guests::observation("f-1", 4.0, now_ms).to_string();
     let plain = guests::opening(valve().as_str(), "c-1", now_ms).to_string();
+    let carried_out = claim(farm, proposal, (sequence, State::Executing { step: 0 }));
     let running = [State::Approved { round: Round::FIRST }, State::Dispatched, State::Executing { step: 0 }];
     let mut all = vec![
-        (SourceId::Bridge, InputBody::Envelope { lane: Lane::State, bytes: claim(farm, proposal) }),
-        (SourceId::Journal, InputBody::Recovered { bytes: claim(farm, proposal), newest: None }),
+        (SourceId::Bridge, InputBody::Envelope { lane: Lane::State, bytes: carried_out.clone() }),
+        (SourceId::Journal, InputBody::Recovered { bytes: carried_out, newest: None }),
         (SourceId::Journal, InputBody::MarkRestored { node: center, state: mark, stream: mark }),
         (SourceId::HostSensors, site::specs()),
         (SourceId::HostSensors, InputBody::Sampled(vec![sample])),
@@ -210,17 +211,21 @@ fn forged(farm: &Farm, proposal: &Proposal) -> Vec<(SourceId, InputBody)> {
 fn s1_no_input_but_a_yes_of_a_person_leads_to_a_command() {
     let mut farm = Farm::brief();
     let mut kinds = BTreeSet::new();
-    for ticks in [0, 1, 25] {
+    for (sequence, ticks) in [(1, 0), (3, 1), (5, 25)] {
         let proposal = farm.proposal();
         assert_eq!(code(&farm.propose(&proposal)), None);
         farm.lab.run_ticks(ticks);
         // One by one, so that none of them hides what the next one would do.
-        for (source, body) in forged(&farm, &proposal) {
+        for (source, body) in forged(&farm, &proposal, sequence) {
             kinds.insert(kind(&body));
             farm.lab.offer(FIELD, source, body);
             farm.lab.run_ticks(2);
             assert_eq!(farm.switched_on(), []);
         }
+        // Who claims what is ours keeps it from moving until they say that they are done.
+        let bytes = claim(&farm, &proposal, (sequence + 1, State::Completed));
+        let center = SourceId::Node(farm.lab.id(CENTER));
+        farm.lab.offer(FIELD, center, InputBody::Envelope { lane: Lane::State, bytes });
         farm.run_seconds(2);
         assert_eq!(farm.switched_on(), []);
     }

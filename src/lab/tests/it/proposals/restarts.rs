@@ -151,7 +151,9 @@ fn s12_what_is_left_where_no_site_is_any_more_fails_and_holds_no_place() {
     assert_eq!(code(&farm.propose(&proposal)), None);
     farm.run_seconds(1);
     let kept = farm.lab.records(FIELD).into_iter().rev().find_map(|record| match record {
-        Record::Kept(KeptRecord { subject, bytes, .. }) => Some(InputBody::Recalled { subject, bytes }),
+        Record::Kept(KeptRecord { subject, bytes, .. }) if subject.starts_with("proposal/") => {
+            Some(InputBody::Recalled { subject, bytes })
+        }
         _ => None,
     });
     let mut bare = Lab::seeded(3).with_nodes([CENTER, FIELD]);
