@@ -70,6 +70,7 @@ impl<'a> Index<'a> {
                 faults.extend(shown_for_nothing(rules, actuator));
                 faults.extend(self.shown_by_others(rules, actuator));
                 faults.extend(silent_for_nobody(actuator));
+                faults.extend(called_a_mock(actuator));
                 faults.extend(self.starts_by_itself(rules, actuator));
                 faults.extend(self.unguarded(rules, actuator));
             }
@@ -216,6 +217,15 @@ fn silent_for_nobody(actuator: &site::Actuator) -> Option<(&'static str, String)
         actuator.capability
     );
     (actuator.on_guest.is_some() && ends_itself(actuator)).then_some(("actuator", sentence))
+}
+
+/// For existing nodes such a name means that nothing real moves, and that nobody has to be asked.
+fn called_a_mock(actuator: &site::Actuator) -> Option<(&'static str, String)> {
+    let name = actuator.capability.as_str();
+    let is_mock = name == "actuator:mock" || name.starts_with("actuator:mock:");
+    let sentence =
+        format!("{name} is a name of mocks, which existing nodes move without asking; give it another one");
+    is_mock.then_some(("actuator", sentence))
 }
 
 /// What its driver reads back is not shown by anything else.
@@ -426,6 +436,20 @@ mod tests {
         }
         let relief = on(1, HazardClass::Caution);
         assert!(!relief.iter().any(|told| told.contains("is safe when it is off")), "{relief:?}");
+    }
+
+    #[test]
+    fn nothing_real_is_called_a_mock() {
+        let called = |name: &'static str| {
+            found(move |plan, policy| {
+                plan.actuators[1].capability = name.to_owned();
+                policy.actuators[1].actuator = Capability::new(name).unwrap();
+            })
+        };
+        for name in ["actuator:mock:valve-1", "actuator:mock"] {
+            assert!(called(name).iter().any(|told| told.contains("is a name of mocks")), "{name}");
+        }
+        assert_eq!(called("actuator:mockingbird:1"), [""; 0]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the sender says of a command, its owner and its level.
 
 use clawmesh_authority::approval::{self, Approval};
-use clawmesh_authority::{AskKind, Capability, Code, Decision, Level};
+use clawmesh_authority::{AskKind, Capability, Code, Decision, Level, Value};
 
 use crate::proposals::rig::{CENTER, Farm, ann, capability, code, cy, gus, pump, step, valve};
 
@@ -38,9 +38,35 @@ fn an_actuator_in_other_letters() {
 #[test]
 fn an_operation_that_is_declared_as_a_harmless_one() {
     let mut farm = Farm::brief();
-    for operation in ["Close", "close ", "status", "open;close", "toggle", "increment"] {
+    for operation in ["Close", "close ", "status", "open;close"] {
         let proposal = farm.proposal_of(vec![step(valve(), operation, None)]);
         farm.repels(Code::UnknownOperation, "known-operation", |farm| farm.propose(&proposal));
+    }
+    let good = farm.proposal();
+    farm.carries_out(&good);
+}
+
+#[test]
+fn a_toggle_or_an_increment() {
+    let mut farm = Farm::brief();
+    for operation in ["toggle", "invert", "increment", "open_more"] {
+        let proposal = farm.proposal_of(vec![step(valve(), operation, Some(6.0))]);
+        farm.repels(Code::UnknownOperation, "known-operation", |farm| farm.propose(&proposal));
+    }
+    let mut by = step(valve(), "open", Some(6.0));
+    by.parameters.insert("by_percent".to_owned(), Value::Number(10.0));
+    let proposal = farm.proposal_of(vec![by]);
+    farm.repels(Code::InvalidParams, "parameters", |farm| farm.propose(&proposal));
+    let good = farm.proposal();
+    farm.carries_out(&good);
+}
+
+#[test]
+fn a_valve_that_is_called_a_mock() {
+    let mut farm = Farm::brief();
+    for name in ["actuator:mock:valve-food-forest", "actuator:mock"] {
+        let proposal = farm.proposal_of(vec![step(capability(name), "open", Some(6.0))]);
+        farm.repels(Code::AmbiguousOwner, "one-owner", |farm| farm.propose(&proposal));
     }
     let good = farm.proposal();
     farm.carries_out(&good);

@@ -2,7 +2,7 @@
 
 use clawmesh_authority::{Code, Decision, Maker, OperatorKey, RequestBody};
 
-use crate::proposals::rig::{Farm, ann, bo, code, step, valve};
+use crate::proposals::rig::{FIELD, Farm, ann, bo, code, step, valve};
 
 impl Farm {
     fn ask_for_seconds(&mut self, key: &OperatorKey, for_s: f64) -> clawmesh_authority::Answer {
@@ -41,4 +41,36 @@ fn the_same_again_and_again() {
     let same = farm.proposal();
     farm.repels(Code::Duplicate, "proposal.same_steps", |farm| farm.propose(&same));
     farm.assert_carried_out(&offer);
+}
+
+#[test]
+fn ten_thousand_proposals() {
+    let mut farm = Farm::brief();
+    let mut for_s = 10.0;
+    for _ in 0..100 {
+        for _ in 0..50 {
+            for key in [ann(), bo()] {
+                for_s += 0.001;
+                let mut proposal = farm.proposal_of(vec![step(valve(), "open", Some(for_s))]);
+                proposal.maker = Maker::person(proposal.maker.node, key.id());
+                farm.ask_unheard(&key, RequestBody::Propose(proposal));
+            }
+        }
+        farm.lab.run_ticks(1);
+    }
+    farm.run_seconds(1);
+    let snapshot = farm.lab.snapshot(FIELD);
+    let open = snapshot.proposals.iter().filter(|view| !view.report.state.is_final()).count();
+    assert_eq!(open, 24, "twelve of each of the two");
+    let refused =
+        |code| snapshot.refusals.iter().filter(|row| row.code == code).map(|row| row.count).sum::<u64>();
+    assert_eq!(
+        refused(Code::RateLimited) + refused(Code::Busy),
+        10_000 - 24,
+        "each of the others was counted"
+    );
+    assert_eq!(farm.switched_on(), []);
+    // Everybody else has a place.
+    let good = farm.proposal();
+    farm.carries_out(&good);
 }
