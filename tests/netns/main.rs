@@ -2,7 +2,7 @@
 //! `/dev/net/tun`; a machine without them fails with the line that makes them.
 
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "what the tests of the command line need of it is more")]
+#[expect(dead_code, reason = "what the tests of the command line need of it is more")]
 mod support;
 use support::wait;
 

@@ -50,6 +50,8 @@ pub struct Readers<'a> {
 
 /// The most requests and approvals of one bundle.
 pub const ASKED_MAX: usize = 256;
+/// The longest words of a finding, in bytes: what a bundle says has no end.
+const WORDS_BYTES_MAX: usize = 4_096;
 /// The most readings of one envelope that are told.
 const READINGS_TOLD: usize = 8;
 
@@ -90,6 +92,7 @@ impl Look<'_> {
             Ok(words) => (Outcome::Holds, words),
             Err(words) => (Outcome::Fails, words),
         };
+        let words = words[..words.floor_char_boundary(WORDS_BYTES_MAX)].to_owned();
         self.findings.push(Finding { of, outcome, words });
     }
 
