@@ -3,10 +3,13 @@
 
 use clawmesh_authority::answer::{self, name_of_asked};
 use clawmesh_authority::approval::{self, Decision};
+use clawmesh_authority::hold::Held;
 use clawmesh_authority::request::{self, Request, RequestBody, RequestMarks};
 use clawmesh_authority::signed::Purpose;
 use clawmesh_authority::time::{self, TimeAnswer, TimeQuestion};
-use clawmesh_authority::{Answer, Code, Mind, NodeKey, ProposalId, PublicKey, Refused, SignedRequest};
+use clawmesh_authority::{
+    Answer, Code, HazardClass, Mind, NodeKey, ProposalId, PublicKey, Refused, SignedRequest,
+};
 use clawmesh_lab::Lab;
 
 use super::samples::{self, mesh, minds, proposal};
@@ -57,6 +60,9 @@ fn seeds() -> Vec<Seed> {
     seeds.push(("withdraw", asked(&key(3), withdraw)));
     seeds.push(("stop", asked(&key(2), RequestBody::Stop { why: why() })));
     seeds.push(("rearm", asked(&key(3), RequestBody::Rearm { why: why() })));
+    seeds.push(("hold", asked(&key(3), RequestBody::Hold { what: Held::Programs, why: why() })));
+    let class = Held::Class(HazardClass::Hazardous);
+    seeds.push(("release", asked(&key(3), RequestBody::Release { what: class, why: why() })));
     for (name, decision) in [("approve", Decision::Approve), ("reject", Decision::Reject)] {
         let bytes = approval::seal(&samples::person(3), &samples::approval(decision));
         seeds.push((name, marked(APPROVAL, bytes)));

@@ -16,6 +16,7 @@ pub mod envelope;
 pub mod gate;
 mod hex32;
 pub mod hlc;
+pub mod hold;
 pub mod ids;
 pub mod judgement;
 pub mod keys;

@@ -10,6 +10,7 @@ use minicbor::{Decode, Encode};
 use crate::canonical;
 use crate::capability::Capability;
 use crate::hlc::Hlc;
+use crate::hold::Held;
 use crate::ids::{MeshId, NodeId, OperatorId, ProposalId};
 use crate::keys::{Key, KeyId, PublicKey};
 use crate::operator::{Operator, Roster};
@@ -93,6 +94,26 @@ pub enum RequestBody {
         #[n(1)]
         why: String,
     },
+    /// Hold something back: it is not approved and not begun until a person releases it. Only a person may.
+    #[n(6)]
+    Hold {
+        /// What.
+        #[n(0)]
+        what: Held,
+        /// Why.
+        #[n(1)]
+        why: String,
+    },
+    /// Release it. Only a person may.
+    #[n(7)]
+    Release {
+        /// What.
+        #[n(0)]
+        what: Held,
+        /// Why it may go on.
+        #[n(1)]
+        why: String,
+    },
 }
 
 impl Request {
@@ -105,7 +126,9 @@ impl Request {
             | RequestBody::Stop { why }
             | RequestBody::Rearm { why }
             | RequestBody::Tag { why, .. }
-            | RequestBody::Untag { why, .. } => {
+            | RequestBody::Untag { why, .. }
+            | RequestBody::Hold { why, .. }
+            | RequestBody::Release { why, .. } => {
                 let is_wrong = why.trim().is_empty() || why.len() > REASON_BYTES_MAX;
                 is_wrong.then(|| format!("a reason has 1 to {REASON_BYTES_MAX} bytes; say why"))
             }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::capability::Capability;
+use crate::hold::Held;
 use crate::ids::{ContentHash, MeshId, NodeId, ProposalId};
 use crate::operator::Roster;
 use crate::policy::Mode;
@@ -75,6 +76,8 @@ pub struct Live {
     pub actuators: BTreeMap<Capability, ActuatorState>,
     /// What works for a proposal now, and for which.
     pub held: BTreeMap<Capability, ProposalId>,
+    /// What people have put on hold, each with a sentence that says who and why.
+    pub on_hold: Vec<(Held, String)>,
     /// What was used in the last 24 hours, by the names of budgets.
     pub spent: BTreeMap<String, Spent>,
     /// The wall clock, Unix milliseconds.

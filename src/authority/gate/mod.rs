@@ -23,8 +23,9 @@
 //! | 15 | `degraded-mode` | `INTERLOCK_OPEN` | ● | ● | ● | ● |
 //! | 16 | `source-before-pump` `interlock` | `INTERLOCK_OPEN` | ● | ● | ● | ● |
 //! | 17 | `zone-bounds` | `LIMIT_EXCEEDED` `BUDGET_EXCEEDED` | ● | ● | ● | |
-//! | 18 | `simulated` | `CARD_REQUIRED` `CARD_VETO` `CARD_STALE` | | ● | ● | |
-//! | 19 | `approved` | `APPROVAL_REQUIRED` `APPROVAL_MISMATCH` `OPERATOR_REVOKED` `NOT_AUTHORIZED` | | | ● | ◑ |
+//! | 18 | `on-hold` | `FROZEN` | ● | | ● | |
+//! | 19 | `simulated` | `CARD_REQUIRED` `CARD_VETO` `CARD_STALE` | | ● | ● | |
+//! | 20 | `approved` | `APPROVAL_REQUIRED` `APPROVAL_MISMATCH` `OPERATOR_REVOKED` `NOT_AUTHORIZED` | | | ● | ◑ |
 //!
 //! Rule 2 is for whoever judges beside the journal. A tick says that it can write: what it decides leaves only with the commit,
 //! edges refuse what comes once the journal has failed, and drivers drive nothing any more.
@@ -49,6 +50,7 @@ pub use evidence::{SignedReading, resolve};
 pub use live::{ActuatorState, DeclaredSensor, Home, Live, LiveReading, Spent};
 
 use crate::command::AuthorizedCommand;
+use crate::hold;
 use crate::policy::{Policy, Rule};
 use crate::proposal::{Proposal, Step};
 use crate::refusal::Code;
@@ -114,13 +116,31 @@ pub fn judge(
     all_hold_now(proposal, &steps, home, policy, live)?;
     asked::budgets_hold(&steps, policy, live)?;
     match moment {
-        Moment::Proposing => Ok(()),
+        Moment::Proposing => is_released(proposal, policy, live),
+        // People may see what waits for them, and say no to it.
         Moment::Offering { card, .. } => card::is_good(card, proposal, home),
         Moment::Dispatching { card, grant, .. } => {
+            is_released(proposal, policy, live)?;
             card::is_good(card, proposal, home)?;
             card::is_granted(grant, card, proposal, home)
         }
     }
+}
+
+/// Judges whether nobody holds a proposal: rule 18 and no other. Nobody says yes to what is on hold.
+///
+/// # Errors
+/// `FROZEN`, with who holds it and why.
+pub fn is_released(proposal: &Proposal, policy: &Policy, live: &Live) -> Result<(), Refused> {
+    if live.on_hold.is_empty() || !hold::can_be_held(proposal, policy) {
+        return Ok(());
+    }
+    let id = proposal.id();
+    let Some((_, words)) = live.on_hold.iter().find(|(held, _)| held.covers(proposal, id, policy)) else {
+        return Ok(());
+    };
+    let sentence = format!("{words}; whoever holds it, or a supervisor, releases it: clawmesh release");
+    Err(Refused::new(Code::Frozen, Rule::OnHold, sentence))
 }
 
 /// What a step needs of evidence.

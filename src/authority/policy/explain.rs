@@ -60,6 +60,9 @@ impl Policy {
             demands.extend(interlocks(rules));
             demands.extend(self.budgets_of(rules));
         }
+        if adds {
+            demands.push(Demand::new(Rule::OnHold, Rule::OnHold.demands()));
+        }
         demands.push(Demand::new(Rule::Simulated, Rule::Simulated.demands()));
         demands.push(self.people(rules));
         if adds {

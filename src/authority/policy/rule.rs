@@ -56,6 +56,7 @@ rules! {
     21 PredictedBand "predicted-band" "What runs behaves as it was simulated.";
     22 VerifiedBySensor "verified-by-sensor" "Done means that a sensor says so.";
     23 OnePlan "one-plan-at-a-time" "What works for one proposal works for no other.";
+    24 OnHold "on-hold" "What a person holds waits until a person releases it.";
 }
 
 impl From<Rule> for &'static str {

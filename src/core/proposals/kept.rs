@@ -5,6 +5,7 @@ use clawmesh_authority::transition::State;
 use clawmesh_authority::{Proposal, StoryEntry, canonical};
 use minicbor::{Decode, Encode};
 
+use super::holds::Holds;
 use super::ledger::Ledger;
 use super::tags::Tags;
 
@@ -14,6 +15,8 @@ pub const ASKED: &str = "asked";
 pub const SPENDING: &str = "spending";
 /// The subject of the tags.
 pub const TAGS: &str = "tags";
+/// The subject of what is on hold.
+pub const HOLDS: &str = "holds";
 const PLACE: &str = "proposal/";
 
 /// A proposal as it is kept. A grant is not: what was approved and not dispatched has to be asked again.
@@ -66,6 +69,8 @@ pub enum Recalled {
     Spending(Ledger),
     /// What was out of service.
     Tags(Tags),
+    /// What was on hold.
+    Holds(Holds),
 }
 
 /// The subject of the proposal in a place.
@@ -94,6 +99,7 @@ pub fn read(subject: &str, bytes: &[u8]) -> Option<Result<Recalled, String>> {
         ASKED => Some(canonical::decode(bytes).map(Recalled::Asked).map_err(fault)),
         SPENDING => Some(canonical::decode(bytes).map(Recalled::Spending).map_err(fault)),
         TAGS => Some(canonical::decode(bytes).map(Recalled::Tags).map_err(fault)),
+        HOLDS => Some(canonical::decode(bytes).map(Recalled::Holds).map_err(fault)),
         _ => None,
     }
 }
@@ -158,7 +164,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(slot: u8, bytes: Vec<u8>) {
             prop_assert!(!matches!(read(&subject_of(slot), &bytes), None | Some(Ok(_))));
-            prop_assert!([ASKED, SPENDING, TAGS].iter().all(|subject| read(subject, &bytes).is_some()));
+            prop_assert!([ASKED, SPENDING, TAGS, HOLDS].iter().all(|subject| read(subject, &bytes).is_some()));
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod components;
 mod desk;
+mod holds;
 mod kept;
 mod ledger;
 mod ports;
@@ -23,6 +24,7 @@ pub use components::{
     Proposed, Run, Spending,
 };
 pub use desk::{AnswerDesk, Place, WAITING_MAX};
+pub use holds::{HOLDS_MAX, Hold, Holds};
 pub use ledger::{Ledger, Used};
 pub use ports::{DeskPort, LatchPort, RearmPort, SimulationOrder, Simulator, SimulatorPort};
 pub use systems::OwnProposals;
@@ -51,6 +53,7 @@ impl Plugin for ProposalsPlugin {
             .init_resource::<Asked>()
             .init_resource::<Spending>()
             .init_resource::<Tags>()
+            .init_resource::<Holds>()
             .init_resource::<ProposalIndex>()
             .init_resource::<CopyIndex>()
             .digest_component::<Proposed>("proposed")
@@ -65,6 +68,7 @@ impl Plugin for ProposalsPlugin {
             .digest_resource::<Asked>("asked")
             .digest_resource::<Spending>("spending")
             .digest_resource::<Tags>("tags")
+            .digest_resource::<Holds>("holds")
             .exclude_from_digest::<ProposalIndex>("an index over `Proposed`, kept by observers")
             .exclude_from_digest::<CopyIndex>("an index over `CopyOf`, kept where copies are made")
             .exclude_from_digest::<SimulatorPort>("the way to the pool of a live node; a replay has none")

@@ -132,7 +132,7 @@ fn peer(first: u8, name: &str, liveness: &str, trusted: bool) -> Value {
 }
 
 /// A command center that knows a field node, one that is away, and a stranger that poses as the field node.
-fn center_among_others() -> StandIn {
+pub fn center_among_others() -> StandIn {
     let stand = center_showing(&[]);
     let peers = [
         peer(0xaa, "field-node", "alive", true),

@@ -12,12 +12,13 @@ use super::*;
 use crate::capability::Capability;
 use crate::envelope::{self, Body, Statement};
 use crate::hlc::Hlc;
+use crate::hold::Held;
 use crate::ids::{ContentHash, MeshId, NodeId, OperatorId, ProposalId};
 use crate::keys::{KeyId, NodeKey, OperatorKey};
 use crate::level::Level;
 use crate::offer::Offer;
 use crate::operator::{Operator, Role, Roster};
-use crate::policy::{Dosage, Mode, Rule};
+use crate::policy::{Dosage, HazardClass, Mode, Rule};
 use crate::proposal::{Maker, Mind};
 use crate::reading::{Reading, ReadingBatch, Tier, Value};
 use crate::refusal::Code;
@@ -468,6 +469,35 @@ fn only_what_the_policy_lists_may_be_told() {
     assert_refused(toggle.proposed(), Code::UnknownOperation, Rule::KnownOperation, words);
     let unlisted = Farm::with(|farm| farm.policy.actuators.retain(|rules| rules.actuator != valve()));
     assert_refused(unlisted.proposed(), Code::UnknownOperation, Rule::KnownOperation, "no rules for");
+}
+
+#[test]
+fn what_a_person_holds_is_not_begun_and_what_switches_off_is_never_held() {
+    let id = Farm::in_order().proposal.id();
+    let held =
+        |what: Held| Farm::with(|farm| farm.live.on_hold = vec![(what, "Ann holds it: mud".to_owned())]);
+    for what in [
+        Held::Programs,
+        Held::Class(HazardClass::Routine),
+        Held::Class(HazardClass::Hazardous),
+        Held::Actuator(pump()),
+        Held::Proposal(id),
+    ] {
+        let mut farm = held(what);
+        assert_refused(farm.proposed(), Code::Frozen, Rule::OnHold, "Ann holds it: mud");
+        assert_refused(farm.authorized(0, &farm.offer()), Code::Frozen, Rule::OnHold, "clawmesh release");
+        assert_eq!(farm.runs_on(), Ok(()), "what runs goes on");
+        farm.proposal.steps = vec![step(pump(), "stop", None), step(valve(), "close", None)];
+        assert_eq!(is_released(&farm.proposal, &farm.policy, &farm.live), Ok(()), "it switches off");
+    }
+    for what in [Held::Class(HazardClass::Irreversible), Held::Proposal(ProposalId([1; 32]))] {
+        assert_eq!(held(what).proposed(), Ok(()));
+    }
+    let other = Capability::new("actuator:valve:valve-grain").unwrap();
+    assert_eq!(held(Held::Actuator(other)).proposed(), Ok(()));
+    let mut person = held(Held::Programs);
+    person.proposal.maker.mind = Mind::Operator(OperatorId([1; 32]));
+    assert_eq!(is_released(&person.proposal, &person.policy, &person.live), Ok(()), "a person asked");
 }
 
 #[test]

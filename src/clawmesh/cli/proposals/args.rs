@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use clawmesh_authority::HazardClass;
 
 use crate::cli::args::{Target, duration};
 
@@ -53,6 +54,23 @@ pub enum ProposalCommand {
     #[command(after_help = "Example:\n  clawmesh rearm --why \"the pipe is mended\"\n  \
                             clawmesh rearm --why \"the pipe is mended\" --node field-node")]
     Rearm(RearmArgs),
+    /// Hold a proposal back, with your own key: nobody approves it and nothing of it begins until it is released
+    ///
+    /// What runs already goes on; end that with `clawmesh withdraw`. Its offer dies in its own time.
+    #[command(after_help = "Example:\n  clawmesh hold 2b8a75c7 --why \"we look at the valve first\"")]
+    Hold(RejectArgs),
+    /// Hold back whatever programs propose, or whatever works with one actuator or one class of them, with your own key
+    ///
+    /// Nothing of it is taken, approved or begun until it is released; what switches off, and what runs already, goes on. It stays
+    /// over a restart. All nodes that are alive are told, or the owner of the actuator.
+    #[command(after_help = "Example:\n  clawmesh freeze --ai --why \"we watch it for a day\"\n  \
+                            clawmesh freeze --class hazardous --why \"visitors until noon\"\n  \
+                            clawmesh freeze --actuator pump-main-01 --why \"the tank is cleaned\"")]
+    Freeze(FreezeArgs),
+    /// Release what you hold, with your own key; what others hold, a supervisor releases
+    #[command(after_help = "Example:\n  clawmesh release 2b8a75c7 --why \"the valve is fine\"\n  \
+                            clawmesh release --ai --why \"it was right all day\"")]
+    Release(ReleaseArgs),
     /// Take an actuator out of service, with your own key: nothing is told it any more, and what runs with it ends
     ///
     /// A lock on the breaker is better, and this is for everybody who cannot see that. It stays over a restart, until you
@@ -116,7 +134,7 @@ pub struct ApproveArgs {
     pub target: Target,
 }
 
-/// `reject` and `withdraw`
+/// `reject`, `withdraw` and `hold`
 #[derive(Debug, Args)]
 pub struct RejectArgs {
     /// The proposal, by its id or at least 8 characters of it
@@ -138,6 +156,82 @@ pub struct TagArgs {
     /// The actuator, by its name at the site or its capability
     pub actuator: String,
     /// Why, in your words
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// Who signs
+    #[command(flatten)]
+    pub signer: Signer,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// What is frozen.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct Frozen {
+    /// Whatever a program proposes: every planner and every model
+    #[arg(long)]
+    pub ai: bool,
+    /// Whatever works with something of this class, or of a worse one
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<Class>,
+    /// Whatever works with this actuator, by its name at the site or its capability
+    #[arg(long, value_name = "ACTUATOR")]
+    pub actuator: Option<String>,
+}
+
+/// How much harm a wrong command can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Class {
+    /// Nothing that lasts.
+    Routine,
+    /// Something that can be put right.
+    Caution,
+    /// Somebody may be hurt.
+    Hazardous,
+    /// It cannot be undone.
+    Irreversible,
+}
+
+impl From<Class> for HazardClass {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Routine => Self::Routine,
+            Class::Caution => Self::Caution,
+            Class::Hazardous => Self::Hazardous,
+            Class::Irreversible => Self::Irreversible,
+        }
+    }
+}
+
+/// `freeze`
+#[derive(Debug, Args)]
+pub struct FreezeArgs {
+    /// What
+    #[command(flatten)]
+    pub what: Frozen,
+    /// Why, in your words
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// Who signs
+    #[command(flatten)]
+    pub signer: Signer,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `release`
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    /// The proposal, by its id or at least 8 characters of it
+    #[arg(conflicts_with_all = ["ai", "class", "actuator"])]
+    pub id: Option<String>,
+    /// What else
+    #[command(flatten)]
+    pub what: Frozen,
+    /// Why it may go on, in your words
     #[arg(long, value_name = "TEXT")]
     pub why: String,
     /// Who signs

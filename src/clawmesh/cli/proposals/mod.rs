@@ -8,8 +8,10 @@
 pub mod args;
 mod bring;
 mod decide;
+mod each;
 mod evidence;
 pub mod find;
+mod hold;
 mod look;
 mod offer;
 mod page;
@@ -34,6 +36,9 @@ pub fn run(state_dir: Option<PathBuf>, command: ProposalCommand) -> anyhow::Resu
         ProposalCommand::Withdraw(args) => propose::withdraw(state_dir, args),
         ProposalCommand::Stop(args) => stop::run(state_dir, &args),
         ProposalCommand::Rearm(args) => rearm::run(state_dir, args),
+        ProposalCommand::Hold(args) => hold::hold(state_dir, args),
+        ProposalCommand::Freeze(args) => hold::freeze(state_dir, args),
+        ProposalCommand::Release(args) => hold::release(state_dir, args),
         ProposalCommand::Tag(args) => tag::run(state_dir, args, true),
         ProposalCommand::Untag(args) => tag::run(state_dir, args, false),
     }

@@ -3,10 +3,12 @@
 use bevy::prelude::*;
 use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::approval::{self, SignedApproval};
+use clawmesh_authority::gate;
 use clawmesh_authority::judgement::{self, Standing};
 use clawmesh_authority::transition::{Event, State};
-use clawmesh_authority::{Answer, AskKind, Code, Proposal, Refused};
+use clawmesh_authority::{Answer, AskKind, Code, Decision, Proposal, Refused};
 
+use super::now::Now;
 use super::shared::Mover;
 use crate::intake::{InputBody, TickBatch};
 use crate::proposals::components::{Granted, Life, ProposalIndex, Proposed};
@@ -17,6 +19,7 @@ use crate::site::PolicyInForce;
 pub fn take_approvals(
     batch: Res<TickBatch>,
     index: Res<ProposalIndex>,
+    now: Res<Now>,
     mut cases: Query<(&Proposed, &mut Life)>,
     mut mover: Mover,
     mut commands: Commands,
@@ -28,6 +31,10 @@ pub fn take_approvals(
             mover.here.knows_the_time()?;
             let entity = index.0.get(&signed.approval().proposal).copied().ok_or_else(|| unknown(&signed))?;
             let (proposed, mut life) = cases.get_mut(entity).map_err(|_| unknown(&signed))?;
+            if let (Decision::Approve, Some((_, policy))) = (signed.approval().decision, mover.here.files()) {
+                // It waits, and so does the offer: nobody has to be asked anew when it is released in time.
+                gate::is_released(&proposed.proposal, policy, &now.live)?;
+            }
             let (answer, granted) = take(&signed, proposed, &mut life, &mut mover)?;
             if let Some(granted) = granted {
                 commands.entity(entity).insert(granted);

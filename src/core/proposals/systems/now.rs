@@ -10,7 +10,9 @@ use clawmesh_twin::trial::Step as Move;
 
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, LinkState, TickBatch};
+use crate::people::People;
 use crate::proposals::components::{Asked, Copied, CopyOf, Life, Proposed, Run, Spending};
+use crate::proposals::holds::Holds;
 use crate::proposals::ledger::seconds_asked;
 use crate::proposals::tags::Tags;
 use crate::proposals::trial::moves;
@@ -54,6 +56,8 @@ pub struct Known<'w, 's> {
     spending: Res<'w, Spending>,
     asked: Res<'w, Asked>,
     tags: Res<'w, Tags>,
+    holds: Res<'w, Holds>,
+    people: Res<'w, People>,
     sensors: Query<'w, 's, (&'static Sensor, &'static Latest, &'static Quality)>,
     actuators: Query<'w, 's, (&'static Actuator, &'static Stands)>,
     proposals: Query<'w, 's, (&'static Proposed, &'static Life, Option<&'static Run>)>,
@@ -92,6 +96,7 @@ impl Known<'_, '_> {
             readings: self.sensors.iter().map(|row| self.reading(row, wall_ms)).collect(),
             actuators: self.actuators_with_claims(),
             held: self.held_actuators(),
+            on_hold: self.holds.in_words(&self.people.0).collect(),
             spent: self.spending.ledger.spent(ledger_ms),
             wall_ms,
         }

@@ -7,9 +7,11 @@ use clawmesh_authority::report::SLOTS;
 use clawmesh_authority::transition::{Event, State};
 use clawmesh_authority::{Code, Refused, canonical};
 
+use super::now::Now;
 use super::shared::Mover;
 use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::proposals::components::{Asked, Life, ProposalIndex, Proposed, Spending};
+use crate::proposals::holds::Holds;
 use crate::proposals::kept::{self, KeptProposal, Recalled, read};
 use crate::proposals::ledger::seconds_asked;
 use crate::proposals::tags::Tags;
@@ -22,7 +24,7 @@ pub fn recall(
     known: Query<&Proposed>,
     mut asked: ResMut<Asked>,
     mut spending: ResMut<Spending>,
-    mut tags: ResMut<Tags>,
+    (mut tags, mut holds, mut now): (ResMut<Tags>, ResMut<Holds>, ResMut<Now>),
     mut index: ResMut<ProposalIndex>,
     mut actuators: Query<(&Actuator, &mut Stands)>,
     mut mover: Mover,
@@ -44,6 +46,12 @@ pub fn recall(
             }
             Some(Ok(Recalled::Tags(kept))) => {
                 tags.recall(kept);
+                continue;
+            }
+            Some(Ok(Recalled::Holds(kept))) => {
+                holds.recall(kept);
+                // It holds in this tick, too.
+                now.live.on_hold = holds.in_words(mover.here.people()).collect();
                 continue;
             }
             Some(Ok(Recalled::Proposal(slot, kept))) if slot < SLOTS => {

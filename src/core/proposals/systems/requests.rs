@@ -6,6 +6,8 @@ use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::gate::{self, Moment};
+use clawmesh_authority::hold::Held;
+use clawmesh_authority::reading::bounded;
 use clawmesh_authority::report::SLOTS;
 use clawmesh_authority::request::{self, Request, RequestBody, SignedRequest};
 use clawmesh_authority::transition::{By, Event, State};
@@ -20,6 +22,7 @@ use super::tags::set_now;
 use crate::intake::{InputBody, TickBatch};
 use crate::leadership::Lead;
 use crate::proposals::components::{Asked, Life, OPEN_MAX, ProposalIndex, Proposed};
+use crate::proposals::holds::{Hold, Holds};
 use crate::proposals::kept;
 use crate::proposals::ledger::seconds_asked;
 use crate::proposals::tags::Tags;
@@ -39,6 +42,7 @@ pub struct Office<'w, 's> {
     mover: Mover<'w>,
     now: ResMut<'w, Now>,
     tags: ResMut<'w, Tags>,
+    holds: ResMut<'w, Holds>,
     asked: ResMut<'w, Asked>,
     stop: ResMut<'w, StopState>,
     index: ResMut<'w, ProposalIndex>,
@@ -89,6 +93,8 @@ impl Office<'_, '_> {
             RequestBody::Rearm { .. } => self.rearm(made.wall_ms),
             RequestBody::Tag { actuator, .. } => self.tag(actuator, &asker),
             RequestBody::Untag { actuator, .. } => self.untag(actuator, &asker, made.wall_ms),
+            RequestBody::Hold { what, why } => self.hold(what, &asker, why),
+            RequestBody::Release { what, why } => self.release(what, &asker, (made.wall_ms, why)),
         };
         // Whatever came of it, it was heard.
         self.keeping.keep(kept::ASKED, canonical::encode(&self.asked.0));
@@ -139,8 +145,15 @@ impl Office<'_, '_> {
                 let sentence = "a node proposes for its programs and never as a person; a person signs with an enrolled key";
                 Err(Refused::new(Code::NotAuthorized, "request.person", sentence))
             }
-            (Asker::Node(_), RequestBody::Rearm { .. } | RequestBody::Untag { .. }) => {
-                let sentence = "only a person ends a stop or puts something back into service; sign it with the key of one";
+            (
+                Asker::Node(_),
+                RequestBody::Rearm { .. }
+                | RequestBody::Untag { .. }
+                | RequestBody::Hold { .. }
+                | RequestBody::Release { .. },
+            ) => {
+                let sentence = "only a person ends a stop, puts something back into service, holds and releases; sign it with the \
+                                key of one";
                 Err(Refused::new(Code::NotAuthorized, "request.person", sentence))
             }
             (Asker::Node(_), _) => Ok(()),
@@ -337,6 +350,63 @@ impl Office<'_, '_> {
         Ok(Answer::Taken { proposal: None, words: format!("{actuator} is in service again") })
     }
 
+    fn hold(&mut self, what: &Held, asker: &Asker, why: &str) -> Result<Answer, Refused> {
+        let person = person_of(asker)?;
+        self.is_here(what)?;
+        let since_ms = self.mover.here.wall_ms();
+        let hold = Hold { by: person, since_ms, why: bounded(why.to_owned()) };
+        let words = hold.in_words(what, self.mover.here.people());
+        self.holds.set(what, hold)?;
+        self.holds_are(what, &words);
+        Ok(Answer::Taken { proposal: None, words: format!("{what} is on hold") })
+    }
+
+    fn release(
+        &mut self,
+        what: &Held,
+        asker: &Asker,
+        (made_ms, why): (u64, &str),
+    ) -> Result<Answer, Refused> {
+        let person = person_of(asker)?;
+        let roster = self.mover.here.people();
+        self.holds.release(what, &person, made_ms, roster)?;
+        let name = roster.get(&person).map_or_else(|| person.short(), |person| person.name.clone());
+        let words = format!("{name} releases {what}: {why}");
+        self.holds_are(what, &words);
+        Ok(Answer::Taken { proposal: None, words: format!("{what} is not on hold any more") })
+    }
+
+    /// What is on hold has changed: it counts from this tick on, is kept, and stands in the story of whatever waits and it is about.
+    fn holds_are(&mut self, what: &Held, words: &str) {
+        self.now.live.on_hold = self.holds.in_words(self.mover.here.people()).collect();
+        self.keeping.keep(kept::HOLDS, canonical::encode(&*self.holds));
+        let wall_ms = self.mover.here.wall_ms();
+        let Some((_, policy)) = self.mover.here.files() else { return };
+        for (proposed, mut life) in &mut self.cases {
+            let waits = !life.state.is_final() && !life.state.is_running();
+            if waits && what.covers(&proposed.proposal, proposed.id, policy) {
+                life.tell(wall_ms, bounded(words.to_owned()), None);
+            }
+        }
+    }
+
+    /// What is to be held is known here.
+    fn is_here(&self, what: &Held) -> Result<(), Refused> {
+        match what {
+            Held::Programs | Held::Class(_) => Ok(()),
+            Held::Actuator(actuator) => self.is_ours(actuator),
+            Held::Proposal(id) => {
+                let entity = self.index.0.get(id).copied();
+                let life = entity.and_then(|entity| self.cases.get(entity).ok()).map(|(_, life)| life);
+                if life.is_some_and(|life| !life.state.is_final()) {
+                    return Ok(());
+                }
+                let sentence = format!("{} is no open proposal of this node; list them", id.short());
+                Err(Refused::new(Code::InvalidParams, "proposal.known", sentence))
+            }
+        }
+    }
+
     fn is_ours(&self, actuator: &Capability) -> Result<(), Refused> {
         let is_ours = self.mover.here.files().is_some_and(|(site, _)| site.home.actuators.contains(actuator));
         if is_ours {
@@ -364,6 +434,17 @@ impl Office<'_, '_> {
         self.asked.0.rearmed(made_ms);
         let words = "the stop ends as soon as this is written down; nothing resumes by itself".to_owned();
         Ok(Answer::Taken { proposal: None, words })
+    }
+}
+
+/// The person who asks; what only people may ask was refused to others before.
+fn person_of(asker: &Asker) -> Result<OperatorId, Refused> {
+    match asker {
+        Asker::Person(person) => Ok(*person),
+        Asker::Node(_) => {
+            let sentence = "only a person holds and releases; sign it with the key of one";
+            Err(Refused::new(Code::NotAuthorized, "request.person", sentence))
+        }
     }
 }
 

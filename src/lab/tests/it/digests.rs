@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use bevy::ecs::relationship::Relationship;
 use bevy::prelude::*;
 use clawmesh_authority::audit::Happened;
+use clawmesh_authority::hold::Held;
 use clawmesh_authority::policy::Mode;
-use clawmesh_authority::{Code, LaneMark, NodeId, ProposalId, Refusal, Setpoint, Value};
+use clawmesh_authority::{Code, LaneMark, NodeId, OperatorId, ProposalId, Refusal, Setpoint, Value};
 use clawmesh_core::Core;
 use clawmesh_core::alarms::{Alarm, AlarmState, FlaggedSince, LastKept};
 use clawmesh_core::audit::{Moment, SafetyLog};
@@ -22,7 +23,7 @@ use clawmesh_core::mesh::{
 use clawmesh_core::people::People;
 use clawmesh_core::planner::{Attention, IrrigatedZone};
 use clawmesh_core::proposals::{
-    Asked, CardHeld, Copied, CopyOf, Desk, Forked, Granted, Life, Proposed, Run, Spending, Tags,
+    Asked, CardHeld, Copied, CopyOf, Desk, Forked, Granted, Hold, Holds, Life, Proposed, Run, Spending, Tags,
 };
 use clawmesh_core::publish::OwnLanes;
 use clawmesh_core::replay::{DigestRecord, DigestRegistry, DomainId};
@@ -324,6 +325,12 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
         changing_shows(world, |log: &SafetyLog| {
             let mut other = log.clone();
             other.tell(Moment { tick: 1, at_ms: 1 }, Happened::Rearmed);
+            other
+        }),
+        changing_shows(world, |holds: &Holds| {
+            let mut other = holds.clone();
+            let hold = Hold { by: OperatorId([7; 32]), since_ms: 7, why: "x".to_owned() };
+            other.set(&Held::Programs, hold).expect("there is room");
             other
         }),
         every_alteration_shows::<Alarm>(world),

@@ -10,6 +10,7 @@ mod declared;
 mod evidence;
 mod flood;
 mod hands;
+mod holds;
 mod life;
 mod running;
 mod sensors;
