@@ -269,11 +269,34 @@ fn alter_leads(world: &mut World) -> TypeId {
     states[0]
 }
 
+/// What is changed by its own words alone.
+fn alter_words(world: &mut World) -> [TypeId; 3] {
+    [
+        changing_shows(world, |tags: &Tags| {
+            let mut other = tags.clone();
+            other.set(&valve(), None, 7);
+            other
+        }),
+        changing_shows(world, |log: &SafetyLog| {
+            let mut other = log.clone();
+            other.tell(Moment { tick: 1, at_ms: 1 }, Happened::Rearmed);
+            other
+        }),
+        changing_shows(world, |holds: &Holds| {
+            let mut other = holds.clone();
+            let hold = Hold { by: OperatorId([7; 32]), since_ms: 7, why: "x".to_owned() };
+            other.set(&Held::Programs, hold).expect("there is room");
+            other
+        }),
+    ]
+}
+
 fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
     let world = core.world_mut();
     let (other_node, belief) = (elsewhere::<Trusted>(world), elsewhere::<BeliefKey>(world));
     let mut all = alter_guests(world);
     all.insert(alter_leads(world));
+    all.extend(alter_words(world));
     all.extend([
         every_alteration_shows::<Tick>(world),
         every_alteration_shows::<WallClock>(world),
@@ -317,22 +340,6 @@ fn alter_everything(core: &mut Core) -> BTreeSet<TypeId> {
             other
         }),
         changing_shows(world, |_: &Asked| Asked::default()),
-        changing_shows(world, |tags: &Tags| {
-            let mut other = tags.clone();
-            other.set(&valve(), None, 7);
-            other
-        }),
-        changing_shows(world, |log: &SafetyLog| {
-            let mut other = log.clone();
-            other.tell(Moment { tick: 1, at_ms: 1 }, Happened::Rearmed);
-            other
-        }),
-        changing_shows(world, |holds: &Holds| {
-            let mut other = holds.clone();
-            let hold = Hold { by: OperatorId([7; 32]), since_ms: 7, why: "x".to_owned() };
-            other.set(&Held::Programs, hold).expect("there is room");
-            other
-        }),
         every_alteration_shows::<Alarm>(world),
         every_alteration_shows::<AlarmState>(world),
         every_alteration_shows::<FlaggedSince>(world),
