@@ -31,6 +31,14 @@ impl Head {
         let value = ContentHash::of("safety-log/link", &[self.value.0, line.0].concat());
         Self { number: self.number.saturating_add(1), value }
     }
+
+    /// The head after this line.
+    ///
+    /// # Errors
+    /// A sentence, when the line has another number than its place.
+    pub fn then(self, entry: &Entry) -> Result<Self, String> {
+        follow(self, entry.number, entry.hash())
+    }
 }
 
 /// Lines that were written together, and what was before them.
@@ -56,7 +64,7 @@ impl Logged {
     /// # Errors
     /// A sentence, when a line has another number than its place.
     pub fn head(&self) -> Result<Head, String> {
-        self.entries.iter().try_fold(self.before, |head, entry| follow(head, entry.number, entry.hash()))
+        self.entries.iter().try_fold(self.before, Head::then)
     }
 }
 
@@ -90,7 +98,7 @@ impl Part {
     /// A sentence, when a line that is shown has another number than its place.
     pub fn head(&self) -> Result<Head, String> {
         self.lines.iter().try_fold(self.before, |head, line| match line {
-            Line::Shown(entry) => follow(head, entry.number, entry.hash()),
+            Line::Shown(entry) => head.then(entry),
             Line::Hidden(hash) => Ok(head.after(*hash)),
         })
     }

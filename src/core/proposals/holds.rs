@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bevy::prelude::Resource;
 use clawmesh_authority::hold::Held;
-use clawmesh_authority::{Code, OperatorId, Refused, Role, Roster};
+use clawmesh_authority::{Code, OperatorId, ProposalId, Refused, Role, Roster};
 use minicbor::{Decode, Encode};
 
 /// The most things that are on hold at once.
@@ -80,11 +80,12 @@ impl Holds {
         self.0.iter().map(|(what, hold)| (what.clone(), hold.in_words(what, roster)))
     }
 
-    /// Forgets what is on hold about proposals that are not `open` any more.
-    pub fn forget_all_but(&mut self, is_open: impl Fn(&Held) -> bool) -> bool {
-        let before = self.0.len();
-        self.0.retain(|what, _| is_open(what));
-        self.0.len() != before
+    /// Forgets holds of proposals that have ended: nobody releases those, and they would take the place of others.
+    pub fn forget_ended(&mut self, is_open: impl Fn(&ProposalId) -> bool) {
+        self.0.retain(|what, _| match what {
+            Held::Proposal(id) => is_open(id),
+            Held::Programs | Held::Class(_) | Held::Actuator(_) => true,
+        });
     }
 
     /// Takes over what an earlier run has kept, where nothing newer is known.
@@ -105,4 +106,33 @@ impl Hold {
 
 fn name_of(person: &OperatorId, roster: &Roster) -> String {
     roster.get(person).map_or_else(|| person.short(), |person| person.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold() -> Hold {
+        Hold { by: OperatorId([1; 32]), since_ms: 1, why: "mud".to_owned() }
+    }
+
+    fn proposal(number: usize) -> Held {
+        Held::Proposal(ProposalId([u8::try_from(number).unwrap(); 32]))
+    }
+
+    #[test]
+    fn what_has_ended_takes_no_place_and_the_rest_is_bounded() {
+        let mut holds = Holds::default();
+        holds.set(&Held::Programs, hold()).unwrap();
+        for number in 1..HOLDS_MAX {
+            holds.set(&proposal(number), hold()).unwrap();
+        }
+        let refused = holds.set(&proposal(200), hold()).unwrap_err();
+        assert_eq!((refused.code, refused.rule), (Code::LimitExceeded, "hold.bound"));
+        holds.set(&proposal(1), hold()).unwrap();
+        holds.forget_ended(|id| id.0[0] == 1);
+        let left: Vec<Held> = holds.in_words(&Roster::default()).map(|(what, _)| what).collect();
+        assert_eq!(left, [Held::Programs, proposal(1)]);
+        holds.set(&proposal(200), hold()).unwrap();
+    }
 }

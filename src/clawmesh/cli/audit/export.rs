@@ -13,7 +13,7 @@ use super::args::ExportArgs;
 use super::each_record;
 use super::gather::Gathering;
 use super::lines::Following;
-use crate::cli::proposals::find::PREFIX_CHARACTERS_MIN;
+use crate::cli::proposals::find::beginning;
 use crate::cli::terminal::{say, say_json};
 use crate::config::durable_file::create_atomic;
 use crate::config::identity;
@@ -37,7 +37,7 @@ pub fn run(state_dir: Option<PathBuf>, args: &ExportArgs) -> anyhow::Result<Exit
         bail!("there is no node in {} yet; `clawmesh start` makes one", dir.root().display());
     };
     let journal = dir.journal_file();
-    let id = meant(&journal, &args.proposal.to_lowercase())?;
+    let id = meant(&journal, &args.proposal)?;
     let mut gathering = Gathering::about(id);
     each_record(&journal, |record| gathering.take(record))?;
     let bundle = gathering.finish(unix_ms()).map_err(anyhow::Error::msg)?;
@@ -73,16 +73,12 @@ pub fn run(state_dir: Option<PathBuf>, args: &ExportArgs) -> anyhow::Result<Exit
 }
 
 /// The one proposal in the log whose id begins so.
-fn meant(journal: &Path, begins: &str) -> anyhow::Result<ProposalId> {
-    if begins.len() < PREFIX_CHARACTERS_MIN {
-        bail!(
-            "{begins:?} is too short; give at least {PREFIX_CHARACTERS_MIN} characters of the id of the proposal"
-        );
-    }
+fn meant(journal: &Path, wanted: &str) -> anyhow::Result<ProposalId> {
+    let begins = beginning(wanted, "a proposal", "clawmesh audit show")?;
     let (mut following, mut found) = (Following::default(), BTreeSet::new());
     each_record(journal, |record| {
         let ids = following.take(record)?.into_iter().filter_map(|entry| entry.happened.proposal());
-        found.extend(ids.filter(|id| id.to_string().starts_with(begins)));
+        found.extend(ids.filter(|id| id.to_string().starts_with(&begins)));
         Ok(())
     })?;
     match (found.len(), found.pop_first()) {

@@ -34,13 +34,7 @@ impl Following {
             ));
         }
         for entry in &entries {
-            if entry.number != self.head.number.saturating_add(1) {
-                return Err(format!(
-                    "after line {} of the safety log comes line {}",
-                    self.head.number, entry.number
-                ));
-            }
-            self.head = self.head.after(entry.hash());
+            self.head = self.head.then(entry)?;
             if self.claimed.is_some_and(|claimed| claimed.number == self.head.number && claimed != self.head)
             {
                 return Err(format!(

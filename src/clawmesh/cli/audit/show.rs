@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clawmesh_authority::audit::Entry;
 use serde::Serialize;
 
 use super::args::ShowArgs;
 use super::lines::Following;
 use super::{each_record, journal_of, words};
-use crate::cli::proposals::find::PREFIX_CHARACTERS_MIN;
+use crate::cli::proposals::find::beginning;
 use crate::cli::table::table;
 use crate::cli::terminal::{say, say_json};
 
@@ -26,12 +25,9 @@ struct Answer {
 /// Runs the command.
 pub fn run(state_dir: Option<PathBuf>, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let journal = journal_of(state_dir, args.journal.as_deref())?;
-    let begins = args.proposal.as_deref().unwrap_or_default().to_lowercase();
-    if args.proposal.is_some() && begins.len() < PREFIX_CHARACTERS_MIN {
-        bail!(
-            "{begins:?} is too short; give at least {PREFIX_CHARACTERS_MIN} characters of the id of the proposal"
-        );
-    }
+    let wanted = args.proposal.as_deref();
+    let begins = wanted.map(|wanted| beginning(wanted, "a proposal", "clawmesh audit show")).transpose()?;
+    let begins = begins.unwrap_or_default();
     let is_meant = |entry: &Entry| match entry.happened.proposal() {
         Some(proposal) => proposal.to_string().starts_with(&begins),
         None => begins.is_empty(),

@@ -1,16 +1,20 @@
 //! The proposals and nodes that a node knows, and the one of them that is meant.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use clawmesh_authority::{NodeId, ProposalId};
+use clawmesh_authority::{Capability, NodeId, ProposalId};
 use clawmesh_core::publish::{NodeView, ProposalView};
 use clawmesh_gateway::{Peers, Proposals};
 use clawmesh_twin::site::{Actuator, Plan};
 
 use crate::cli::client::Client;
 use crate::cli::table::plain;
+use crate::cli::wording::steps::actuator_called;
 use crate::cli::world::warn_of_stall;
+use crate::config::site_file;
+use crate::config::state_dir::StateDir;
 
 /// A shorter beginning of an id or of a hash names nothing: too many others share it.
 pub const PREFIX_CHARACTERS_MIN: usize = 8;
@@ -142,4 +146,18 @@ pub fn owner_of(actuator: &Actuator, plan: &Plan) -> anyhow::Result<NodeId> {
         format!("site.ron does not say the id of {name}, which owns {}; write it there", actuator.of)
     })?;
     Ok(id.parse()?)
+}
+
+/// Something that the site of a state dir switches, and the node that owns it.
+///
+/// # Errors
+/// A sentence, when the site has no plan, switches no such thing, or does not say the id of its owner.
+pub fn at_site(state_dir: Option<PathBuf>, name: &str) -> anyhow::Result<(Capability, NodeId)> {
+    let dir = StateDir::find(state_dir)?;
+    let site = site_file::load(&dir)?;
+    let plan = site.plan.as_ref().with_context(|| {
+        format!("the site has no `plan`, so nobody owns anything there: {}", dir.site_file().display())
+    })?;
+    let entry = actuator_called(name, plan)?;
+    Ok((Capability::new(&entry.capability)?, owner_of(entry, plan)?))
 }

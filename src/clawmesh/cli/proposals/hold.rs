@@ -3,19 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
+use clawmesh_authority::RequestBody;
 use clawmesh_authority::hold::Held;
-use clawmesh_authority::{Capability, RequestBody};
 use clawmesh_gateway::Status;
 
 use super::args::{FreezeArgs, Frozen, RejectArgs, ReleaseArgs};
 use super::bring::key_of;
 use super::each::{meant, tell_each};
-use super::find::{Reachable, called, known_to, owner_of};
+use super::find::{Reachable, at_site, called, known_to};
 use crate::cli::client::{Client, block_on};
-use crate::cli::wording::steps::actuator_called;
-use crate::config::site_file;
-use crate::config::state_dir::StateDir;
 
 /// Holds one proposal.
 pub fn hold(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<ExitCode> {
@@ -76,13 +73,7 @@ fn frozen(
         return Ok(Some((Held::Class(class.into()), everybody()?)));
     }
     let Some(actuator) = &what.actuator else { return Ok(None) };
-    let dir = StateDir::find(state_dir)?;
-    let site = site_file::load(&dir)?;
-    let plan = site.plan.as_ref().with_context(|| {
-        format!("the site has no `plan`, so nobody owns anything there: {}", dir.site_file().display())
-    })?;
-    let entry = actuator_called(actuator, plan)?;
-    let owner =
-        Reachable { id: owner_of(entry, plan)?, name: Some(entry.owner.as_str().to_owned()), is_alive: true };
-    Ok(Some((Held::Actuator(Capability::new(&entry.capability)?), vec![owner])))
+    let (actuator, id) = at_site(state_dir, actuator)?;
+    let owner = Reachable { id, name: None, is_alive: true };
+    Ok(Some((Held::Actuator(actuator), vec![owner])))
 }

@@ -3,28 +3,18 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use clawmesh_authority::{Capability, Hlc, MeshId, Request, RequestBody};
+use clawmesh_authority::{Hlc, MeshId, Request, RequestBody};
 use clawmesh_gateway::Status;
 
 use super::args::TagArgs;
 use super::bring::{bring_request, key_of, tell};
-use super::find::owner_of;
+use super::find::at_site;
 use crate::cli::client::{Client, block_on};
 use crate::cli::status::time_at;
-use crate::cli::wording::steps::actuator_called;
-use crate::config::site_file;
-use crate::config::state_dir::StateDir;
 
 /// Asks the owner of the actuator, whom the site names.
 pub fn run(state_dir: Option<PathBuf>, args: TagArgs, is_out: bool) -> anyhow::Result<ExitCode> {
-    let dir = StateDir::find(state_dir.clone())?;
-    let site = site_file::load(&dir)?;
-    let plan = site.plan.as_ref().with_context(|| {
-        format!("the site has no `plan`, so nobody owns anything there: {}", dir.site_file().display())
-    })?;
-    let entry = actuator_called(&args.actuator, plan)?;
-    let (owner, actuator) = (owner_of(entry, plan)?, Capability::new(&entry.capability)?);
+    let (actuator, owner) = at_site(state_dir.clone(), &args.actuator)?;
     let key = key_of(args.signer)?;
     let client = Client::new(state_dir, &args.target)?;
     let status: Status = block_on(client.get("/api/status"))?;

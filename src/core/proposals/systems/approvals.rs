@@ -5,6 +5,7 @@ use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::approval::{self, SignedApproval};
 use clawmesh_authority::gate;
 use clawmesh_authority::judgement::{self, Standing};
+use clawmesh_authority::reading::bounded;
 use clawmesh_authority::transition::{Event, State};
 use clawmesh_authority::{Answer, AskKind, Code, Decision, Proposal, Refused};
 
@@ -77,7 +78,7 @@ fn take(
             let words =
                 format!("{name} says no{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default());
             let event = Event::Rejected { round, by: signed.operator(), why };
-            mover.feed((*id, proposal), life, &event, clawmesh_authority::reading::bounded(words), None);
+            mover.feed((*id, proposal), life, &event, bounded(words), None);
             Ok((taken(format!("{} is rejected", id.short())), None))
         }
         Standing::Complete(grant) => {

@@ -356,6 +356,9 @@ impl Office<'_, '_> {
         let since_ms = self.mover.here.wall_ms();
         let hold = Hold { by: person, since_ms, why: bounded(why.to_owned()) };
         let words = hold.in_words(what, self.mover.here.people());
+        let open = self.cases.iter().filter(|(_, life)| !life.state.is_final());
+        let open: BTreeSet<ProposalId> = open.map(|(proposed, _)| proposed.id).collect();
+        self.holds.forget_ended(|id| open.contains(id));
         self.holds.set(what, hold)?;
         self.holds_are(what, &words);
         Ok(Answer::Taken { proposal: None, words: format!("{what} is on hold") })
