@@ -70,7 +70,7 @@ fn bundle(refused: Option<RefusedBy>) -> Bundle {
         logged.push(1, NOW_MS, happened);
     }
     let line = |entry: audit::Entry| match entry.happened {
-        Happened::Refused { .. } => Line::Hidden(entry.hash()),
+        Happened::Refused { .. } => Line::hidden(&entry),
         _ => Line::Shown(entry),
     };
     Bundle {

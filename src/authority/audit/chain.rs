@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, Happened};
+use super::entry::{Entry, Happened, Label};
 use crate::ids::ContentHash;
 
 /// How far a log goes.
@@ -77,7 +77,22 @@ pub enum Line {
     Shown(#[n(0)] Entry),
     /// One that is about something else.
     #[n(1)]
-    Hidden(#[n(0)] ContentHash),
+    Hidden {
+        /// What is told of it.
+        #[n(0)]
+        label: Label,
+        /// What stands for all else of it.
+        #[n(1)]
+        content: ContentHash,
+    },
+}
+
+impl Line {
+    /// A line that is not shown.
+    #[must_use]
+    pub fn hidden(entry: &Entry) -> Self {
+        Self::Hidden { label: entry.label(), content: entry.content() }
+    }
 }
 
 /// A part of a log without a gap.
@@ -95,11 +110,11 @@ impl Part {
     /// The head after it.
     ///
     /// # Errors
-    /// A sentence, when a line that is shown has another number than its place.
+    /// A sentence, when a line has another number than its place.
     pub fn head(&self) -> Result<Head, String> {
         self.lines.iter().try_fold(self.before, |head, line| match line {
             Line::Shown(entry) => head.then(entry),
-            Line::Hidden(hash) => Ok(head.after(*hash)),
+            Line::Hidden { label, content } => follow(head, label.number, label.with(*content)),
         })
     }
 
@@ -107,7 +122,15 @@ impl Part {
     pub fn shown(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.lines.iter().filter_map(|line| match line {
             Line::Shown(entry) => Some(entry),
-            Line::Hidden(_) => None,
+            Line::Hidden { .. } => None,
+        })
+    }
+
+    /// What is told of the lines that are not shown.
+    pub fn hidden(&self) -> impl Iterator<Item = &Label> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Shown(_) => None,
+            Line::Hidden { label, .. } => Some(label),
         })
     }
 }
@@ -136,7 +159,7 @@ mod tests {
     fn part(logged: &Logged, is_shown: impl Fn(usize) -> bool) -> Part {
         let line = |(at, entry): (usize, &Entry)| match is_shown(at) {
             true => Line::Shown(entry.clone()),
-            false => Line::Hidden(entry.hash()),
+            false => Line::hidden(entry),
         };
         Part { before: logged.before, lines: logged.entries.iter().enumerate().map(line).collect() }
     }
@@ -172,7 +195,8 @@ mod tests {
             less.lines.remove(at);
             prop_assert_ne!(less.head(), Ok(head));
             let mut more = part.clone();
-            more.lines.insert(at, Line::Hidden(ContentHash([0; 32])));
+            let label = Label { number: at as u64 + 1, is_about_all: false, about: None };
+            more.lines.insert(at, Line::Hidden { label, content: ContentHash([0; 32]) });
             prop_assert_ne!(more.head(), Ok(head));
             let mut moved = part;
             moved.lines.rotate_left(1);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::bundle::{AskedFor, Bundle, Files};
-use super::entry::{Entry, Happened};
+use super::entry::{Entry, Happened, Label, hash_of_people};
 use crate::answer::AskKind;
 use crate::approval::{self, Approval, Decision, SignedApproval};
 use crate::canonical;
@@ -13,10 +13,11 @@ use crate::envelope::{self, Body};
 use crate::ids::{ContentHash, NodeId, ProposalId};
 use crate::keys::PublicKey;
 use crate::operator::Roster;
-use crate::policy::Policy;
-use crate::proposal::{Mind, Proposal, STEPS_MAX};
-use crate::reading::ReadingBatch;
+use crate::policy::{FOR_S, Policy};
+use crate::proposal::{Mind, Proposal, STEPS_MAX, Step};
+use crate::reading::{ReadingBatch, Value};
 use crate::request::{self, RequestBody};
+use crate::setpoint::Setpoint;
 
 /// What was looked at, and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,6 +75,7 @@ pub fn check(signer: &PublicKey, bundle: &Bundle, read: Readers<'_>) -> Vec<Find
     let cards = look.cards();
     look.approvals(&cards);
     look.orders();
+    look.files();
     look.findings
 }
 
@@ -111,6 +113,10 @@ impl Look<'_> {
     fn log(&mut self) {
         let log = &self.bundle.log;
         let found = log.head().and_then(|head| {
+            let about = Label::of(self.id);
+            if let Some(label) = log.hidden().find(|label| label.is_about_all || label.about == Some(about)) {
+                return Err(format!("line {} belongs to it and is not shown", label.number));
+            }
             let told = log.shown().filter(|entry| entry.happened.proposal() == Some(self.id)).count();
             if told == 0 {
                 return Err(format!("no line of it is about {}", self.id.short()));
@@ -123,12 +129,17 @@ impl Look<'_> {
 
     /// The lines that answer something, by the name of what was asked: their numbers, and whether it was taken.
     fn answers(&self) -> BTreeMap<ContentHash, (u64, bool)> {
-        let answers = self.bundle.log.shown().filter_map(|entry| match &entry.happened {
-            Happened::Answered { asked, refused, .. } => Some((*asked, (entry.number, refused.is_none()))),
-            _ => None,
-        });
-        // The first one counts: what was used is not taken a second time.
-        answers.rev().collect()
+        let mut answers = BTreeMap::new();
+        for entry in self.bundle.log.shown() {
+            let Happened::Answered { asked, refused, .. } = &entry.happened else { continue };
+            let answer = (entry.number, refused.is_none());
+            let known = answers.entry(*asked).or_insert(answer);
+            // What was refused may be brought again; what was taken is used, so the first time counts.
+            if answer.1 && !known.1 {
+                *known = answer;
+            }
+        }
+        answers
     }
 
     fn asked(&mut self) {
@@ -285,20 +296,17 @@ impl Look<'_> {
     }
 
     fn order(&self, order: &Entry) -> Result<String, String> {
-        let Happened::Ordered { step, actuator, setpoint, .. } = &order.happened else {
+        let Happened::Ordered { step, actuator, setpoint, run_for_ms, .. } = &order.happened else {
             return Ok(String::new());
         };
         let line = order.number;
         let what = format!("line {line}: {actuator} {setpoint}");
-        let asked = self.bundle.proposal.steps.get(*step);
-        if asked.is_none_or(|asked| asked.actuator != *actuator) {
+        let asked = self.bundle.proposal.steps.get(*step).filter(|asked| asked.actuator == *actuator);
+        let Some(asked) = asked else {
             return Err(format!("{what} was ordered, and it is no step {step} of what was proposed"));
-        }
-        let is_again = |entry: &&Entry| {
-            entry.number < line
-                && matches!(&entry.happened, Happened::Ordered { step: before, .. } if before == step)
         };
-        if self.lines(|_| true).iter().any(is_again) {
+        let is_again = |happened: &Happened| matches!(happened, Happened::Ordered { step: before, .. } if before == step);
+        if self.lines(is_again).iter().any(|entry| entry.number < line) {
             return Err(format!("{what} was ordered twice"));
         }
         let yes: Vec<_> = self
@@ -309,30 +317,106 @@ impl Look<'_> {
         let Some((_, newest)) = yes.last() else {
             return Err(format!("{what} was ordered, and nobody had said yes"));
         };
-        let (nonce, level) = (newest.approval().nonce, newest.approval().level);
-        let same: Vec<_> = yes.iter().filter(|(_, signed)| signed.approval().nonce == nonce).collect();
+        let approval = newest.approval();
+        let same = yes.iter().filter(|(_, signed)| signed.approval().nonce == approval.nonce);
+        let same: Vec<&(u64, SignedApproval)> = same.copied().collect();
+        let by = self.people_of(&same, line);
+        let needed = approval.level.approvals_needed().max(1);
+        if by.len() < needed {
+            return Err(format!("{what} was ordered with {} of {needed} who have to say yes", by.len()));
+        }
+        let said = same.iter().map(|(at, _)| *at).max().unwrap_or_default();
+        self.stood_until(said, order, *step).map_err(|why| format!("{what} was ordered although {why}"))?;
+        let wanted = self.wanted(asked, approval)?;
+        if wanted != (setpoint.clone(), *run_for_ms) {
+            let (setpoint, run_for_ms) = wanted;
+            let for_ms = run_for_ms.map(|ms| format!(" for {ms} ms")).unwrap_or_default();
+            return Err(format!(
+                "{what} for {} ms was ordered, and {setpoint}{for_ms} was approved",
+                order_ms(order)
+            ));
+        }
+        let names: Vec<String> = by.iter().map(|signed| self.name_of(signed, line)).collect();
+        Ok(format!("{what}, after the yes of {}", names.join(" and ")))
+    }
+
+    /// The different people who have said yes, and might.
+    fn people_of<'s>(&self, same: &[&'s (u64, SignedApproval)], line: u64) -> Vec<&'s SignedApproval> {
         let people = self.people_at(line);
         let mut by: Vec<&SignedApproval> = Vec::new();
-        for (_, signed) in &same {
+        for (_, signed) in same {
             let is_known =
                 by.iter().any(|other| people.is_same_person(&other.operator(), &signed.operator()));
             if !is_known && people.may_approve(&signed.operator()).is_ok() {
                 by.push(signed);
             }
         }
-        let needed = level.approvals_needed().max(1);
-        if by.len() < needed {
-            return Err(format!("{what} was ordered with {} of {needed} who have to say yes", by.len()));
+        by
+    }
+
+    /// The yes was still worth something: nothing came between it and the order that ends it, and the proposal was under way.
+    fn stood_until(&self, said: u64, order: &Entry, step: usize) -> Result<(), String> {
+        let line = order.number;
+        for entry in self.lines(|_| true).into_iter().filter(|entry| (said..line).contains(&entry.number)) {
+            match &entry.happened {
+                Happened::Stopped { .. } => return Err("the stop had come after the yes".to_owned()),
+                Happened::Started { .. } => return Err("the node had started anew after the yes".to_owned()),
+                // What runs is judged by the new policy, and asked for no more.
+                Happened::Policy { .. } if step == 0 => {
+                    return Err("another policy was in force after the yes".to_owned());
+                }
+                _ => {}
+            }
         }
-        let said = same.iter().map(|(at, _)| *at).max().unwrap_or_default();
-        let is_stop = |entry: &&Entry| {
-            matches!(entry.happened, Happened::Stopped { .. }) && (said..line).contains(&entry.number)
+        let became = self.lines(|happened| matches!(happened, Happened::Became { .. }));
+        let last = became.iter().rev().find(|entry| entry.number < line).map(|entry| &entry.happened);
+        match last {
+            Some(Happened::Became { state, .. }) if state == "dispatched" || state == "executing" => Ok(()),
+            Some(Happened::Became { state, .. }) => Err(format!("it was {state}")),
+            _ => Err("the log does not say that it was dispatched".to_owned()),
+        }
+    }
+
+    /// What the approved step is, by the policy it was approved under: the state it brings, and for how long.
+    fn wanted(&self, asked: &Step, approval: &Approval) -> Result<(String, Option<u64>), String> {
+        let policy = self.policy_of(approval)?;
+        let (_, operation) =
+            policy.known(&asked.actuator, &asked.operation).map_err(|refused| refused.sentence)?;
+        let for_ms = match asked.parameters.get(FOR_S) {
+            Some(Value::Number(seconds)) if operation.brings == Setpoint::On => {
+                Some((seconds * 1_000.0) as u64)
+            }
+            _ => None,
         };
-        if self.lines(|_| true).iter().any(is_stop) {
-            return Err(format!("{what} was ordered although the stop had come after the yes"));
+        Ok((operation.brings.to_string(), for_ms))
+    }
+
+    /// What it was judged by is what the log says it was judged by.
+    fn files(&mut self) {
+        let mut found = Vec::new();
+        for entry in self.lines(Happened::is_about_all) {
+            let of = self.bundle.files.iter().find(|files| files.since == entry.number);
+            let site = || of.and_then(|files| files.site.as_deref()).map(ContentHash::of_site);
+            let policy = || of.and_then(|files| files.policy.as_deref()).map(ContentHash::of_policy);
+            let people = || of.map(|files| hash_of_people(&files.people));
+            let is_so = match &entry.happened {
+                Happened::Started { site: a, policy: b, people: c, .. } => {
+                    (site(), policy(), people()) == (*a, *b, Some(*c))
+                }
+                Happened::Policy { policy: told } => policy() == Some(*told),
+                Happened::People { people: told } => people() == Some(*told),
+                _ => continue,
+            };
+            if !is_so {
+                found.push(format!(
+                    "what line {} says that it was judged by from then on is not in it",
+                    entry.number
+                ));
+            }
         }
-        let names: Vec<String> = by.iter().map(|signed| self.name_of(signed, line)).collect();
-        Ok(format!("{what}, after the yes of {}", names.join(" and ")))
+        for words in found {
+            self.find("files", Err(words));
+        }
     }
 
     /// The lines that are shown, about this proposal or about all of them.
@@ -354,6 +438,13 @@ impl Look<'_> {
         let known = self.people_at(line).get(&signed.operator());
         known
             .map_or_else(|| format!("somebody unknown ({})", signed.operator()), |person| person.name.clone())
+    }
+}
+
+fn order_ms(order: &Entry) -> u64 {
+    match &order.happened {
+        Happened::Ordered { run_for_ms, .. } => run_for_ms.unwrap_or_default(),
+        _ => 0,
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::canonical;
 use crate::capability::Capability;
 use crate::ids::{ContentHash, ProposalId};
+use crate::operator::Roster;
 use crate::refusal::Code;
 
 /// One line.
@@ -192,11 +193,59 @@ pub struct RefusedBy {
     pub rule: String,
 }
 
+/// What is told of a line that is not shown: its place, and whom it is about, so that nobody hides what belongs to the matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct Label {
+    /// Its number.
+    #[n(0)]
+    pub number: u64,
+    /// True of what holds for every proposal.
+    #[n(1)]
+    pub is_about_all: bool,
+    /// The one proposal it is about, by a hash of its id.
+    #[n(2)]
+    pub about: Option<ContentHash>,
+}
+
+/// What stands for the people a node knows.
+#[must_use]
+pub fn hash_of_people(people: &Roster) -> ContentHash {
+    ContentHash::of("people", &canonical::encode(people))
+}
+
+impl Label {
+    /// What stands for a proposal in a label.
+    #[must_use]
+    pub fn of(proposal: ProposalId) -> ContentHash {
+        ContentHash::of("safety-log/about", &proposal.0)
+    }
+
+    /// What stands for a line with this label and this content.
+    #[must_use]
+    pub fn with(&self, content: ContentHash) -> ContentHash {
+        let label = canonical::encode(self);
+        ContentHash::of("safety-log/entry", &[label.as_slice(), &content.0].concat())
+    }
+}
+
 impl Entry {
-    /// What stands for it where it is not shown.
+    /// What is told of it where it is not shown.
+    #[must_use]
+    pub fn label(&self) -> Label {
+        let about = self.happened.proposal().map(Label::of);
+        Label { number: self.number, is_about_all: self.happened.is_about_all(), about }
+    }
+
+    /// What stands for all else of it where it is not shown.
+    #[must_use]
+    pub fn content(&self) -> ContentHash {
+        ContentHash::of("safety-log/content", &canonical::encode(self))
+    }
+
+    /// What stands for it.
     #[must_use]
     pub fn hash(&self) -> ContentHash {
-        ContentHash::of("safety-log/entry", &canonical::encode(self))
+        self.label().with(self.content())
     }
 }
 

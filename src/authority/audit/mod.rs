@@ -15,4 +15,4 @@ mod tests;
 pub use bundle::{AskedFor, BUNDLE_BYTES_MAX, Bundle, Files, open, seal};
 pub use chain::{Head, Line, Logged, Part};
 pub use check::{ASKED_MAX, Finding, Outcome, Readers, check};
-pub use entry::{Entry, Happened, RefusedBy};
+pub use entry::{Entry, Happened, Label, RefusedBy, hash_of_people};

@@ -163,6 +163,8 @@ impl Case {
             1,
             Happened::Refused { code: Code::Busy, from: "x".to_owned(), count: 1, sentence: String::new() },
         );
+        let (state, words) = ("dispatched".to_owned(), "the gate lets it through".to_owned());
+        lines.push(Happened::Became { proposal: id, state, words, code: None });
         lines.extend(proposal.steps.iter().enumerate().map(ordered));
         (self.change_lines)(&mut lines);
         let mut logged = Logged::default();
@@ -170,7 +172,7 @@ impl Case {
             logged.push(1, 1_000, happened);
         }
         let line = |entry: super::Entry| match entry.happened {
-            Happened::Refused { .. } => Line::Hidden(entry.hash()),
+            Happened::Refused { .. } => Line::hidden(&entry),
             _ => Line::Shown(entry),
         };
         let people = [(1, "Ann", Role::Approver), (5, "Ben", Role::Approver), (6, "Cid", Role::Operator)];
@@ -217,7 +219,7 @@ fn in_a_bundle_in_order_everything_holds() {
     assert_eq!(looked_at, all);
     assert!(findings.iter().all(|finding| finding.outcome == Outcome::Holds), "{findings:#?}");
     let last = &findings[7].words;
-    assert_eq!(last, "line 5: actuator:pump:pump-main-01 on, after the yes of Ann");
+    assert_eq!(last, "line 6: actuator:pump:pump-main-01 on, after the yes of Ann");
 }
 
 #[test]
@@ -253,14 +255,66 @@ fn each_is_found(table: &[Row]) {
     }
 }
 
+/// A line is shown by its hash alone.
+fn hide(bundle: &mut Bundle, at: usize) {
+    let Line::Shown(entry) = &bundle.log.lines[at] else { panic!("it is shown") };
+    bundle.log.lines[at] = Line::hidden(entry);
+}
+
+fn started() -> Happened {
+    let people = super::hash_of_people(&Default::default());
+    Happened::Started { version: "0".to_owned(), epoch: 2, site: None, policy: None, people }
+}
+
+#[test]
+fn what_was_refused_first_and_taken_when_it_was_brought_again_was_taken() {
+    let case = Case::with(|case| {
+        case.change_lines = |lines| {
+            let mut refused = lines[2].clone();
+            let Happened::Answered { refused: by, .. } = &mut refused else { panic!("it is an answer") };
+            *by = Some(RefusedBy { code: Code::ClockUntrusted, rule: "clock.known".to_owned() });
+            lines.insert(2, refused);
+        };
+    });
+    assert_eq!(case.failures(), []);
+}
+
+#[test]
+fn a_policy_that_changes_while_it_runs_is_no_lie() {
+    let case = Case::with(|case| {
+        case.change_lines = |lines| {
+            lines.insert(5, Happened::Policy { policy: ContentHash::of_policy(&policy_text(&policy())) });
+        };
+        case.change = |bundle| {
+            let files = Files { since: 6, ..bundle.files[0].clone() };
+            bundle.files.push(files);
+        };
+    });
+    assert_eq!(case.failures(), []);
+}
+
 #[test]
 fn whatever_a_node_alters_is_found() {
     each_is_found(&[
         (|case| case.signer = node(7), "signature", "has signed it"),
         (|case| case.change = |bundle| bundle.proposal.owner = NodeId([7; 32]), "signature", "not the owner"),
-        (|case| case.change = |bundle| drop(bundle.log.lines.remove(0)), "log", "comes line 3"),
+        (|case| case.change = |bundle| drop(bundle.log.lines.remove(0)), "log", "comes line 2"),
         (|case| case.change = |bundle| drop(bundle.log.lines.remove(1)), "log", "comes line 3"),
         (|case| case.change = |bundle| bundle.log.lines.clear(), "log", "no line of it is about"),
+        (|case| case.change = |bundle| hide(bundle, 2), "log", "line 3 belongs to it and is not shown"),
+        (
+            |case| {
+                case.change_lines = |lines| lines.push(Happened::Stopped { reason: "x".to_owned() });
+                case.change = |bundle| hide(bundle, 6);
+            },
+            "log",
+            "line 7 belongs to it and is not shown",
+        ),
+        (
+            |case| case.change_lines = |lines| lines.push(Happened::People { people: ContentHash([1; 32]) }),
+            "files",
+            "line 7 says that it was judged by",
+        ),
         (|case| case.asks = node(7), "request", "no request in it proposes this"),
         (
             |case| case.change = |bundle| drop(bundle.asked.remove(0)),
@@ -327,7 +381,7 @@ fn an_order_without_enough_people_before_it_after_a_stop_or_for_something_else_i
         (|case| case.change = |bundle| bundle.asked[1].bytes[100] ^= 1, "order", "nobody had said yes"),
         (|case| case.yes.clear(), "order", "nobody had said yes"),
         (|case| case.decision = Decision::Reject, "order", "nobody had said yes"),
-        (|case| case.change_lines = |lines| lines.swap(2, 3), "order", "nobody had said yes"),
+        (|case| case.change_lines = |lines| lines.swap(2, 4), "order", "nobody had said yes"),
         (
             |case| {
                 case.change_lines = |lines| {
@@ -343,11 +397,11 @@ fn an_order_without_enough_people_before_it_after_a_stop_or_for_something_else_i
             "order",
             "although the stop had come",
         ),
-        (|case| case.change_lines = |lines| lines.push(lines[3].clone()), "order", "was ordered twice"),
+        (|case| case.change_lines = |lines| lines.push(lines[4].clone()), "order", "was ordered twice"),
         (
             |case| {
                 case.change_lines = |lines| {
-                    let Happened::Ordered { actuator: ordered, .. } = &mut lines[4] else {
+                    let Happened::Ordered { actuator: ordered, .. } = &mut lines[5] else {
                         panic!("an order")
                     };
                     *ordered = actuator("actuator:pump:another");
@@ -355,6 +409,54 @@ fn an_order_without_enough_people_before_it_after_a_stop_or_for_something_else_i
             },
             "order",
             "is no step 1",
+        ),
+        (
+            |case| {
+                case.change_lines = |lines| {
+                    let Happened::Ordered { run_for_ms, .. } = &mut lines[4] else { panic!("an order") };
+                    *run_for_ms = Some(36_000_000);
+                }
+            },
+            "order",
+            "and on for 20000 ms was approved",
+        ),
+        (
+            |case| {
+                case.change_lines = |lines| {
+                    let Happened::Ordered { setpoint, .. } = &mut lines[4] else { panic!("an order") };
+                    "off".clone_into(setpoint);
+                }
+            },
+            "order",
+            "and on for 20000 ms was approved",
+        ),
+        (
+            |case| {
+                case.change_lines = |lines| {
+                    let Happened::Became { state, .. } = &mut lines[3] else { panic!("a state") };
+                    "cancelled".clone_into(state);
+                }
+            },
+            "order",
+            "although it was cancelled",
+        ),
+        (
+            |case| case.change_lines = |lines| drop(lines.remove(3)),
+            "order",
+            "does not say that it was dispatched",
+        ),
+        (
+            |case| case.change_lines = |lines| lines.insert(3, started()),
+            "order",
+            "although the node had started anew",
+        ),
+        (
+            |case| {
+                case.change_lines =
+                    |lines| lines.insert(3, Happened::Policy { policy: ContentHash::of_policy("other") });
+            },
+            "order",
+            "although another policy was in force",
         ),
         (|case| case.change_offer = |offer| offer.level = Level::L3, "order", "1 of 2 who have to say yes"),
         (

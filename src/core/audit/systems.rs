@@ -2,9 +2,9 @@
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
-use clawmesh_authority::audit::Happened;
+use clawmesh_authority::audit::{Happened, hash_of_people};
 use clawmesh_authority::reading::bounded;
-use clawmesh_authority::{Code, ContentHash, Roster, canonical};
+use clawmesh_authority::{Code, ContentHash, canonical};
 
 use super::log::{Moment, SUBJECT, SafetyLog};
 use crate::clock::{Tick, WallClock};
@@ -58,14 +58,10 @@ pub(super) fn go_on(batch: Res<TickBatch>, mut log: Log, mut refused: MessageWri
             epoch: settings.epoch,
             site: text.map(|text| ContentHash::of_site(&text.plan)),
             policy: text.and_then(|text| text.policy.as_deref()).map(ContentHash::of_policy),
-            people: hash_of(&settings.roster),
+            people: hash_of_people(&settings.roster),
         };
         log.tell(started);
     }
-}
-
-fn hash_of(people: &Roster) -> ContentHash {
-    ContentHash::of("people", &canonical::encode(people))
 }
 
 /// What came in, as far as it is about safety.
@@ -77,7 +73,7 @@ pub(super) fn log_inputs(batch: Res<TickBatch>, in_force: Res<PolicyInForce>, mu
             }
             (SourceId::Runner, InputBody::Rearmed) => Happened::Rearmed,
             (SourceId::Runner, InputBody::PeopleChanged(people)) => {
-                Happened::People { people: hash_of(people) }
+                Happened::People { people: hash_of_people(people) }
             }
             (SourceId::Drivers, InputBody::Driver(report)) => match told(report) {
                 Some(happened) => happened,

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use clawmesh_authority::audit::{ASKED_MAX, AskedFor, Bundle, Entry, Files, Happened, Head, Line, Part};
+use clawmesh_authority::audit::{
+    ASKED_MAX, AskedFor, Bundle, Entry, Files, Happened, Head, Line, Part, hash_of_people,
+};
 use clawmesh_authority::{
-    AskKind, ContentHash, MeshId, NodeId, Proposal, ProposalId, RequestBody, approval, request,
+    AskKind, ContentHash, MeshId, NodeId, Proposal, ProposalId, RequestBody, Roster, approval, request,
 };
 use clawmesh_core::Settings;
 use clawmesh_core::intake::{InputBody, SourceId, StampedInput};
@@ -26,6 +28,8 @@ pub struct Gathering {
     /// What holds now, and texts that came in and may come to hold.
     holds: Files,
     told: Files,
+    policies: Vec<String>,
+    people: Vec<Roster>,
     files: Vec<Files>,
     log: Option<Part>,
     /// How many lines of the log there were when the last one about the proposal came.
@@ -46,6 +50,8 @@ impl Gathering {
             cards: Vec::new(),
             holds: Files::default(),
             told: Files::default(),
+            policies: Vec::new(),
+            people: Vec::new(),
             files: Vec::new(),
             log: None,
             last: 0,
@@ -88,8 +94,8 @@ impl Gathering {
             {
                 self.cards.push(card.clone());
             }
-            (SourceId::Runner, InputBody::PolicyChanged(text)) => self.told.policy = Some(text.clone()),
-            (SourceId::Runner, InputBody::PeopleChanged(people)) => self.told.people = people.clone(),
+            (SourceId::Runner, InputBody::PolicyChanged(text)) => self.policies.push(text.clone()),
+            (SourceId::Runner, InputBody::PeopleChanged(people)) => self.people.push(people.clone()),
             _ => {}
         }
     }
@@ -148,7 +154,7 @@ impl Gathering {
         }
         let part = self.log.get_or_insert_with(|| Part { before, lines: Vec::new() });
         let is_shown = is_about_it || entry.happened.is_about_all();
-        part.lines.push(if is_shown { Line::Shown(entry) } else { Line::Hidden(entry.hash()) });
+        part.lines.push(if is_shown { Line::Shown(entry) } else { Line::hidden(&entry) });
         if is_about_it {
             self.last = part.lines.len();
         }
@@ -156,11 +162,19 @@ impl Gathering {
 
     /// What came in holds from the line on that says so.
     fn hold(&mut self, entry: &Entry) {
-        let told = &self.told;
         match &entry.happened {
-            Happened::Started { .. } => self.holds = told.clone(),
-            Happened::Policy { .. } => self.holds.policy.clone_from(&told.policy),
-            Happened::People { .. } => self.holds.people.clone_from(&told.people),
+            Happened::Started { .. } => self.holds = std::mem::take(&mut self.told),
+            Happened::Policy { policy } => {
+                let text = self.policies.drain(..).find(|text| ContentHash::of_policy(text) == *policy);
+                self.holds.policy = text.or_else(|| self.holds.policy.take());
+            }
+            Happened::People { people } => {
+                // Each has a line of its own, in the order in which they came.
+                let at = self.people.iter().position(|told| hash_of_people(told) == *people);
+                if let Some(at) = at {
+                    self.holds.people = self.people.drain(..=at).next_back().unwrap_or_default();
+                }
+            }
             _ => return,
         }
         self.holds.since = entry.number;
