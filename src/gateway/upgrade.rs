@@ -116,7 +116,17 @@ pub struct DialledView {
 }
 
 /// What proxies add to a request that they pass on.
-const PASSED_ON: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+const PASSED_ON: [&str; 9] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
+    "x-client-ip",
+    "cf-connecting-ip",
+];
 
 /// Where a request comes from, and how.
 #[derive(Debug, Clone)]

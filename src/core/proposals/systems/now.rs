@@ -10,6 +10,7 @@ use clawmesh_twin::trial::Step as Move;
 
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, LinkState, TickBatch};
+use crate::mesh::Trust;
 use crate::people::People;
 use crate::proposals::components::{Asked, Copied, CopyOf, Life, Proposed, Run, Spending};
 use crate::proposals::holds::Holds;
@@ -58,6 +59,7 @@ pub struct Known<'w, 's> {
     tags: Res<'w, Tags>,
     holds: Res<'w, Holds>,
     people: Res<'w, People>,
+    trust: Res<'w, Trust>,
     sensors: Query<'w, 's, (&'static Sensor, &'static Latest, &'static Quality)>,
     actuators: Query<'w, 's, (&'static Actuator, &'static Stands)>,
     proposals: Query<'w, 's, (&'static Proposed, &'static Life, Option<&'static Run>)>,
@@ -149,10 +151,19 @@ impl Known<'_, '_> {
         (actuator.0.clone(), state)
     }
 
-    /// What other homes have open proposals for; of several homes the one with the lowest id.
+    /// What other homes that are trusted have open proposals for; of several homes the one with the lowest id. A home that says
+    /// nothing more is done with it by the time when its proposal would have expired, or when it could not run any longer.
     fn claims(&self) -> BTreeMap<&Capability, NodeId> {
         let mut claims = BTreeMap::new();
-        for (of, copied) in self.copies.iter().filter(|(_, copied)| !copied.report.state.is_final()) {
+        let policy = self.site.0.as_ref().and_then(|site| site.policy.as_ref());
+        let waits_ms = policy.map_or(0, |policy| u64::from(policy.proposal_expires_s) * 1_000);
+        let is_open = |(of, copied): &(&CopyOf, &Copied)| {
+            let age_ms = self.settings.ms_of_ticks(self.tick.0.saturating_sub(copied.received_tick));
+            let runs_ms = copied.report.steps.iter().map(|step| (seconds_asked(step) * 1_000.0) as u64).max();
+            let is_over = age_ms > waits_ms.saturating_add(runs_ms.unwrap_or(0));
+            !copied.report.state.is_final() && !is_over && self.trust.believes(&of.home)
+        };
+        for (of, copied) in self.copies.iter().filter(is_open) {
             for step in &copied.report.steps {
                 let by = claims.entry(&step.actuator).or_insert(of.home);
                 *by = of.home.min(*by);

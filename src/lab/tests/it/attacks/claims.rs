@@ -1,14 +1,16 @@
 //! Whose an actuator is.
 
+use std::collections::BTreeSet;
+
 use clawmesh_authority::envelope::{self, Body, Statement};
 use clawmesh_authority::transition::State;
 use clawmesh_authority::{
-    Code, Decision, Frame, Hlc, Lane, Maker, MeshId, Mind, ProposalId, ProposalReport, Step,
+    Code, Decision, Frame, Hlc, Lane, Maker, MeshId, Mind, ProposalId, ProposalReport, RequestBody, Step,
 };
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_lab::Lab;
 
-use crate::proposals::rig::{FIELD, Farm, ann, capability, code, pump};
+use crate::proposals::rig::{FIELD, Farm, ann, bo, capability, code, pump};
 
 impl Farm {
     /// The command center says that it has a proposal for this actuator.
@@ -67,4 +69,27 @@ fn an_owner_that_claims_it_between_the_question_and_the_yes() {
     farm.run_seconds(1);
     farm.ends(offer.proposal, Code::AmbiguousOwner, "(one-owner)");
     assert_eq!(farm.switched_on(), []);
+}
+
+#[test]
+fn a_claim_of_a_node_that_is_gone_or_not_trusted_any_more() {
+    let mut farm = Farm::brief_with(|policy| policy.proposal_expires_s = 60);
+    farm.claims(1, pump().as_str(), State::Executing { step: 0 });
+    farm.run_seconds(50);
+    farm.repels(Code::AmbiguousOwner, "one-owner", |farm| farm.propose_with(|_| {}));
+    farm.run_seconds(12);
+    let good = farm.proposal();
+    farm.carries_out(&good);
+
+    let mut farm = Farm::brief();
+    farm.claims(1, pump().as_str(), State::Executing { step: 0 });
+    let mut own = farm.proposal();
+    own.maker = Maker::person(own.maker.node, bo().id());
+    farm.repels(Code::AmbiguousOwner, "one-owner", |farm| {
+        farm.ask_as(&bo(), RequestBody::Propose(own.clone()))
+    });
+    farm.lab.offer(FIELD, SourceId::Runner, InputBody::TrustChanged(BTreeSet::new()));
+    farm.lab.run_ticks(2);
+    farm.speak();
+    assert_eq!(code(&farm.ask_as(&bo(), RequestBody::Propose(own))), None);
 }
