@@ -410,6 +410,12 @@ fn an_order_without_enough_people_before_it_after_a_stop_or_for_something_else_i
             "order",
             "is no step 1",
         ),
+    ]);
+}
+
+#[test]
+fn an_order_for_another_time_or_state_or_after_an_end_is_found() {
+    each_is_found(&[
         (
             |case| {
                 case.change_lines = |lines| {
