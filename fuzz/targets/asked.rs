@@ -61,6 +61,12 @@ fn seeds() -> Vec<Seed> {
     seeds.push(("stop", asked(&key(2), RequestBody::Stop { why: why() })));
     seeds.push(("rearm", asked(&key(3), RequestBody::Rearm { why: why() })));
     seeds.push(("hold", asked(&key(3), RequestBody::Hold { what: Held::Programs, why: why() })));
+    let actuator = samples::capability("actuator:valve:valve-flower");
+    let take =
+        RequestBody::TakeControl { actuator: actuator.clone(), for_s: 1_800, is_forced: true, why: why() };
+    seeds.push(("take-control", asked(&key(3), take)));
+    let grant = RequestBody::GrantControl { actuator, to: samples::person(2).id(), why: why() };
+    seeds.push(("grant-control", asked(&key(3), grant)));
     let class = Held::Class(HazardClass::Hazardous);
     seeds.push(("release", asked(&key(3), RequestBody::Release { what: class, why: why() })));
     for (name, decision) in [("approve", Decision::Approve), ("reject", Decision::Reject)] {

@@ -23,6 +23,10 @@ use crate::signed::{self, Form, Purpose};
 pub const REQUEST_BYTES_MAX: usize = 512 * 1024;
 /// The most signers whose newest request an owner remembers.
 pub const SIGNERS_MAX: usize = 1_024;
+/// For how long control is taken at least and at most, seconds.
+pub const CONTROL_S_MIN: u32 = 60;
+/// See [`CONTROL_S_MIN`].
+pub const CONTROL_S_MAX: u32 = 43_200;
 /// How old a re-arm may be that ends the stop of a restore, milliseconds: older ones may have been used before.
 const REARM_AGE_MS_MAX: u64 = 120_000;
 
@@ -114,6 +118,45 @@ pub enum RequestBody {
         #[n(1)]
         why: String,
     },
+    /// Take exclusive control of an actuator for a while, or ask whoever has it. Only a person may.
+    #[n(8)]
+    TakeControl {
+        /// Which.
+        #[n(0)]
+        actuator: Capability,
+        /// For how long, seconds.
+        #[n(1)]
+        for_s: u32,
+        /// True when a supervisor does not wait for whoever has it.
+        #[n(2)]
+        is_forced: bool,
+        /// Why.
+        #[n(3)]
+        why: String,
+    },
+    /// Hand control to somebody else. Only whoever has it may, and a supervisor.
+    #[n(9)]
+    GrantControl {
+        /// Of which.
+        #[n(0)]
+        actuator: Capability,
+        /// To whom.
+        #[n(1)]
+        to: OperatorId,
+        /// Why.
+        #[n(2)]
+        why: String,
+    },
+    /// Give control up. Only whoever has it may, and a supervisor.
+    #[n(10)]
+    ReleaseControl {
+        /// Of which.
+        #[n(0)]
+        actuator: Capability,
+        /// Why.
+        #[n(1)]
+        why: String,
+    },
 }
 
 impl Request {
@@ -128,9 +171,17 @@ impl Request {
             | RequestBody::Tag { why, .. }
             | RequestBody::Untag { why, .. }
             | RequestBody::Hold { why, .. }
-            | RequestBody::Release { why, .. } => {
-                let is_wrong = why.trim().is_empty() || why.len() > REASON_BYTES_MAX;
-                is_wrong.then(|| format!("a reason has 1 to {REASON_BYTES_MAX} bytes; say why"))
+            | RequestBody::Release { why, .. }
+            | RequestBody::GrantControl { why, .. }
+            | RequestBody::ReleaseControl { why, .. } => fault_of_reason(why),
+            RequestBody::TakeControl { for_s, why, .. } => {
+                let is_wrong = !(CONTROL_S_MIN..=CONTROL_S_MAX).contains(for_s);
+                let fault = || {
+                    format!(
+                        "control is taken for {CONTROL_S_MIN} to {CONTROL_S_MAX} s; take it anew when it ends"
+                    )
+                };
+                is_wrong.then(fault).or_else(|| fault_of_reason(why))
             }
         }
     }
@@ -143,6 +194,11 @@ impl Request {
         }
         proposal.fault()
     }
+}
+
+fn fault_of_reason(why: &str) -> Option<String> {
+    let is_wrong = why.trim().is_empty() || why.len() > REASON_BYTES_MAX;
+    is_wrong.then(|| format!("a reason has 1 to {REASON_BYTES_MAX} bytes; say why"))
 }
 
 /// Signs `request` with the key of a node or of a person.

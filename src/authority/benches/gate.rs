@@ -219,7 +219,15 @@ impl Farm {
 
     fn goes_on(&self) {
         for step in &self.proposal.steps {
-            may_go_on(step, false, &self.grant, &self.home, &self.policy, &self.live).expect("it may go on");
+            may_go_on(
+                (step, &self.proposal.maker.mind),
+                false,
+                &self.grant,
+                &self.home,
+                &self.policy,
+                &self.live,
+            )
+            .expect("it may go on");
         }
     }
 }

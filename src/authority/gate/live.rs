@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::capability::Capability;
 use crate::hold::Held;
-use crate::ids::{ContentHash, MeshId, NodeId, ProposalId};
+use crate::ids::{ContentHash, MeshId, NodeId, OperatorId, ProposalId};
 use crate::operator::Roster;
 use crate::policy::Mode;
 use crate::reading::Tier;
@@ -76,6 +76,8 @@ pub struct Live {
     pub actuators: BTreeMap<Capability, ActuatorState>,
     /// What works for a proposal now, and for which.
     pub held: BTreeMap<Capability, ProposalId>,
+    /// What a person has exclusive control of.
+    pub controlled: BTreeMap<Capability, Controlled>,
     /// What people have put on hold, each with a sentence that says who and why.
     pub on_hold: Vec<(Held, String)>,
     /// What was used in the last 24 hours, by the names of budgets.
@@ -122,6 +124,15 @@ pub struct ActuatorState {
     pub out_of_service: bool,
     /// Another node that takes itself for its owner: it has a proposal that drives it.
     pub claimed_by: Option<NodeId>,
+}
+
+/// Who has exclusive control of an actuator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controlled {
+    /// Who.
+    pub by: OperatorId,
+    /// What they are called.
+    pub name: String,
 }
 
 /// What was used of a budget.

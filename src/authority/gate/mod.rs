@@ -15,7 +15,7 @@
 //! | 7 | `dosage-first` | `NOT_AUTHORIZED` `LIMIT_EXCEEDED` | ● | ● | ● | ● |
 //! | 8 | `no-model-alone` | `LLM_ONLY_ACTUATION_BLOCKED` | ● | ● | ● | |
 //! | 9 | `evidence` | `EVIDENCE_UNRESOLVED` `INSUFFICIENT_TRUST_TIER` `EVIDENCE_STALE` | ● | ○ | ○ | ◒ |
-//! | 10 | `one-plan-at-a-time` | `AUTHORITY_HELD` | ● | ● | ● | |
+//! | 10 | `one-plan-at-a-time` `control` | `AUTHORITY_HELD` | ● | ● | ● | ◓ |
 //! | 11 | `out-of-service` | `OUT_OF_SERVICE` | ● | ● | ● | ● |
 //! | 12 | `manual-override` | `LOCAL_CONTROL` | ● | ● | ● | ● |
 //! | 13 | `known-comms` | `INTERLOCK_OPEN` | ● | ● | ● | ◐ |
@@ -33,6 +33,7 @@
 //! ○ as of the moment it came: evidence had to be fresh then, and what holds now is asked of live readings.
 //! ◒ once, by [`stands_by`], when the policy has become another: level, four eyes, evidence and budgets are judged by it too.
 //! ◑ whoever approved it still may: that key was not revoked since.
+//! ◓ `control`: what somebody has taken control of runs for nobody else.
 //! ◐ the driver must answer; a way to the mesh that is lost is a mode of the site. A part that is on its way stands nowhere for
 //! a while; once it has arrived it must stay. Rules 15 and 16 are about what adds energy, motion or flow: what is switched
 //! off needs no condition.
@@ -47,12 +48,12 @@ mod now;
 
 pub use card::{Grant, SimulatedCard};
 pub use evidence::{SignedReading, resolve};
-pub use live::{ActuatorState, DeclaredSensor, Home, Live, LiveReading, Spent};
+pub use live::{ActuatorState, Controlled, DeclaredSensor, Home, Live, LiveReading, Spent};
 
 use crate::command::AuthorizedCommand;
 use crate::hold;
 use crate::policy::{Policy, Rule};
-use crate::proposal::{Proposal, Step};
+use crate::proposal::{Mind, Proposal, Step};
 use crate::refusal::Code;
 use crate::refused::Refused;
 use asked::Known;
@@ -127,11 +128,8 @@ pub fn judge(
     }
 }
 
-/// Judges whether nobody holds a proposal: rule 18 and no other. Nobody says yes to what is on hold.
-///
-/// # Errors
-/// `FROZEN`, with who holds it and why.
-pub fn is_released(proposal: &Proposal, policy: &Policy, live: &Live) -> Result<(), Refused> {
+/// Nobody holds it.
+fn is_released(proposal: &Proposal, policy: &Policy, live: &Live) -> Result<(), Refused> {
     if live.on_hold.is_empty() || !hold::can_be_held(proposal, policy) {
         return Ok(());
     }
@@ -141,6 +139,15 @@ pub fn is_released(proposal: &Proposal, policy: &Policy, live: &Live) -> Result<
     };
     let sentence = format!("{words}; whoever holds it, or a supervisor, releases it: clawmesh release");
     Err(Refused::new(Code::Frozen, Rule::OnHold, sentence))
+}
+
+/// Judges whether people may say yes to a proposal now: nobody holds it, and nobody else has control of what it moves.
+///
+/// # Errors
+/// `FROZEN` or `AUTHORITY_HELD`, with who it is.
+pub fn may_be_answered(proposal: &Proposal, policy: &Policy, live: &Live) -> Result<(), Refused> {
+    is_released(proposal, policy, live)?;
+    now::all_are_theirs(proposal, live)
 }
 
 /// What a step needs of evidence.
@@ -192,6 +199,7 @@ pub fn authorize(
     asked::is_ours_alone(asked, policy, live)?;
     card::is_granted(grant, card, proposal, home)?;
     now::is_free(&asked.actuator, proposal.id(), live)?;
+    now::is_theirs(&asked.actuator, &proposal.maker.mind, live)?;
     holds_now(&known, home, policy, live, Phase::New)?;
     let run_for_ms = known.for_s().filter(|_| known.adds()).map(milliseconds);
     Ok(AuthorizedCommand::new(
@@ -203,12 +211,13 @@ pub fn authorize(
     ))
 }
 
-/// Judges, every tick, a step that runs, by the policy of this tick; `has_arrived` once it was seen where it was told to be.
+/// Judges, every tick, a step that runs for `mind`, by the policy of this tick; `has_arrived` once it was seen where it was told
+/// to be.
 ///
 /// # Errors
 /// The first rule that no longer holds.
 pub fn may_go_on(
-    step: &Step,
+    (step, mind): (&Step, &Mind),
     has_arrived: bool,
     grant: &Grant,
     home: &Home,
@@ -220,6 +229,7 @@ pub fn may_go_on(
     asked::parameters_fit(&known)?;
     asked::dosage_is_known(&known, policy)?;
     card::counts_still(grant, home)?;
+    now::is_theirs(&step.actuator, mind, live)?;
     holds_now(&known, home, policy, live, Phase::Running)?;
     if has_arrived { now::stays(&known, live) } else { Ok(()) }
 }
@@ -255,6 +265,7 @@ fn all_hold_now(
     let id = proposal.id();
     steps.iter().try_for_each(|known| {
         now::is_free(&known.step.actuator, id, live)?;
+        now::is_theirs(&known.step.actuator, &proposal.maker.mind, live)?;
         holds_now(known, home, policy, live, Phase::New)
     })
 }

@@ -5,6 +5,7 @@ use crate::gate::asked::Known;
 use crate::gate::live::{Home, Live, LiveReading};
 use crate::ids::ProposalId;
 use crate::policy::{ActuatorRules, Interlock, Policy, Rule};
+use crate::proposal::{Mind, Proposal};
 use crate::refusal::Code;
 use crate::refused::Refused;
 
@@ -52,6 +53,24 @@ pub(super) fn is_free(actuator: &Capability, proposal: ProposalId, live: &Live) 
     let sentence =
         format!("{actuator} works for the proposal {} now; wait until that has ended", other.short());
     Err(Refused::new(Code::AuthorityHeld, Rule::OnePlan, sentence))
+}
+
+/// Nobody else has taken control of it. A program never has: also the one of whoever has it waits.
+pub(super) fn is_theirs(actuator: &Capability, mind: &Mind, live: &Live) -> Result<(), Refused> {
+    let Some(holder) = live.controlled.get(actuator) else { return Ok(()) };
+    if *mind == Mind::Operator(holder.by) {
+        return Ok(());
+    }
+    let sentence = format!(
+        "{} has control of {actuator}; ask for it with clawmesh control take, or wait until it is given up",
+        holder.name
+    );
+    Err(Refused::new(Code::AuthorityHeld, Rule::Control, sentence))
+}
+
+/// [`is_theirs`] of everything a proposal moves.
+pub(super) fn all_are_theirs(proposal: &Proposal, live: &Live) -> Result<(), Refused> {
+    proposal.steps.iter().try_for_each(|step| is_theirs(&step.actuator, &proposal.maker.mind, live))
 }
 
 /// The driver answers; for what adds something, the way to the mesh is known too, unless it runs already: to lose that

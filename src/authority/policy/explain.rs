@@ -51,6 +51,7 @@ impl Policy {
             demands.extend(about(rules));
         }
         demands.push(Demand::new(Rule::OnePlan, Rule::OnePlan.demands()));
+        demands.push(Demand::new(Rule::Control, Rule::Control.demands()));
         demands.push(Demand::new(Rule::OutOfService, Rule::OutOfService.demands()));
         demands.push(Demand::new(Rule::ManualOverride, Rule::ManualOverride.demands()));
         demands.push(Demand::new(Rule::KnownComms, comms(adds)));

@@ -57,6 +57,7 @@ rules! {
     22 VerifiedBySensor "verified-by-sensor" "Done means that a sensor says so.";
     23 OnePlan "one-plan-at-a-time" "What works for one proposal works for no other.";
     24 OnHold "on-hold" "What a person holds waits until a person releases it.";
+    25 Control "control" "What a person has taken control of is commanded by that person alone.";
 }
 
 impl From<Rule> for &'static str {

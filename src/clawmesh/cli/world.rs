@@ -148,8 +148,10 @@ fn actuator_table(actuators: &[ActuatorView], snapshot_age_ms: u64) -> String {
 /// What a person should know before they ask anything of it.
 fn notes_on(row: &ActuatorView) -> String {
     let guest = row.guest.as_ref().map(|id| format!("on guest {}", id.chars().take(8).collect::<String>()));
+    let control = row.control.as_ref().map(|control| format!("{} has control", control.name));
     let notes = [
         guest.as_deref(),
+        control.as_deref(),
         (!row.answers).then_some("does not answer"),
         row.local_control.then_some("under local control"),
         row.unsafe_because.as_deref(),

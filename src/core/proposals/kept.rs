@@ -5,6 +5,7 @@ use clawmesh_authority::transition::State;
 use clawmesh_authority::{Proposal, StoryEntry, canonical};
 use minicbor::{Decode, Encode};
 
+use super::control::Control;
 use super::holds::Holds;
 use super::ledger::Ledger;
 use super::tags::Tags;
@@ -17,6 +18,8 @@ pub const SPENDING: &str = "spending";
 pub const TAGS: &str = "tags";
 /// The subject of what is on hold.
 pub const HOLDS: &str = "holds";
+/// The subject of who has control of what.
+pub const CONTROL: &str = "control";
 const PLACE: &str = "proposal/";
 
 /// A proposal as it is kept. A grant is not: what was approved and not dispatched has to be asked again.
@@ -71,6 +74,8 @@ pub enum Recalled {
     Tags(Tags),
     /// What was on hold.
     Holds(Holds),
+    /// Who had control of what.
+    Control(Control),
 }
 
 /// The subject of the proposal in a place.
@@ -100,6 +105,7 @@ pub fn read(subject: &str, bytes: &[u8]) -> Option<Result<Recalled, String>> {
         SPENDING => Some(canonical::decode(bytes).map(Recalled::Spending).map_err(fault)),
         TAGS => Some(canonical::decode(bytes).map(Recalled::Tags).map_err(fault)),
         HOLDS => Some(canonical::decode(bytes).map(Recalled::Holds).map_err(fault)),
+        CONTROL => Some(canonical::decode(bytes).map(Recalled::Control).map_err(fault)),
         _ => None,
     }
 }
@@ -164,7 +170,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(slot: u8, bytes: Vec<u8>) {
             prop_assert!(!matches!(read(&subject_of(slot), &bytes), None | Some(Ok(_))));
-            prop_assert!([ASKED, SPENDING, TAGS, HOLDS].iter().all(|subject| read(subject, &bytes).is_some()));
+            prop_assert!([ASKED, SPENDING, TAGS, HOLDS, CONTROL].iter().all(|subject| read(subject, &bytes).is_some()));
         }
     }
 }

@@ -6,6 +6,7 @@
 //! Not here: the rules (`authority`), the model (`twin`), the hands (`drivers`), who brings the bytes (edges).
 
 mod components;
+mod control;
 mod desk;
 mod holds;
 mod kept;
@@ -23,6 +24,7 @@ pub use components::{
     Asked, CardHeld, Copied, CopyIndex, CopyOf, Desk, Forked, Granted, Life, OPEN_MAX, ProposalIndex,
     Proposed, Run, Spending,
 };
+pub use control::{Control, HANDED_OVER_AFTER_MS, Wish};
 pub use desk::{AnswerDesk, Place, WAITING_MAX};
 pub use holds::{HOLDS_MAX, Hold, Holds};
 pub use ledger::{Ledger, Used};
@@ -54,6 +56,7 @@ impl Plugin for ProposalsPlugin {
             .init_resource::<Spending>()
             .init_resource::<Tags>()
             .init_resource::<Holds>()
+            .init_resource::<Control>()
             .init_resource::<ProposalIndex>()
             .init_resource::<CopyIndex>()
             .digest_component::<Proposed>("proposed")
@@ -69,6 +72,7 @@ impl Plugin for ProposalsPlugin {
             .digest_resource::<Spending>("spending")
             .digest_resource::<Tags>("tags")
             .digest_resource::<Holds>("holds")
+            .digest_resource::<Control>("control")
             .exclude_from_digest::<ProposalIndex>("an index over `Proposed`, kept by observers")
             .exclude_from_digest::<CopyIndex>("an index over `CopyOf`, kept where copies are made")
             .exclude_from_digest::<SimulatorPort>("the way to the pool of a live node; a replay has none")
@@ -101,9 +105,11 @@ fn schedule(app: &mut App) {
             systems::recall,
             systems::note_restore,
             systems::heed_notes,
+            systems::settle_control,
             systems::ask_by_new_policy,
             systems::take_requests,
             systems::call_off,
+            systems::end_control,
         )
             .chain()
             .in_set(RequestSystems)

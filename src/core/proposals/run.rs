@@ -141,7 +141,14 @@ impl Watch<'_> {
         let grant = self.grant.ok_or_else(|| {
             Refused::new(Code::ApprovalRequired, Rule::Approved, "there is no approval for it")
         })?;
-        gate::may_go_on(step, has_arrived, grant, &self.site.home, self.policy, self.live)
+        gate::may_go_on(
+            (step, &self.proposal.maker.mind),
+            has_arrived,
+            grant,
+            &self.site.home,
+            self.policy,
+            self.live,
+        )
     }
 
     /// What a sensor showed before the order moves nothing on.

@@ -16,8 +16,8 @@ pub use components::{OutboxPort, OwnLanes, OwnReadings, Pending, SnapshotPort};
 pub use messages::FrameDue;
 pub use outgoing::{Outbox, OutboxReader, Outgoing, outbox};
 pub use snapshot::{
-    ActuatorView, AlarmView, BeliefView, DigestView, LeadView, LeaderView, NodeView, PeerView, PersonView,
-    ProposalView, RefusalView, SensorView, SiteView, Snapshot, SnapshotSink,
+    ActuatorView, AlarmView, BeliefView, ControlView, DigestView, LeadView, LeaderView, NodeView, PeerView,
+    PersonView, ProposalView, RefusalView, SensorView, SiteView, Snapshot, SnapshotSink,
 };
 
 use crate::clock::TickSystems;

@@ -189,12 +189,30 @@ pub struct ActuatorView {
     pub answers: bool,
     /// True while a hand holds it.
     pub local_control: bool,
+    /// Who has exclusive control of it, if anybody has.
+    #[serde(default)]
+    pub control: Option<ControlView>,
     /// True while it is in the safe state that the site declares, as its hardware says.
     pub is_safe: bool,
     /// Why it could not be made safe, if it could not.
     pub unsafe_because: Option<String>,
     /// Milliseconds since it came to stand so.
     pub since_ms: u64,
+}
+
+/// Exclusive control of an actuator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlView {
+    /// Who has it.
+    pub by: OperatorId,
+    /// What they are called.
+    pub name: String,
+    /// Why, in their words.
+    pub why: String,
+    /// For how long yet, milliseconds.
+    pub left_ms: u64,
+    /// Who has asked for it, and has it soon unless they say no.
+    pub wanted_by: Option<OperatorId>,
 }
 
 /// A proposal as its home sees it, or said it last.

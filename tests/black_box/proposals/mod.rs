@@ -5,6 +5,7 @@
 //! Not here: what an owner decides (`authority`), the routes themselves (`src/gateway`).
 
 mod answering;
+mod controlling;
 mod holding;
 mod looking;
 mod proposing;

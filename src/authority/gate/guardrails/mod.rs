@@ -220,8 +220,16 @@ impl Farm {
     }
 
     fn runs_on(&self) -> Result<(), Refused> {
-        let go_on =
-            |step| may_go_on(step, false, &granted(&self.offer()), &self.home, &self.policy, &self.live);
+        let go_on = |step| {
+            may_go_on(
+                (step, &self.proposal.maker.mind),
+                false,
+                &granted(&self.offer()),
+                &self.home,
+                &self.policy,
+                &self.live,
+            )
+        };
         self.proposal.steps.iter().try_for_each(go_on)
     }
 }
@@ -366,7 +374,7 @@ fn guardrail_4_after_a_restart_nothing_is_told_before_its_state_was_read_back() 
     assert_eq!(unread.runs_on(), Ok(()), "what is on its way stands nowhere for a while");
     let arrived = |farm: &Farm| {
         may_go_on(
-            &farm.proposal.steps[1],
+            (&farm.proposal.steps[1], &farm.proposal.maker.mind),
             true,
             &granted(&farm.offer()),
             &farm.home,
@@ -488,7 +496,7 @@ fn what_a_person_holds_is_not_begun_and_what_switches_off_is_never_held() {
         assert_refused(farm.authorized(0, &farm.offer()), Code::Frozen, Rule::OnHold, "clawmesh release");
         assert_eq!(farm.runs_on(), Ok(()), "what runs goes on");
         farm.proposal.steps = vec![step(pump(), "stop", None), step(valve(), "close", None)];
-        assert_eq!(is_released(&farm.proposal, &farm.policy, &farm.live), Ok(()), "it switches off");
+        assert_eq!(may_be_answered(&farm.proposal, &farm.policy, &farm.live), Ok(()), "it switches off");
     }
     for what in [Held::Class(HazardClass::Irreversible), Held::Proposal(ProposalId([1; 32]))] {
         assert_eq!(held(what).proposed(), Ok(()));
@@ -497,7 +505,38 @@ fn what_a_person_holds_is_not_begun_and_what_switches_off_is_never_held() {
     assert_eq!(held(Held::Actuator(other)).proposed(), Ok(()));
     let mut person = held(Held::Programs);
     person.proposal.maker.mind = Mind::Operator(OperatorId([1; 32]));
-    assert_eq!(is_released(&person.proposal, &person.policy, &person.live), Ok(()), "a person asked");
+    assert_eq!(may_be_answered(&person.proposal, &person.policy, &person.live), Ok(()), "a person asked");
+}
+
+#[test]
+fn what_a_person_has_control_of_moves_for_nobody_else_and_for_no_program() {
+    let (ann, bo) = (OperatorId([1; 32]), OperatorId([2; 32]));
+    for (by, moves) in [(ann, true), (bo, false)] {
+        let mut farm = Farm::with(|farm| {
+            farm.live.controlled.insert(pump(), Controlled { by, name: "Ann".to_owned() });
+        });
+        let session = Mind::Model { name: "m".to_owned(), session_of: Some(by) };
+        for (mind, moves) in [(Mind::Operator(ann), moves), (session, false)] {
+            farm.proposal.maker.mind = mind;
+            let all = [
+                farm.proposed(),
+                farm.authorized(1, &farm.offer()).map(drop),
+                farm.runs_on(),
+                may_be_answered(&farm.proposal, &farm.policy, &farm.live),
+                may_begin(&farm.proposal, &farm.home, &farm.policy, &farm.live),
+            ];
+            for judged in all {
+                match moves {
+                    true => assert_eq!(judged, Ok(())),
+                    false => {
+                        assert_refused(judged, Code::AuthorityHeld, Rule::Control, "Ann has control of");
+                    }
+                }
+            }
+        }
+        farm.proposal.steps.retain(|step| step.actuator != pump());
+        assert_eq!(farm.runs_on(), Ok(()), "the valve is nobody's");
+    }
 }
 
 #[test]

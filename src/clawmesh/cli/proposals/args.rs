@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use clawmesh_authority::HazardClass;
 
+use super::control::args::ControlCommand;
 use crate::cli::args::{Target, duration};
 
 /// Proposals, and what people answer.
@@ -71,6 +72,9 @@ pub enum ProposalCommand {
     #[command(after_help = "Example:\n  clawmesh release 2b8a75c7 --why \"the valve is fine\"\n  \
                             clawmesh release --ai --why \"it was right all day\"")]
     Release(ReleaseArgs),
+    /// Take exclusive control of an actuator, hand it on, and give it up, with your own key
+    #[command(subcommand)]
+    Control(ControlCommand),
     /// Take an actuator out of service, with your own key: nothing is told it any more, and what runs with it ends
     ///
     /// A lock on the breaker is better, and this is for everybody who cannot see that. It stays over a restart, until you

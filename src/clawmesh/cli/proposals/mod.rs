@@ -7,6 +7,7 @@
 
 pub mod args;
 mod bring;
+mod control;
 mod decide;
 mod each;
 mod evidence;
@@ -39,6 +40,7 @@ pub fn run(state_dir: Option<PathBuf>, command: ProposalCommand) -> anyhow::Resu
         ProposalCommand::Hold(args) => hold::hold(state_dir, args),
         ProposalCommand::Freeze(args) => hold::freeze(state_dir, args),
         ProposalCommand::Release(args) => hold::release(state_dir, args),
+        ProposalCommand::Control(command) => control::run(state_dir, command),
         ProposalCommand::Tag(args) => tag::run(state_dir, args, true),
         ProposalCommand::Untag(args) => tag::run(state_dir, args, false),
     }

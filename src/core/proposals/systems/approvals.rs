@@ -34,7 +34,7 @@ pub fn take_approvals(
             let (proposed, mut life) = cases.get_mut(entity).map_err(|_| unknown(&signed))?;
             if let (Decision::Approve, Some((_, policy))) = (signed.approval().decision, mover.here.files()) {
                 // It waits, and so does the offer: nobody has to be asked anew when it is released in time.
-                gate::is_released(&proposed.proposal, policy, &now.live)?;
+                gate::may_be_answered(&proposed.proposal, policy, &now.live)?;
             }
             let (answer, granted) = take(&signed, proposed, &mut life, &mut mover)?;
             if let Some(granted) = granted {

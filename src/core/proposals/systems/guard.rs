@@ -128,7 +128,10 @@ fn authorize(
     };
     // What a step builds on stands as it was told, in this tick too.
     let mut before = proposal.steps.iter().take(step);
-    before.try_for_each(|before| gate::may_go_on(before, true, &granted.0, &site.home, policy, &now.live))?;
+    let mind = &proposal.maker.mind;
+    before.try_for_each(|before| {
+        gate::may_go_on((before, mind), true, &granted.0, &site.home, policy, &now.live)
+    })?;
     let card = simulated(proposal, card, mover.here.settings.node, drifted);
     let by = (&card, &granted.0);
     gate::authorize(proposal, step, (&evidence, asked_ms), by, &site.home, policy, &now.live)

@@ -5,6 +5,7 @@
 
 mod approvals;
 mod cards;
+mod control;
 mod guard;
 mod insist;
 mod leave;
@@ -18,6 +19,7 @@ mod tags;
 
 pub(super) use approvals::{ask_by_new_policy, call_off, expire_offers, expire_proposals, take_approvals};
 pub(super) use cards::{order_simulations, take_cards};
+pub(super) use control::{end_control, settle_control};
 pub(super) use guard::authorize_steps;
 pub(super) use insist::insist;
 pub(super) use leave::{answer, hand_over, log_answers, log_orders, write_down};

@@ -13,6 +13,7 @@ use crate::intake::{InputBody, LinkState, TickBatch};
 use crate::mesh::Trust;
 use crate::people::People;
 use crate::proposals::components::{Asked, Copied, CopyOf, Life, Proposed, Run, Spending};
+use crate::proposals::control::Control;
 use crate::proposals::holds::Holds;
 use crate::proposals::ledger::seconds_asked;
 use crate::proposals::tags::Tags;
@@ -58,6 +59,7 @@ pub struct Known<'w, 's> {
     asked: Res<'w, Asked>,
     tags: Res<'w, Tags>,
     holds: Res<'w, Holds>,
+    control: Res<'w, Control>,
     people: Res<'w, People>,
     trust: Res<'w, Trust>,
     sensors: Query<'w, 's, (&'static Sensor, &'static Latest, &'static Quality)>,
@@ -98,6 +100,7 @@ impl Known<'_, '_> {
             readings: self.sensors.iter().map(|row| self.reading(row, wall_ms)).collect(),
             actuators: self.actuators_with_claims(),
             held: self.held_actuators(),
+            controlled: self.control.in_force(&self.people.0),
             on_hold: self.holds.in_words(&self.people.0).collect(),
             spent: self.spending.ledger.spent(ledger_ms),
             wall_ms,

@@ -11,6 +11,7 @@ use super::now::Now;
 use super::shared::Mover;
 use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::proposals::components::{Asked, Life, ProposalIndex, Proposed, Spending};
+use crate::proposals::control::Control;
 use crate::proposals::holds::Holds;
 use crate::proposals::kept::{self, KeptProposal, Recalled, read};
 use crate::proposals::ledger::seconds_asked;
@@ -24,7 +25,7 @@ pub fn recall(
     known: Query<&Proposed>,
     mut asked: ResMut<Asked>,
     mut spending: ResMut<Spending>,
-    (mut tags, mut holds, mut now): (ResMut<Tags>, ResMut<Holds>, ResMut<Now>),
+    (mut tags, mut holds, mut control, mut now): (ResMut<Tags>, ResMut<Holds>, ResMut<Control>, ResMut<Now>),
     mut index: ResMut<ProposalIndex>,
     mut actuators: Query<(&Actuator, &mut Stands)>,
     mut mover: Mover,
@@ -52,6 +53,10 @@ pub fn recall(
                 holds.recall(kept);
                 // It holds in this tick, too.
                 now.live.on_hold = holds.in_words(mover.here.people()).collect();
+                continue;
+            }
+            Some(Ok(Recalled::Control(kept))) => {
+                control.recall(kept);
                 continue;
             }
             Some(Ok(Recalled::Proposal(slot, kept))) if slot < SLOTS => {

@@ -1,5 +1,7 @@
 //! What somebody asks for: a proposal, its withdrawal, the stop, its end.
 
+mod control;
+
 use std::collections::BTreeSet;
 
 use bevy::ecs::system::SystemParam;
@@ -21,7 +23,8 @@ use super::shared::{Mover, in_short};
 use super::tags::set_now;
 use crate::intake::{InputBody, TickBatch};
 use crate::leadership::Lead;
-use crate::proposals::components::{Asked, Life, OPEN_MAX, ProposalIndex, Proposed};
+use crate::proposals::components::{Asked, Life, OPEN_MAX, ProposalIndex, Proposed, Spending};
+use crate::proposals::control::Control;
 use crate::proposals::holds::{Hold, Holds};
 use crate::proposals::kept;
 use crate::proposals::ledger::seconds_asked;
@@ -43,6 +46,8 @@ pub struct Office<'w, 's> {
     now: ResMut<'w, Now>,
     tags: ResMut<'w, Tags>,
     holds: ResMut<'w, Holds>,
+    control: ResMut<'w, Control>,
+    spending: Res<'w, Spending>,
     asked: ResMut<'w, Asked>,
     stop: ResMut<'w, StopState>,
     index: ResMut<'w, ProposalIndex>,
@@ -95,6 +100,11 @@ impl Office<'_, '_> {
             RequestBody::Untag { actuator, .. } => self.untag(actuator, &asker, made.wall_ms),
             RequestBody::Hold { what, why } => self.hold(what, &asker, why),
             RequestBody::Release { what, why } => self.release(what, &asker, (made.wall_ms, why)),
+            RequestBody::TakeControl { actuator, for_s, is_forced, why } => {
+                self.take_control(actuator, &asker, (*for_s, *is_forced, why))
+            }
+            RequestBody::GrantControl { actuator, to, .. } => self.grant_control(actuator, &asker, to),
+            RequestBody::ReleaseControl { actuator, .. } => self.release_control(actuator, &asker),
         };
         // Whatever came of it, it was heard.
         self.keeping.keep(kept::ASKED, canonical::encode(&self.asked.0));
@@ -150,10 +160,13 @@ impl Office<'_, '_> {
                 RequestBody::Rearm { .. }
                 | RequestBody::Untag { .. }
                 | RequestBody::Hold { .. }
-                | RequestBody::Release { .. },
+                | RequestBody::Release { .. }
+                | RequestBody::TakeControl { .. }
+                | RequestBody::GrantControl { .. }
+                | RequestBody::ReleaseControl { .. },
             ) => {
-                let sentence = "only a person ends a stop, puts something back into service, holds and releases; sign it with the \
-                                key of one";
+                let sentence = "only a person ends a stop, puts something back into service, holds, releases and takes control; \
+                                sign it with the key of one";
                 Err(Refused::new(Code::NotAuthorized, "request.person", sentence))
             }
             (Asker::Node(_), _) => Ok(()),
@@ -445,7 +458,7 @@ fn person_of(asker: &Asker) -> Result<OperatorId, Refused> {
     match asker {
         Asker::Person(person) => Ok(*person),
         Asker::Node(_) => {
-            let sentence = "only a person holds and releases; sign it with the key of one";
+            let sentence = "only a person asks for this; sign it with the key of one";
             Err(Refused::new(Code::NotAuthorized, "request.person", sentence))
         }
     }

@@ -16,11 +16,11 @@ use crate::mesh::{
     ClockOffset, LaneMarks, LastHeard, Liveness, Node, NodeIndex, NodeProfile, OwnNode, Trusted,
 };
 use crate::people::People;
-use crate::proposals::{Copied, CopyOf, OwnProposals};
+use crate::proposals::{Control, Copied, CopyOf, OwnProposals, Spending};
 use crate::publish::components::SnapshotPort;
 use crate::publish::snapshot::{
-    ActuatorView, AlarmView, BeliefView, DigestView, LeadView, LeaderView, NodeView, PeerView, PersonView,
-    ProposalView, RefusalView, SensorView, SiteView, Snapshot,
+    ActuatorView, AlarmView, BeliefView, ControlView, DigestView, LeadView, LeaderView, NodeView, PeerView,
+    PersonView, ProposalView, RefusalView, SensorView, SiteView, Snapshot,
 };
 use crate::replay::LastDigest;
 use crate::safety::{LinkStatus, Refusals, StopState};
@@ -41,6 +41,8 @@ pub(in crate::publish) struct Shown<'w, 's> {
     lead: Res<'w, Lead>,
     stop: Res<'w, StopState>,
     people: Res<'w, People>,
+    control: Res<'w, Control>,
+    spending: Res<'w, Spending>,
     site: Res<'w, Site>,
     modes: Res<'w, SiteModes>,
     refusals: Res<'w, Refusals>,
@@ -210,6 +212,7 @@ impl Shown<'_, '_> {
                 position: stands.seen.position.map(|position| position.to_string()),
                 answers: stands.seen.answers,
                 local_control: stands.seen.local_control,
+                control: self.control_of(actuator),
                 is_safe: self.is_safe(actuator, stands),
                 unsafe_because: stands.unsafe_because.clone(),
                 since_ms: self.settings.ms_of_ticks(self.tick.0 - stands.since_tick),
@@ -235,6 +238,19 @@ impl Shown<'_, '_> {
         let mut rows: Vec<ProposalView> = own.chain(copies).collect();
         rows.sort_by_key(|row| (row.home, row.report.slot));
         rows
+    }
+
+    fn control_of(&self, actuator: &Actuator) -> Option<ControlView> {
+        let counted_ms = self.wall.counted_ms(*self.tick, &self.settings, self.spending.not_before_ms);
+        let lease = self.control.get(&actuator.0)?;
+        let person = self.people.0.get(&lease.by);
+        Some(ControlView {
+            by: lease.by,
+            name: person.map_or_else(|| lease.by.short(), |person| person.name.clone()),
+            why: lease.why.clone(),
+            left_ms: lease.until_ms.saturating_sub(counted_ms),
+            wanted_by: lease.wanted_by.as_ref().map(|wanted| wanted.by),
+        })
     }
 
     fn guest_of(&self, actuator: &Actuator) -> Option<String> {

@@ -309,6 +309,7 @@ pub fn snapshot() -> Snapshot {
             position: Some("off".to_owned()),
             answers: true,
             local_control: false,
+            control: None,
             is_safe: true,
             unsafe_because: None,
             since_ms: 1_000,

@@ -8,7 +8,7 @@ use bevy::prelude::*;
 use clawmesh_authority::audit::Happened;
 use clawmesh_authority::hold::Held;
 use clawmesh_authority::policy::Mode;
-use clawmesh_authority::{Code, LaneMark, NodeId, OperatorId, ProposalId, Refusal, Setpoint, Value};
+use clawmesh_authority::{Code, LaneMark, NodeId, OperatorId, ProposalId, Refusal, Roster, Setpoint, Value};
 use clawmesh_core::Core;
 use clawmesh_core::alarms::{Alarm, AlarmState, FlaggedSince, LastKept};
 use clawmesh_core::audit::{Moment, SafetyLog};
@@ -23,7 +23,8 @@ use clawmesh_core::mesh::{
 use clawmesh_core::people::People;
 use clawmesh_core::planner::{Attention, IrrigatedZone};
 use clawmesh_core::proposals::{
-    Asked, CardHeld, Copied, CopyOf, Desk, Forked, Granted, Hold, Holds, Life, Proposed, Run, Spending, Tags,
+    Asked, CardHeld, Control, Copied, CopyOf, Desk, Forked, Granted, Hold, Holds, Life, Proposed, Run,
+    Spending, Tags, Wish,
 };
 use clawmesh_core::publish::OwnLanes;
 use clawmesh_core::replay::{DigestRecord, DigestRegistry, DomainId};
@@ -40,7 +41,7 @@ use serde_json::json;
 
 use crate::alter::altered;
 use crate::guests::{observation, opening, profile};
-use crate::proposals::rig::{CENTER, FIELD, Farm, valve};
+use crate::proposals::rig::{CENTER, FIELD, Farm, capability, valve};
 use crate::{flow_of, flow_spec};
 
 /// A world in which every component type has at least one value: a farm on which something runs.
@@ -270,7 +271,7 @@ fn alter_leads(world: &mut World) -> TypeId {
 }
 
 /// What is changed by its own words alone.
-fn alter_words(world: &mut World) -> [TypeId; 3] {
+fn alter_words(world: &mut World) -> [TypeId; 4] {
     [
         changing_shows(world, |tags: &Tags| {
             let mut other = tags.clone();
@@ -286,6 +287,14 @@ fn alter_words(world: &mut World) -> [TypeId; 3] {
             let mut other = holds.clone();
             let hold = Hold { by: OperatorId([7; 32]), since_ms: 7, why: "x".to_owned() };
             other.set(&Held::Programs, hold).expect("there is room");
+            other
+        }),
+        changing_shows(world, |control: &Control| {
+            let mut other = control.clone();
+            let actuator = capability("actuator:pump:other");
+            let by = OperatorId([7; 32]);
+            let wish = Wish { by, actuator: &actuator, for_ms: 7, why: "x", is_forced: false };
+            other.take(wish, 7, &Roster::default()).expect("nobody has it");
             other
         }),
     ]

@@ -6,6 +6,7 @@ mod approvals;
 mod budgets;
 mod cards;
 mod claims;
+mod control;
 mod declared;
 mod evidence;
 mod flood;
