@@ -67,6 +67,9 @@ fn seeds() -> Vec<Seed> {
     seeds.push(("take-control", asked(&key(3), take)));
     let grant = RequestBody::GrantControl { actuator, to: samples::person(2).id(), why: why() };
     seeds.push(("grant-control", asked(&key(3), grant)));
+    let program = Mind::Utility { name: "dryness".to_owned() };
+    let supersede = RequestBody::Supersede { proposal: proposal(program), instead_of: ProposalId([7; 32]) };
+    seeds.push(("supersede", asked(&key(2), supersede)));
     let class = Held::Class(HazardClass::Hazardous);
     seeds.push(("release", asked(&key(3), RequestBody::Release { what: class, why: why() })));
     for (name, decision) in [("approve", Decision::Approve), ("reject", Decision::Reject)] {

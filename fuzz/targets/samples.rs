@@ -178,6 +178,7 @@ pub fn report() -> ProposalReport {
         card: Some(vec![0x80]),
         offer: Some(offer()),
         approved_by: vec![person(3).id()],
+        blocked: None,
     }
 }
 

@@ -56,6 +56,10 @@ pub struct ProposalReport {
     /// Who has approved it so far.
     #[n(10)]
     pub approved_by: Vec<OperatorId>,
+    /// Why nobody may say yes to it now, if nobody may: somebody holds it, or has control of what it moves.
+    #[n(11)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
 }
 
 /// One thing that happened to a proposal.
@@ -96,6 +100,9 @@ impl ProposalReport {
         }
         if self.card.as_ref().is_some_and(|card| card.len() > CARD_BYTES_MAX) {
             return Some(format!("a card of more than {CARD_BYTES_MAX} bytes"));
+        }
+        if self.blocked.as_ref().is_some_and(|blocked| blocked.len() > TEXT_BYTES_MAX) {
+            return Some(format!("a text of more than {TEXT_BYTES_MAX} bytes"));
         }
         let is_long = |entry: &StoryEntry| entry.state.len().max(entry.words.len()) > TEXT_BYTES_MAX;
         self.story.iter().any(is_long).then(|| format!("a text of more than {TEXT_BYTES_MAX} bytes"))
@@ -157,6 +164,7 @@ mod tests {
             card: Some(vec![0, 171, 255]),
             offer: None,
             approved_by: Vec::new(),
+            blocked: None,
         }
     }
 

@@ -49,7 +49,6 @@ pub struct Request {
 
 /// What can be asked for.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
-#[expect(clippy::large_enum_variant, reason = "requests are few, and most of them propose")]
 pub enum RequestBody {
     /// Take this proposal.
     #[n(0)]
@@ -157,6 +156,27 @@ pub enum RequestBody {
         #[n(1)]
         why: String,
     },
+    /// Take this proposal in the place of one that waits, which ends; if it is refused, that one stays.
+    #[n(15)]
+    Supersede {
+        /// The new one.
+        #[n(0)]
+        proposal: Proposal,
+        /// The one that ends.
+        #[n(1)]
+        instead_of: ProposalId,
+    },
+}
+
+impl RequestBody {
+    /// The proposal that is to be taken, if one is.
+    #[must_use]
+    pub fn proposal(&self) -> Option<&Proposal> {
+        match self {
+            Self::Propose(proposal) | Self::Supersede { proposal, .. } => Some(proposal),
+            _ => None,
+        }
+    }
 }
 
 impl Request {
@@ -164,7 +184,9 @@ impl Request {
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         match &self.body {
-            RequestBody::Propose(proposal) => self.fault_of(proposal),
+            RequestBody::Propose(proposal) | RequestBody::Supersede { proposal, .. } => {
+                self.fault_of(proposal)
+            }
             RequestBody::Withdraw { why, .. }
             | RequestBody::Stop { why }
             | RequestBody::Rearm { why }
@@ -270,7 +292,7 @@ pub fn open(bytes: &[u8]) -> Result<SignedRequest, Refused> {
     if let Some(fault) = request.fault() {
         return Err(Refused::new(Code::InvalidParams, "request.content", fault));
     }
-    if let RequestBody::Propose(proposal) = &request.body {
+    if let Some(proposal) = request.body.proposal() {
         maker_fits(proposal, &key)?;
     }
     Ok(SignedRequest { signer: key, request })

@@ -157,13 +157,18 @@ impl Look<'_> {
                             None => format!("node {}", signed.signer().id()),
                         };
                         let what = match &signed.request().body {
-                            RequestBody::Propose(proposal) if proposal.id() == self.id => {
+                            RequestBody::Propose(proposal) | RequestBody::Supersede { proposal, .. }
+                                if proposal.id() == self.id =>
+                            {
                                 is_proposed |= is_made_by(proposal, signed.signer())
                                     && answered.is_some_and(|(_, is_taken)| is_taken);
                                 "to propose it"
                             }
                             RequestBody::Withdraw { proposal, .. } if *proposal == self.id => {
                                 "to withdraw it"
+                            }
+                            RequestBody::Supersede { instead_of, .. } if *instead_of == self.id => {
+                                "to put another in its place"
                             }
                             _ => return Err("a request in it is about something else".to_owned()),
                         };

@@ -9,6 +9,7 @@ mod messages;
 mod outgoing;
 mod snapshot;
 mod systems;
+mod waiting;
 
 use bevy::prelude::*;
 
@@ -19,6 +20,8 @@ pub use snapshot::{
     ActuatorView, AlarmView, BeliefView, ControlView, DigestView, LeadView, LeaderView, NodeView, PeerView,
     PersonView, ProposalView, RefusalView, SensorView, SiteView, Snapshot, SnapshotSink,
 };
+
+pub use waiting::Waiting;
 
 use crate::clock::TickSystems;
 use crate::replay::DigestApp as _;

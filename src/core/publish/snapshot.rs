@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::alarms::{Priority, Standing};
 use crate::guests::GuestsPicture;
 use crate::intake::LinkState;
+use crate::publish::waiting::Waiting;
 
 /// One picture of the world. Times are Unix milliseconds by this node's estimate of wall time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -226,6 +227,9 @@ pub struct ProposalView {
     pub is_own: bool,
     /// Milliseconds since the home said so; 0 for our own.
     pub age_ms: u64,
+    /// What it waits for, until it has ended.
+    #[serde(default)]
+    pub waiting: Option<Waiting>,
     /// The report.
     #[serde(flatten)]
     pub report: ProposalReport,

@@ -17,6 +17,7 @@ fn completed(first: u8, before_ms: u64) -> ProposalView {
         (id([first; 5]), State::Completed, Hlc { wall_ms: at_ms, logical: 0 });
     report.story[1].at_ms = at_ms;
     (report.offer, report.card) = (None, None);
+    view.waiting = None;
     view
 }
 
@@ -32,9 +33,10 @@ fn the_table_has_the_newest_first_and_what_ended_long_ago_only_on_request() {
         |line: &str| line.split("  ").filter(|c| !c.is_empty()).map(str::trim).map(str::to_owned).collect();
     let rows: Vec<Vec<String>> = lines[..4].iter().copied().map(cells).collect();
     let what = "valve-food-forest open 20 min, pump-main-01 start 20 min";
-    assert_eq!(rows[0], ["id", "home", "state", "what", "card", "copied"]);
-    assert_eq!(rows[1], ["2b8a75c7", "field-node", "awaiting_approval", what, "pass", "1.5 s ago"]);
-    assert_eq!(rows[2], ["aaaaaaaa", "field-node", "completed", what, "-", "-"]);
+    let waits = "the yes of one person; field-node was not heard for 3 min; its offer dies in 4 min";
+    assert_eq!(rows[0], ["id", "home", "state", "what", "card", "waiting for", "copied"]);
+    assert_eq!(rows[1], ["2b8a75c7", "field-node", "awaiting_approval", what, "pass", waits, "1.5 s ago"]);
+    assert_eq!(rows[2], ["aaaaaaaa", "field-node", "completed", what, "-", "-", "-"]);
     assert_eq!(
         rows[3][..3],
         ["cccccccc", "field-node", "approved"],

@@ -102,6 +102,17 @@ fn a_proposal_of_a_person_reaches_its_owner_with_the_readings_that_its_policy_na
 }
 
 #[test]
+fn a_proposal_takes_the_place_of_the_one_that_is_named() {
+    let (stand, _) = center_of_the_farm(true);
+    let said = propose(&stand, &[&DRY[..], &["--instead-of", "2b8a75c7"]].concat());
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    let RequestBody::Supersede { proposal, instead_of } = posted(&stand).body else { panic!("{said:?}") };
+    assert_eq!((proposal.steps, instead_of), (super::scene::steps(), asked_id()));
+    let said = propose(&stand, &[&DRY[..], &["--instead-of", "12345678"]].concat());
+    expect_sentence(&said, &["no proposal known here"]);
+}
+
+#[test]
 fn only_what_lasts_is_told_for_how_long() {
     for (with_policy, step, lasts) in [
         (true, "valve-flower=close", false),

@@ -7,7 +7,7 @@ use clawmesh_authority::{
     Capability, ContentHash, Hlc, Level, Maker, MeshId, Mind, NodeKey, Offer, OperatorKey, ProposalId,
     ProposalReport, Step, StoryEntry, Value as Parameter,
 };
-use clawmesh_core::publish::ProposalView;
+use clawmesh_core::publish::{ProposalView, Waiting};
 use clawmesh_twin::card::{Card, Spread, Verdict};
 use serde_json::{Value, json};
 
@@ -134,6 +134,11 @@ pub fn awaiting() -> ProposalView {
         home_name: Some("field-node".to_owned()),
         is_own: false,
         age_ms: 1_400,
+        waiting: Some(Waiting {
+            what: "the yes of one person".to_owned(),
+            left_ms: Some(240_000),
+            home_silent_ms: Some(180_000),
+        }),
         report: ProposalReport {
             slot: 3,
             id: asked_id(),
@@ -153,6 +158,7 @@ pub fn awaiting() -> ProposalView {
             card: Some(card.to_bytes()),
             offer: Some(offer(&card)),
             approved_by: Vec::new(),
+            blocked: None,
         },
     }
 }

@@ -107,11 +107,16 @@ impl Gathering {
                 approval::open(bytes).is_ok_and(|signed| signed.approval().proposal == self.id)
             }
             AskKind::Request => match request::open(bytes).map(|signed| signed.request().body.clone()) {
-                Ok(RequestBody::Propose(proposal)) if proposal.id() == self.id => {
+                Ok(RequestBody::Propose(proposal) | RequestBody::Supersede { proposal, .. })
+                    if proposal.id() == self.id =>
+                {
                     self.proposal.get_or_insert(proposal);
                     true
                 }
-                Ok(RequestBody::Withdraw { proposal, .. }) => proposal == self.id,
+                Ok(
+                    RequestBody::Withdraw { proposal: about, .. }
+                    | RequestBody::Supersede { instead_of: about, .. },
+                ) => about == self.id,
                 _ => false,
             },
         };

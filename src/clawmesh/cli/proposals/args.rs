@@ -258,6 +258,9 @@ pub struct ProposeArgs {
     /// Why, in your words
     #[arg(long, value_name = "TEXT")]
     pub why: String,
+    /// A proposal that waits and that this one takes the place of; if this one is refused, that one stays
+    #[arg(long, value_name = "ID")]
+    pub instead_of: Option<String>,
     /// The owner you mean, by its name at the site or at least 8 characters of its id; the site says who it is, and
     /// another one is refused
     #[arg(long, value_name = "NAME")]

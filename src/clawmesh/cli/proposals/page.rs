@@ -38,11 +38,12 @@ pub fn rows(views: &[&ProposalView], snapshot_age_ms: u64) -> String {
             view.report.state.to_string(),
             steps::in_short(&view.report.steps),
             verdict(view).to_owned(),
+            waiting(view).unwrap_or_else(|| "-".to_owned()),
             copied(view, snapshot_age_ms).unwrap_or_else(|| "-".to_owned()),
         ]
     };
     let rows: Vec<Vec<String>> = views.iter().map(row).collect();
-    table(&["id", "home", "state", "what", "card", "copied"], &rows)
+    table(&["id", "home", "state", "what", "card", "waiting for", "copied"], &rows)
 }
 
 fn home(view: &ProposalView) -> String {
@@ -59,6 +60,17 @@ fn verdict(view: &ProposalView) -> &'static str {
             Verdict::Veto => "veto",
         },
     }
+}
+
+/// What it waits for, for how long yet, and whether its home is there at all.
+fn waiting(view: &ProposalView) -> Option<String> {
+    let waiting = view.waiting.as_ref()?;
+    let ends = if view.report.state.is_running() { "it ends in" } else { "its offer dies in" };
+    let left = waiting.left_ms.map(|left_ms| format!("{ends} {}", age(left_ms)));
+    let silent = waiting.home_silent_ms;
+    let silent = silent.map(|ms| format!("{} was not heard for {}", home(view), age(ms)));
+    let parts = [Some(plain(&waiting.what)), silent, left];
+    Some(parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
 /// How long ago a copy was true; our own is no copy.
@@ -110,6 +122,7 @@ impl Look<'_> {
         let approved: Vec<String> = report.approved_by.iter().map(|id| self.person(id)).collect();
         let approved = if approved.is_empty() { "nobody".to_owned() } else { approved.join(", ") };
         lines.push(format!("approved  {approved}"));
+        lines.extend(waiting(self.view).map(|waiting| format!("waits for {waiting}")));
         lines
     }
 

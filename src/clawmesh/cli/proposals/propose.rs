@@ -60,7 +60,14 @@ pub fn run(state_dir: Option<PathBuf>, args: ProposeArgs) -> anyhow::Result<Exit
         made,
     };
     let id = proposal.id();
-    let request = Request { mesh, owner, body: RequestBody::Propose(proposal), made };
+    let body = match &args.instead_of {
+        None => RequestBody::Propose(proposal),
+        Some(wanted) => {
+            let instead_of = called(&block_on(known_to(&client))?, wanted)?.report.id;
+            RequestBody::Supersede { proposal, instead_of }
+        }
+    };
+    let request = Request { mesh, owner, body, made };
     let answered = block_on(bring_request(&client, &key, &request))?;
     if !evidence.missing.is_empty() {
         let missing = evidence.missing.join(", ");

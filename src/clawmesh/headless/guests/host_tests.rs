@@ -294,8 +294,9 @@ fn proposal(home: NodeId, state: State) -> ProposalView {
         card: None,
         offer: None,
         approved_by: Vec::new(),
+        blocked: None,
     };
-    ProposalView { home, home_name: Some("barn".to_owned()), is_own: true, age_ms: 0, report }
+    ProposalView { home, home_name: Some("barn".to_owned()), is_own: true, age_ms: 0, waiting: None, report }
 }
 
 #[test]

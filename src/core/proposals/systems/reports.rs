@@ -2,8 +2,12 @@
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
-use clawmesh_authority::{Code, Frame, ProposalReport};
+use clawmesh_authority::gate;
+use clawmesh_authority::reading::bounded;
+use clawmesh_authority::transition::State;
+use clawmesh_authority::{Code, Frame, ProposalId, ProposalReport};
 
+use super::now::Now;
 use super::shared::Due;
 use crate::clock::Tick;
 use crate::mesh::ProposalReported;
@@ -22,6 +26,8 @@ const COPIES_MAX: usize = 4_096;
 #[derive(SystemParam)]
 pub struct OwnProposals<'w, 's> {
     desk: Res<'w, Desk>,
+    site: Res<'w, Site>,
+    now: Res<'w, Now>,
     proposals:
         Query<'w, 's, (&'static Proposed, &'static Life, Option<&'static CardHeld>, Option<&'static Forked>)>,
 }
@@ -31,6 +37,21 @@ impl OwnProposals<'_, '_> {
     #[must_use]
     pub fn reports(&self) -> Vec<ProposalReport> {
         self.reports_of(|_| true)
+    }
+
+    /// For how long its offer lives yet, milliseconds, if people are asked.
+    #[must_use]
+    pub fn dies_in_ms(&self, id: &ProposalId, elapsed_ms: u64) -> Option<u64> {
+        let live = self.desk.0.iter().find(|live| live.offer.proposal == *id)?;
+        Some(live.dies_at_ms.saturating_sub(elapsed_ms))
+    }
+
+    /// Why nobody may say yes to it now.
+    fn blocked(&self, proposed: &Proposed, life: &Life) -> Option<String> {
+        let State::AwaitingApproval { .. } = life.state else { return None };
+        let policy = self.site.0.as_ref()?.policy.as_ref()?;
+        let refused = gate::may_be_answered(&proposed.proposal, policy, &self.now.live).err()?;
+        Some(bounded(refused.sentence))
     }
 
     fn reports_of(&self, is_meant: impl Fn(u8) -> bool) -> Vec<ProposalReport> {
@@ -62,6 +83,7 @@ impl OwnProposals<'_, '_> {
             card: card.map(|card| card.bytes.clone()),
             offer: live.map(|live| live.offer.clone()),
             approved_by: live.map(|live| live.approved_by.clone()).unwrap_or_default(),
+            blocked: self.blocked(proposed, life),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::publish::snapshot::{
     ActuatorView, AlarmView, BeliefView, ControlView, DigestView, LeadView, LeaderView, NodeView, PeerView,
     PersonView, ProposalView, RefusalView, SensorView, SiteView, Snapshot,
 };
+use crate::publish::waiting::waiting;
 use crate::replay::LastDigest;
 use crate::safety::{LinkStatus, Refusals, StopState};
 use crate::settings::Settings;
@@ -97,7 +98,7 @@ impl Shown<'_, '_> {
             site: self.site(),
             people: self.people(),
             actuators: self.actuators(),
-            proposals: self.proposals(),
+            proposals: self.proposals(wall_ms),
             beliefs: self.beliefs(wall_ms),
             refusals: self.refusals(),
             alarms: self.alarms(),
@@ -220,12 +221,14 @@ impl Shown<'_, '_> {
             .collect()
     }
 
-    fn proposals(&self) -> Vec<ProposalView> {
+    fn proposals(&self, wall_ms: u64) -> Vec<ProposalView> {
+        let elapsed_ms = self.wall.elapsed_ms(*self.tick, &self.settings);
         let own = self.proposals.reports().into_iter().map(|report| ProposalView {
             home: self.settings.node,
             home_name: Some(self.settings.name.clone()),
             is_own: true,
             age_ms: 0,
+            waiting: waiting(&report, wall_ms, self.proposals.dies_in_ms(&report.id, elapsed_ms), None),
             report,
         });
         let copies = self.copies.iter().map(|(of, copied)| ProposalView {
@@ -233,11 +236,20 @@ impl Shown<'_, '_> {
             home_name: self.name_of(&of.home),
             is_own: false,
             age_ms: self.settings.ms_of_ticks(self.tick.0 - copied.received_tick),
+            waiting: waiting(&copied.report, wall_ms, None, self.silent_ms(&of.home)),
             report: copied.report.clone(),
         });
         let mut rows: Vec<ProposalView> = own.chain(copies).collect();
         rows.sort_by_key(|row| (row.home, row.report.slot));
         rows
+    }
+
+    /// For how long a node that is not there was not heard.
+    fn silent_ms(&self, node: &NodeId) -> Option<u64> {
+        let entity = self.index.0.get(node)?;
+        let (_, _, liveness, heard, ..) = self.peers.get(*entity).ok()?;
+        let is_there = *liveness == Liveness::Alive;
+        heard.0.filter(|_| !is_there).map(|tick| self.settings.ms_of_ticks(self.tick.0 - tick))
     }
 
     fn control_of(&self, actuator: &Actuator) -> Option<ControlView> {

@@ -69,6 +69,7 @@ fn proposal() -> ProposalView {
         home_name: Some("pump".to_owned()),
         is_own: false,
         age_ms: 700,
+        waiting: None,
         report: ProposalReport {
             slot: 3,
             id: ProposalId([4; 32]),
@@ -81,6 +82,7 @@ fn proposal() -> ProposalView {
             card: Some(vec![0xca, 0x7d]),
             offer: None,
             approved_by: vec![person],
+            blocked: None,
         },
     }
 }

@@ -337,6 +337,7 @@ fn tell_of_proposal(lab: &mut Lab, sequence: u64, state: State) {
         card: None,
         offer: None,
         approved_by: Vec::new(),
+        blocked: None,
     };
     let hlc = Hlc { wall_ms: lab.snapshot("pump").wall_ms, logical: 900 };
     let body = Body::Frame(Frame::Proposal(Box::new(report)));

@@ -167,6 +167,7 @@ impl Center {
             card: None,
             offer: None,
             approved_by: Vec::new(),
+            blocked: None,
         };
         self.said += 1;
         let statement = Statement {

@@ -30,6 +30,7 @@ impl Farm {
             card: None,
             offer: None,
             approved_by: Vec::new(),
+            blocked: None,
         };
         let hlc = Hlc { wall_ms: self.lab.now_ms(), logical: 0 };
         let body = Body::Frame(Frame::Proposal(Box::new(report)));

@@ -16,6 +16,7 @@ mod life;
 mod running;
 mod sensors;
 mod stop;
+mod superseding;
 
 use clawmesh_authority::audit::{Entry, Happened, Head, RefusedBy};
 use clawmesh_authority::{Answer, Reading};

@@ -89,6 +89,7 @@ fn claim(farm: &Farm, proposal: &Proposal, (sequence, state): (u64, State)) -> V
         card: None,
         offer: None,
         approved_by: vec![ann().id()],
+        blocked: None,
     };
     let now_ms = farm.lab.now_ms();
     let statement = Statement {
