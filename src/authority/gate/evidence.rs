@@ -172,8 +172,14 @@ impl Bench<'_> {
         let fresh: Vec<&SignedReading> =
             worth.into_iter().filter(|signed| self.is_fresh(rule, signed)).collect();
         if sensors(&fresh) < rule.count_min {
-            let sentence =
+            let mut sentence =
                 format!("readings of {} are older than {} s; propose again", wanted(), rule.age_s_max);
+            let set_back_s = self.live.now_ms().saturating_sub(self.live.wall_ms) / 1_000;
+            if set_back_s > 0 {
+                sentence += &format!(
+                    " (the clock of this node was set back by {set_back_s} s; start it again once the clock is right)"
+                );
+            }
             return Err(refuse(Code::EvidenceStale, sentence));
         }
         Ok(())

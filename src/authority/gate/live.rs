@@ -84,9 +84,17 @@ pub struct Live {
     pub spent: BTreeMap<String, Spent>,
     /// The wall clock, Unix milliseconds.
     pub wall_ms: u64,
+    /// What it would show if nobody had set it since the start, Unix milliseconds; 0 where nobody counts.
+    pub counted_ms: u64,
 }
 
 impl Live {
+    /// The time by which evidence ages: a clock that is set back makes nothing fresh again.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.wall_ms.max(self.counted_ms)
+    }
+
     /// Where an actuator stands, as it was read back; `None` is unknown.
     #[must_use]
     pub fn position_of(&self, actuator: &Capability) -> Option<Setpoint> {

@@ -86,7 +86,7 @@ pub enum Moment<'a> {
 impl Moment<'_> {
     fn asked_ms(&self, live: &Live) -> u64 {
         match self {
-            Self::Proposing => live.wall_ms,
+            Self::Proposing => live.now_ms(),
             Self::Offering { asked_ms, .. } | Self::Dispatching { asked_ms, .. } => *asked_ms,
         }
     }

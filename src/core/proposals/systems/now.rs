@@ -104,6 +104,7 @@ impl Known<'_, '_> {
             on_hold: self.holds.in_words(&self.people.0).collect(),
             spent: self.spending.ledger.spent(ledger_ms),
             wall_ms,
+            counted_ms: ledger_ms,
         }
     }
 

@@ -182,7 +182,7 @@ impl Office<'_, '_> {
         let evidence = self.mover.here.evidence(proposal, &site.home)?;
         gate::judge(proposal, &evidence, Moment::Proposing, &site.home, policy, &self.now.live)?;
         let slot = self.free_slot(new)?;
-        let mut life = Life::begin(self.mover.here.wall_ms(), self.mover.here.elapsed_ms());
+        let mut life = Life::begin(self.now.live.now_ms(), self.mover.here.elapsed_ms());
         let words = format!("{} proposes: {}", maker(&proposal.maker.mind), in_short(proposal));
         self.mover.feed((id, proposal), &mut life, &Event::Admitted, words, None);
         new.push((Proposed { id, slot, proposal: proposal.clone() }, life));

@@ -6,7 +6,7 @@ use clawmesh_lab::Lab;
 use minicbor::bytes::ByteVec;
 
 use super::{CLAIMED, DRY, SOIL, TANK, model};
-use crate::proposals::rig::{CENTER, FIELD, Farm, ann, capability, step, valve};
+use crate::proposals::rig::{CENTER, FIELD, Farm, ann, capability, code, step, valve};
 
 const UNRESOLVED: Code = Code::EvidenceUnresolved;
 const MODEL: (Code, &str) = (Code::LlmOnlyActuationBlocked, "no-model-alone");
@@ -208,7 +208,7 @@ fn a_model_that_writes_the_name_of_a_person() {
         })
     });
     let good = farm.changed(|it| it.maker = Maker::person(center, ann().id()));
-    assert_eq!(crate::proposals::rig::code(&farm.ask_as(&ann(), RequestBody::Propose(good.clone()))), None);
+    assert_eq!(code(&farm.ask_as(&ann(), RequestBody::Propose(good.clone()))), None);
     farm.run_seconds(1);
     let offer = farm.offer(good.id());
     farm.assert_carried_out(&offer);
@@ -235,5 +235,19 @@ fn evidence_that_its_sensor_takes_back() {
     farm.weather.is_tank_silent = false;
     farm.run_seconds(1);
     let good = farm.proposal();
+    farm.carries_out(&good);
+}
+
+#[test]
+fn old_evidence_that_a_clock_set_back_would_make_fresh() {
+    let mut farm = Farm::brief();
+    let old = farm.evidence(2);
+    farm.run_seconds(300);
+    farm.set_clocks_forward(-300_000);
+    farm.repels(Code::EvidenceStale, "evidence", |farm| farm.propose_with(|it| it.evidence = vec![old]));
+    // The twin: the same, asked for while it was fresh.
+    let mut farm = Farm::brief();
+    let good = farm.proposal();
+    farm.run_seconds(1);
     farm.carries_out(&good);
 }

@@ -7,7 +7,7 @@ use clawmesh_lab::Lab;
 
 use super::rig::{CENTER, FIELD, Farm, code, gus, pump, valve};
 
-const DAY_AND_AN_HOUR_MS: u64 = 25 * 3_600_000;
+const DAY_AND_AN_HOUR_MS: i64 = 25 * 3_600_000;
 
 fn rearm() -> RequestBody {
     RequestBody::Rearm { why: "everything was looked at".to_owned() }

@@ -175,7 +175,7 @@ pub struct Farm {
     pub for_s: f64,
     made: u32,
     /// How far the clocks of all nodes are ahead.
-    ahead_ms: u64,
+    ahead_ms: i64,
 }
 
 impl Farm {
@@ -297,18 +297,18 @@ impl Farm {
         self.open_up();
     }
 
-    /// The clocks of all nodes are set forward.
-    pub fn set_clocks_forward(&mut self, by_ms: u64) {
+    /// The clocks of all nodes are set forward, or back.
+    pub fn set_clocks_forward(&mut self, by_ms: i64) {
         self.ahead_ms += by_ms;
         for node in [CENTER, FIELD] {
-            self.lab.set_clock_offset(node, self.ahead_ms.cast_signed());
+            self.lab.set_clock_offset(node, self.ahead_ms);
         }
         self.run_seconds(1);
     }
 
     /// What the clocks of all nodes show, Unix milliseconds.
     fn clock_ms(&self) -> u64 {
-        self.lab.now_ms() + self.ahead_ms
+        self.lab.now_ms().saturating_add_signed(self.ahead_ms)
     }
 
     /// From the next tick on the owner knows these people.
