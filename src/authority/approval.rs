@@ -14,7 +14,7 @@ use crate::offer::Offer;
 use crate::proposal::{REASON_BYTES_MAX, Step};
 use crate::refusal::Code;
 use crate::refused::Refused;
-use crate::signed::{self, Form, Purpose};
+use crate::signed::{self, Form, Purpose, Unsigned};
 
 /// The largest approval, in bytes.
 pub const APPROVAL_BYTES_MAX: usize = 256 * 1024;
@@ -111,6 +111,12 @@ impl Approval {
 #[must_use]
 pub fn seal(key: &OperatorKey, approval: &Approval) -> Vec<u8> {
     signed::seal(key, Purpose::APPROVAL, canonical::encode(approval))
+}
+
+/// An approval that waits for the signature of `signer`.
+#[must_use]
+pub fn unsigned(signer: &PublicKey, approval: &Approval) -> Unsigned {
+    Unsigned::by(signer, Purpose::APPROVAL, canonical::encode(approval))
 }
 
 /// An approval and whoever signed it. Only [`open`] makes one, so the signature holds.

@@ -17,7 +17,7 @@ use crate::operator::{Operator, Roster};
 use crate::proposal::{Mind, Proposal, REASON_BYTES_MAX};
 use crate::refusal::Code;
 use crate::refused::Refused;
-use crate::signed::{self, Form, Purpose};
+use crate::signed::{self, Form, Purpose, Unsigned};
 
 /// The largest request, in bytes: room for all the evidence a proposal may hold.
 pub const REQUEST_BYTES_MAX: usize = 512 * 1024;
@@ -227,6 +227,12 @@ fn fault_of_reason(why: &str) -> Option<String> {
 #[must_use]
 pub fn seal<I: KeyId>(key: &Key<I>, request: &Request) -> Vec<u8> {
     signed::seal(key, Purpose::REQUEST, canonical::encode(request))
+}
+
+/// A request that waits for the signature of `signer`.
+#[must_use]
+pub fn unsigned(signer: &PublicKey, request: &Request) -> Unsigned {
+    Unsigned::by(signer, Purpose::REQUEST, canonical::encode(request))
 }
 
 /// A request and the key it was signed with. Only [`open`] makes one, so the signature holds.

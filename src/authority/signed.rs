@@ -51,16 +51,52 @@ const NULL: u8 = 0xf6;
 /// Signs `payload` for one purpose.
 #[must_use]
 pub fn seal<I: KeyId>(key: &Key<I>, purpose: Purpose, payload: Vec<u8>) -> Vec<u8> {
-    let raw = *key.public().raw();
-    let signature = key.sign(&to_be_signed(&raw, purpose, &payload));
-    let mut sealed =
-        Vec::with_capacity(BEFORE_KEY_ID.len() + raw.len() + payload.len() + signature.len() + 9);
-    sealed.extend_from_slice(BEFORE_KEY_ID);
-    sealed.extend_from_slice(&raw);
-    sealed.push(EMPTY_MAP);
-    put_bytes(&mut sealed, &payload);
-    put_bytes(&mut sealed, &signature);
-    sealed
+    let unsigned = Unsigned::by(&key.public(), purpose, payload);
+    let signature = key.sign(&unsigned.to_be_signed());
+    unsigned.joined(&signature)
+}
+
+/// A message that waits for its signature, for whoever keeps the key where nobody reads it.
+#[derive(Debug, Clone)]
+pub struct Unsigned {
+    signer: PublicKey,
+    purpose: Purpose,
+    payload: Vec<u8>,
+}
+
+impl Unsigned {
+    /// What the holder of `signer` would say with `payload`.
+    #[must_use]
+    pub fn by(signer: &PublicKey, purpose: Purpose, payload: Vec<u8>) -> Self {
+        Self { signer: signer.clone(), purpose, payload }
+    }
+
+    /// The bytes whose Ed25519 signature makes it a signed message.
+    #[must_use]
+    pub fn to_be_signed(&self) -> Vec<u8> {
+        to_be_signed(self.signer.raw(), self.purpose, &self.payload)
+    }
+
+    /// The signed message; `None` when `signature` is not the one of its signer over these bytes.
+    #[must_use]
+    pub fn signed(self, signature: &[u8]) -> Option<Vec<u8>> {
+        // Strictly as an owner will: what it would refuse is never sent.
+        let holds = self.signer.verifies(&self.to_be_signed(), signature);
+        holds.then(|| self.joined(signature))
+    }
+
+    fn joined(self, signature: &[u8]) -> Vec<u8> {
+        let Self { signer, payload, .. } = self;
+        let mut sealed = Vec::with_capacity(
+            BEFORE_KEY_ID.len() + signer.raw().len() + payload.len() + signature.len() + 9,
+        );
+        sealed.extend_from_slice(BEFORE_KEY_ID);
+        sealed.extend_from_slice(signer.raw());
+        sealed.push(EMPTY_MAP);
+        put_bytes(&mut sealed, &payload);
+        put_bytes(&mut sealed, signature);
+        sealed
+    }
 }
 
 /// What is signed: the `Sig_structure` of RFC 9052, section 4.4.
@@ -265,6 +301,21 @@ mod tests {
         assert_eq!(signed.payload(), Some(&b"open the gate"[..]));
         assert!(signed.holds_for(Purpose::REQUEST));
         assert!(!signed.holds_for(Purpose::APPROVAL) && !signed.holds_for(Purpose::ENVELOPE));
+    }
+
+    #[test]
+    fn a_signature_made_elsewhere_gives_the_same_bytes_and_another_signature_none() {
+        let (ours, theirs) = (NodeKey::from_secret(&[7; 32]), NodeKey::from_secret(&[8; 32]));
+        let unsigned = Unsigned::by(&ours.public(), Purpose::REQUEST, b"open the gate".to_vec());
+        let bytes = unsigned.to_be_signed();
+        assert_eq!(unsigned.clone().signed(&ours.sign(&bytes)), Some(sealed()));
+        let other_purpose = Unsigned::by(&ours.public(), Purpose::APPROVAL, b"open the gate".to_vec());
+        let wrong =
+            [theirs.sign(&bytes), ours.sign(b"open the gate"), ours.sign(&other_purpose.to_be_signed())];
+        for signature in wrong {
+            assert_eq!(unsigned.clone().signed(&signature), None);
+        }
+        assert_eq!(unsigned.clone().signed(&ours.sign(&bytes)[..63]), None);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clawmesh_authority::request::{self, Request};
-use clawmesh_authority::{Answer, AskKind, OperatorKey, ProposalId};
+use clawmesh_authority::{Answer, AskKind, ProposalId};
 use serde_json::{Value, json};
 
 use super::args::Signer;
+use super::person::Person;
 use crate::cli::client::{Client, No};
 use crate::cli::table::plain;
 use crate::cli::terminal::{say, say_json};
@@ -24,27 +25,24 @@ pub struct Taken {
 /// What an owner said.
 pub type Answered = Result<Taken, No>;
 
-/// The key of whoever acts.
+/// Whoever acts, with their key.
 ///
 /// # Errors
-/// A sentence with the repair, when there is none or it cannot be used.
-pub fn key_of(signer: Signer) -> anyhow::Result<OperatorKey> {
-    Ok(operator_key::load(&operator_key::locate(signer.key)?)?)
+/// A sentence with the repair, when there is no key or it cannot be used.
+pub fn person_of(signer: Signer) -> anyhow::Result<Person> {
+    Ok(Person::with(operator_key::load(&operator_key::locate(signer.key)?)?))
 }
 
 /// Signs a request and brings it to its owner, by way of the node that is asked.
 ///
 /// # Errors
 /// A sentence, when it makes no sense, or no answer came back.
-pub async fn bring_request(
-    client: &Client,
-    key: &OperatorKey,
-    request: &Request,
-) -> anyhow::Result<Answered> {
+pub async fn bring_request(client: &Client, person: &Person, request: &Request) -> anyhow::Result<Answered> {
     if let Some(fault) = request.fault() {
         return Err(anyhow::Error::msg(fault));
     }
-    bring(client, AskKind::Request, request::seal(key, request)).await
+    let signed = person.sign(request::unsigned(person.public(), request))?;
+    bring(client, AskKind::Request, signed).await
 }
 
 /// Brings signed bytes to their owner, by way of the node that is asked.

@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clawmesh_authority::{Approval, AskKind, Decision, Offer, OperatorKey, approval};
+use clawmesh_authority::{Approval, AskKind, Decision, Offer, approval};
 use clawmesh_core::publish::ProposalView;
 use clawmesh_gateway::Status;
 
 use super::args::{ApproveArgs, RejectArgs};
-use super::bring::{bring, key_of, tell};
+use super::bring::{bring, person_of, tell};
 use super::find::{called, known_to};
 use super::offer::{CardRead, card_asked_about, is_as_seen, living};
 use super::page::Look;
+use super::person::Person;
 use crate::cli::client::{Client, block_on};
 use crate::cli::terminal::{ask, complain, is_attended};
 use crate::moments::unix_ms;
@@ -42,11 +43,11 @@ pub fn approve(state_dir: Option<PathBuf>, args: ApproveArgs) -> anyhow::Result<
     if let Some(seen) = &args.card {
         is_as_seen(&card, seen, &view.report)?;
     }
-    let key = key_of(args.signer)?;
+    let person = person_of(args.signer)?;
     if !args.yes && !is_confirmed(&client, view, &card, known.snapshot_age_ms)? {
         bail!("nothing was signed: only {YES:?} is a yes");
     }
-    answer(&client, &key, offer, Decision::Approve, args.why, args.target.json)
+    answer(&client, &person, offer, Decision::Approve, args.why, args.target.json)
 }
 
 /// Shows a person what they are asked, and asks.
@@ -78,13 +79,13 @@ pub fn reject(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<Ex
     let client = Client::new(state_dir, &args.target)?;
     let known = block_on(known_to(&client))?;
     let offer = living(called(&known, &args.id)?)?;
-    let key = key_of(args.signer)?;
-    answer(&client, &key, offer, Decision::Reject, Some(args.why), args.target.json)
+    let person = person_of(args.signer)?;
+    answer(&client, &person, offer, Decision::Reject, Some(args.why), args.target.json)
 }
 
 fn answer(
     client: &Client,
-    key: &OperatorKey,
+    person: &Person,
     offer: &Offer,
     decision: Decision,
     why: Option<String>,
@@ -94,7 +95,7 @@ fn answer(
     if let Some(fault) = approval.fault() {
         return Err(anyhow::Error::msg(fault));
     }
-    let signed = approval::seal(key, &approval);
+    let signed = person.sign(approval::unsigned(person.public(), &approval))?;
     tell(&block_on(bring(client, AskKind::Approval, signed))?, json)
 }
 

@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use clawmesh_authority::{Hlc, MeshId, OperatorKey, Request, RequestBody};
+use clawmesh_authority::{Hlc, MeshId, Request, RequestBody};
 use clawmesh_gateway::Status;
 use serde_json::{Value, json};
 
 use super::bring::{Answered, bring_request, document};
 use super::find::{Reachable, node_called};
+use super::person::Person;
 use crate::cli::client::{Client, block_on};
 use crate::cli::status::time_at;
 use crate::cli::table::plain;
@@ -44,7 +45,7 @@ pub fn meant(
 pub fn tell_each(
     client: &Client,
     status: &Status,
-    key: &OperatorKey,
+    person: &Person,
     nodes: &[Reachable],
     body: &RequestBody,
     is_json: bool,
@@ -52,7 +53,7 @@ pub fn tell_each(
     let mesh = MeshId::of_name(&status.node.mesh);
     let made = Hlc { wall_ms: time_at(status), logical: 0 };
     let ask = |owner| Request { mesh, owner, body: body.clone(), made };
-    let outcome = |node: &Reachable| block_on(bring_request(client, key, &ask(node.id)));
+    let outcome = |node: &Reachable| block_on(bring_request(client, person, &ask(node.id)));
     let outcomes: Vec<(&Reachable, Outcome)> = nodes.iter().map(|node| (node, outcome(node))).collect();
     if is_json {
         say_json(&json!({"nodes": outcomes.iter().map(row).collect::<Vec<Value>>()}))?;

@@ -9,7 +9,7 @@ use clawmesh_authority::hold::Held;
 use clawmesh_gateway::Status;
 
 use super::args::{FreezeArgs, Frozen, RejectArgs, ReleaseArgs};
-use super::bring::key_of;
+use super::bring::person_of;
 use super::each::{meant, tell_each};
 use super::find::{Reachable, at_site, called, known_to};
 use crate::cli::client::{Client, block_on};
@@ -19,8 +19,8 @@ pub fn hold(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<Exit
     let client = Client::new(state_dir, &args.target)?;
     let status: Status = block_on(client.get("/api/status"))?;
     let (what, home) = proposal_called(&client, &args.id)?;
-    let (key, body) = (key_of(args.signer)?, RequestBody::Hold { what, why: args.why });
-    tell_each(&client, &status, &key, &[home], &body, args.target.json)
+    let (person, body) = (person_of(args.signer)?, RequestBody::Hold { what, why: args.why });
+    tell_each(&client, &status, &person, &[home], &body, args.target.json)
 }
 
 /// Holds whatever programs propose, a class, or an actuator.
@@ -30,8 +30,8 @@ pub fn freeze(state_dir: Option<PathBuf>, args: FreezeArgs) -> anyhow::Result<Ex
     let Some((what, nodes)) = frozen(state_dir, &client, &status, &args.what)? else {
         bail!("say what to freeze: --ai, --class or --actuator");
     };
-    let (key, body) = (key_of(args.signer)?, RequestBody::Hold { what, why: args.why });
-    tell_each(&client, &status, &key, &nodes, &body, args.target.json)
+    let (person, body) = (person_of(args.signer)?, RequestBody::Hold { what, why: args.why });
+    tell_each(&client, &status, &person, &nodes, &body, args.target.json)
 }
 
 /// Releases what is on hold.
@@ -46,8 +46,8 @@ pub fn release(state_dir: Option<PathBuf>, args: ReleaseArgs) -> anyhow::Result<
         (None, Some(found)) => found,
         _ => bail!("say what to release: a proposal, --ai, --class or --actuator"),
     };
-    let (key, body) = (key_of(args.signer)?, RequestBody::Release { what, why: args.why });
-    tell_each(&client, &status, &key, &nodes, &body, args.target.json)
+    let (person, body) = (person_of(args.signer)?, RequestBody::Release { what, why: args.why });
+    tell_each(&client, &status, &person, &nodes, &body, args.target.json)
 }
 
 /// A proposal, and its home.

@@ -16,6 +16,7 @@ mod hold;
 mod look;
 mod offer;
 mod page;
+mod person;
 mod propose;
 mod rearm;
 mod stop;

@@ -14,7 +14,7 @@ use clawmesh_gateway::Status;
 use clawmesh_twin::site::Plan;
 
 use super::args::{ProposeArgs, RejectArgs};
-use super::bring::{bring_request, key_of, tell};
+use super::bring::{bring_request, person_of, tell};
 use super::evidence::{gather, sensors_for};
 use super::find::{called, known_to, names_node, owner_of};
 use crate::cli::client::{Client, block_on};
@@ -42,7 +42,7 @@ pub fn run(state_dir: Option<PathBuf>, args: ProposeArgs) -> anyhow::Result<Exit
     let owner = owner_of_all(&typed, plan, args.node.as_deref())?;
     let steps: Vec<Step> =
         typed.iter().map(|step| step_of(step, policy.as_ref(), args.length)).collect::<Result<_, _>>()?;
-    let key = key_of(args.signer)?;
+    let person = person_of(args.signer)?;
     let client = Client::new(state_dir, &args.target)?;
     let status: Status = block_on(client.get("/api/status"))?;
     let actuators: Vec<_> = typed.iter().map(|step| step.actuator).collect();
@@ -53,7 +53,7 @@ pub fn run(state_dir: Option<PathBuf>, args: ProposeArgs) -> anyhow::Result<Exit
         mesh,
         owner,
         site: same_site(&site, plan, &status)?,
-        maker: Maker::person(status.node.id, key.id()),
+        maker: Maker::person(status.node.id, person.id()),
         steps,
         reason: args.why,
         evidence: evidence.envelopes.into_iter().map(Into::into).collect(),
@@ -68,7 +68,7 @@ pub fn run(state_dir: Option<PathBuf>, args: ProposeArgs) -> anyhow::Result<Exit
         }
     };
     let request = Request { mesh, owner, body, made };
-    let answered = block_on(bring_request(&client, &key, &request))?;
+    let answered = block_on(bring_request(&client, &person, &request))?;
     if !evidence.missing.is_empty() {
         let missing = evidence.missing.join(", ");
         complain(&format!("clawmesh: note: no signed reading of {missing} could be attached"));
@@ -145,7 +145,7 @@ pub fn withdraw(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<
     let client = Client::new(state_dir, &args.target)?;
     let known = block_on(known_to(&client))?;
     let view = called(&known, &args.id)?;
-    let key = key_of(args.signer)?;
+    let person = person_of(args.signer)?;
     let status: Status = block_on(client.get("/api/status"))?;
     let request = Request {
         mesh: MeshId::of_name(&status.node.mesh),
@@ -153,5 +153,5 @@ pub fn withdraw(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<
         body: RequestBody::Withdraw { proposal: view.report.id, why: args.why },
         made: Hlc { wall_ms: time_at(&status), logical: 0 },
     };
-    tell(&block_on(bring_request(&client, &key, &request))?, args.target.json)
+    tell(&block_on(bring_request(&client, &person, &request))?, args.target.json)
 }

@@ -7,7 +7,7 @@ use clawmesh_authority::RequestBody;
 use clawmesh_gateway::Status;
 
 use super::args::RearmArgs;
-use super::bring::key_of;
+use super::bring::person_of;
 use super::each::{meant, tell_each};
 use crate::cli::client::{Client, block_on};
 
@@ -16,7 +16,7 @@ pub fn run(state_dir: Option<PathBuf>, args: RearmArgs) -> anyhow::Result<ExitCo
     let client = Client::new(state_dir, &args.target)?;
     let status: Status = block_on(client.get("/api/status"))?;
     let nodes = meant(&client, &status, args.node.as_deref(), args.all)?;
-    let key = key_of(args.signer)?;
+    let person = person_of(args.signer)?;
     let body = RequestBody::Rearm { why: args.why };
-    tell_each(&client, &status, &key, &nodes, &body, args.target.json)
+    tell_each(&client, &status, &person, &nodes, &body, args.target.json)
 }
