@@ -47,6 +47,12 @@ impl<I: KeyId> Key<I> {
         self.signing.to_pkcs8_pem(LineEnding::LF).ok().map(|pem| pem.to_string())
     }
 
+    /// The 32 secret bytes, for whoever writes the key to a file.
+    #[must_use]
+    pub fn secret(&self) -> [u8; 32] {
+        self.signing.to_bytes()
+    }
+
     /// The id of whoever holds this key.
     #[must_use]
     pub fn id(&self) -> I {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::bad_input::empty;
-use crate::support::cli::{end_of, id_of, json_on, program, run_on};
+use crate::support::cli::{approve_on, end_of, id_of, json_on, program};
 use crate::support::node::Node;
 use crate::support::wait::until;
 
@@ -33,7 +33,9 @@ impl Farm {
         let (center_id, field_id) = (id_of(&center), id_of(&field));
         give_site(&[(&center, "command-center", &center_id), (&field, "field-node", &field_id)]);
         let key = folder.path().join("operator.key");
-        let made = end_of(program().args(["operator", "new", "--json", "--key", text_of(&key)])).out;
+        let made =
+            end_of(program().args(["operator", "new", "--no-passphrase", "--json", "--key", text_of(&key)]))
+                .out;
         let made: Value = serde_json::from_str(&made).expect("a new key is told in JSON");
         let key = made["public_key"].as_str().expect("a new key has a public part");
         json_on(&field, &["operator", "enroll", key, "--name", "Ann", "--role", "approver"]);
@@ -64,8 +66,7 @@ impl Farm {
             if offer.is_object() && !answered.contains(&offer["nonce"]) {
                 let key = self.folder.path().join("operator.key");
                 let [id, card] = [&report["id"], &offer["card"]].map(|text| text.as_str().expect("a text"));
-                let said =
-                    run_on(&self.center.0, &["approve", id, "--yes", "--card", card, "--key", text_of(&key)]);
+                let said = approve_on(&self.center.0, id, card, &["--key", text_of(&key)]);
                 // The copy may come to the command center a moment later.
                 if said.code == Some(0) {
                     answered.push(offer["nonce"].clone());

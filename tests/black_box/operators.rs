@@ -32,7 +32,7 @@ fn text<'a>(answer: &'a Value, key: &str) -> &'a str {
 /// A person with a new key: their home, and what `operator new` answered.
 fn person() -> (TempDir, Value) {
     let home = tempfile::tempdir().expect("the system has room for temporary files");
-    let made = json_of(&as_person(home.path(), &["new", "--json"]));
+    let made = json_of(&as_person(home.path(), &["new", "--no-passphrase", "--json"]));
     (home, made)
 }
 
@@ -87,7 +87,7 @@ fn a_key_is_never_printed() {
     let pem = fs::read_to_string(home.path().join(".config/clawmesh/operator.key")).unwrap();
     let secret = pem.lines().nth(1).expect("a PEM has a second line");
     let known = json_of(&as_person(home.path(), &["show", "--json"]));
-    let again = as_person(home.path(), &["new"]);
+    let again = as_person(home.path(), &["new", "--no-passphrase"]);
     let shown = as_person(home.path(), &["show", "--json", "--log", "trace"]);
     for said in [made, again, shown] {
         for told in [&said.out, &said.err] {
@@ -105,7 +105,7 @@ fn the_configuration_folder_of_the_environment_is_used_and_modes_keep_the_key_to
     let config = home.path().join("etc");
     let mut command = program();
     command.env_remove("CLAWMESH_STATE_DIR").env("HOME", home.path()).env("XDG_CONFIG_HOME", &config);
-    assert_eq!(end_of(command.args(["operator", "new"])).code, Some(0));
+    assert_eq!(end_of(command.args(["operator", "new", "--no-passphrase"])).code, Some(0));
     let key = config.join("clawmesh/operator.key");
     assert_eq!((mode_of(&key), mode_of(key.parent().unwrap())), (0o600, 0o700));
     let (_folder, dir) = empty();
@@ -119,7 +119,10 @@ fn a_key_that_is_there_is_never_overwritten_whatever_it_holds() {
     let key = home.path().join("ann.key");
     let path = key.to_str().unwrap();
     fs::write(&key, "not even a key").unwrap();
-    expect_sentence(&as_person(home.path(), &["new", "--key", path]), &["never overwritten", "--key", path]);
+    expect_sentence(
+        &as_person(home.path(), &["new", "--no-passphrase", "--key", path]),
+        &["never overwritten", "--key", path],
+    );
     assert_eq!(fs::read(&key).unwrap(), b"not even a key");
 }
 
@@ -129,7 +132,7 @@ fn a_key_file_in_a_state_dir_is_refused_with_the_reason() {
     id_of(&dir);
     let words = ["an operator key never lives in a node's state dir", "no program approves", "--key"];
     let expect_refused = |key: PathBuf| {
-        let said = as_person(folder.path(), &["new", "--key", key.to_str().unwrap()]);
+        let said = as_person(folder.path(), &["new", "--no-passphrase", "--key", key.to_str().unwrap()]);
         expect_sentence(&said, &words);
         assert!(!key.exists());
     };
@@ -143,10 +146,10 @@ fn a_key_file_in_a_state_dir_is_refused_with_the_reason() {
     for inside in ["soon/operator.key", ".clawmesh/operator.key"] {
         let mut command = program();
         command.env("CLAWMESH_STATE_DIR", folder.path().join("soon")).env("HOME", folder.path());
-        command.args(["operator", "new", "--key"]).arg(folder.path().join(inside));
+        command.args(["operator", "new", "--no-passphrase", "--key"]).arg(folder.path().join(inside));
         expect_sentence(&end_of(&mut command), &words);
     }
-    let said = run_on(&dir, &["operator", "new"]);
+    let said = run_on(&dir, &["operator", "new", "--no-passphrase"]);
     assert!(said.code == Some(2) && said.err.contains("no use for --state-dir"), "{said:?}");
 }
 
@@ -155,7 +158,7 @@ fn a_key_file_that_cannot_be_used_is_told_with_the_repair() {
     let home = tempfile::tempdir().unwrap();
     let show = || as_person(home.path(), &["show"]);
     expect_sentence(&show(), &["there is no operator key", "clawmesh operator new", "operator.key"]);
-    as_person(home.path(), &["new"]);
+    as_person(home.path(), &["new", "--no-passphrase"]);
     let key = home.path().join(".config/clawmesh/operator.key");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     expect_sentence(&show(), &["mode 644", "run: chmod 600 "]);

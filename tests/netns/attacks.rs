@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::cli::{end_of, id_of, json_on, program, run_on};
+use crate::support::cli::{approve_on, end_of, id_of, json_on, program, run_on};
 use crate::support::node::Node;
 use crate::wait::until;
 
@@ -83,7 +83,9 @@ impl Farm {
         }
         for (name, role) in [("Ann", "approver"), ("Bo", "operator")] {
             let key = folder.path().join(name);
-            let made = end_of(program().args(["operator", "new", "--json", "--key"]).arg(key)).out;
+            let made =
+                end_of(program().args(["operator", "new", "--no-passphrase", "--json", "--key"]).arg(key))
+                    .out;
             let made: Value = serde_json::from_str(&made).expect("a new key is told in JSON");
             let key = made["public_key"].as_str().expect("a key has a public part");
             json_on(&dirs[1], &["operator", "enroll", key, "--name", name, "--role", role]);
@@ -127,7 +129,8 @@ impl Farm {
             let shown = self.shown(&id)?;
             Some(shown["proposal"]["offer"]["card"].as_str()?.to_owned())
         });
-        json_on(&self.dirs[0], &["approve", &id, "--yes", "--card", &card, "--key", &self.key("Ann")]);
+        let said = approve_on(&self.dirs[0], &id, &card, &["--key", &self.key("Ann")]);
+        assert_eq!(said.code, Some(0), "{said:?}");
         id
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::python;
-use crate::support::cli::{Said, end_of, id_of, json_on, program, run_on};
+use crate::support::cli::{Said, approve_on, end_of, id_of, json_on, program, run_on};
 use crate::support::node::Node;
 use crate::support::wait::until;
 
@@ -41,7 +41,8 @@ impl Guardian {
         json_on(&dir, &["trust", "add", guest, "--name", "well"]);
         let guardian = Self { folder, dir, id };
         let key = guardian.key();
-        let made = end_of(program().args(["operator", "new", "--json", "--key", &key])).out;
+        let made =
+            end_of(program().args(["operator", "new", "--no-passphrase", "--json", "--key", &key])).out;
         let made: Value = serde_json::from_str(&made).expect("a new key is told in JSON");
         let public = made["public_key"].as_str().expect("a new key has a public part");
         json_on(&guardian.dir, &["operator", "enroll", public, "--name", "Ann", "--role", "approver"]);
@@ -91,7 +92,7 @@ impl Guardian {
 
     fn approve(&self, report: &Value) {
         let [id, card] = [&report["id"], &report["offer"]["card"]].map(|text| text.as_str().expect("a text"));
-        let said = self.run(&["approve", id, "--yes", "--card", card]);
+        let said = approve_on(&self.dir, id, card, &["--key", &self.key()]);
         assert_eq!(said.code, Some(0), "{said:?}");
     }
 

@@ -163,7 +163,7 @@ pub struct Output {
 }
 
 /// Which running node to ask.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Target {
     /// The address of its gateway [default: the node of the state dir]
     #[arg(long, value_name = "URL")]

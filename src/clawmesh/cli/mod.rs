@@ -25,6 +25,7 @@ mod operator;
 mod operator_args;
 mod pair;
 mod papers;
+mod passphrase;
 mod peers;
 mod plant;
 mod policy;

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clawmesh_authority::{NodeId, Operator, OperatorId, OperatorKey, Refused, Role, Roster};
+use clawmesh_authority::{NodeId, Operator, OperatorId, PublicKey, Refused, Role, Roster};
 use serde::Serialize;
 
 use super::args::Output;
 use super::operator_args::{EnrollArgs, KeyArgs, OperatorCommand, RevokeArgs};
+use super::passphrase::{chosen, unlocked};
 use super::table::{plain, table};
 use super::terminal::{say, say_json};
 use crate::config::error::ConfigError;
 use crate::config::node_file::NodeFile;
+use crate::config::openssh_key::Kept;
 use crate::config::operator_key::{public_key_text, read_public_key};
 use crate::config::settings::NodeConfig;
 use crate::config::state_dir::StateDir;
@@ -33,12 +35,23 @@ const ROLES: [(&str, Role); 4] = [
 pub fn run(state_dir: Option<PathBuf>, command: OperatorCommand) -> anyhow::Result<ExitCode> {
     match command {
         OperatorCommand::New(args) => {
-            let path = operator_key::locate(args.key.clone())?;
-            show_key(&operator_key::create(&path)?, path, &args)?;
+            let path = operator_key::locate(args.key.key.clone())?;
+            operator_key::check_new(&path)?;
+            let passphrase = chosen(args.no_passphrase)?;
+            let key = operator_key::create(&path, passphrase.as_ref().map(|typed| typed.as_str()))?;
+            show_key(&key.public(), passphrase.is_some(), path, &args.key)?;
+        }
+        OperatorCommand::Passphrase(args) => {
+            let path = operator_key::locate(args.key.key.clone())?;
+            let key = unlocked(operator_key::load(&path)?)?;
+            let passphrase = chosen(args.no_passphrase)?;
+            operator_key::rewrite(&path, &key, passphrase.as_ref().map(|typed| typed.as_str()))?;
+            show_key(&key.public(), passphrase.is_some(), path, &args.key)?;
         }
         OperatorCommand::Show(args) => {
             let path = operator_key::locate(args.key.clone())?;
-            show_key(&operator_key::load(&path)?, path, &args)?;
+            let kept = operator_key::load(&path)?;
+            show_key(&kept.public(), matches!(kept, Kept::Locked(_)), path, &args)?;
         }
         OperatorCommand::Enroll(args) => enroll(&StateDir::locate(state_dir)?, &args)?,
         OperatorCommand::List(output) => list(&StateDir::find(state_dir)?, output)?,
@@ -53,19 +66,25 @@ struct KeyAnswer {
     id: OperatorId,
     public_key: String,
     key_file: PathBuf,
+    has_passphrase: bool,
     enroll: String,
 }
 
-fn show_key(key: &OperatorKey, key_file: PathBuf, args: &KeyArgs) -> anyhow::Result<()> {
-    let public_key = public_key_text(key.public().raw());
+fn show_key(key: &PublicKey, has_passphrase: bool, key_file: PathBuf, args: &KeyArgs) -> anyhow::Result<()> {
+    let public_key = public_key_text(key.raw());
     let enroll = format!("clawmesh operator enroll {public_key} --name NAME --role ROLE");
-    let answer = KeyAnswer { id: key.id(), public_key, key_file, enroll };
+    let answer = KeyAnswer { id: key.operator_id(), public_key, key_file, has_passphrase, enroll };
     if args.output.json {
         return say_json(&answer);
     }
     say(&format!("id          {}", answer.id));
     say(&format!("public key  {}", answer.public_key));
     say(&format!("key file    {}", answer.key_file.display()));
+    if !has_passphrase {
+        say(
+            "\nIt has no passphrase: every program that can read the file can sign as you. `clawmesh operator passphrase` sets one.",
+        );
+    }
     say("\nAt the owner's console, with your name and observer, operator, approver or supervisor for ROLE:");
     say(&format!("  {}", answer.enroll));
     Ok(())

@@ -10,7 +10,19 @@ use super::args::Output;
 #[derive(Debug, Subcommand)]
 pub enum OperatorCommand {
     /// Make the key of a person, outside of every state dir; it is never shown and never overwritten
-    New(KeyArgs),
+    ///
+    /// Asks twice for a passphrase, at the terminal; whoever signs with the key is asked for it. The file is an OpenSSH private key.
+    #[command(
+        after_help = "Example:\n  clawmesh operator new\n  clawmesh operator new --key /media/stick/ann.key"
+    )]
+    New(SecretArgs),
+    /// Set, change or remove the passphrase of a key; its file is written anew, the key stays the same
+    ///
+    /// Key files of earlier builds have none: this gives them one.
+    #[command(
+        after_help = "Example:\n  clawmesh operator passphrase\n  clawmesh operator passphrase --no-passphrase"
+    )]
+    Passphrase(SecretArgs),
     /// Show the id and the public key that belong to a key file
     Show(KeyArgs),
     /// Let a person operate here, at the owner's own console
@@ -25,7 +37,18 @@ pub enum OperatorCommand {
     Revoke(RevokeArgs),
 }
 
-/// `operator new` and `operator show`
+/// `operator new` and `operator passphrase`
+#[derive(Debug, Args)]
+pub struct SecretArgs {
+    /// No passphrase: every program that can read the file can sign as you
+    #[arg(long)]
+    pub no_passphrase: bool,
+    /// Which key, and how to answer
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// `operator show`, and what commands around one key file share
 #[derive(Debug, Args)]
 pub struct KeyArgs {
     /// The key file [default: clawmesh/operator.key in $XDG_CONFIG_HOME, or in ~/.config]

@@ -7,6 +7,12 @@ use std::path::{Path, PathBuf};
 /// Why the configuration could not be used. Each message is one sentence that names the file and the repair.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// The key of a person has no text form; only an encoder without memory says so.
+    #[error("the operator key cannot be encoded: {why}; nothing was written, try again")]
+    OperatorKeyEncoding {
+        /// What the encoder said.
+        why: String,
+    },
     /// Neither flag, environment nor home folder says where the state dir is.
     #[error("there is no home folder to keep the state in; name a folder with --state-dir")]
     NoHome,

@@ -16,6 +16,7 @@ pub mod identity;
 pub mod kept_list;
 pub mod key_file;
 pub mod node_file;
+pub mod openssh_key;
 pub mod operator_key;
 pub mod operators_file;
 pub mod papers;

@@ -6,8 +6,10 @@ use std::path::{Component, Path, PathBuf};
 use clawmesh_authority::ids::IdFault;
 use clawmesh_authority::{ContentHash, OperatorKey};
 
+use crate::config::durable_file::{check_secret, create_atomic, read_bounded, write_atomic};
 use crate::config::error::ConfigError;
-use crate::config::key_file;
+use crate::config::identity::random_secret;
+use crate::config::openssh_key::{self, Kept};
 use crate::config::state_dir::StateDir;
 
 const WHAT: &str = "operator key";
@@ -22,18 +24,49 @@ pub fn locate(flag: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
     std::path::absolute(&path).map_err(ConfigError::io("find the file", &path))
 }
 
-/// Makes the key of a person at `path`, where nothing may be yet.
-pub fn create(path: &Path) -> Result<OperatorKey, ConfigError> {
+/// Refuses a place where no new key of a person may go, before anybody is asked for a passphrase.
+pub fn check_new(path: &Path) -> Result<(), ConfigError> {
     refuse_state_dir(path)?;
-    key_file::create(WHAT, path)?.ok_or_else(|| ConfigError::OperatorKeyExists { path: path.to_owned() })
+    match path.symlink_metadata() {
+        Ok(_) => Err(ConfigError::OperatorKeyExists { path: path.to_owned() }),
+        Err(_) => Ok(()),
+    }
 }
 
-/// Reads the key of a person.
-pub fn load(path: &Path) -> Result<OperatorKey, ConfigError> {
+/// Makes the key of a person at `path`, where nothing may be yet; locked by `passphrase`, if there is one.
+pub fn create(path: &Path, passphrase: Option<&str>) -> Result<OperatorKey, ConfigError> {
+    check_new(path)?;
+    let key = OperatorKey::from_secret(&random_secret(WHAT)?);
+    if create_atomic(path, openssh_key::write(&key, passphrase)?.as_bytes())? {
+        Ok(key)
+    } else {
+        Err(ConfigError::OperatorKeyExists { path: path.to_owned() })
+    }
+}
+
+/// Writes `key` anew to the file it was read from, locked by `passphrase`, if there is one; a crash leaves the old file or the new one.
+pub fn rewrite(path: &Path, key: &OperatorKey, passphrase: Option<&str>) -> Result<(), ConfigError> {
+    refuse_state_dir(path)?;
+    // A link stays one; what it points to is written.
+    let path = path.canonicalize().map_err(ConfigError::io("find the file", path))?;
+    write_atomic(&path, openssh_key::write(key, passphrase)?.as_bytes())
+}
+
+/// Reads the key file of a person.
+pub fn load(path: &Path) -> Result<Kept, ConfigError> {
     // The key of a node is a key of the same kind; it must not pass for that of a person.
     refuse_state_dir(path)?;
+    let Some(content) = read_bounded(path)? else {
+        return Err(ConfigError::NoOperatorKey { path: path.to_owned() });
+    };
+    check_secret(WHAT, path)?;
     let damaged = |why| ConfigError::DamagedOperatorKey { why, path: path.to_owned() };
-    key_file::read(WHAT, path, damaged)?.ok_or_else(|| ConfigError::NoOperatorKey { path: path.to_owned() })
+    let text = std::str::from_utf8(&content).map_err(|_| damaged("it is no text"))?;
+    // The form of earlier builds, which has no passphrase.
+    if let Some(key) = OperatorKey::from_pem(text) {
+        return Ok(Kept::Open(key));
+    }
+    openssh_key::read(text).map_err(damaged)
 }
 
 /// A public key as 64 hexadecimal characters.
@@ -143,13 +176,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/operator.key");
         assert!(matches!(load(&path), Err(ConfigError::NoOperatorKey { .. })));
-        let made = create(&path).unwrap();
-        assert_eq!(load(&path).unwrap().id(), made.id());
+        let made = create(&path, None).unwrap();
+        assert_eq!(load(&path).unwrap().public(), made.public());
         let before = fs::read(&path).unwrap();
-        let error = create(&path).unwrap_err().to_string();
+        let error = create(&path, None).unwrap_err().to_string();
         assert!(error.contains("never overwritten") && error.ends_with("operator.key"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), before);
-        assert_ne!(create(&dir.path().join("other.key")).unwrap().id(), made.id());
+        assert_ne!(create(&dir.path().join("other.key"), None).unwrap().id(), made.id());
+    }
+
+    #[test]
+    fn a_key_of_earlier_builds_is_read_and_written_anew_with_a_passphrase() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("operator.key");
+        let old = OperatorKey::from_secret(&[7; 32]);
+        write_atomic(&path, old.to_pem().unwrap().as_bytes()).unwrap();
+        let Kept::Open(read) = load(&path).unwrap() else { panic!("it had no passphrase") };
+        rewrite(&path, &read, Some("a quiet barn")).unwrap();
+        let Kept::Locked(locked) = load(&path).unwrap() else { panic!("it has a passphrase now") };
+        assert_eq!(locked.unlock("a quiet barn").map(|key| key.secret()), Ok([7; 32]));
     }
 
     #[test]
@@ -161,7 +206,7 @@ mod tests {
             let error = load(&path).unwrap_err().to_string();
             assert!(error.starts_with("operator key is damaged: "), "{error}");
             assert!(error.contains("restore it from a backup") && error.ends_with("operator.key"), "{error}");
-            assert!(create(&path).is_err());
+            assert!(create(&path, None).is_err());
             assert_eq!(fs::read(&path).unwrap(), damage);
         }
     }
@@ -172,7 +217,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("clawmesh/operator.key");
-        create(&path).unwrap();
+        create(&path, None).unwrap();
         let mode_of = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode_of(&path), mode_of(path.parent().unwrap())), (0o600, 0o700));
         for mode in [0o644, 0o640, 0o606] {
@@ -188,7 +233,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             write_atomic(&dir.path().join("state").join(mark), b"x").unwrap();
             for key in ["state/operator.key", "state/a/b/operator.key", "new/../state/operator.key"] {
-                let error = create(&dir.path().join(key)).unwrap_err().to_string();
+                let error = create(&dir.path().join(key), None).unwrap_err().to_string();
                 assert!(
                     error.contains("no program approves") && error.contains("--key"),
                     "{mark} {key}: {error}"
@@ -198,7 +243,10 @@ mod tests {
                 !dir.path().join("new").exists() && !dir.path().join("state/a").exists(),
                 "nothing is made"
             );
-            assert!(create(&dir.path().join("state/../operator.key")).is_ok(), "beside it is outside of it");
+            assert!(
+                create(&dir.path().join("state/../operator.key"), None).is_ok(),
+                "beside it is outside of it"
+            );
         }
     }
 
@@ -220,11 +268,11 @@ mod tests {
         identity::load_or_create(&state).unwrap();
         for (link, to) in [("whole", state.root()), ("part", &state.root().join("identity"))] {
             std::os::unix::fs::symlink(to, dir.path().join(link)).unwrap();
-            let error = create(&dir.path().join(link).join("keys/operator.key")).unwrap_err();
+            let error = create(&dir.path().join(link).join("keys/operator.key"), None).unwrap_err();
             assert!(matches!(error, ConfigError::OperatorKeyInStateDir { .. }), "{error}");
         }
         let out = dir.path().join("part/../../beside.key");
-        assert!(create(&out).is_ok(), "the link is followed before the step up");
+        assert!(create(&out, None).is_ok(), "the link is followed before the step up");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::people::{Asked, Crowd, Heard};
 use super::recording::{Recording, told};
 use super::storm::{Which, hit, rage};
 use super::{Dice, Place};
-use crate::support::cli::{end_of, id_of, json_on, program, run_on};
+use crate::support::cli::{approve_on, end_of, id_of, json_on, program, run_on};
 use crate::support::wait::until;
 
 const SEED: u64 = 0x000c_1a3e_5000_0010;
@@ -166,7 +166,8 @@ fn one_more_goes_through(farm: &Farm, crowd: &Crowd, who: &Person, other: &Perso
         let shown = shown_at(dir, &id)?;
         Some(shown["proposal"]["offer"]["card"].as_str()?.to_owned())
     });
-    json_on(dir, &["approve", &id, "--yes", "--card", &card, "--key", key]);
+    let said = approve_on(dir, &id, &card, &["--key", key]);
+    assert_eq!(said.code, Some(0), "{said:?}");
     until("it is completed", PATIENCE, || {
         let shown = shown_at(dir, &id)?;
         (shown["proposal"]["state"] == "completed").then_some(())

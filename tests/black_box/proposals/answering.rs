@@ -19,9 +19,16 @@ fn posted(stand: &StandIn) -> SignedApproval {
     signed
 }
 
+/// Ann at her terminal, who types yes to what she is asked.
 fn approve(stand: &StandIn, more: &[&str]) -> Said {
     let key = key_file(stand);
-    stand.run(&[&["approve", "2b8a75c7", "--key", &key], more].concat())
+    stand.run_at_terminal(&[&["approve", "2b8a75c7", "--key", &key], more].concat(), "yes\n")
+}
+
+/// What was shown and typed before the last line goes; what remains is an end without a question.
+fn last_line(said: Said) -> Said {
+    let err = said.err.lines().last().unwrap_or_default().to_owned();
+    Said { err, ..said }
 }
 
 fn seen() -> String {
@@ -33,9 +40,10 @@ fn a_yes_answers_the_offer_field_by_field_with_the_key_of_the_person() {
     let before_ms = unix_ms();
     for seen in [&seen()[..], &seen()[..8], &seen().to_uppercase()[..12]] {
         let stand = center_showing(&[awaiting()]);
-        let said = approve(&stand, &["--yes", "--card", seen, "--why", "seen, it is dry"]);
+        let said = approve(&stand, &["--card", seen, "--why", "seen, it is dry"]);
         let words = "approved, it is judged again before it moves\n";
-        assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(0), words, ""), "{seen}");
+        assert_eq!((said.code, said.out.as_str()), (Some(0), words), "{seen}: {said:?}");
+        assert!(said.err.contains("Shall it be done?"), "{said:?}");
         let signed = posted(&stand);
         let offer = awaiting().report.offer.unwrap();
         let signed_ms = signed.approval().signed_ms;
@@ -66,9 +74,9 @@ fn a_refusal_of_the_owner_is_told_with_code_rule_and_sentence_and_fails() {
     let stand = center_showing(&[awaiting()]);
     let no = json!({"code": "SELF_APPROVAL", "rule": "approval.not_own", "sentence": "ask somebody else"});
     stand.answers("/api/approvals", 422, no.clone());
-    let seen = ["--yes", "--card", &seen()[..8]];
+    let seen = ["--card", &seen()[..8]];
     expect_sentence(
-        &approve(&stand, &seen),
+        &last_line(approve(&stand, &seen)),
         &["clawmesh: SELF_APPROVAL by approval.not_own: ask somebody else"],
     );
     let said = approve(&stand, &[&seen[..], &["--json"]].concat());
@@ -76,9 +84,9 @@ fn a_refusal_of_the_owner_is_told_with_code_rule_and_sentence_and_fails() {
     assert_eq!((said.code, &told["outcome"], &told["code"]), (Some(1), &"refused".into(), &no["code"]));
     // A refusal of the door itself has no rule.
     stand.answers("/api/approvals", 503, json!({"code": "BUSY", "sentence": "ask again in a moment"}));
-    expect_sentence(&approve(&stand, &seen), &["clawmesh: BUSY: ask again in a moment"]);
+    expect_sentence(&last_line(approve(&stand, &seen)), &["clawmesh: BUSY: ask again in a moment"]);
     stand.answers("/api/approvals", 500, json!("?"));
-    expect_sentence(&approve(&stand, &seen), &["it answered 500"]);
+    expect_sentence(&last_line(approve(&stand, &seen)), &["it answered 500"]);
 }
 
 /// What nobody may sign: the proposal as it is shown, the arguments, and the words of the refusal.
@@ -89,26 +97,15 @@ fn refused() -> Vec<(ProposalView, Vec<String>, Vec<&'static str>)> {
         view
     };
     let args = |args: &[&str]| args.iter().map(ToString::to_string).collect::<Vec<String>>();
-    let good = || vec!["--yes".to_owned(), "--card".to_owned(), seen()];
+    let good = || vec!["--card".to_owned(), seen()];
     let other = hash_of(&card(1.0)).to_string();
     let another_card = vec!["the card of 2b8a75c7 is ", "nothing was signed", "clawmesh show 2b8a75c7"];
     vec![
-        (
-            awaiting(),
-            args(&["--yes"]),
-            vec!["--yes skips the question", "--card HASH", "clawmesh show 2b8a75c7"],
-        ),
-        (awaiting(), args(&[]), vec!["nobody is at a terminal", "--yes --card HASH"]),
-        (awaiting(), args(&["--card", &seen()]), vec!["nobody is at a terminal"]),
-        (awaiting(), args(&["--yes", "--card", &other]), another_card.clone()),
-        (awaiting(), args(&["--yes", "--card", &(seen() + "00")]), another_card),
-        (
-            awaiting(),
-            args(&["--yes", "--card", &seen()[..7]]),
-            vec!["too short to name a card", "8 characters"],
-        ),
-        (awaiting(), args(&["--yes", "--card", ""]), vec!["too short to name a card"]),
-        (awaiting(), args(&["--yes", "--card", "the green one"]), vec!["0-9 and a-f"]),
+        (awaiting(), args(&["--card", &other]), another_card.clone()),
+        (awaiting(), args(&["--card", &(seen() + "00")]), another_card),
+        (awaiting(), args(&["--card", &seen()[..7]]), vec!["too short to name a card", "8 characters"]),
+        (awaiting(), args(&["--card", ""]), vec!["too short to name a card"]),
+        (awaiting(), args(&["--card", "the green one"]), vec!["0-9 and a-f"]),
         (awaiting(), [good(), args(&["--why", " "])].concat(), vec!["a reason has 1 to 1024 bytes"]),
         (
             with(|view| view.report.offer = None),
@@ -137,7 +134,7 @@ fn what_was_not_seen_or_does_not_fit_its_offer_is_refused_and_nothing_is_posted(
     for (view, args, words) in refused() {
         let stand = center_showing(&[view]);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        expect_sentence(&approve(&stand, &args), &words);
+        expect_sentence(&last_line(approve(&stand, &args)), &words);
         assert_eq!(stand.posted().len(), 0, "{args:?}");
     }
 }
@@ -150,7 +147,7 @@ fn another_steps_number_is_another_step_even_where_numbers_compare_equal() {
     let offer = view.report.offer.as_mut().unwrap();
     offer.steps[0].parameters.insert("for_s".to_owned(), zero(0.0));
     let stand = center_showing(&[view]);
-    expect_sentence(&approve(&stand, &["--yes", "--card", &seen()]), &["is for something else"]);
+    expect_sentence(&last_line(approve(&stand, &["--card", &seen()])), &["is for something else"]);
     assert_eq!(stand.posted().len(), 0);
 }
 
@@ -161,13 +158,25 @@ fn without_a_key_nothing_is_posted_and_the_way_to_one_is_told() {
     let key = ["--key", missing.to_str().unwrap()];
     let seen = seen();
     for command in [
-        &["approve", "2b8a75c7", "--yes", "--card", &seen][..],
+        &["approve", "2b8a75c7", "--card", &seen][..],
         &["reject", "2b8a75c7", "--why", "no"],
         &["withdraw", "2b8a75c7", "--why", "no"],
         &["rearm", "--why", "it is mended"],
     ] {
-        let said = stand.run(&[command, &key].concat());
+        let said = last_line(stand.run_at_terminal(&[command, &key].concat(), "yes\n"));
         expect_sentence(&said, &["there is no operator key", "clawmesh operator new"]);
+    }
+    assert_eq!(stand.posted().len(), 0);
+}
+
+#[test]
+fn nothing_but_the_word_typed_at_a_terminal_is_a_yes() {
+    let stand = center_showing(&[awaiting()]);
+    let key = key_file(&stand);
+    let ask = ["approve", "2b8a75c7", "--key", &key, "--card", &seen()];
+    for typed in ["", "no\n", "y\n", "\nyes\n"] {
+        let said = last_line(stand.run_at_terminal(&ask, typed));
+        assert!(said.code == Some(1) && said.err.contains("nothing was signed"), "{typed:?}: {said:?}");
     }
     assert_eq!(stand.posted().len(), 0);
 }

@@ -7,9 +7,10 @@
 mod answering;
 mod controlling;
 mod holding;
+mod locking;
 mod looking;
 mod proposing;
 pub mod scene;
-mod stand_in;
+pub mod stand_in;
 mod stopping;
 mod tagging;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Json;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::support::cli::{Said, run_on};
+use crate::support::cli::{Said, at_terminal, end_of, program};
 
 const TOKEN: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
@@ -81,9 +82,20 @@ impl StandIn {
 
     /// Runs a command that asks this stand-in, by a person whose key is in the folder of the test.
     pub fn run(&self, args: &[&str]) -> Said {
-        let token = self.folder.path().join("token");
-        let place = ["--url", &self.url, "--token-file", token.to_str().expect("a path in UTF-8")];
-        run_on(&self.dir, &[args, &place].concat())
+        end_of(&mut self.command(args))
+    }
+
+    /// Like [`StandIn::run`], at a terminal where `typed` is typed.
+    pub fn run_at_terminal(&self, args: &[&str], typed: &str) -> Said {
+        at_terminal(&mut self.command(args), typed)
+    }
+
+    /// A command that asks this stand-in, to be run however a test likes.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = program();
+        command.arg("--state-dir").arg(&self.dir).args(args).args(["--url", &self.url, "--token-file"]);
+        command.arg(self.folder.path().join("token"));
+        command
     }
 
     /// The answer of a command with `--json` that must succeed.

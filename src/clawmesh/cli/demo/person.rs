@@ -1,5 +1,5 @@
-//! The person of the demo: a key of their own outside both state dirs, enrolled at the console of the owner, and the same
-//! commands that anybody else would type.
+//! The person of the demo: a key of their own outside both state dirs, enrolled at the console of the owner by the
+//! same commands that anybody else would type. Only the yes, which others type at a terminal, the demo says in its own process.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,6 +7,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail};
 use clawmesh_authority::{ContentHash, ProposalId};
 use serde::Deserialize;
+
+use crate::cli::passphrase::unlocked;
+use crate::cli::proposals::approve_in_demo;
+use crate::config::operator_key;
 
 #[derive(Deserialize)]
 struct NewKey {
@@ -22,17 +26,18 @@ impl Person {
     /// Makes their key in `folder` and has them enrolled as an approver at the node of `owner`.
     pub fn enrolled(folder: &Path, owner: &Path) -> anyhow::Result<Self> {
         let key = folder.join("person").join("operator.key");
-        let new = clawmesh(None, &["operator", "new", "--json", "--key"], Some(&key))?;
+        let new = clawmesh(None, &["operator", "new", "--no-passphrase", "--json", "--key"], Some(&key))?;
         let NewKey { public_key } = serde_json::from_str(&new).context("`operator new` answers otherwise")?;
         let role = ["operator", "enroll", &public_key, "--name", "the demo's operator", "--role", "approver"];
         clawmesh(Some(owner), &role, None)?;
         Ok(Self { key })
     }
 
-    /// Approves a card at the node of `center`, as `clawmesh approve` does it; gives what it said.
+    /// Approves a card at the node of `center`, in their place: `clawmesh approve` wants somebody at a terminal. Gives what was said.
     pub fn approve(&self, center: &Path, proposal: ProposalId, card: ContentHash) -> anyhow::Result<String> {
-        let (id, card) = (proposal.to_string(), card.to_string());
-        clawmesh(Some(center), &["approve", &id, "--yes", "--card", &card, "--key"], Some(&self.key))
+        let key = unlocked(operator_key::load(&self.key)?)?;
+        let words = approve_in_demo(center, key, &proposal.to_string(), &card.to_string())?;
+        Ok(format!("The demo plays its operator, with a key it made for itself, and says yes: {words}"))
     }
 }
 

@@ -23,10 +23,10 @@ pub enum ProposalCommand {
     Show(ShowArgs),
     /// Say yes to a proposal, with your own key, after you have seen its card
     ///
-    /// Shows the card and asks. The answer is to this one offer and this one card: when either changes, it counts for
-    /// nothing. A program cannot say yes; with --yes a person tells which card they have seen.
+    /// Shows the card and asks, at a terminal only: no program approves. The answer is to this one offer and this one card: when
+    /// either changes, it counts for nothing.
     #[command(after_help = "Example:\n  clawmesh approve 2b8a75c7\n  \
-                            clawmesh approve 2b8a75c7 --yes --card c0319ddb --why \"seen, the bed is dry\"")]
+                            clawmesh approve 2b8a75c7 --card c0319ddb --why \"seen, the bed is dry\"")]
     Approve(ApproveArgs),
     /// Say no to a proposal, with your own key
     #[command(after_help = "Example:\n  clawmesh reject 2b8a75c7 --why \"it rains this evening\"")]
@@ -121,10 +121,7 @@ pub struct Signer {
 pub struct ApproveArgs {
     /// The proposal, by its id or at least 8 characters of it
     pub id: String,
-    /// Do not ask; --card says what you have seen
-    #[arg(long)]
-    pub yes: bool,
-    /// The hash of the card you have seen, or at least 8 characters of it; another card is not approved
+    /// Only if it is still this card, by its hash or at least 8 characters of it; another one is not even asked about
     #[arg(long, value_name = "HASH")]
     pub card: Option<String>,
     /// Why, in your words

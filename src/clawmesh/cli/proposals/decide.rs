@@ -1,39 +1,37 @@
 //! `clawmesh approve` and `clawmesh reject`: a person answers an offer, with their own key.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clawmesh_authority::{Approval, AskKind, Decision, Offer, approval};
+use clawmesh_authority::{Approval, AskKind, Decision, Offer, OperatorKey, approval};
 use clawmesh_core::publish::ProposalView;
 use clawmesh_gateway::Status;
 
 use super::args::{ApproveArgs, RejectArgs};
-use super::bring::{bring, person_of, tell};
+use super::bring::{Answered, bring, kept_of, person_of, tell};
 use super::find::{called, known_to};
 use super::offer::{CardRead, card_asked_about, is_as_seen, living};
 use super::page::Look;
 use super::person::Person;
+use crate::cli::args::Target;
 use crate::cli::client::{Client, block_on};
+use crate::cli::passphrase::unlocked;
+use crate::cli::table::plain;
 use crate::cli::terminal::{ask, complain, is_attended};
 use crate::moments::unix_ms;
 
 /// The only word that is a yes.
 const YES: &str = "yes";
 
-/// Says yes to what was seen.
+/// Says yes to what was seen, and typed at a terminal.
 pub fn approve(state_dir: Option<PathBuf>, args: ApproveArgs) -> anyhow::Result<ExitCode> {
     let id = &args.id;
-    match (args.yes, &args.card) {
-        (true, None) => bail!(
-            "--yes skips the question, so say which card you have seen: `--card HASH`, \
-             with the hash that `clawmesh show {id}` prints"
-        ),
-        (false, _) if !is_attended() => bail!(
-            "nobody is at a terminal to be asked; say what you have seen: \
-             `clawmesh approve {id} --yes --card HASH`, with the hash that `clawmesh show {id}` prints"
-        ),
-        _ => {}
+    if !is_attended() {
+        bail!(
+            "nobody is at a terminal to be asked, and no program approves; nothing was signed, \
+             type `clawmesh approve {id}` at a terminal"
+        );
     }
     let client = Client::new(state_dir, &args.target)?;
     let known = block_on(known_to(&client))?;
@@ -43,11 +41,26 @@ pub fn approve(state_dir: Option<PathBuf>, args: ApproveArgs) -> anyhow::Result<
     if let Some(seen) = &args.card {
         is_as_seen(&card, seen, &view.report)?;
     }
-    let person = person_of(args.signer)?;
-    if !args.yes && !is_confirmed(&client, view, &card, known.snapshot_age_ms)? {
+    let kept = kept_of(args.signer)?;
+    if !is_confirmed(&client, view, &card, known.snapshot_age_ms)? {
         bail!("nothing was signed: only {YES:?} is a yes");
     }
-    answer(&client, &person, offer, Decision::Approve, args.why, args.target.json)
+    let person = Person::with(unlocked(kept)?);
+    tell(&answer(&client, &person, offer, Decision::Approve, args.why)?, args.target.json)
+}
+
+/// The yes of the person that `clawmesh demo --approve` plays: with a key which the demo made for itself, for an owner that it
+/// made too. What the owner said, in its words.
+pub fn approve_in_demo(center: &Path, key: OperatorKey, id: &str, card: &str) -> anyhow::Result<String> {
+    let client = Client::new(Some(center.to_owned()), &Target::default())?;
+    let known = block_on(known_to(&client))?;
+    let view = called(&known, id)?;
+    let offer = living(view)?;
+    is_as_seen(&card_asked_about(&view.report, offer)?, card, &view.report)?;
+    match answer(&client, &Person::with(key), offer, Decision::Approve, None)? {
+        Ok(taken) => Ok(plain(&taken.words)),
+        Err(no) => Err(anyhow::Error::msg(no.to_string())),
+    }
 }
 
 /// Shows a person what they are asked, and asks.
@@ -80,7 +93,7 @@ pub fn reject(state_dir: Option<PathBuf>, args: RejectArgs) -> anyhow::Result<Ex
     let known = block_on(known_to(&client))?;
     let offer = living(called(&known, &args.id)?)?;
     let person = person_of(args.signer)?;
-    answer(&client, &person, offer, Decision::Reject, Some(args.why), args.target.json)
+    tell(&answer(&client, &person, offer, Decision::Reject, Some(args.why))?, args.target.json)
 }
 
 fn answer(
@@ -89,14 +102,13 @@ fn answer(
     offer: &Offer,
     decision: Decision,
     why: Option<String>,
-    json: bool,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<Answered> {
     let approval = Approval::answering(offer, decision, why, unix_ms());
     if let Some(fault) = approval.fault() {
         return Err(anyhow::Error::msg(fault));
     }
     let signed = person.sign(approval::unsigned(person.public(), &approval))?;
-    tell(&block_on(bring(client, AskKind::Approval, signed))?, json)
+    block_on(bring(client, AskKind::Approval, signed))
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ mod rearm;
 mod stop;
 mod tag;
 
+pub use decide::approve_in_demo;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
