@@ -33,7 +33,7 @@ fn main() {
     let (dir, key) = (folder.path().join("field-node"), folder.path().join("operator.key"));
     fs::create_dir(&dir).expect("the folder is ours");
     let key = key.to_str().expect("a path of ours");
-    let new = end_of(program().args(["operator", "new", "--json", "--key", key]));
+    let new = end_of(program().args(["operator", "new", "--no-passphrase", "--json", "--key", key]));
     let new: Value = serde_json::from_str(&new.out).expect("it answers in JSON");
     let public = new["public_key"].as_str().expect("a key has a public half");
     json_on(&dir, &["operator", "enroll", public, "--name", "Ann", "--role", "operator"]);

@@ -20,6 +20,7 @@ mod gateways;
 mod history;
 mod identity;
 mod info;
+mod key_place;
 mod logging;
 mod operator;
 mod operator_args;

@@ -9,7 +9,8 @@ use clawmesh_authority::{NodeId, Operator, OperatorId, PublicKey, Refused, Role,
 use serde::Serialize;
 
 use super::args::Output;
-use super::operator_args::{EnrollArgs, KeyArgs, OperatorCommand, RevokeArgs};
+use super::key_place::{Found, file_of};
+use super::operator_args::{EnrollArgs, OperatorCommand, RevokeArgs};
 use super::passphrase::{chosen, unlocked};
 use super::table::{plain, table};
 use super::terminal::{say, say_json};
@@ -18,6 +19,7 @@ use crate::config::node_file::NodeFile;
 use crate::config::openssh_key::Kept;
 use crate::config::operator_key::{public_key_text, read_public_key};
 use crate::config::settings::NodeConfig;
+use crate::config::ssh_agent::Held;
 use crate::config::state_dir::StateDir;
 use crate::config::{identity, operator_key, operators_file, site_file};
 
@@ -35,23 +37,27 @@ const ROLES: [(&str, Role); 4] = [
 pub fn run(state_dir: Option<PathBuf>, command: OperatorCommand) -> anyhow::Result<ExitCode> {
     match command {
         OperatorCommand::New(args) => {
-            let path = operator_key::locate(args.key.key.clone())?;
+            let path = file_of(args.key.key)?;
             operator_key::check_new(&path)?;
             let passphrase = chosen(args.no_passphrase)?;
             let key = operator_key::create(&path, passphrase.as_ref().map(|typed| typed.as_str()))?;
-            show_key(&key.public(), passphrase.is_some(), path, &args.key)?;
+            show_key(KeyAnswer::in_file(&key.public(), path, passphrase.is_some()), args.key.output)?;
         }
         OperatorCommand::Passphrase(args) => {
-            let path = operator_key::locate(args.key.key.clone())?;
+            let path = file_of(args.key.key)?;
             let key = unlocked(operator_key::load(&path)?)?;
             let passphrase = chosen(args.no_passphrase)?;
             operator_key::rewrite(&path, &key, passphrase.as_ref().map(|typed| typed.as_str()))?;
-            show_key(&key.public(), passphrase.is_some(), path, &args.key)?;
+            show_key(KeyAnswer::in_file(&key.public(), path, passphrase.is_some()), args.key.output)?;
         }
         OperatorCommand::Show(args) => {
-            let path = operator_key::locate(args.key.clone())?;
-            let kept = operator_key::load(&path)?;
-            show_key(&kept.public(), matches!(kept, Kept::Locked(_)), path, &args)?;
+            let answer = match Found::at(args.signer.key)? {
+                Found::File(path, kept) => {
+                    KeyAnswer::in_file(&kept.public(), path, matches!(kept, Kept::Locked(_)))
+                }
+                Found::Agent(key) => KeyAnswer::in_agent(key.held()),
+            };
+            show_key(answer, args.output)?;
         }
         OperatorCommand::Enroll(args) => enroll(&StateDir::locate(state_dir)?, &args)?,
         OperatorCommand::List(output) => list(&StateDir::find(state_dir)?, output)?,
@@ -65,22 +71,55 @@ pub fn run(state_dir: Option<PathBuf>, command: OperatorCommand) -> anyhow::Resu
 struct KeyAnswer {
     id: OperatorId,
     public_key: String,
-    key_file: PathBuf,
-    has_passphrase: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_passphrase: Option<bool>,
+    /// The fingerprint by which an agent shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_agent: Option<String>,
     enroll: String,
 }
 
-fn show_key(key: &PublicKey, has_passphrase: bool, key_file: PathBuf, args: &KeyArgs) -> anyhow::Result<()> {
-    let public_key = public_key_text(key.raw());
-    let enroll = format!("clawmesh operator enroll {public_key} --name NAME --role ROLE");
-    let answer = KeyAnswer { id: key.operator_id(), public_key, key_file, has_passphrase, enroll };
-    if args.output.json {
+impl KeyAnswer {
+    fn in_file(key: &PublicKey, file: PathBuf, has_passphrase: bool) -> Self {
+        Self { key_file: Some(file), has_passphrase: Some(has_passphrase), ..Self::of(key) }
+    }
+
+    fn in_agent(held: &Held) -> Self {
+        Self { in_agent: Some(held.fingerprint.clone()), ..Self::of(&held.public) }
+    }
+
+    fn of(key: &PublicKey) -> Self {
+        let public_key = public_key_text(key.raw());
+        let enroll = format!("clawmesh operator enroll {public_key} --name NAME --role ROLE");
+        Self {
+            id: key.operator_id(),
+            public_key,
+            key_file: None,
+            has_passphrase: None,
+            in_agent: None,
+            enroll,
+        }
+    }
+}
+
+fn show_key(answer: KeyAnswer, output: Output) -> anyhow::Result<()> {
+    if output.json {
         return say_json(&answer);
     }
     say(&format!("id          {}", answer.id));
     say(&format!("public key  {}", answer.public_key));
-    say(&format!("key file    {}", answer.key_file.display()));
-    if !has_passphrase {
+    if let Some(file) = &answer.key_file {
+        say(&format!("key file    {}", file.display()));
+    }
+    if let Some(fingerprint) = &answer.in_agent {
+        say(&format!("in agent    {fingerprint}"));
+        say(
+            "\nAn agent signs for every program that reaches it, unless the key was added with `ssh-add -c`: then it asks you each time.",
+        );
+    }
+    if answer.has_passphrase == Some(false) {
         say(
             "\nIt has no passphrase: every program that can read the file can sign as you. `clawmesh operator passphrase` sets one.",
         );

@@ -1,10 +1,10 @@
 //! The commands and options around the keys of people.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 
 use super::args::Output;
+use super::key_place::KeyPlace;
+use super::proposals::args::Signer;
 
 /// Keys of people, and who is enrolled.
 #[derive(Debug, Subcommand)]
@@ -23,8 +23,11 @@ pub enum OperatorCommand {
         after_help = "Example:\n  clawmesh operator passphrase\n  clawmesh operator passphrase --no-passphrase"
     )]
     Passphrase(SecretArgs),
-    /// Show the id and the public key that belong to a key file
-    Show(KeyArgs),
+    /// Show the id and the public key of a key, in a file or in an ssh-agent
+    #[command(
+        after_help = "Example:\n  clawmesh operator show\n  clawmesh operator show --key agent:ann@barn"
+    )]
+    Show(ShowKeyArgs),
     /// Let a person operate here, at the owner's own console
     ///
     /// Look at the person while you do it: that one human holds two keys no program can see. For now everybody is
@@ -48,12 +51,23 @@ pub struct SecretArgs {
     pub key: KeyArgs,
 }
 
-/// `operator show`, and what commands around one key file share
+/// `operator show`
+#[derive(Debug, Args)]
+pub struct ShowKeyArgs {
+    /// Which key
+    #[command(flatten)]
+    pub signer: Signer,
+    /// How to answer
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What commands around one key file share
 #[derive(Debug, Args)]
 pub struct KeyArgs {
     /// The key file [default: clawmesh/operator.key in $XDG_CONFIG_HOME, or in ~/.config]
     #[arg(long, value_name = "FILE")]
-    pub key: Option<PathBuf>,
+    pub key: Option<KeyPlace>,
     /// How to answer
     #[command(flatten)]
     pub output: Output,

@@ -27,6 +27,7 @@ pub mod ron_marks;
 pub mod ron_text;
 pub mod settings;
 pub mod site_file;
+pub mod ssh_agent;
 pub mod state_dir;
 pub mod stop_file;
 pub mod token;

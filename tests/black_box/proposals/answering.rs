@@ -25,9 +25,10 @@ fn approve(stand: &StandIn, more: &[&str]) -> Said {
     stand.run_at_terminal(&[&["approve", "2b8a75c7", "--key", &key], more].concat(), "yes\n")
 }
 
-/// What was shown and typed before the last line goes; what remains is an end without a question.
+/// What was shown and asked before goes; what remains is an end without a question.
 fn last_line(said: Said) -> Said {
-    let err = said.err.lines().last().unwrap_or_default().to_owned();
+    let last = said.err.lines().last().unwrap_or_default();
+    let err = last.rsplit("anything else not to: ").next().unwrap_or(last).to_owned();
     Said { err, ..said }
 }
 

@@ -1,6 +1,5 @@
 //! The commands and options around proposals, and the help that teaches them.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -8,6 +7,7 @@ use clawmesh_authority::HazardClass;
 
 use super::control::args::ControlCommand;
 use crate::cli::args::{Target, duration};
+use crate::cli::key_place::KeyPlace;
 
 /// Proposals, and what people answer.
 #[derive(Debug, Subcommand)]
@@ -110,10 +110,10 @@ pub struct ShowArgs {
 /// Who signs.
 #[derive(Debug, Args)]
 pub struct Signer {
-    /// Your key, which `clawmesh operator new` makes [default: clawmesh/operator.key in $XDG_CONFIG_HOME, or in
-    /// ~/.config]
-    #[arg(long, value_name = "FILE")]
-    pub key: Option<PathBuf>,
+    /// Your key: a file, which `clawmesh operator new` makes, or `agent`, or `agent:` and the fingerprint or the comment that
+    /// `ssh-add -l` shows [default: clawmesh/operator.key in $XDG_CONFIG_HOME, or in ~/.config]
+    #[arg(long, value_name = "FILE|agent")]
+    pub key: Option<KeyPlace>,
 }
 
 /// `approve`

@@ -9,11 +9,9 @@ use serde_json::{Value, json};
 use super::args::Signer;
 use super::person::Person;
 use crate::cli::client::{Client, No};
-use crate::cli::passphrase::unlocked;
+use crate::cli::key_place::Found;
 use crate::cli::table::plain;
 use crate::cli::terminal::{say, say_json};
-use crate::config::openssh_key::Kept;
-use crate::config::operator_key;
 
 /// What an owner took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +30,7 @@ pub type Answered = Result<Taken, No>;
 /// # Errors
 /// A sentence with the repair, when there is no key or it cannot be used.
 pub fn person_of(signer: Signer) -> anyhow::Result<Person> {
-    Ok(Person::with(unlocked(kept_of(signer)?)?))
-}
-
-/// The key of whoever acts, as it is kept.
-///
-/// # Errors
-/// A sentence with the repair, when there is none or it cannot be read.
-pub fn kept_of(signer: Signer) -> anyhow::Result<Kept> {
-    Ok(operator_key::load(&operator_key::locate(signer.key)?)?)
+    Person::unlocked(Found::at(signer.key)?)
 }
 
 /// Signs a request and brings it to its owner, by way of the node that is asked.

@@ -9,14 +9,14 @@ use clawmesh_core::publish::ProposalView;
 use clawmesh_gateway::Status;
 
 use super::args::{ApproveArgs, RejectArgs};
-use super::bring::{Answered, bring, kept_of, person_of, tell};
+use super::bring::{Answered, bring, person_of, tell};
 use super::find::{called, known_to};
 use super::offer::{CardRead, card_asked_about, is_as_seen, living};
 use super::page::Look;
 use super::person::Person;
 use crate::cli::args::Target;
 use crate::cli::client::{Client, block_on};
-use crate::cli::passphrase::unlocked;
+use crate::cli::key_place::Found;
 use crate::cli::table::plain;
 use crate::cli::terminal::{ask, complain, is_attended};
 use crate::moments::unix_ms;
@@ -41,11 +41,11 @@ pub fn approve(state_dir: Option<PathBuf>, args: ApproveArgs) -> anyhow::Result<
     if let Some(seen) = &args.card {
         is_as_seen(&card, seen, &view.report)?;
     }
-    let kept = kept_of(args.signer)?;
+    let found = Found::at(args.signer.key)?;
     if !is_confirmed(&client, view, &card, known.snapshot_age_ms)? {
         bail!("nothing was signed: only {YES:?} is a yes");
     }
-    let person = Person::with(unlocked(kept)?);
+    let person = Person::unlocked(found)?;
     tell(&answer(&client, &person, offer, Decision::Approve, args.why)?, args.target.json)
 }
 

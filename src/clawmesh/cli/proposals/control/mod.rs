@@ -16,7 +16,7 @@ use serde_json::json;
 
 use self::args::{ControlCommand, GrantArgs, TakeArgs};
 use super::args::Signer;
-use super::bring::key_of;
+use super::bring::person_of;
 use super::each::tell_each;
 use super::find::{Reachable, at_site, beginning};
 use crate::cli::args::Target;
@@ -80,7 +80,7 @@ fn ask(
     let status: Status = block_on(client.get("/api/status"))?;
     let body = body(actuator, &status)?;
     let owner = Reachable { id, name: None, is_alive: true };
-    tell_each(&client, &status, &key_of(signer)?, &[owner], &body, target.json)
+    tell_each(&client, &status, &person_of(signer)?, &[owner], &body, target.json)
 }
 
 fn show(state_dir: Option<PathBuf>, target: &Target) -> anyhow::Result<ExitCode> {
