@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread::Builder;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -59,10 +60,11 @@ pub fn at_terminal(command: &mut Command, typed: &str) -> Said {
     let mut screen = File::from(screen);
     screen.write_all(format!("{typed}\x04\x04\x04\x04").as_bytes()).expect("a terminal takes a few lines");
     let mut pipe = child.stdout.take().expect("it is piped");
-    let out = std::thread::spawn(move || {
+    let read_out = move || {
         let mut out = String::new();
         pipe.read_to_string(&mut out).map(|_| out).expect("the binary prints UTF-8")
-    });
+    };
+    let out = Builder::new().name("standard output".to_owned()).spawn(read_out).expect("a thread starts");
     let mut shown = Vec::new();
     // Linux ends a terminal that nobody has open with a fault.
     let _ = screen.read_to_end(&mut shown);

@@ -97,9 +97,7 @@ impl AgentKey {
     /// # Errors
     /// A sentence with the repair, when there is no agent, or no such key in it.
     pub fn find(wanted: Option<&str>) -> Result<Self, AgentFault> {
-        let socket = std::env::var_os("SSH_AUTH_SOCK")
-            .filter(|socket| !socket.is_empty())
-            .ok_or(AgentFault::NoAgent)?;
+        let socket = socket_of_environment().ok_or(AgentFault::NoAgent)?;
         let keys = connect(&socket).and_then(|mut stream| held(&mut stream));
         let held = choose(keys.map_err(|fault| fault.of(&socket.to_string_lossy()))?, wanted)?;
         Ok(Self { socket, held })
@@ -119,6 +117,11 @@ impl AgentKey {
         let signature = connect(&self.socket).and_then(|mut stream| sign(&mut stream, &self.held, message));
         signature.map_err(|fault| fault.of(&self.socket.to_string_lossy()))
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "where the agent listens is told by the environment")]
+fn socket_of_environment() -> Option<OsString> {
+    std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty())
 }
 
 #[cfg(unix)]

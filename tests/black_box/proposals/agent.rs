@@ -1,9 +1,10 @@
-//! A person whose key is in a real `ssh-agent`: what it signs, and what it does not.
+//! OpenSSH itself: what a real `ssh-agent` signs and what it does not, and key files that `ssh-keygen` writes and reads.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::Builder;
 
 use clawmesh_authority::{Decision, OperatorKey, approval};
 
@@ -45,9 +46,7 @@ impl Agent {
     /// A key of its own making.
     fn add_another(&self, comment: &str) {
         let file = self.folder.path().join(comment);
-        let mut command = Command::new("ssh-keygen");
-        command.args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]).arg(&file);
-        assert!(command.status().expect("install it: apt-get install openssh-client").success());
+        keygen(&["-q", "-t", "ed25519", "-N", "", "-C", comment], &file);
         self.add(&[file.to_str().expect("a path in UTF-8")]);
     }
 }
@@ -67,12 +66,12 @@ fn openssh_file(stand: &StandIn) -> String {
     key
 }
 
-fn approve_by(stand: &StandIn, socket: &PathBuf, key: &str) -> Said {
+fn approve_by(stand: &StandIn, socket: &Path, key: &str) -> Said {
     let mut command = stand.command(&["approve", "2b8a75c7", "--key", key]);
     at_terminal(command.env("SSH_AUTH_SOCK", socket), "yes\n")
 }
 
-fn reject_by(stand: &StandIn, socket: &PathBuf, key: &str) -> Said {
+fn reject_by(stand: &StandIn, socket: &Path, key: &str) -> Said {
     let mut command = stand.command(&["reject", "2b8a75c7", "--why", "it rains", "--key", key]);
     end_of(command.env("SSH_AUTH_SOCK", socket))
 }
@@ -139,6 +138,31 @@ fn without_an_agent_or_with_one_that_is_gone_nothing_is_signed() {
     assert_eq!(stand.posted().len(), 0);
 }
 
+fn keygen(args: &[&str], file: &Path) {
+    let mut command = Command::new("ssh-keygen");
+    let done =
+        command.args(args).arg("-f").arg(file).output().expect("install it: apt-get install openssh-client");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn ssh_keygen_reads_a_key_file_of_ours_and_a_key_file_of_its_own_signs() {
+    let stand = center_showing(&[awaiting()]);
+    let folder = tempfile::tempdir().expect("the system has room for temporary files");
+    let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+    let made =
+        at_terminal(program().args(["operator", "new", "--key"]).arg(&ours), "a quiet barn\na quiet barn\n");
+    assert_eq!(made.code, Some(0), "{made:?}");
+    keygen(&["-y", "-P", "a quiet barn"], &ours);
+    keygen(&["-q", "-t", "ed25519", "-N", "their barn"], &theirs);
+    let reject =
+        ["reject", "2b8a75c7", "--why", "it rains", "--key", theirs.to_str().expect("a path in UTF-8")];
+    let said = stand.run_at_terminal(&reject, "our barn\n");
+    assert!(said.code == Some(1) && said.err.contains("not its passphrase"), "{said:?}");
+    let said = stand.run_at_terminal(&reject, "their barn\n");
+    assert_eq!((said.code, stand.posted().len()), (Some(0), 1), "{said:?}");
+}
+
 /// An agent that says it has Ann's key and signs with another one.
 fn liar(listener: &UnixListener) {
     let string =
@@ -165,7 +189,8 @@ fn what_an_agent_signed_with_another_key_is_never_sent() {
     let folder = tempfile::tempdir().expect("the system has room for temporary files");
     let socket = folder.path().join("socket");
     let listener = UnixListener::bind(&socket).expect("a new socket is free");
-    let lies = std::thread::spawn(move || liar(&listener));
+    let lies =
+        Builder::new().name("liar".to_owned()).spawn(move || liar(&listener)).expect("a thread starts");
     let said = reject_by(&stand, &socket, "agent:ann");
     lies.join().expect("it was asked twice");
     expect_sentence(&said, &["the signature is not one of this key", "nothing was sent"]);

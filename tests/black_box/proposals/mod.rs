@@ -4,6 +4,7 @@
 //! was signed is opened by the code of an owner.
 //! Not here: what an owner decides (`authority`), the routes themselves (`src/gateway`).
 
+#[cfg(feature = "peer-tests")]
 mod agent;
 mod answering;
 mod controlling;
