@@ -67,6 +67,8 @@ fn seeds() -> Vec<Seed> {
     seeds.push(("take-control", asked(&key(3), take)));
     let grant = RequestBody::GrantControl { actuator, to: samples::person(2).id(), why: why() };
     seeds.push(("grant-control", asked(&key(3), grant)));
+    let revoke = RequestBody::Revoke { key: samples::person(2).id(), why: why() };
+    seeds.push(("revoke", asked(&key(3), revoke)));
     let program = Mind::Utility { name: "dryness".to_owned() };
     let supersede = RequestBody::Supersede { proposal: proposal(program), instead_of: ProposalId([7; 32]) };
     seeds.push(("supersede", asked(&key(2), supersede)));

@@ -35,6 +35,7 @@ pub mod refusal;
 pub mod refused;
 pub mod report;
 pub mod request;
+pub mod revocation;
 pub mod route;
 pub mod setpoint;
 pub mod signed;

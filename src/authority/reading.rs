@@ -6,8 +6,10 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
+use crate::ids::OperatorId;
 use crate::leadership::Say;
 use crate::report::ProposalReport;
+use crate::revocation::REVOCATION_BYTES_MAX;
 use crate::unit::Unit;
 
 /// How much a statement is worth as evidence. It can be lowered by a receiver, never raised.
@@ -186,6 +188,20 @@ pub enum Frame {
     /// What the node says of who leads the planning.
     #[n(3)]
     Leadership(#[n(0)] Say),
+    /// A revocation that the node has taken, for those who have not heard of it.
+    #[n(4)]
+    Revocation(#[n(0)] PassedOn),
+}
+
+/// A revocation as a person has signed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct PassedOn {
+    /// Whose key it is about; what is signed says so again.
+    #[n(0)]
+    pub key: OperatorId,
+    /// The signed request, [`crate::revocation::open`] opens it.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub request: Vec<u8>,
 }
 
 impl Frame {
@@ -199,6 +215,7 @@ impl Frame {
             // Whoever says that it leads no more takes back that it does.
             Self::Leadership(Say::Claim(_) | Say::Released(_)) => "leadership/claim".to_owned(),
             Self::Leadership(Say::Outdated(_)) => "leadership/outdated".to_owned(),
+            Self::Revocation(said) => format!("revocation/{}", said.key),
         }
     }
 
@@ -211,6 +228,9 @@ impl Frame {
             Self::Proposal(report) => report.fault(),
             // Any term can be said; whether it counts depends on what was said before.
             Self::Leadership(_) => None,
+            Self::Revocation(said) => (said.request.len() > REVOCATION_BYTES_MAX).then(|| {
+                format!("a revocation of {} bytes, {REVOCATION_BYTES_MAX} are allowed", said.request.len())
+            }),
         }
     }
 }

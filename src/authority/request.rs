@@ -156,6 +156,16 @@ pub enum RequestBody {
         #[n(1)]
         why: String,
     },
+    /// A key counts for nothing any more, here and at every node that hears of it. Only its holder may, and a supervisor.
+    #[n(11)]
+    Revoke {
+        /// Whose.
+        #[n(0)]
+        key: OperatorId,
+        /// Why.
+        #[n(1)]
+        why: String,
+    },
     /// Take this proposal in the place of one that waits, which ends; if it is refused, that one stays.
     #[n(15)]
     Supersede {
@@ -195,7 +205,8 @@ impl Request {
             | RequestBody::Hold { why, .. }
             | RequestBody::Release { why, .. }
             | RequestBody::GrantControl { why, .. }
-            | RequestBody::ReleaseControl { why, .. } => fault_of_reason(why),
+            | RequestBody::ReleaseControl { why, .. }
+            | RequestBody::Revoke { why, .. } => fault_of_reason(why),
             RequestBody::TakeControl { for_s, why, .. } => {
                 let is_wrong = !(CONTROL_S_MIN..=CONTROL_S_MAX).contains(for_s);
                 let fault = || {

@@ -410,6 +410,7 @@ impl Look<'_> {
                 }
                 Happened::Policy { policy: told } => policy() == Some(*told),
                 Happened::People { people: told } => people() == Some(*told),
+                Happened::Revoked { key } => of.is_some_and(|files| files.people.is_revoked(key)),
                 _ => continue,
             };
             if !is_so {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical;
 use crate::capability::Capability;
-use crate::ids::{ContentHash, ProposalId};
+use crate::ids::{ContentHash, OperatorId, ProposalId};
 use crate::operator::Roster;
 use crate::refusal::Code;
 
@@ -180,6 +180,13 @@ pub enum Happened {
         #[n(3)]
         sentence: String,
     },
+    /// The key of a person counts for nothing from now on, whatever the list at the console says.
+    #[n(12)]
+    Revoked {
+        /// Whose.
+        #[n(0)]
+        key: OperatorId,
+    },
 }
 
 /// What said no.
@@ -271,6 +278,7 @@ impl Happened {
             Self::Started { .. }
                 | Self::Policy { .. }
                 | Self::People { .. }
+                | Self::Revoked { .. }
                 | Self::Stopped { .. }
                 | Self::Rearmed
         )

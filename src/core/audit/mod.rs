@@ -14,6 +14,7 @@ pub(crate) use systems::{Log, keep_log};
 
 use crate::alarms::AlarmSystems;
 use crate::clock::TickSystems;
+use crate::proposals::RequestSystems;
 use crate::replay::DigestApp as _;
 use crate::safety::RefusalSystems;
 use crate::site::SiteSystems;
@@ -36,6 +37,10 @@ impl Plugin for AuditPlugin {
                     .in_set(LogSystems)
                     .after(SiteSystems)
                     .in_set(TickSystems::Track),
+            )
+            .add_systems(
+                FixedUpdate,
+                systems::log_revocations.after(RequestSystems).in_set(TickSystems::Plan),
             )
             .add_systems(
                 FixedUpdate,

@@ -9,6 +9,7 @@ use clawmesh_authority::{Code, ContentHash, canonical};
 use super::log::{Moment, SUBJECT, SafetyLog};
 use crate::clock::{Tick, WallClock};
 use crate::intake::{DriverReport, InputBody, SourceId, TickBatch};
+use crate::people::KeyRevoked;
 use crate::replay::Keeping;
 use crate::safety::{Refused, Told};
 use crate::settings::Settings;
@@ -85,6 +86,13 @@ pub(super) fn log_inputs(batch: Res<TickBatch>, in_force: Res<PolicyInForce>, mu
     }
     if let Some(policy) = in_force.hash.filter(|_| in_force.since_tick == log.tick.0) {
         log.tell(Happened::Policy { policy });
+    }
+}
+
+/// Whose key counts for nothing from this tick on; what was approved is judged after it.
+pub(super) fn log_revocations(mut revoked: MessageReader<KeyRevoked>, mut log: Log) {
+    for KeyRevoked(key) in revoked.read() {
+        log.tell(Happened::Revoked { key: *key });
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use clawmesh_authority::hlc::{OWN_CLOCK, TIME_UNKNOWN};
+use clawmesh_authority::reading::PassedOn;
 use clawmesh_authority::{
     Admission, Body, Code, Frame, Hlc, Lane, NodeId, NodeRole, Refusal, Statement, Tier, envelope,
 };
@@ -18,6 +19,7 @@ use super::messages::{NodeDescribed, NodeHeard, ObservationMade, ProposalReporte
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, SourceId, TickBatch};
 use crate::leadership::LeadershipSaid;
+use crate::people::RevocationHeard;
 use crate::replay::DomainId;
 use crate::safety::Refused;
 use crate::settings::Settings;
@@ -35,6 +37,7 @@ pub(super) struct Said<'w> {
     observations: MessageWriter<'w, ObservationMade>,
     proposals: MessageWriter<'w, ProposalReported>,
     leadership: MessageWriter<'w, LeadershipSaid>,
+    revocations: MessageWriter<'w, RevocationHeard>,
     refused: MessageWriter<'w, Refused>,
 }
 
@@ -61,6 +64,10 @@ impl Said<'_> {
             }
             Body::Frame(Frame::Leadership(say)) => {
                 self.leadership.write(LeadershipSaid { by: source, say, is_live });
+            }
+            Body::Frame(Frame::Revocation(PassedOn { request, .. })) => {
+                let from = source.to_string();
+                self.revocations.write(RevocationHeard { from, bytes: request, is_asked: false });
             }
             // Receipts answer a question of the edge; in a batch they mean nothing. Bundles were taken apart. That a node leaves
             // is told with it being heard.

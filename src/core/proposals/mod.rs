@@ -35,6 +35,7 @@ pub use tags::Tags;
 use crate::audit::{LogSystems, keep_log};
 use crate::clock::TickSystems;
 use crate::guests::{GuestCommandSystems, GuestSystems};
+use crate::people::heed_revocations;
 use crate::publish::ComposeSystems;
 use crate::replay::{DigestApp as _, write_kept};
 use crate::site::LeaseSystems;
@@ -108,6 +109,7 @@ fn schedule(app: &mut App) {
             systems::settle_control,
             systems::ask_by_new_policy,
             systems::take_requests,
+            heed_revocations,
             systems::call_off,
             systems::end_control,
         )

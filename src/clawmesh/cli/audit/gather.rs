@@ -180,6 +180,10 @@ impl Gathering {
                     self.holds.people = self.people.drain(..=at).next_back().unwrap_or_default();
                 }
             }
+            Happened::Revoked { key } => {
+                // Somebody who is not enrolled has no entry to mark.
+                let _ = self.holds.people.revoke(key);
+            }
             _ => return,
         }
         self.holds.since = entry.number;

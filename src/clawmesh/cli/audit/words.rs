@@ -29,6 +29,7 @@ fn told(happened: &Happened) -> (String, String) {
         Happened::People { people } => {
             format!("it knows other people, or others are revoked ({})", people.short())
         }
+        Happened::Revoked { key } => format!("the key of {} counts for nothing from now on", key.short()),
         Happened::Stopped { reason } => format!("STOP: {reason}"),
         Happened::Rearmed => "the stop is ended".to_owned(),
         Happened::Answered { refused: None, words, .. } => format!("answered: {words}"),

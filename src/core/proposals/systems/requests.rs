@@ -2,6 +2,7 @@
 
 mod control;
 mod held;
+mod revoke;
 mod room;
 
 use bevy::ecs::system::SystemParam;
@@ -10,6 +11,7 @@ use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::gate::{self, Moment};
 use clawmesh_authority::reading::bounded;
 use clawmesh_authority::request::{self, Request, RequestBody, SignedRequest};
+use clawmesh_authority::revocation::may_revoke;
 use clawmesh_authority::transition::{self, By, Event, Transition};
 use clawmesh_authority::{
     Answer, AskKind, Capability, Code, KeyId as _, Maker, Mind, NodeId, OperatorId, Policy, Proposal,
@@ -20,6 +22,7 @@ use super::now::Now;
 use super::shared::{Mover, in_short};
 use crate::intake::{InputBody, TickBatch};
 use crate::leadership::Lead;
+use crate::people::{RevocationHeard, Revocations};
 use crate::proposals::components::{Asked, Life, ProposalIndex, Proposed, Spending};
 use crate::proposals::control::Control;
 use crate::proposals::holds::Holds;
@@ -39,6 +42,8 @@ pub struct Office<'w, 's> {
     spending: Res<'w, Spending>,
     asked: ResMut<'w, Asked>,
     stop: ResMut<'w, StopState>,
+    revocations: Res<'w, Revocations>,
+    revocations_heard: MessageWriter<'w, RevocationHeard>,
     index: ResMut<'w, ProposalIndex>,
     keeping: ResMut<'w, Keeping>,
     lead: Res<'w, Lead>,
@@ -52,7 +57,7 @@ pub fn take_requests(batch: Res<TickBatch>, mut office: Office) {
     for stamped in batch.iter() {
         let InputBody::Asked { kind: AskKind::Request, bytes } = &stamped.input.body else { continue };
         let from = stamped.input.source.to_string();
-        let outcome = request::open(bytes).and_then(|signed| office.take(&signed, &mut new));
+        let outcome = request::open(bytes).and_then(|signed| office.take(&signed, (&from, bytes), &mut new));
         office.mover.answer(name_of_asked(bytes), &from, outcome);
     }
     for (proposed, life) in new {
@@ -70,7 +75,12 @@ enum Asker {
 }
 
 impl Office<'_, '_> {
-    fn take(&mut self, signed: &SignedRequest, new: &mut Vec<(Proposed, Life)>) -> Result<Answer, Refused> {
+    fn take(
+        &mut self,
+        signed: &SignedRequest,
+        (from, bytes): (&str, &[u8]),
+        new: &mut Vec<(Proposed, Life)>,
+    ) -> Result<Answer, Refused> {
         let settings = &self.mover.here.settings;
         signed.is_for(settings.mesh(), settings.node)?;
         let asker = self.asker(signed)?;
@@ -97,6 +107,7 @@ impl Office<'_, '_> {
             }
             RequestBody::GrantControl { actuator, to, .. } => self.grant_control(actuator, &asker, to),
             RequestBody::ReleaseControl { actuator, .. } => self.release_control(actuator, &asker),
+            RequestBody::Revoke { key, .. } => self.revoke(key, from, bytes),
         };
         // Whatever came of it, it was heard.
         self.keeping.keep(kept::ASKED, canonical::encode(&self.asked.0));
@@ -139,6 +150,7 @@ impl Office<'_, '_> {
                 let policy = self.mover.here.files().map(|(_, policy)| policy);
                 roster.may(person, policy.map_or(Role::Operator, Policy::rearmed_by)).map(drop)
             }
+            (Asker::Person(person), RequestBody::Revoke { key, .. }) => may_revoke(person, key, roster),
             (Asker::Person(person), _) => roster.may(person, Role::Operator).map(drop),
             // The hash of its key could be that of a person whom nobody knows.
             (Asker::Node(_), RequestBody::Propose(proposal) | RequestBody::Supersede { proposal, .. })
@@ -155,10 +167,11 @@ impl Office<'_, '_> {
                 | RequestBody::Release { .. }
                 | RequestBody::TakeControl { .. }
                 | RequestBody::GrantControl { .. }
-                | RequestBody::ReleaseControl { .. },
+                | RequestBody::ReleaseControl { .. }
+                | RequestBody::Revoke { .. },
             ) => {
-                let sentence = "only a person ends a stop, puts something back into service, holds, releases and takes control; \
-                                sign it with the key of one";
+                let sentence = "only a person ends a stop, puts something back into service, holds, releases, takes control and \
+                                revokes; sign it with the key of one";
                 Err(Refused::new(Code::NotAuthorized, "request.person", sentence))
             }
             (Asker::Node(_), _) => Ok(()),

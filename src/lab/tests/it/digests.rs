@@ -8,6 +8,7 @@ use bevy::prelude::*;
 use clawmesh_authority::audit::Happened;
 use clawmesh_authority::hold::Held;
 use clawmesh_authority::policy::Mode;
+use clawmesh_authority::revocation::Revocation;
 use clawmesh_authority::{Code, LaneMark, NodeId, OperatorId, ProposalId, Refusal, Roster, Setpoint, Value};
 use clawmesh_core::Core;
 use clawmesh_core::alarms::{Alarm, AlarmState, FlaggedSince, LastKept};
@@ -20,7 +21,7 @@ use clawmesh_core::mesh::{
     ClockOffset, HlcState, LaneMarks, LastHeard, Liveness, Node, NodeProfile, OwnNode, Presence, Trust,
     Trusted, Voice,
 };
-use clawmesh_core::people::People;
+use clawmesh_core::people::{People, Revocations};
 use clawmesh_core::planner::{Attention, IrrigatedZone};
 use clawmesh_core::proposals::{
     Asked, CardHeld, Control, Copied, CopyOf, Desk, Forked, Granted, Hold, Holds, Life, Proposed, Run,
@@ -271,7 +272,7 @@ fn alter_leads(world: &mut World) -> TypeId {
 }
 
 /// What is changed by its own words alone.
-fn alter_words(world: &mut World) -> [TypeId; 4] {
+fn alter_words(world: &mut World) -> [TypeId; 5] {
     [
         changing_shows(world, |tags: &Tags| {
             let mut other = tags.clone();
@@ -295,6 +296,12 @@ fn alter_words(world: &mut World) -> [TypeId; 4] {
             let by = OperatorId([7; 32]);
             let wish = Wish { by, actuator: &actuator, for_ms: 7, why: "x", is_forced: false };
             other.take(wish, 7, &Roster::default()).expect("nobody has it");
+            other
+        }),
+        changing_shows(world, |revocations: &Revocations| {
+            let mut other = revocations.clone();
+            let (key, by) = (OperatorId([7; 32]), OperatorId([8; 32]));
+            other.add(Revocation { key, by, why: "x".to_owned() }, 7);
             other
         }),
     ]

@@ -13,6 +13,7 @@ mod flood;
 mod hands;
 mod holds;
 mod life;
+mod people;
 mod running;
 mod sensors;
 mod stop;
