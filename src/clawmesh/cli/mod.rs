@@ -109,7 +109,12 @@ fn refuse_needless_state_dir(cli: &Cli) {
         (Some(_), Command::Audit(AuditCommand::Check(_))) => {
             "`audit check` has no use for --state-dir; it needs nothing but the file"
         }
-        (Some(_), Command::Operator(OperatorCommand::New(_) | OperatorCommand::Show(_))) => {
+        (
+            Some(_),
+            Command::Operator(
+                OperatorCommand::New(_) | OperatorCommand::Passphrase(_) | OperatorCommand::Show(_),
+            ),
+        ) => {
             "a key of a person has no use for --state-dir, because it never lives in one; --key FILE says where it is"
         }
         _ => return,

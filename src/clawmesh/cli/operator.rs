@@ -12,6 +12,7 @@ use super::args::Output;
 use super::key_place::{Found, file_of};
 use super::operator_args::{EnrollArgs, OperatorCommand, RevokeArgs};
 use super::passphrase::{chosen, unlocked};
+use super::proposals::revoke_everywhere;
 use super::table::{plain, table};
 use super::terminal::{say, say_json};
 use crate::config::error::ConfigError;
@@ -61,6 +62,7 @@ pub fn run(state_dir: Option<PathBuf>, command: OperatorCommand) -> anyhow::Resu
         }
         OperatorCommand::Enroll(args) => enroll(&StateDir::locate(state_dir)?, &args)?,
         OperatorCommand::List(output) => list(&StateDir::find(state_dir)?, output)?,
+        OperatorCommand::Revoke(args) if args.everywhere => return revoke_everywhere(state_dir, args),
         OperatorCommand::Revoke(args) => revoke(&StateDir::find(state_dir)?, &args)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -190,6 +192,9 @@ fn enroll(dir: &StateDir, args: &EnrollArgs) -> anyhow::Result<()> {
 }
 
 fn revoke(dir: &StateDir, args: &RevokeArgs) -> anyhow::Result<()> {
+    if args.signer.key.is_some() || args.target.url.is_some() {
+        bail!("--key and --url are for --everywhere; without it the list at this console is changed");
+    }
     // Asked before the lock is taken, so that a slip of the pen makes no state dir.
     let id = person_called(&operators_file::load(dir)?, &args.id)?;
     let operator = operators_file::update(dir, |roster| {
@@ -197,7 +202,7 @@ fn revoke(dir: &StateDir, args: &RevokeArgs) -> anyhow::Result<()> {
         person_of(roster, &id)
     })?;
     let change = Change { operator, operators_file: dir.operators_file(), note: tell_node(dir) };
-    if args.output.json {
+    if args.target.json {
         return say_json(&change);
     }
     say(&format!("revoked     {}", plain(&change.operator.name)));

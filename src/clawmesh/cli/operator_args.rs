@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::args::Output;
+use super::args::{Output, Target};
 use super::key_place::KeyPlace;
 use super::proposals::args::Signer;
 
@@ -37,6 +37,11 @@ pub enum OperatorCommand {
     /// Show who is enrolled, and what they may do
     List(Output),
     /// Make a key count for nothing, with every key that stands for it; this cannot be taken back
+    ///
+    /// At the owner's own console by its list of people. With --everywhere by your signature, at every node: whoever holds a key gives
+    /// it up, a supervisor revokes any. It ends with 1 while somebody has not confirmed.
+    #[command(after_help = "Example:\n  clawmesh operator revoke 3f2a9c11\n  \
+                            clawmesh operator revoke 3f2a9c11 --everywhere --why \"the phone is lost\"")]
     Revoke(RevokeArgs),
 }
 
@@ -98,7 +103,16 @@ pub struct EnrollArgs {
 pub struct RevokeArgs {
     /// Whose key, by id or at least 8 characters of it; `clawmesh operator list` shows them
     pub id: String,
-    /// How to answer
+    /// At every node, by your signature, not only on the list at this console
+    #[arg(long)]
+    pub everywhere: bool,
+    /// Why; it stands in the log of every node
+    #[arg(long, requires = "everywhere")]
+    pub why: Option<String>,
+    /// Who signs
     #[command(flatten)]
-    pub output: Output,
+    pub signer: Signer,
+    /// Which node to ask, and how to answer
+    #[command(flatten)]
+    pub target: Target,
 }

@@ -12,6 +12,7 @@ mod holding;
 mod locking;
 mod looking;
 mod proposing;
+mod revoking;
 pub mod scene;
 pub mod stand_in;
 mod stopping;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use clawmesh_authority::{Capability, NodeId, ProposalId};
-use clawmesh_core::publish::{NodeView, ProposalView};
+use clawmesh_authority::{Capability, NodeId, OperatorId, ProposalId};
+use clawmesh_core::publish::{NodeView, PersonView, ProposalView};
 use clawmesh_gateway::{Peers, Proposals};
 use clawmesh_twin::site::{Actuator, Plan};
 
@@ -56,6 +56,24 @@ pub fn called<'a>(known: &'a Proposals, wanted: &str) -> anyhow::Result<&'a Prop
                 ids.join(", ")
             )
         }
+    }
+}
+
+/// The one person whose id begins with `wanted`.
+///
+/// # Errors
+/// A sentence, when that is no beginning of an id, of none, or of several.
+pub fn person_called(people: &[PersonView], wanted: &str) -> anyhow::Result<OperatorId> {
+    let begins = beginning(wanted, "a person", "clawmesh status")?;
+    let mut found = people.iter().filter(|person| person.id.to_string().starts_with(&begins));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one.id),
+        (None, _) => {
+            bail!("nobody who is enrolled has an id that begins with {begins:?}; see `clawmesh status`")
+        }
+        _ => bail!(
+            "several people have an id that begins with {begins:?}; give more of it, see `clawmesh status`"
+        ),
     }
 }
 

@@ -19,10 +19,12 @@ mod page;
 mod person;
 mod propose;
 mod rearm;
+mod revoke;
 mod stop;
 mod tag;
 
 pub use decide::approve_in_demo;
+pub use revoke::revoke_everywhere;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -8,9 +8,7 @@ pub mod args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
-use clawmesh_authority::{Capability, OperatorId, RequestBody};
-use clawmesh_core::publish::PersonView;
+use clawmesh_authority::{Capability, RequestBody};
 use clawmesh_gateway::{Status, World};
 use serde_json::json;
 
@@ -18,7 +16,7 @@ use self::args::{ControlCommand, GrantArgs, TakeArgs};
 use super::args::Signer;
 use super::bring::person_of;
 use super::each::tell_each;
-use super::find::{Reachable, at_site, beginning};
+use super::find::{Reachable, at_site, person_called};
 use crate::cli::args::Target;
 use crate::cli::client::{Client, block_on};
 use crate::cli::table::{age, plain, table};
@@ -46,25 +44,10 @@ fn take(state_dir: Option<PathBuf>, args: TakeArgs) -> anyhow::Result<ExitCode> 
 }
 
 fn grant(state_dir: Option<PathBuf>, args: GrantArgs) -> anyhow::Result<ExitCode> {
-    let begins = beginning(&args.to, "a person", "clawmesh status")?;
     ask(state_dir, &args.actuator, args.signer, &args.target, |actuator, status| {
-        let to = person_called(&status.people, &begins)?;
+        let to = person_called(&status.people, &args.to)?;
         Ok(RequestBody::GrantControl { actuator, to, why: args.why })
     })
-}
-
-/// The one person whose id begins so.
-fn person_called(people: &[PersonView], begins: &str) -> anyhow::Result<OperatorId> {
-    let mut found = people.iter().filter(|person| person.id.to_string().starts_with(begins));
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one.id),
-        (None, _) => {
-            bail!("nobody who is enrolled has an id that begins with {begins:?}; see `clawmesh status`")
-        }
-        _ => bail!(
-            "several people have an id that begins with {begins:?}; give more of it, see `clawmesh status`"
-        ),
-    }
 }
 
 /// Asks the owner of the actuator, whom the site names.
