@@ -14,10 +14,11 @@
 //! | `approval.mesh`, `.owner`, `.site`, `.policy`, `.proposal`, `.card`, `.level`, `.steps` | `APPROVAL_MISMATCH` | it repeats the offer |
 //! | `approval.nonce` | `APPROVAL_REPLAYED` | its nonce is the one of the offer, and alive |
 //! | `approval.in_time` | `APPROVAL_EXPIRED` | the offer is alive by the owner's monotonic clock |
+//! | `approval.approver` | `NOT_AUTHORIZED` | where the policy names who approves, it is one of them |
 //! | `approval.not_own` | `SELF_APPROVAL` | at L3, and at L2 with four eyes, the person did not ask for it |
 //! | `approval.two_people` | `TWO_PERSON_REQUIRED` | at L3 the person has not approved it before |
 //!
-//! A rejection skips the last two: everybody may say no to their own.
+//! A rejection skips the last three: everybody may say no to their own.
 
 use crate::approval::{Approval, Decision, SignedApproval};
 use crate::canonical;
@@ -40,8 +41,18 @@ pub enum Standing {
     Rejected,
 }
 
-/// Judges an approval against the offer it answers. `proposer` is the person behind the proposal
-/// ([`crate::proposal::Mind::person`]); `four_eyes` is what the owner's policy says for the actuators.
+/// Who may say yes to a proposal, by the owner's policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// The person behind the proposal, [`crate::proposal::Mind::person`].
+    pub proposer: Option<OperatorId>,
+    /// True when it has to be somebody else; at L3 it is always.
+    pub four_eyes: bool,
+    /// Lists of people, on each of which whoever says yes has to stand, [`crate::policy::Policy::approvers_of`].
+    pub approvers: Vec<&'a [OperatorId]>,
+}
+
+/// Judges an approval against the offer it answers.
 ///
 /// # Errors
 /// The first rule of the table above that does not hold.
@@ -49,8 +60,7 @@ pub fn judge(
     signed: &SignedApproval,
     live: &LiveOffer,
     roster: &Roster,
-    proposer: Option<OperatorId>,
-    four_eyes: bool,
+    wanted: &Wanted,
     now_ms: u64,
 ) -> Result<Standing, Refused> {
     may_answer(signed, roster)?;
@@ -69,8 +79,15 @@ pub fn judge(
     if approval.decision == Decision::Reject {
         return Ok(Standing::Rejected);
     }
-    let must_differ = four_eyes || offer.level >= Level::L3;
-    if must_differ && proposer.is_some_and(|asker| roster.is_same_person(&asker, &signed.operator())) {
+    if !roster.is_on_all(&signed.operator(), &wanted.approvers) {
+        return Err(Refused::new(
+            Code::NotAuthorized,
+            "approval.approver",
+            "the policy names who approves for this actuator, and this person is not among them; ask one of those",
+        ));
+    }
+    let must_differ = wanted.four_eyes || offer.level >= Level::L3;
+    if must_differ && wanted.proposer.is_some_and(|asker| roster.is_same_person(&asker, &signed.operator())) {
         return Err(Refused::new(
             Code::SelfApproval,
             "approval.not_own",
@@ -88,8 +105,7 @@ pub fn answer(
     book: &mut OfferBook,
     signed: &SignedApproval,
     roster: &Roster,
-    proposer: Option<OperatorId>,
-    four_eyes: bool,
+    wanted: &Wanted,
     now_ms: u64,
 ) -> Result<Standing, Refused> {
     let nonce = signed.approval().nonce;
@@ -101,7 +117,7 @@ pub fn answer(
             None => replayed("is none that lives here"),
         });
     };
-    let standing = judge(signed, live, roster, proposer, four_eyes, now_ms)?;
+    let standing = judge(signed, live, roster, wanted, now_ms)?;
     match standing {
         Standing::NeedsOneMore => book.note_approval(&nonce, signed.operator()),
         Standing::Complete(_) | Standing::Rejected => book.use_up(&nonce),
@@ -221,6 +237,7 @@ mod tests {
         roster: Roster,
         proposer: Option<u8>,
         four_eyes: bool,
+        approvers: Vec<Vec<u8>>,
         now_ms: u64,
     }
 
@@ -228,7 +245,8 @@ mod tests {
         let (book, offer) = offered(level);
         let approval = Approval::answering(&offer, Decision::Approve, None, 1_730_000_000_000);
         let roster = people();
-        Case { book, offer, approval, signer: BO, roster, proposer: None, four_eyes: true, now_ms: NOW_MS }
+        let (signer, proposer, four_eyes, approvers) = (BO, None, true, Vec::new());
+        Case { book, offer, approval, signer, roster, proposer, four_eyes, approvers, now_ms: NOW_MS }
     }
 
     type Answer = Result<Standing, (Code, &'static str)>;
@@ -241,9 +259,14 @@ mod tests {
 
         fn answer_with(&mut self, signed: &SignedApproval) -> Answer {
             let proposer = self.proposer.map(|secret| key_of(secret).id());
-            let Self { book, roster, four_eyes, now_ms, .. } = self;
-            answer(book, signed, roster, proposer, *four_eyes, *now_ms)
-                .map_err(|refused| (refused.code, refused.rule))
+            let Self { book, roster, four_eyes, approvers, now_ms, .. } = self;
+            let lists: Vec<Vec<OperatorId>> = approvers
+                .iter()
+                .map(|list| list.iter().map(|secret| key_of(*secret).id()).collect())
+                .collect();
+            let approvers = lists.iter().map(Vec::as_slice).collect();
+            let wanted = Wanted { proposer, four_eyes: *four_eyes, approvers };
+            answer(book, signed, roster, &wanted, *now_ms).map_err(|refused| (refused.code, refused.rule))
         }
 
         fn answer(&mut self) -> Answer {
@@ -323,7 +346,7 @@ mod tests {
         case.approval.card = ContentHash::of("card", b"other");
         let signed = approval::open(&approval::seal(&key_of(BO), &case.approval)).unwrap();
         let live = case.book.get(&case.offer.nonce).unwrap();
-        let refused = judge(&signed, live, &case.roster, None, false, NOW_MS).unwrap_err();
+        let refused = judge(&signed, live, &case.roster, &Wanted::default(), NOW_MS).unwrap_err();
         assert!(refused.sentence.starts_with("the card is not the one of the offer"), "{refused}");
     }
 
@@ -368,7 +391,7 @@ mod tests {
         case.approval.nonce[0] ^= 1;
         let signed = approval::open(&approval::seal(&key_of(BO), &case.approval)).unwrap();
         let live = case.book.get(&case.offer.nonce).unwrap();
-        let refused = judge(&signed, live, &case.roster, None, false, NOW_MS).unwrap_err();
+        let refused = judge(&signed, live, &case.roster, &Wanted::default(), NOW_MS).unwrap_err();
         assert_eq!((refused.code, refused.rule), (Code::ApprovalReplayed, "approval.nonce"));
     }
 
@@ -391,6 +414,28 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_named_for_all_of_the_actuators_approves_and_everybody_may_say_no() {
+        let not_named = Err((Code::NotAuthorized, "approval.approver"));
+        for (approvers, signer, expected) in [
+            (vec![vec![BO, CY]], BO, Ok(granted([BO]))),
+            (vec![vec![CY]], BO, not_named.clone()),
+            (vec![vec![BO], vec![CY, BO]], BO, Ok(granted([BO]))),
+            (vec![vec![BO], vec![CY]], BO, not_named.clone()),
+            (vec![vec![ANN]], ANNS, Ok(granted([ANNS]))),
+            (vec![vec![ANNS]], ANN, Ok(granted([ANN]))),
+            (vec![vec![OPERATOR]], BO, not_named),
+            // To be named gives nobody a role.
+            (vec![vec![OPERATOR]], OPERATOR, Err((Code::NotAuthorized, "operator.role"))),
+        ] {
+            let mut named = Case { approvers: approvers.clone(), signer, ..case(Level::L2) };
+            assert_eq!(named.answer(), expected, "{approvers:?} {signer}");
+        }
+        let mut no = Case { approvers: vec![vec![CY]], ..case(Level::L2) };
+        no.approval.decision = Decision::Reject;
+        assert_eq!(no.answer(), Ok(Standing::Rejected));
+    }
+
+    #[test]
     fn who_owns_the_session_that_asked_counts_as_who_asked() {
         for (session_of, expected) in
             [(Some(BO), Err((Code::SelfApproval, "approval.not_own"))), (None, Ok(Standing::NeedsOneMore))]
@@ -401,7 +446,8 @@ mod tests {
                 session_of: session_of.map(|secret| key_of(secret).id()),
             };
             let signed = approval::open(&approval::seal(&key_of(BO), &case.approval)).unwrap();
-            let answer = answer(&mut case.book, &signed, &case.roster, mind.person(), false, NOW_MS);
+            let wanted = Wanted { proposer: mind.person(), ..Wanted::default() };
+            let answer = answer(&mut case.book, &signed, &case.roster, &wanted, NOW_MS);
             assert_eq!(answer.map_err(|refused| (refused.code, refused.rule)), expected);
         }
     }

@@ -153,6 +153,12 @@ impl Roster {
         self.may(id, Role::Approver)
     }
 
+    /// True when this person, or whoever they stand for, is on each of these lists.
+    #[must_use]
+    pub fn is_on_all(&self, id: &OperatorId, lists: &[&[OperatorId]]) -> bool {
+        lists.iter().all(|list| list.iter().any(|named| self.is_same_person(named, id)))
+    }
+
     /// True for a revoked key, and for one that stands for a revoked key.
     #[must_use]
     pub fn is_revoked(&self, id: &OperatorId) -> bool {

@@ -259,6 +259,9 @@ impl Look<'_> {
         if approval.level < wanted {
             return Err(format!("{name} said yes at {}, and the policy wants {wanted}", approval.level));
         }
+        if !people.is_on_all(&signed.operator(), &policy.approvers_of(&approval.steps)) {
+            return Err(format!("{name} said yes, and is not among those whom the policy names"));
+        }
         let asker = self.bundle.proposal.maker.mind.person();
         let is_own = asker.is_some_and(|asker| people.is_same_person(&asker, &signed.operator()));
         if is_own && policy.wants_others(&approval.steps) {

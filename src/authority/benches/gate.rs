@@ -14,7 +14,7 @@ use clawmesh_authority::gate::{
     ActuatorState, DeclaredSensor, Grant, Home, Live, LiveReading, Moment, SignedReading, SimulatedCard,
     authorize, judge, may_go_on, resolve,
 };
-use clawmesh_authority::judgement::{Standing, answer};
+use clawmesh_authority::judgement::{Standing, Wanted, answer};
 use clawmesh_authority::transition::Verdict;
 use clawmesh_authority::{
     Approval, Capability, ContentHash, Decision, Hlc, KeyId as _, Level, Maker, MeshId, Mind, NodeId,
@@ -250,7 +250,7 @@ fn approved(proposal: &Proposal, card: &SimulatedCard, home: &Home) -> Grant {
     book.make(offer.clone(), 0).expect("the offer has no fault");
     let said = approval::seal(&farmer, &Approval::answering(&offer, Decision::Approve, None, 0));
     let signed = approval::open(&said).expect("the approval has no fault");
-    match answer(&mut book, &signed, &home.people, None, false, 1) {
+    match answer(&mut book, &signed, &home.people, &Wanted::default(), 1) {
         Ok(Standing::Complete(grant)) => grant,
         other => panic!("{other:?}"),
     }

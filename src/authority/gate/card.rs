@@ -98,6 +98,11 @@ pub(super) fn is_approved_by_enough(
             format!("{needed} people have to approve it now, and {} have; propose it again", grant.by.len());
         return Err(Refused::new(Code::TwoPersonRequired, Rule::Approved, sentence));
     }
+    let named = policy.approvers_of(&proposal.steps);
+    if !grant.by.iter().all(|person| home.people.is_on_all(person, &named)) {
+        let sentence = "whoever approved it is not among those whom the policy names now; propose it again, and ask one of those";
+        return Err(Refused::new(Code::NotAuthorized, Rule::Approved, sentence));
+    }
     let is_asker = |person: &OperatorId| {
         let asker = proposal.maker.mind.person();
         asker.is_some_and(|asker| home.people.is_same_person(&asker, person))

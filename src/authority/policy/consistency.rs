@@ -1,10 +1,10 @@
 //! Whether a policy contradicts itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::level::Level;
 use crate::policy::bounds::{Budget, Parameter};
-use crate::policy::{ActuatorRules, FOR_S, HazardClass, OperationRule, Policy};
+use crate::policy::{APPROVERS_MAX, ActuatorRules, FOR_S, HazardClass, OperationRule, Policy};
 use crate::reading::Tier;
 use crate::setpoint::Setpoint;
 
@@ -143,6 +143,9 @@ impl Policy {
             let sentence = format!("{:?} and L1 contradict each other; somebody must be asked", rules.class);
             note(format!("{at}.level"), sentence);
         }
+        if let Some(sentence) = fault_of_approvers(rules) {
+            note(format!("{at}.approvers"), sentence);
+        }
     }
 
     fn operation_faults(&self, rules: &ActuatorRules, operation: &OperationRule) -> Vec<String> {
@@ -208,9 +211,28 @@ impl Budget {
     }
 }
 
+/// Says what is wrong with the people whom the rules of an actuator name, if anything is.
+fn fault_of_approvers(rules: &ActuatorRules) -> Option<String> {
+    let (named, needed) = (&rules.approvers, rules.level.approvals_needed());
+    if named.is_empty() {
+        return None;
+    }
+    if named.len() > APPROVERS_MAX {
+        return Some(format!("{} are named; at most {APPROVERS_MAX} can be", named.len()));
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = named.iter().find(|id| !seen.insert(**id)) {
+        return Some(format!("{} is named twice; each stands there once", twice.short()));
+    }
+    (named.len() < needed).then(|| {
+        format!("{} needs {needed} people and {} is named; name more, or nobody", rules.level, named.len())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::OperatorId;
     use crate::policy::{Dosage, Interlock, Must, Rule, Showing};
 
     fn farm() -> Policy {
@@ -249,6 +271,27 @@ mod tests {
             (Must::BeAtMost(1.0), within(2.0, 3.0), true),
         ] {
             assert_eq!((a.excludes(&b), b.excludes(&a)), (excludes, excludes), "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_names_too_few_people_or_one_twice_says_so() {
+        let named = |level, ids: &[u8]| {
+            let approvers: Vec<OperatorId> = ids.iter().map(|id| OperatorId([*id; 32])).collect();
+            faults(|p| {
+                p.actuators[0].level = level;
+                p.actuators[0].approvers = approvers;
+            })
+        };
+        assert_eq!(named(Level::L2, &[1]), [""; 0]);
+        assert_eq!(named(Level::L3, &[1, 2]), [""; 0]);
+        for (level, ids, words) in [
+            (Level::L3, &[1][..], "actuators[0].approvers: L3 needs 2 people and 1 is named"),
+            (Level::L2, &[1, 2, 1], "01010101 is named twice"),
+            (Level::L2, &[1; 65], "65 are named; at most 64 can be"),
+        ] {
+            let found = named(level, ids);
+            assert!(found.len() == 1 && found[0].contains(words), "{words}: {found:?}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::capability::Capability;
+use crate::ids::OperatorId;
 use crate::policy::{ActuatorRules, FOR_S, HazardClass, OperationRule, Policy, Rule};
 use crate::refusal::Code;
 use crate::refused::Refused;
@@ -137,6 +138,11 @@ impl Policy {
             0 | 1 if !rules.four_eyes => "one person approves, who may be the one who asked".to_owned(),
             0 | 1 => "one person approves, who is not the one who asked".to_owned(),
             people => format!("{people} persons approve, neither of whom asked"),
+        };
+        let named: Vec<String> = rules.approvers.iter().map(OperatorId::short).collect();
+        let people = match named.as_slice() {
+            [] => people,
+            named => format!("{people}, of {}", named.join(", ")),
         };
         let lives = self.offer_expires_s.get(&rules.class);
         let within = lives.map(|lives_s| format!(", within {lives_s} s")).unwrap_or_default();
@@ -321,6 +327,11 @@ mod tests {
             demands.into_iter().find(|demand| demand.rule == Rule::Approved).unwrap().sentence
         };
         assert!(of(|rules| rules.four_eyes = true).contains("who is not the one who asked"));
+        let named = of(|rules| rules.approvers = vec![OperatorId([7; 32]), OperatorId([8; 32])]);
+        assert!(
+            named.contains("one person approves, who may be the one who asked, of 07070707, 08080808"),
+            "{named}"
+        );
         assert!(
             of(|rules| rules.level = crate::level::Level::L3).starts_with("L3 (2 persons approve, neither")
         );

@@ -22,6 +22,7 @@ pub use hazard::HazardClass;
 pub use rule::Rule;
 
 use crate::capability::Capability;
+use crate::ids::OperatorId;
 use crate::level::Level;
 use crate::operator::Role;
 use crate::proposal::Step;
@@ -94,7 +95,13 @@ pub struct ActuatorRules {
     /// True when whoever proposes may not approve.
     #[serde(default)]
     pub four_eyes: bool,
+    /// Who may approve, by their ids; when nobody is named, everybody whose role allows it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<OperatorId>,
 }
+
+/// The most people whom the rules of one actuator name.
+pub const APPROVERS_MAX: usize = 64;
 
 /// One thing an actuator may be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -271,6 +278,14 @@ impl Policy {
     #[must_use]
     pub fn wants_others(&self, steps: &[Step]) -> bool {
         self.level_of(steps) >= Level::L3 || self.rules_for(steps).any(|rules| rules.four_eyes)
+    }
+
+    /// The people whom the actuators of these steps name as those who may approve, a list for each that names any: whoever approves has to
+    /// stand on all of them.
+    #[must_use]
+    pub fn approvers_of<'a>(&'a self, steps: &'a [Step]) -> Vec<&'a [OperatorId]> {
+        let named = self.rules_for(steps).map(|rules| rules.approvers.as_slice());
+        named.filter(|named| !named.is_empty()).collect()
     }
 
     /// Who may end a stop: somebody of more weight where more harm can be done.

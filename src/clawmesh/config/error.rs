@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clawmesh_authority::NodeId;
+
 /// Why the configuration could not be used. Each message is one sentence that names the file and the repair.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -146,6 +148,19 @@ pub enum ConfigError {
     #[error("there is no operator key; make one with `clawmesh operator new`, or name its file with --key: {}", path.display())]
     NoOperatorKey {
         /// The file.
+        path: PathBuf,
+    },
+    /// A node is to be trusted whose key is that of a person.
+    #[error(
+        "the key of node {node} is that of {name}, who is enrolled here, and no program approves; nothing was written, revoke \
+         that key with `clawmesh operator revoke` or trust another node: {}", path.display()
+    )]
+    KeyOfPerson {
+        /// The node.
+        node: NodeId,
+        /// The person.
+        name: String,
+        /// Where people stand.
         path: PathBuf,
     },
     /// The key file of a person exists and holds no key.

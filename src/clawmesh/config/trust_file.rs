@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
-use clawmesh_authority::NodeId;
+use clawmesh_authority::{KeyId as _, NodeId};
 use clawmesh_bridge::Part;
 use serde::{Deserialize, Serialize};
 
 use crate::config::error::ConfigError;
 use crate::config::kept_list;
+use crate::config::operators_file;
 use crate::config::ron_text::{self, wrong_value};
 use crate::config::settings::checks;
 use crate::config::state_dir::StateDir;
@@ -212,10 +213,31 @@ pub fn update<T, E: From<ConfigError>>(
 ) -> Result<T, E> {
     let _alone = dir.lock_list("trust", WHO_IS)?;
     let mut list = load(dir)?;
+    let before = list.applied_to(BTreeSet::new());
     let outcome = change(&mut list)?;
+    let after = list.applied_to(BTreeSet::new());
+    nobody_is_enrolled_with(dir, after.difference(&before))?;
     let entries: Vec<Entry> = list.iter().map(Entry::of).collect();
     kept_list::write(&dir.trust_file(), HEAD, &entries)?;
     Ok(outcome)
+}
+
+/// Refuses a node whose key somebody is enrolled with: no program approves.
+fn nobody_is_enrolled_with<'a>(
+    dir: &StateDir,
+    mut new: impl Iterator<Item = &'a NodeId>,
+) -> Result<(), ConfigError> {
+    let people = operators_file::load(dir)?;
+    let of_person: BTreeMap<NodeId, &str> = people
+        .iter()
+        .filter(|person| !person.revoked)
+        .map(|person| (NodeId::of_public_key(&person.key), person.name.as_str()))
+        .collect();
+    new.try_for_each(|id| {
+        of_person.get(id).map_or(Ok(()), |name| {
+            Err(ConfigError::KeyOfPerson { node: *id, name: (*name).to_owned(), path: dir.operators_file() })
+        })
+    })
 }
 
 fn parse(path: &Path, text: &str) -> Result<TrustList, ConfigError> {
@@ -260,6 +282,7 @@ mod tests {
 
     use super::*;
     use crate::config::durable_file::write_atomic;
+    use clawmesh_authority::{Operator, OperatorKey, Role};
 
     fn node(n: u8) -> NodeId {
         NodeId([n; 32])
@@ -279,6 +302,31 @@ mod tests {
 
     fn said(text: &str) -> String {
         parse(Path::new("trust.ron"), text).map_err(kept_list::with_repair).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_node_whose_key_is_that_of_a_person_is_not_trusted_until_they_are_revoked() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::locate(Some(dir.path().join("state"))).unwrap();
+        let key = *OperatorKey::from_secret(&[7; 32]).public().raw();
+        let person = Operator::of_key(key, "Ann", Role::Approver);
+        let (id, node_id) = (person.id, NodeId::of_public_key(&key));
+        operators_file::update(&state, |people| {
+            people.enroll(person, &BTreeSet::new()).unwrap();
+            Ok::<_, ConfigError>(())
+        })
+        .unwrap();
+        let add = || update(&state, |list| Ok(list.add(node_id, None, at(0)).unwrap()));
+        let refused: Result<Added, ConfigError> = add();
+        let words = refused.unwrap_err().to_string();
+        assert!(words.contains("is that of Ann") && words.contains("no program approves"), "{words}");
+        assert_eq!(load(&state).unwrap(), TrustList::default(), "nothing is written");
+        operators_file::update(&state, |people| {
+            people.revoke(&id).unwrap();
+            Ok::<_, ConfigError>(())
+        })
+        .unwrap();
+        assert_eq!(add().unwrap(), Added::New);
     }
 
     #[test]

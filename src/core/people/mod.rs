@@ -14,7 +14,7 @@ use bevy::prelude::*;
 pub use components::People;
 pub use messages::{KeyRevoked, RevocationHeard};
 pub use revocations::{REVOCATIONS_MAX, Revocations, Revoked};
-pub(crate) use systems::heed_revocations;
+pub(crate) use systems::{heed_revocations, revoke_keys_of_nodes};
 
 use crate::clock::{TickSystems, WallClockSystems};
 use crate::replay::DigestApp as _;

@@ -2,13 +2,16 @@
 
 use bevy::prelude::*;
 use clawmesh_authority::reading::PassedOn;
-use clawmesh_authority::{Code, Frame, Refusal, Refused, canonical, revocation};
+use clawmesh_authority::{
+    Code, Frame, KeyId as _, NodeId, Operator, OperatorId, Refusal, Refused, canonical, revocation,
+};
 
 use super::components::People;
 use super::messages::{KeyRevoked, RevocationHeard};
 use super::revocations::{self, Revocations};
 use crate::clock::{Tick, WallClock};
 use crate::intake::{InputBody, SourceId, TickBatch};
+use crate::mesh::Trust;
 use crate::publish::FrameDue;
 use crate::replay::Keeping;
 use crate::safety;
@@ -43,6 +46,32 @@ pub(super) fn follow_people(
             _ => continue,
         }
         revoked.write_batch(revocations.apply(&mut people.0).into_iter().map(KeyRevoked));
+    }
+}
+
+/// No program approves: from the tick on in which a node is trusted, its key counts for nothing as that of a person, whoever was
+/// enrolled with it. It was in the hands of a program, so it stays so until the list of people is read anew.
+pub(crate) fn revoke_keys_of_nodes(
+    trust: Res<Trust>,
+    mut people: ResMut<People>,
+    mut revoked: MessageWriter<KeyRevoked>,
+    mut refused: MessageWriter<safety::Refused>,
+) {
+    if !(trust.is_changed() || people.is_changed()) {
+        return;
+    }
+    let is_node = |person: &&Operator| !person.revoked && trust.believes(&NodeId::of_public_key(&person.key));
+    let found: Vec<(OperatorId, String)> =
+        people.0.iter().filter(is_node).map(|person| (person.id, person.name.clone())).collect();
+    for (id, name) in found {
+        let sentence = format!(
+            "{name} is enrolled with the key of a node that is trusted here, and no program approves; the key counts for nothing, \
+             make one for the person"
+        );
+        refused.write(safety::Refused::once(Code::NotAuthorized, SourceId::Runner, sentence));
+        // Whoever is on the list can be revoked.
+        let _ = people.0.revoke(&id);
+        revoked.write(KeyRevoked(id));
     }
 }
 

@@ -35,7 +35,7 @@ pub use tags::Tags;
 use crate::audit::{LogSystems, keep_log};
 use crate::clock::TickSystems;
 use crate::guests::{GuestCommandSystems, GuestSystems};
-use crate::people::heed_revocations;
+use crate::people::{heed_revocations, revoke_keys_of_nodes};
 use crate::publish::ComposeSystems;
 use crate::replay::{DigestApp as _, write_kept};
 use crate::site::LeaseSystems;
@@ -103,6 +103,7 @@ fn schedule(app: &mut App) {
         FixedUpdate,
         // The stop last: somebody may ask for the stop in this tick.
         (
+            revoke_keys_of_nodes,
             systems::recall,
             systems::note_restore,
             systems::heed_notes,

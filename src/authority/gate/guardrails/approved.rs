@@ -115,6 +115,8 @@ fn what_runs_stands_by_another_policy_only_if_that_would_have_let_it_begin() {
     };
     assert_eq!(own(false), Ok(()));
     assert_refused(own(true), Code::SelfApproval, Rule::Approved, "ask somebody else");
+    let others = stands(|farm| farm.policy.actuators[0].approvers = vec![OperatorId([9; 32])]);
+    assert_refused(others, Code::NotAuthorized, Rule::Approved, "not among those whom the policy names now");
     let tier = stands(|farm| farm.policy.actuators[0].tier_min = Tier::T3);
     assert_refused(tier, Code::InsufficientTrustTier, Rule::Evidence, "worth less than T3");
     let other = stands(|farm| {

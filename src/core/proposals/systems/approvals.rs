@@ -4,13 +4,13 @@ use bevy::prelude::*;
 use clawmesh_authority::answer::name_of_asked;
 use clawmesh_authority::approval::{self, SignedApproval};
 use clawmesh_authority::gate;
-use clawmesh_authority::judgement::{self, Standing};
+use clawmesh_authority::judgement::{self, Standing, Wanted};
 use clawmesh_authority::reading::bounded;
 use clawmesh_authority::transition::{Event, State};
 use clawmesh_authority::{Answer, AskKind, Code, Decision, Proposal, Refused};
 
 use super::now::Now;
-use super::shared::Mover;
+use super::shared::{Here, Mover};
 use crate::intake::{InputBody, TickBatch};
 use crate::proposals::components::{Granted, Life, ProposalIndex, Proposed};
 use crate::safety::StopState;
@@ -58,10 +58,10 @@ fn take(
     mover: &mut Mover,
 ) -> Result<(Answer, Option<Granted>), Refused> {
     let Proposed { id, proposal, .. } = proposed;
-    let (now_ms, needs_others) = (mover.here.elapsed_ms(), four_eyes(proposal, mover));
-    let proposer = proposal.maker.mind.person();
+    let now_ms = mover.here.elapsed_ms();
+    let wanted = wanted(proposal, &mover.here);
     let roster = mover.here.people();
-    let standing = judgement::answer(&mut mover.desk.0, signed, roster, proposer, needs_others, now_ms)?;
+    let standing = judgement::answer(&mut mover.desk.0, signed, roster, &wanted, now_ms)?;
     let name = roster.get(&signed.operator()).map_or_else(String::new, |person| person.name.clone());
     let why = signed.approval().reason.clone();
     let State::AwaitingApproval { round } = life.state else {
@@ -91,9 +91,14 @@ fn take(
     }
 }
 
-/// True when the policy wants somebody else than the proposer to say yes to any of its actuators.
-fn four_eyes(proposal: &Proposal, mover: &Mover) -> bool {
-    mover.here.files().is_none_or(|(_, policy)| policy.wants_others(&proposal.steps))
+/// Who may say yes to it by the policy. Without one nobody is asked.
+fn wanted<'a>(proposal: &'a Proposal, here: &'a Here) -> Wanted<'a> {
+    let policy = here.files().map(|(_, policy)| policy);
+    Wanted {
+        proposer: proposal.maker.mind.person(),
+        four_eyes: policy.is_none_or(|policy| policy.wants_others(&proposal.steps)),
+        approvers: policy.map(|policy| policy.approvers_of(&proposal.steps)).unwrap_or_default(),
+    }
 }
 
 /// What people were asked, or have approved, under another policy than the one that holds now is simulated and asked anew.

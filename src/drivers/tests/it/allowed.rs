@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clawmesh_authority::approval;
 use clawmesh_authority::gate::{ActuatorState, Home, Live, SimulatedCard, authorize};
-use clawmesh_authority::judgement::{Standing, answer};
+use clawmesh_authority::judgement::{Standing, Wanted, answer};
 use clawmesh_authority::policy::{OperationRule, Parameter};
 use clawmesh_authority::transition::Verdict;
 use clawmesh_authority::{
@@ -100,7 +100,8 @@ fn approved(
     book.make(offer.clone(), 0).expect("the rig is well-formed");
     let said = approval::seal(farmer, &Approval::answering(&offer, Decision::Approve, None, 0));
     let signed = approval::open(&said).expect("the rig is well-formed");
-    match answer(&mut book, &signed, &home.people, proposal.maker.mind.person(), false, 1) {
+    let wanted = Wanted { proposer: proposal.maker.mind.person(), ..Wanted::default() };
+    match answer(&mut book, &signed, &home.people, &wanted, 1) {
         Ok(Standing::Complete(grant)) => grant,
         other => panic!("{other:?}"),
     }
@@ -163,6 +164,7 @@ fn policy() -> Policy {
         shown_by: None,
         bands: Vec::new(),
         four_eyes: false,
+        approvers: Vec::new(),
     };
     Policy {
         site: "test".to_owned(),

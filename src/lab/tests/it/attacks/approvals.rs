@@ -240,3 +240,25 @@ fn people_that_somebody_else_than_the_console_enrolls() {
     assert_eq!(code(&farm.answer(&stranger(), &offer, Decision::Approve)), None);
     farm.assert_executing(&offer);
 }
+
+#[test]
+fn a_yes_of_somebody_whom_the_policy_does_not_name() {
+    let mut farm = Farm::brief_with(|policy| {
+        policy.actuators[0].approvers = vec![ann().id(), gus().id()];
+        policy.actuators[1].approvers = vec![gus().id(), cy().id()];
+    });
+    let offer = farm.asked();
+    // Each of them is named for one of the two.
+    for by in [cy(), ann(), dee()] {
+        let bytes = farm.signed(&by, &offer, |_| ());
+        farm.repels_yes(Code::NotAuthorized, "approval.approver", bytes);
+    }
+    let bytes = farm.signed(&gus(), &offer, |_| ());
+    assert_eq!(code(&farm.lab.ask(FIELD, AskKind::Approval, bytes)), None);
+    farm.assert_executing(&offer);
+    // A policy that does not name him any more ends what runs by him.
+    farm.change_policy(|policy| policy.actuators[0].approvers = vec![ann().id()]);
+    farm.run_seconds(2);
+    farm.assert_failed(offer.proposal, Code::NotAuthorized, "not among those whom the policy names now");
+    farm.replays();
+}

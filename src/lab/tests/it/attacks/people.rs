@@ -1,10 +1,13 @@
 //! Whose key counts: what was revoked, where, and by whom.
 
+use std::collections::BTreeSet;
+
 use clawmesh_authority::envelope::{self, Body, Statement};
 use clawmesh_authority::reading::PassedOn;
 use clawmesh_authority::request;
 use clawmesh_authority::{
-    Answer, AskKind, Code, Decision, Frame, Hlc, Lane, MeshId, OperatorId, OperatorKey, Request, RequestBody,
+    Answer, AskKind, Code, Decision, Frame, Hlc, Lane, MeshId, Operator, OperatorId, OperatorKey, Request,
+    RequestBody, Role,
 };
 use clawmesh_core::intake::{InputBody, SourceId};
 use clawmesh_core::people::{People, Revocations};
@@ -173,4 +176,27 @@ fn a_trusted_node_that_passes_on_what_nobody_may_or_something_else() {
     // The twin: a supervisor has signed it, whatever the frame is called.
     farm.passes_on(5, bo().id(), &ann(), "lab", revoke(&gus()));
     assert!(farm.is_revoked(FIELD, &gus()) && !farm.is_revoked(FIELD, &bo()));
+}
+
+#[test]
+fn a_node_that_is_trusted_after_its_key_was_enrolled_as_that_of_a_person() {
+    let mut farm = Farm::brief();
+    let program = Lab::key_of(9);
+    let key = OperatorKey::from_secret(&program.secret());
+    let person = Operator::of_key(*program.public().raw(), "Mallory", Role::Approver);
+    farm.change_people(|roster| roster.enroll(person, &BTreeSet::new()).unwrap());
+    let offer = farm.asked();
+    assert_eq!(code(&farm.answer(&key, &offer, Decision::Approve)), None, "nobody can tell yet");
+    farm.assert_executing(&offer);
+    // Now that it is known whose key it is, what runs by it ends, and it approves nothing more.
+    let trusted = BTreeSet::from([farm.lab.id(CENTER), program.id()]);
+    farm.lab.offer(FIELD, SourceId::Runner, InputBody::TrustChanged(trusted));
+    farm.run_seconds(2);
+    farm.assert_failed(offer.proposal, Code::OperatorRevoked, "who approved it may not any more");
+    let offer = farm.asked();
+    farm.repels(Code::OperatorRevoked, "operator.not_revoked", |farm| {
+        farm.answer(&key, &offer, Decision::Approve)
+    });
+    farm.assert_carried_out_by_cy(&offer);
+    farm.replays();
 }
