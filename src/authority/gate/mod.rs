@@ -31,7 +31,7 @@
 //! edges refuse what comes once the journal has failed, and drivers drive nothing any more.
 //!
 //! ○ as of the moment it came: evidence had to be fresh then, and what holds now is asked of live readings.
-//! ◒ once, by [`stands_by`], when the policy has become another: level, four eyes, evidence and budgets are judged by it too.
+//! ◒ once, by [`stands_by`], when the policy has become another: level, four eyes, approvers, evidence and budgets are judged by it too.
 //! ◑ whoever approved it still may: that key was not revoked since.
 //! ◓ `control`: what somebody has taken control of runs for nobody else.
 //! ◐ the driver must answer; a way to the mesh that is lost is a mode of the site. A part that is on its way stands nowhere for

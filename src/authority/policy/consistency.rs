@@ -235,11 +235,15 @@ mod tests {
     use crate::ids::OperatorId;
     use crate::policy::{Dosage, Interlock, Must, Rule, Showing};
 
-    fn farm() -> Policy {
-        let text = include_str!("../../../assets/sites/farm.policy.ron");
+    /// As the file is read.
+    fn read(text: &str) -> Policy {
         let options =
             ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
         options.from_str(text).unwrap()
+    }
+
+    fn farm() -> Policy {
+        read(include_str!("../../../assets/sites/farm.policy.ron"))
     }
 
     fn faults(change: impl FnOnce(&mut Policy)) -> Vec<String> {
@@ -272,6 +276,36 @@ mod tests {
         ] {
             assert_eq!((a.excludes(&b), b.excludes(&a)), (excludes, excludes), "{a:?} {b:?}");
         }
+    }
+
+    /// The names of all fields in `value`; `of_site` are words that the example has chosen itself.
+    fn keys(value: &serde_json::Value, of_site: &[&str], found: &mut BTreeSet<String>) {
+        match value {
+            serde_json::Value::Object(fields) => fields.iter().for_each(|(name, field)| {
+                if !of_site.contains(&name.as_str()) {
+                    found.insert(name.clone());
+                }
+                keys(field, of_site, found);
+            }),
+            serde_json::Value::Array(items) => items.iter().for_each(|item| keys(item, of_site, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_page_about_policies_has_an_example_without_faults_and_names_every_key() {
+        let page = include_str!("../../../docs/policy.md");
+        let (_, rest) = page.split_once("```ron\n").unwrap();
+        let (example, rest) = rest.split_once("```").unwrap();
+        let mut policy = read(example);
+        assert_eq!(policy.faults(), []);
+        policy.actuators[0].shown_by = Some(showing(4.0, 1.0, 5));
+        policy.dosages.push(Dosage { substance: "jeevamrit".to_owned(), seconds_per_command_max: 60.0 });
+        let mut found = BTreeSet::new();
+        keys(&serde_json::to_value(&policy).unwrap(), &["start", "stop", "open", "close"], &mut found);
+        assert!(found.len() > 40, "{found:?}");
+        let missing: Vec<_> = found.iter().filter(|key| !rest.contains(key.as_str())).collect();
+        assert!(missing.is_empty(), "docs/policy.md does not say what these are: {missing:?}");
     }
 
     #[test]
