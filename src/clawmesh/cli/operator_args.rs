@@ -107,7 +107,7 @@ pub struct RevokeArgs {
     #[arg(long)]
     pub everywhere: bool,
     /// Why; it stands in the log of every node
-    #[arg(long, requires = "everywhere")]
+    #[arg(long, value_name = "TEXT", requires = "everywhere")]
     pub why: Option<String>,
     /// Who signs
     #[command(flatten)]
